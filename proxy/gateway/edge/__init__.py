@@ -1,0 +1,1 @@
+"""The asyncio edge: sockets, pools, timers and listeners around the decisions of `gateway.core`."""

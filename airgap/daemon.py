@@ -1,0 +1,160 @@
+"""The Docker daemon: the one that runs already, else one of our own that leaves nothing else touched."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException
+
+from airgap import debian
+from airgap.capabilities import install_wrapper, machine_lacks_capabilities
+from airgap.report import Report, SupplyError
+
+RUN = Path("/run/multicluster-dapr")
+SOCKET = RUN / "docker.sock"
+PIDFILE = RUN / "docker.pid"
+SYSTEM_SOCKET = Path("/var/run/docker.sock")
+START_SECONDS = 60
+STOP_SECONDS = 60  # containers get ten seconds each to end
+
+
+def own_host() -> str:
+    return f"unix://{SOCKET}"
+
+
+def answers(host: str) -> bool:
+    """Whether a Docker daemon answers at this DOCKER_HOST."""
+    try:
+        client = docker.DockerClient(base_url=host, timeout=5)
+    except (DockerException, ValueError):
+        return False
+    try:
+        return bool(client.ping())
+    except (DockerException, OSError):
+        return False
+    finally:
+        client.close()
+
+
+def running_host() -> str | None:
+    """DOCKER_HOST of a daemon that answers now: the user's choice, ours, the system's, in this order."""
+    chosen = os.environ.get("DOCKER_HOST")
+    if chosen and chosen != own_host():
+        if answers(chosen):
+            return chosen
+        raise SupplyError(
+            f"DOCKER_HOST={chosen} is set, but no Docker daemon answers there: "
+            "start that daemon, or unset DOCKER_HOST to let another one be used."
+        )
+    for socket in (SOCKET, SYSTEM_SOCKET):
+        if socket.exists() and answers(f"unix://{socket}"):
+            return f"unix://{socket}"
+    return None
+
+
+def ensure_daemon(cache: Path, report: Report) -> str:
+    """DOCKER_HOST of a daemon that answers, starting one of our own if none does.
+
+    The own daemon keeps its data under `cache`/docker and outlives the caller.
+    """
+    host = running_host()
+    if host is not None:
+        return host
+    if not debian.can_install():
+        raise SupplyError(
+            "No Docker daemon answers (DOCKER_HOST is not set, /var/run/docker.sock does not answer), and one "
+            "can be started here only by root on Debian. Install and start Docker (docs.docker.com/engine/install), "
+            "add your user to the group docker, and run again."
+        )
+    logs = cache / "logs"
+    dockerd = debian.require("dockerd", ["docker.io", "iptables"], logs / "apt.log", report)
+    debian.require("iptables", ["iptables"], logs / "apt.log", report)
+    debian.keep_disabled(["docker.service", "docker.socket", "containerd.service"])
+    with report.step("Starting a Docker daemon") as step:
+        _start(dockerd, cache, logs / "dockerd.log")
+        step.update(f"answers at {own_host()}")
+    return own_host()
+
+
+def stop_daemon() -> bool:
+    """Stop our own daemon, and no other; False when it was not running."""
+    pid = _own_pid()
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while _own_pid() == pid:
+        if time.monotonic() > deadline:
+            raise SupplyError(f"Our Docker daemon (pid {pid}) did not stop in {STOP_SECONDS} s: end it by hand.")
+        time.sleep(0.1)
+    PIDFILE.unlink(missing_ok=True)
+    SOCKET.unlink(missing_ok=True)
+    return True
+
+
+def daemon_argv(dockerd: str, cache: Path, wrapper: Path | None) -> list[str]:
+    """Command line of our own daemon; nothing of it is shared with a daemon of the system."""
+    argv = [
+        dockerd,
+        f"--config-file={cache / 'daemon' / 'daemon.json'}",  # empty: not the system's /etc/docker/daemon.json
+        f"--host=unix://{SOCKET}",
+        f"--data-root={cache / 'docker'}",
+        f"--exec-root={RUN / 'exec'}",
+        f"--pidfile={PIDFILE}",
+    ]
+    if wrapper is not None:
+        # A bounding set without CAP_SYS_RESOURCE also forbids the daemon's usual score of -500.
+        argv += ["--oom-score-adjust=0", f"--add-runtime=bounded={wrapper}", "--default-runtime=bounded"]
+    return argv
+
+
+def _start(dockerd: str, cache: Path, log: Path) -> None:
+    RUN.mkdir(mode=0o711, parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    pid = _own_pid()
+    if pid is None:
+        PIDFILE.unlink(missing_ok=True)  # dockerd refuses to start when any process has the number in it
+        (cache / "daemon").mkdir(parents=True, exist_ok=True)
+        (cache / "daemon" / "daemon.json").write_text("{}\n")
+        wrapper = install_wrapper(cache / "daemon") if machine_lacks_capabilities() else None
+        with log.open("a") as output:
+            # A session of its own: Ctrl-C and the end of the terminal do not reach it.
+            process = subprocess.Popen(
+                daemon_argv(dockerd, cache, wrapper),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd="/",
+                env=os.environ | {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:" + os.environ.get("PATH", "/usr/bin:/bin")},
+            )
+    else:
+        process = None  # started by a run that was killed while it waited
+    deadline = time.monotonic() + START_SECONDS
+    while not (SOCKET.exists() and answers(own_host())):
+        if process is not None and process.poll() is not None:
+            raise SupplyError(
+                f"dockerd ended at once with exit code {process.returncode}; its log is {log}. Last lines:\n{_tail(log)}"
+            )
+        if time.monotonic() > deadline:
+            raise SupplyError(f"dockerd did not answer within {START_SECONDS} s. Last lines of {log}:\n{_tail(log)}")
+        time.sleep(0.1)
+
+
+def _own_pid() -> int | None:
+    """Process id of our own daemon while it lives; a stale or reused number in the pidfile is not it."""
+    try:
+        pid = int(PIDFILE.read_text())
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if f"--pidfile={PIDFILE}".encode() in argv else None
+
+
+def _tail(log: Path, lines: int = 10) -> str:
+    return "\n".join("    " + line for line in log.read_text(errors="replace").splitlines()[-lines:])

@@ -1,0 +1,106 @@
+"""Running a long command: output into a log file, its latest line into the progress, its end into the error."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from airgap.report import Step, SupplyError
+
+TAIL_LINES = 12
+LOW_DISK_BYTES = 64 * 1024 * 1024  # below this, a failed build is blamed on the disk
+
+
+def run_logged(
+    argv: Sequence[str],
+    *,
+    log: Path,
+    step: Step,
+    way_out: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    progress: Callable[[str], str | None] = lambda line: line,
+) -> None:
+    """Run a command to its end; raise SupplyError with its last lines when it fails.
+
+    `progress` turns a line of output into what the step shows, None shows nothing.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    try:
+        code = _stream(argv, log, step, cwd, env, progress, tail)
+    except FileNotFoundError as missing:
+        raise SupplyError(f"{argv[0]} cannot be run: {missing}. {way_out}") from missing
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise SupplyError(_disk_full(argv, log.parent)) from error
+    if code != 0:
+        text = "\n".join(tail)
+        room = cwd or log.parent
+        if "no space left on device" in text.lower() or shutil.disk_usage(room).free < LOW_DISK_BYTES:
+            raise SupplyError(f"{_disk_full(argv, room)}\n{_indent(tail)}")
+        raise SupplyError(
+            f"{' '.join(argv[:3])} ended with {_ending(code)}; all of its output is in {log}. Its last lines:\n"
+            f"{_indent(tail)}\n{way_out}"
+        )
+
+
+def _stream(
+    argv: Sequence[str],
+    log: Path,
+    step: Step,
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    progress: Callable[[str], str | None],
+    tail: deque[str],
+) -> int:
+    with (
+        log.open("a") as file,
+        subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            print(f"$ {' '.join(argv)}", file=file)
+            for raw in process.stdout:
+                line = raw.rstrip()
+                print(line, file=file, flush=True)
+                if line:
+                    tail.append(line)
+                    shown = progress(line)
+                    if shown:
+                        step.update(shown)
+            return process.wait()
+        except BaseException:
+            process.terminate()  # Ctrl-C, a full disk: no orphan keeps writing into a folder we remove
+            raise
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _disk_full(argv: Sequence[str], folder: Path) -> str:
+    free = shutil.disk_usage(folder).free // (1024 * 1024)
+    return (
+        f"{' '.join(argv[:3])} failed because the disk is full ({free} MiB left for {folder}). "
+        "Free some gigabytes, or set XDG_CACHE_HOME to a larger disk, and run again: finished parts are kept."
+    )
+
+
+def _indent(lines: deque[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)

@@ -1,0 +1,1 @@
+"""The commands behind ./stack: prepare the machine, run the Pulumi engine, walk the demo."""

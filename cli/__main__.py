@@ -1,0 +1,32 @@
+"""./stack: one command line for the whole platform."""
+
+from __future__ import annotations
+
+import sys
+
+from cli import commands
+from cli.arguments import parser
+from cli.errors import UserError
+from cli.progress import Progress
+
+
+def main() -> int:
+    """Parse, run, and turn every expected failure into one message and an exit code."""
+    arguments = parser().parse_args()
+    progress = Progress()
+    try:
+        return commands.run(arguments, progress)
+    except UserError as error:
+        progress.note(f"stack: {error}")
+        return error.code
+    except KeyboardInterrupt:
+        progress.note(
+            "stack: interrupted. Nothing half-made is in the way: run the same command again to go on."
+        )
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())

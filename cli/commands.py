@@ -1,0 +1,133 @@
+"""What each command does, in the order it does it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from airgap import daemon
+from cli import demo, docker_objects, settings, workbench
+from cli.engine import Engine
+from cli.errors import UserError
+from cli.lock import exclusive
+from cli.paths import PROJECT, Paths
+from cli.probe import to_json
+from cli.progress import Progress
+
+
+def run(arguments: argparse.Namespace, progress: Progress) -> int:
+    """Dispatch. Commands that change something hold the lock; the others only read."""
+    command = COMMANDS[arguments.command]
+    paths = Paths.here()
+    if arguments.command not in CHANGING:
+        return command(arguments, paths, progress)
+    settings.source_file(
+        paths, arguments.environment
+    )  # refuse an unknown environment before waiting or building
+    with exclusive(paths.lock, f"./stack {arguments.command} {arguments.environment}", progress):
+        return command(arguments, paths, progress)
+
+
+def up(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+    """Prepare the machine, then bring the environment up."""
+    engine = _engine(arguments, paths, progress)
+    engine.ensure()
+    with progress.step(f"pulumi up {arguments.environment}", live=False):
+        engine.up()
+    progress.summary()
+    return 0
+
+
+def preview(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+    """Prepare the machine, then show the changes."""
+    engine = _engine(arguments, paths, progress)
+    engine.ensure()
+    engine.preview(diff=arguments.diff)
+    return 0
+
+
+def walk(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+    """Run the demo and print its table; 1 when any answer is not as expected."""
+    engine = Engine(workbench.existing(paths), arguments.environment, progress)
+    rows = demo.walk(engine, progress.note)
+    table = Table(title="The article's walk", title_justify="left")
+    for column in ("", "step", "expected", "seen"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row("✔" if row.passed else "✗", escape(row.step), escape(row.expected), escape(row.seen))
+    Console().print(table)
+    if arguments.json:
+        Path(arguments.json).write_text(to_json(demo.as_json(rows)) + "\n")
+    failed = [row.step for row in rows if not row.passed]
+    if failed:
+        raise UserError(f"{len(failed)} of {len(rows)} answers were not as expected: {', '.join(failed)}.")
+    progress.note(f"All {len(rows)} answers as expected.")
+    return 0
+
+
+def destroy(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+    """Remove every resource, the stack, and the Docker daemon when it is ours and nothing uses it."""
+    if not paths.environment(arguments.environment).exists():
+        progress.note(f"Nothing to destroy: environment {arguments.environment!r} is not up on this machine.")
+    else:
+        with progress.step("Docker"):
+            docker_host = daemon.ensure_daemon(paths.cache, progress)
+        bench = workbench.existing(paths, docker_host=docker_host)
+        engine = Engine(bench, arguments.environment, progress)
+        engine.ensure()
+        with progress.step(f"pulumi destroy {arguments.environment}", live=False):
+            engine.destroy()
+        if left := docker_objects.leftovers(bench.env, arguments.environment):
+            raise UserError(f"destroy ended but these are still there: {', '.join(left)}.")
+    if not any((paths.state / "environments").glob("*")):
+        daemon.stop_daemon(progress)
+    return 0
+
+
+def env(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+    """Shell exports, for `eval`."""
+    settings.source_file(paths, arguments.environment)
+    engine = Engine(workbench.existing(paths), arguments.environment, progress)
+    for name, value in sorted(engine.exports.items()):
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def test(arguments: argparse.Namespace, paths: Paths, _progress: Progress) -> int:
+    """Run pytest on the fast tests, or on the real-cluster ones."""
+    suite = ["tests", "-m", "e2e", "-v"] if arguments.suite == "e2e" else ["tests"]
+    return _python(paths, "-m", "pytest", "-p", "no:cacheprovider", *suite, *arguments.arguments)
+
+
+def check(_arguments: argparse.Namespace, paths: Paths, _progress: Progress) -> int:
+    """Run scripts/check with this environment's tools."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        [str(paths.root / "scripts" / "check")], env={**os.environ, "PATH": path}, check=False
+    ).returncode
+
+
+def _python(paths: Paths, *arguments: str) -> int:
+    return subprocess.run([sys.executable, *arguments], cwd=paths.root, check=False).returncode
+
+
+def _engine(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> Engine:
+    config = settings.read(settings.source_file(paths, arguments.environment))["config"]
+    wanted = arguments.supply or config.get(f"{PROJECT}:supply") or "auto"
+    return Engine(workbench.prepare(paths, progress, supply=wanted), arguments.environment, progress)
+
+
+Command = Callable[[argparse.Namespace, Paths, Progress], int]
+COMMANDS: Mapping[str, Command] = {
+    "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env, "test": test, "check": check,
+}  # fmt: skip
+CHANGING = {"up", "preview", "demo", "destroy"}

@@ -1,0 +1,47 @@
+"""Docker objects of an environment, found by the label the program puts on each of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cli import process
+from cli.progress import Progress
+
+LABEL = "multicluster-dapr.environment"
+KINDS = ("container", "network", "volume")
+
+
+def labelled(env: Mapping[str, str], environment: str, kind: str) -> dict[str, str]:
+    """Name by id of every container, network or volume of this environment."""
+    argv = ["docker", kind, "ls", "--filter", f"label={LABEL}={environment}", "--format", "{{json .}}"]
+    if kind == "container":
+        argv.append("--all")
+    if kind != "volume":
+        argv.append("--no-trunc")
+    rows = [json.loads(line) for line in process.output(argv, env=env).splitlines()]
+    return {row.get("ID") or row["Name"]: row.get("Names") or row["Name"] for row in rows}
+
+
+def remove_unknown(
+    env: Mapping[str, str], environment: str, resources: Iterable[Mapping[str, Any]], progress: Progress
+) -> None:
+    """Remove containers, networks and volumes that carry our label but are not in the state.
+
+    A run killed between the daemon's answer and the state's write leaves them, and their names would
+    block the next run. Cluster nodes are left to the cluster component, which knows its own leftovers.
+    """
+    known = {str(resource.get("id")) for resource in resources}
+    for kind in KINDS:
+        for identity, name in labelled(env, environment, kind).items():
+            if identity in known or name.startswith("k3d-"):
+                continue
+            progress.note(f"Repairing: removing {kind} {name}, left by a run that was killed.")
+            force = [] if kind == "network" else ["--force"]
+            process.output(["docker", kind, "rm", *force, identity], env=env)
+
+
+def leftovers(env: Mapping[str, str], environment: str) -> list[str]:
+    """What is still there, as `kind name`; empty after a complete destroy."""
+    return [f"{kind} {name}" for kind in KINDS for name in labelled(env, environment, kind).values()]

@@ -1,0 +1,168 @@
+"""The Pulumi engine, driven through its CLI on one environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli import docker_objects, process, settings
+from cli.errors import UserError
+from cli.paths import PROJECT
+from cli.progress import Progress
+from cli.workbench import Workbench
+
+
+class Engine:
+    """One environment (Pulumi stack) on a prepared machine."""
+
+    def __init__(self, bench: Workbench, environment: str, progress: Progress) -> None:
+        self.bench = bench
+        self.environment = environment
+        self.progress = progress
+        self.folder = bench.paths.environment(environment)
+
+    @property
+    def passphrase_file(self) -> Path:
+        """Holds the passphrase of this environment's secrets; mode 0600; made at the first `up`."""
+        return self.folder / "passphrase"
+
+    @property
+    def exports(self) -> dict[str, str]:
+        """What plain `pulumi` needs to act on this environment."""
+        added = {"PULUMI_STACK": self.environment, "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true"}
+        if not (
+            os.environ.get("PULUMI_CONFIG_PASSPHRASE") or os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+        ):
+            added["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.passphrase_file)
+        return {**self.bench.exports, **added}
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Process environment for the engine under ./stack: with the effective configuration."""
+        effective = settings.effective_file(self.bench.paths, self.environment)
+        return {**os.environ, **self.exports, "PULUMI_OPTION_CONFIG_FILE": str(effective)}
+
+    def exists(self) -> bool:
+        """Whether the backend knows this environment."""
+        listed = json.loads(self._output(["stack", "ls", "--json"]))
+        return any(row["name"] == self.environment for row in listed)
+
+    def ensure(self, overrides: dict[str, Any] | None = None) -> None:
+        """Create the stack when it is not there, and write the effective configuration."""
+        self._make_passphrase()
+        effective = settings.refresh(self.bench.paths, self.environment, overrides)
+        if not self.exists():
+            # `stack init` writes its salt into the stack file beside Pulumi.yaml, so it runs in a folder of
+            # ours with a project file of the same name: the repository stays clean.
+            project = self.folder / "Pulumi.yaml"
+            project.write_text(yaml.safe_dump({"name": PROJECT, "runtime": "python"}))
+            self._output(["stack", "init", self.environment, "--no-select"], cwd=self.folder)
+            if "encryptionsalt" not in settings.read(effective):
+                raise UserError(
+                    f"pulumi stack init left no encryptionsalt in {effective}; its secrets would be lost."
+                )
+
+    def up(self) -> None:
+        """Bring the environment to what the configuration says, with the engine's own progress display."""
+        self._repair()
+        self._operate("up", ["--yes", "--skip-preview"], "Run ./stack up again: it goes on where it stopped.")
+
+    def up_quietly(self) -> None:
+        """The same without display, for changes made on the way; output is shown only when it fails."""
+        self._output(["up", "--yes", "--skip-preview"], timeout=600)
+
+    def preview(self, *, diff: bool) -> None:
+        """Show what `up` would change."""
+        self._operate("preview", ["--diff"] if diff else [], "")
+
+    def destroy(self) -> None:
+        """Remove every resource, then the stack and everything kept about it."""
+        self._repair()
+        self._operate(
+            "destroy", ["--yes", "--skip-preview"], "Run ./stack destroy again: it goes on where it stopped."
+        )
+        self._output(["stack", "rm", self.environment, "--yes", "--preserve-config"])
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs; secret ones stay hidden."""
+        loaded: dict[str, Any] = json.loads(self._output(["stack", "output", "--json"]))
+        return loaded
+
+    def secret_output(self, name: str) -> Any:
+        """One output in clear; for handing a kubeconfig to kubectl through a private file."""
+        return json.loads(self._output(["stack", "output", "--json", "--show-secrets"]))[name]
+
+    def state(self) -> dict[str, Any]:
+        """The stack's state with secrets encrypted."""
+        loaded: dict[str, Any] = json.loads(self._output(["stack", "export"]))
+        return loaded
+
+    def _operate(self, operation: str, flags: list[str], way_out: str) -> None:
+        argv = ["pulumi", operation, "--stack", self.environment, "--suppress-permalink=true", *flags]
+        ended = process.foreground(argv, env=self.env, cwd=self.bench.paths.root)
+        if ended.interrupted:
+            raise UserError(f"interrupted during `{operation}`. {way_out}", code=130)
+        if ended.code:
+            raise UserError(f"pulumi {operation} failed; its message is above. {way_out}".strip())
+
+    def _output(self, arguments: list[str], cwd: Path | None = None, timeout: float = 120) -> str:
+        scope = (
+            []
+            if arguments[:2] in (["stack", "ls"], ["stack", "init"], ["stack", "rm"])
+            else ["--stack", self.environment]
+        )
+        argv = ["pulumi", *arguments, *scope, "--non-interactive"]
+        return process.output(argv, env=self.env, cwd=cwd or self.bench.paths.root, timeout=timeout)
+
+    def _make_passphrase(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if "PULUMI_CONFIG_PASSPHRASE_FILE" in self.exports and not self.passphrase_file.exists():
+            descriptor = os.open(self.passphrase_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as handle:
+                handle.write(secrets.token_urlsafe(32))
+
+    def _repair(self) -> None:
+        """Undo what a killed run left: its lock, its half-made resources."""
+        if not self.exists():
+            return
+        self._break_stale_lock()
+        state = self.state()
+        deployment = state["deployment"]
+        if any(item["type"] == "creating" for item in deployment.get("pending_operations") or []):
+            self.progress.note("Repairing: the last run was killed while it was creating resources.")
+            deployment["pending_operations"] = [
+                item for item in deployment["pending_operations"] if item["type"] != "creating"
+            ]
+            self._import(state)
+        docker_objects.remove_unknown(
+            self.bench.env, self.environment, deployment.get("resources") or [], self.progress
+        )
+
+    def _import(self, state: dict[str, Any]) -> None:
+        target = self.folder / "repaired-state.json"
+        target.touch(mode=0o600)
+        target.write_text(json.dumps(state))
+        try:
+            self._output(["stack", "import", "--file", str(target)])
+        finally:
+            target.unlink()
+
+    def _break_stale_lock(self) -> None:
+        """Remove the backend's lock when the process that took it is gone; refuse when it lives."""
+        locks = self.bench.paths.backend / ".pulumi" / "locks" / "organization" / PROJECT / self.environment
+        for path in locks.glob("*.json"):
+            holder = json.loads(path.read_text()).get("pid")
+            if holder and Path(f"/proc/{holder}").exists():
+                raise UserError(
+                    f"another pulumi (process {holder}) is working on {self.environment!r}; "
+                    "wait for it to end."
+                )
+            self.progress.note(f"Repairing: removing the lock of a pulumi that is gone (process {holder}).")
+            path.unlink(missing_ok=True)

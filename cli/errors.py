@@ -1,0 +1,11 @@
+"""The one error a command ends with: a message for the user, no traceback."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can mend. The message names the value, the place, the reason and the way out."""
+
+    def __init__(self, message: str, *, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,65 @@
+"""The effective configuration of an environment.
+
+The repository's Pulumi.<env>.yaml is never written to: what Pulumi adds (the salt of the secrets) and what
+a command overrides for a while (the demo's policies) live in a copy beside the state.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli.errors import UserError
+from cli.paths import PROJECT, Paths
+
+
+def environments(paths: Paths) -> list[str]:
+    """Names of the environments this repository has."""
+    return sorted(path.name.split(".")[1] for path in paths.root.glob("Pulumi.*.yaml"))
+
+
+def source_file(paths: Paths, environment: str) -> Path:
+    """The user's file of this environment. Raises UserError naming those there are."""
+    path = paths.root / f"Pulumi.{environment}.yaml"
+    if not path.exists():
+        known = ", ".join(environments(paths)) or "none"
+        raise UserError(
+            f"unknown environment {environment!r}: there is no {path.name}. Known: {known}.", code=2
+        )
+    return path
+
+
+def effective_file(paths: Paths, environment: str) -> Path:
+    """The merged copy the engine reads."""
+    return paths.environment(environment) / f"Pulumi.{environment}.yaml"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A stack file as a mapping with `config`. Raises UserError with the place of a syntax error."""
+    try:
+        loaded = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}", code=2) from error
+    if not isinstance(loaded, dict) or not isinstance(loaded.get("config") or {}, dict):
+        raise UserError(f"{path} must be a mapping with a `config` mapping in it.", code=2)
+    loaded["config"] = loaded.get("config") or {}
+    return loaded
+
+
+def refresh(paths: Paths, environment: str, overrides: dict[str, Any] | None = None) -> Path:
+    """Write the effective file anew: the user's file, Pulumi's own keys of the last run, the overrides."""
+    merged = read(source_file(paths, environment))
+    target = effective_file(paths, environment)
+    if target.exists():
+        for key, value in read(target).items():
+            if key in ("encryptionsalt", "secretsprovider", "encryptedkey"):
+                merged.setdefault(key, value)
+    for key, value in (overrides or {}).items():
+        merged["config"][f"{PROJECT}:{key}"] = value
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = target.with_suffix(".new")
+    fresh.write_text(yaml.safe_dump(merged, sort_keys=False))
+    fresh.replace(target)
+    return target

@@ -1,0 +1,158 @@
+"""The prepared machine: tools, Docker daemon, images and plugins, found or made, as one environment.
+
+Supply mode: `upstream` when the public image registry answers, `airgap` when it does not; config or
+--supply forces one. Air gap builds everything from language registries (airgap/); upstream uses what the
+machine has and only makes the tools that are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airgap import daemon, images, tools
+from airgap.plugins.install import install as install_plugins
+from cli.errors import UserError
+from cli.paths import Paths
+from cli.progress import Progress
+
+MODES = ("auto", "upstream", "airgap")
+REGISTRY = "https://registry-1.docker.io/v2/"
+REGISTRY_TIMEOUT_SECONDS = 4.0
+
+# A tool on PATH is used when it is at least this new (older ones lack a flag or a field the program uses).
+TOOLS_ON_PATH: Mapping[str, tuple[tuple[str, ...], tuple[int, int]]] = {
+    "pulumi": (("version",), (3, 200)),
+    "k3d": (("version",), (5, 6)),
+    "helm": (("version", "--short"), (3, 14)),
+    "kubectl": (("version", "--client"), (1, 33)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workbench:
+    """Everything a command needs to run the engine or talk to the clusters."""
+
+    paths: Paths
+    mode: str
+    exports: Mapping[str, str] = field(repr=False)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The whole process environment for child processes."""
+        return {**os.environ, **self.exports}
+
+
+def choose_mode(wanted: str, progress: Progress) -> str:
+    """Resolve `auto` by asking the public registry once; says what was chosen and why."""
+    if wanted != "auto":
+        progress.note(f"Supply: {wanted}, as configured.")
+        return wanted
+    try:
+        with urllib.request.urlopen(REGISTRY, timeout=REGISTRY_TIMEOUT_SECONDS):
+            answered = True
+    except urllib.error.HTTPError as error:
+        answered = error.code == 401  # an anonymous call is asked for a token: the registry itself speaking
+    except (urllib.error.URLError, OSError):
+        answered = False
+    if answered:
+        progress.note("Supply: upstream (the public image registry answers).")
+        return "upstream"
+    progress.note(
+        "Supply: airgap (the public image registry cannot be reached; building from language registries)."
+    )
+    return "airgap"
+
+
+def prepare(paths: Paths, progress: Progress, *, supply: str = "auto") -> Workbench:
+    """Find or make everything `up` needs. Safe to interrupt and repeat; what is there stays."""
+    mode = choose_mode(supply, progress)
+    reused = {} if mode == "airgap" else _tools_on_path(progress)
+    with progress.step("Tools"):
+        made = tools.ensure_tools(
+            paths.cache, progress, names=[name for name in TOOLS_ON_PATH if name not in reused]
+        )
+    with progress.step("Docker"):
+        docker_host = daemon.ensure_daemon(paths.cache, progress)
+    if mode == "airgap":
+        with progress.step("Images"):
+            supply_map = images.ensure_supply(paths.cache, docker_host, progress)
+        install_plugins(paths.pulumi_home, made["pulumi"].parent, Path(sys.executable), paths.root)
+        _write_if_changed(paths.supply_map, json.dumps(supply_map, indent=2, sort_keys=True))
+    return bench(paths, mode, docker_host, made)
+
+
+def existing(paths: Paths, *, docker_host: str = "") -> Workbench:
+    """The environment of a machine that `up` has prepared before; makes nothing and asks nobody."""
+    mode = "airgap" if paths.supply_map.exists() else "upstream"
+    return bench(paths, mode, docker_host or daemon.running_daemon() or "", tools.present_tools(paths.cache))
+
+
+def bench(paths: Paths, mode: str, docker_host: str, made: Mapping[str, Path]) -> Workbench:
+    """Compose the variables. Only what differs from the user's own environment is listed."""
+    folders = dict.fromkeys(str(path.parent) for path in made.values())
+    exports = {
+        "PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")]),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_HOME": str(paths.pulumi_home),
+        "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL") or f"file://{paths.backend}",
+    }
+    if docker_host:
+        exports["DOCKER_HOST"] = docker_host
+    if mode == "airgap":
+        exports["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+        exports["MULTICLUSTER_DAPR_SUPPLY"] = str(paths.supply_map)
+        exports["K3D_IMAGE_TOOLS"] = _k3d_tools_image(paths)
+    paths.backend.mkdir(parents=True, exist_ok=True)
+    return Workbench(paths=paths, mode=mode, exports=exports)
+
+
+def _k3d_tools_image(paths: Paths) -> str:
+    if not paths.supply_map.exists():
+        return ""
+    supply_map = json.loads(paths.supply_map.read_text())
+    return str(supply_map["images"]["k3d-tools"]["ref"])
+
+
+def _tools_on_path(progress: Progress) -> dict[str, str]:
+    found = {}
+    for name, (arguments, minimum) in TOOLS_ON_PATH.items():
+        path = shutil.which(name)
+        if path is None:
+            continue
+        version = _version_of(path, arguments)
+        if version is not None and version >= minimum:
+            found[name] = path
+            progress.note(f"Using {path} ({'.'.join(map(str, version))}).")
+    return found
+
+
+def _version_of(path: str, arguments: tuple[str, ...]) -> tuple[int, int] | None:
+    try:
+        done = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r"v?(\d+)\.(\d+)\.\d+", done.stdout)
+    return (int(match[1]), int(match[2])) if match and not done.returncode else None
+
+
+def _write_if_changed(path: Path, text: str) -> None:
+    if path.exists() and path.read_text() == text:
+        return
+    fresh = path.with_suffix(".new")
+    try:
+        fresh.write_text(text)
+        fresh.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}. Free some room or set XDG_CACHE_HOME."
+        ) from error

@@ -1,0 +1,1 @@
+"""What all provider stand-ins share: protocol, values, diffs, logs, start-up."""

@@ -1,0 +1,179 @@
+"""Run one command of a local.Command: environment, streams, files it leaves, and the errors users see."""
+
+import asyncio
+import hashlib
+import os
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airgap.plugins.base.provider import ProviderError
+from airgap.plugins.base.values import ARCHIVE_SIGNATURE, ASSET_SIGNATURE, SIGNATURE
+
+# Descendants may keep a killed command's pipes open; its answer does not wait longer than this for them.
+_PIPE_SECONDS = 2.0
+_CHUNK_BYTES = 1 << 16
+
+
+@dataclass
+class _Streams:
+    """What a process wrote, apart and interleaved, and the unfinished line of each stream."""
+
+    both: bytearray = field(default_factory=bytearray)
+    stdout: bytearray = field(default_factory=bytearray)
+    stderr: bytearray = field(default_factory=bytearray)
+
+
+async def run(
+    command: str, inputs: dict[str, Any], extra: dict[str, str], line: Callable[[str], None], stop: asyncio.Event
+) -> tuple[str, str]:
+    """Run `command` as `inputs` (plain values) say; answers stdout and stderr, each less one trailing newline.
+
+    `line` gets each line that `logging` lets through. When `stop` is set the direct child is killed.
+    """
+    argv = [*(inputs.get("interpreter") or ["/bin/sh", "-c"]), command]
+    directory = inputs.get("dir") or None
+    if directory and not Path(directory).is_dir():
+        reason = "not a directory" if Path(directory).exists() else "no such file or directory"
+        raise ProviderError(_failure(f"chdir {directory}: {reason}", command, b""))
+    environment = {**os.environ, **(inputs.get("environment") or {}), **extra}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE if inputs.get("stdin") is not None else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=directory,
+            env=environment,
+        )
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        text = f"fork/exec {argv[0]}: {reason}"
+        if "/" not in argv[0]:
+            text = f"exec: {go_quote(argv[0])}: executable file not found in $PATH"
+        raise ProviderError(_failure(text, command, b"")) from error
+    streams = _Streams()
+    logging = inputs.get("logging") or "stdoutAndStderr"
+    pumps = [
+        _pump(process.stdout, streams.stdout, streams.both, line if "stdout" in logging else None),
+        _pump(process.stderr, streams.stderr, streams.both, line if "stderr" in logging.lower() else None),
+        _feed(process.stdin, inputs.get("stdin")),
+    ]
+    tasks = [asyncio.create_task(pump) for pump in pumps]
+    watcher = asyncio.create_task(_kill_when(stop, process))
+    try:
+        status = await process.wait()
+        done_in = _PIPE_SECONDS if status == -signal.SIGKILL else None
+        await asyncio.wait(tasks, timeout=done_in)
+    finally:
+        for task in (*tasks, watcher):
+            task.cancel()
+    if status != 0:
+        reason = f"exit status {status}" if status > 0 else f"signal: {_signal_words(-status)}"
+        raise ProviderError(_failure(reason, command, bytes(streams.both)))
+    return _text(streams.stdout), _text(streams.stderr)
+
+
+async def _kill_when(stop: asyncio.Event, process: asyncio.subprocess.Process) -> None:
+    await stop.wait()
+    if process.returncode is None:
+        process.kill()
+
+
+async def _feed(pipe: asyncio.StreamWriter | None, text: str | None) -> None:
+    if pipe is None or text is None:
+        return
+    try:
+        pipe.write(text.encode())
+        await pipe.drain()
+    except (BrokenPipeError, ConnectionResetError):
+        return  # a command need not read its input
+    finally:
+        pipe.close()
+
+
+async def _pump(
+    pipe: asyncio.StreamReader | None, own: bytearray, both: bytearray, line: Callable[[str], None] | None
+) -> None:
+    if pipe is None:
+        return
+    rest = b""
+    while chunk := await pipe.read(_CHUNK_BYTES):
+        own += chunk
+        both += chunk
+        *lines, rest = (rest + chunk).split(b"\n")
+        for one in lines:
+            if line:
+                line(one.decode(errors="replace"))
+    if rest and line:
+        line(rest.decode(errors="replace"))
+
+
+def _text(stream: bytearray) -> str:
+    return stream.decode(errors="replace").removesuffix("\n")
+
+
+def _failure(reason: str, command: str, output: bytes) -> str:
+    return f"{reason}: running {go_quote(command)}:\n{output.decode(errors='replace')}"
+
+
+def _signal_words(number: int) -> str:
+    words = {signal.SIGKILL: "killed", signal.SIGTERM: "terminated", signal.SIGINT: "interrupt"}
+    return words.get(number, signal.strsignal(number) or str(number))  # type: ignore[call-overload, no-any-return]
+
+
+def go_quote(text: str) -> str:
+    """The text as Go's %q prints it."""
+    short = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b"}
+    short |= {"\f": "\\f", "\v": "\\v"}
+    out = ""
+    for char in text:
+        if char in short:
+            out += short[char]
+        elif char.isprintable():
+            out += char
+        else:
+            code = ord(char)
+            out += f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return f'"{out}"'
+
+
+def collect(patterns: list[str], directory: str) -> dict[str, Path]:
+    """Files below `directory` that the patterns choose, by relative path.
+
+    `*` stops at a slash, `**` does not, a pattern starting with `!` takes files away again; the last match wins.
+    """
+    rules = [(not p.startswith("!"), _glob_regex(p.removeprefix("!"))) for p in patterns]
+    root = Path(directory or ".").resolve()
+    chosen: dict[str, Path] = {}
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            relative = path.relative_to(root).as_posix()
+            wanted = False
+            for include, pattern in rules:
+                if pattern.fullmatch(relative):
+                    wanted = include
+            if wanted:
+                chosen[relative] = path
+    return dict(sorted(chosen.items()))
+
+
+def _glob_regex(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*/?|\*|\?)", pattern.removeprefix("./"))
+    known = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(known.get(part, re.escape(part)) for part in parts))
+
+
+def file_asset(path: Path) -> dict[str, Any]:
+    """A file as the engine's asset value."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {SIGNATURE: ASSET_SIGNATURE, "path": str(path), "hash": digest}
+
+
+def file_archive(files: dict[str, Path]) -> dict[str, Any]:
+    """Files as the engine's archive value."""
+    return {SIGNATURE: ARCHIVE_SIGNATURE, "assets": {name: file_asset(path) for name, path in files.items()}}

@@ -1,0 +1,185 @@
+"""The language host: the engine's `LanguageRuntime` service for Python programs."""
+
+import asyncio
+import json
+import os
+import platform
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+
+from airgap.plugins.base.server import new_server, serve_until_stopped
+from airgap.plugins.base.values import decode
+from airgap.plugins.language.child import REPORTED
+
+_CHILD = Path(__file__).with_name("child.py")
+_STOP_SECONDS = 2.0
+
+
+class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
+    """Runs programs; methods carry the protocol's names."""
+
+    def __init__(self, engine_address: str) -> None:
+        self._engine_address = engine_address
+        self._children: set[asyncio.subprocess.Process] = set()
+
+    async def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        return language_pb2.LanguageHandshakeResponse()
+
+    async def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        return plugin_pb2.PluginInfo(version="3.259.0")
+
+    async def GetRequiredPlugins(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        return language_pb2.GetRequiredPluginsResponse()
+
+    async def GetRequiredPackages(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        # Empty: resource registrations name the versions they need.
+        return language_pb2.GetRequiredPackagesResponse()
+
+    async def Run(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """Run the program to its end in a child interpreter."""
+        try:
+            python = interpreter(request.info)
+        except FileNotFoundError as error:
+            return language_pb2.RunResponse(error=str(error))
+        folder = Path(request.info.program_directory or request.pwd or ".")
+        run = {
+            "program": str(folder / (request.info.entry_point or request.program or ".")),
+            "args": list(request.args),
+            "threads": max(request.parallel, 1) * 4,
+            "options": {
+                "project": request.project,
+                "stack": request.stack,
+                "root_directory": request.info.root_directory,
+                "parallel": request.parallel,
+                "engine_address": self._engine_address,
+                "monitor_address": request.monitor_address,
+                "preview": request.dryRun,
+                "organization": request.organization or "organization",
+            },
+        }
+        environment = {
+            **os.environ,
+            "PULUMI_CONFIG": json.dumps(dict(request.config)),
+            "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
+            "PYTHONUNBUFFERED": "1",
+        }
+        process = await asyncio.create_subprocess_exec(
+            python, str(_CHILD), json.dumps(run), cwd=request.pwd or folder, env=environment
+        )
+        self._children.add(process)
+        try:
+            status = await process.wait()
+        finally:
+            self._children.discard(process)
+        if status == 0:
+            return language_pb2.RunResponse()
+        if status in (REPORTED, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL):
+            return language_pb2.RunResponse(bail=True)
+        return language_pb2.RunResponse(error=f"the program exited with status {status}")
+
+    async def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        await self.stop_children()
+        return empty_pb2.Empty()
+
+    async def stop_children(self) -> None:
+        """End running programs: politely first."""
+        children = list(self._children)
+        for process in children:
+            if process.returncode is None:
+                process.terminate()
+        if children:
+            _, left = await asyncio.wait(
+                [asyncio.create_task(process.wait()) for process in children], timeout=_STOP_SECONDS
+            )
+            if left:
+                for process in children:
+                    if process.returncode is None:
+                        process.kill()
+
+    async def About(self, request: Any, context: Any) -> Any:  # noqa: N802
+        python = _interpreter_or(request.info)
+        version = platform.python_version()
+        if python != sys.executable:
+            output = await _output(python, "-c", "import platform; print(platform.python_version())")
+            version = output.strip()
+        del context
+        return language_pb2.AboutResponse(executable=python, version=version)
+
+    async def GetProgramDependencies(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """The packages installed for the program, by pip."""
+        flags = [] if request.transitiveDependencies else ["--not-required"]
+        python = _interpreter_or(request.info)
+        listing = json.loads(await _output(python, "-m", "pip", "list", "--format", "json", *flags) or "[]")
+        return language_pb2.GetProgramDependenciesResponse(
+            dependencies=[
+                language_pb2.DependencyInfo(name=entry["name"], version=entry["version"]) for entry in listing
+            ]
+        )
+
+    async def InstallDependencies(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """Make the virtual environment of Pulumi.yaml if it is missing and install the requirements into it."""
+        options = decode(request.info.options)
+        root = Path(request.info.root_directory or request.directory)
+        python = sys.executable
+        if options.get("virtualenv"):
+            venv = root / options["virtualenv"]
+            python = str(venv / "bin" / "python")
+            if not Path(python).exists():
+                yield _stdout(f"Creating virtual environment {venv}\n")
+                yield _stdout(await _output(sys.executable, "-m", "venv", str(venv)))
+        lists = [root / name for name in ("requirements.lock", "requirements.txt")]
+        for path in [path for path in lists if path.exists()][:1]:
+            yield _stdout(f"Installing {path.name}\n")
+            yield _stdout(await _output(python, "-m", "pip", "install", "-q", "-r", str(path)))
+
+
+def interpreter(info: Any) -> str:
+    """The Python that runs the program: the virtual environment Pulumi.yaml names, else our own.
+
+    Raises FileNotFoundError when the named environment is not there.
+    """
+    name = decode(info.options).get("virtualenv")
+    if not name:
+        return sys.executable
+    venv = Path(info.root_directory or info.program_directory or ".") / name
+    python = venv / "bin" / "python"
+    if not python.exists():
+        raise FileNotFoundError(
+            f"The 'virtualenv' option in Pulumi.yaml is {name!r}, but {venv} is not a virtual environment; "
+            "make it with `./stack` or `pulumi install`"
+        )
+    return str(python)
+
+
+def _interpreter_or(info: Any) -> str:
+    try:
+        return interpreter(info)
+    except FileNotFoundError:
+        return sys.executable
+
+
+async def _output(*argv: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    stdout, _ = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(f"{' '.join(argv)} failed:\n{stdout.decode(errors='replace')}")
+    return stdout.decode(errors="replace")
+
+
+def _stdout(text: str) -> Any:
+    return language_pb2.InstallDependenciesResponse(stdout=text.encode())
+
+
+async def serve(engine_address: str) -> None:
+    """Run the language host."""
+    host = LanguageHost(engine_address)
+    server = new_server()
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)  # type: ignore[no-untyped-call]
+    await serve_until_stopped(server, host.stop_children)

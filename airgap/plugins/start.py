@@ -1,0 +1,52 @@
+"""Entry of every launcher: `main(<name>)` serves that plugin on a loopback port until the engine is done with it."""
+
+import asyncio
+import importlib
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+PLUGINS = ("command", "docker", "kubernetes", "language")
+
+
+def _bare_pulumi() -> None:
+    """Make `pulumi.runtime.proto` importable without running the SDK's own `__init__`.
+
+    The stubs are all a plugin needs; the rest of the SDK costs 0.3 s and 14 MB in each of a dozen processes.
+    """
+    spec = importlib.util.find_spec("pulumi")
+    if spec is None or not spec.submodule_search_locations:
+        sys.exit(f"the Pulumi SDK is not installed in {sys.prefix}; install requirements.lock into it")
+    root = Path(next(iter(spec.submodule_search_locations)))
+    for name, path in (
+        ("pulumi", root),
+        ("pulumi.runtime", root / "runtime"),
+        ("pulumi.runtime.proto", root / "runtime" / "proto"),
+    ):
+        module = types.ModuleType(name)
+        module.__path__ = [str(path)]
+        sys.modules[name] = module
+
+
+def main(name: str) -> None:
+    """Serve the plugin `name`; the engine's address is the last argument that is not a flag or a flag's value."""
+    if name not in PLUGINS:
+        sys.exit(f"unknown plugin {name!r}; known: {', '.join(PLUGINS)}")
+    _bare_pulumi()
+    module = importlib.import_module(f"airgap.plugins.{name}.plugin")
+    asyncio.run(module.serve(engine_address(sys.argv[1:])))
+
+
+def engine_address(argv: list[str]) -> str:
+    """The engine's address among a plugin's arguments, "" when there is none (`--tracing` takes a value)."""
+    found = ""
+    skip = False
+    for argument in argv:
+        if skip:
+            skip = False
+        elif argument in ("--tracing", "-tracing"):
+            skip = True
+        elif not argument.startswith("-"):
+            found = argument
+    return found

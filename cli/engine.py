@@ -33,9 +33,18 @@ class Engine:
         return self.folder / "passphrase"
 
     @property
+    def backend(self) -> Path:
+        """Pulumi's file backend of this environment alone, so that its history goes with it."""
+        return self.folder / "backend"
+
+    @property
     def exports(self) -> dict[str, str]:
         """What plain `pulumi` needs to act on this environment."""
-        added = {"PULUMI_STACK": self.environment, "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true"}
+        added = {
+            "PULUMI_STACK": self.environment,
+            "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+            "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL") or f"file://{self.backend}",
+        }
         if not (
             os.environ.get("PULUMI_CONFIG_PASSPHRASE") or os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
         ):
@@ -50,6 +59,8 @@ class Engine:
 
     def exists(self) -> bool:
         """Whether the backend knows this environment."""
+        if self.exports["PULUMI_BACKEND_URL"] == f"file://{self.backend}" and not self.backend.exists():
+            return False
         listed = json.loads(self._output(["stack", "ls", "--json"]))
         return any(row["name"] == self.environment for row in listed)
 
@@ -123,6 +134,7 @@ class Engine:
 
     def _make_passphrase(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.backend.mkdir(exist_ok=True)
         if "PULUMI_CONFIG_PASSPHRASE_FILE" in self.exports and not self.passphrase_file.exists():
             descriptor = os.open(self.passphrase_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as handle:
@@ -156,8 +168,7 @@ class Engine:
 
     def _break_stale_lock(self) -> None:
         """Remove the backend's lock when the process that took it is gone; refuse when it lives."""
-        locks = self.bench.paths.backend / ".pulumi" / "locks" / "organization" / PROJECT / self.environment
-        for path in locks.glob("*.json"):
+        for path in (self.backend / ".pulumi" / "locks").rglob("*.json"):
             holder = json.loads(path.read_text()).get("pid")
             if holder and Path(f"/proc/{holder}").exists():
                 raise UserError(

@@ -40,11 +40,6 @@ class Paths:
         return self.state / "environments" / name
 
     @property
-    def backend(self) -> Path:
-        """Pulumi's file backend."""
-        return self.state / "backend"
-
-    @property
     def pulumi_home(self) -> Path:
         """PULUMI_HOME: plugins and credentials of the engine, apart from the user's own."""
         return self.cache / "pulumi"

@@ -104,7 +104,6 @@ def bench(paths: Paths, mode: str, docker_host: str, made: Mapping[str, Path]) -
         "PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")]),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_HOME": str(paths.pulumi_home),
-        "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL") or f"file://{paths.backend}",
     }
     if docker_host:
         exports["DOCKER_HOST"] = docker_host
@@ -112,7 +111,6 @@ def bench(paths: Paths, mode: str, docker_host: str, made: Mapping[str, Path]) -
         exports["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
         exports["MULTICLUSTER_DAPR_SUPPLY"] = str(paths.supply_map)
         exports["K3D_IMAGE_TOOLS"] = _k3d_tools_image(paths)
-    paths.backend.mkdir(parents=True, exist_ok=True)
     return Workbench(paths=paths, mode=mode, exports=exports)
 
 

@@ -1,0 +1,64 @@
+"""The demo's judgement: which answers count as the article's."""
+
+from __future__ import annotations
+
+from cli import demo
+from cli.probe import Answer
+
+PORTS = '{"DAPR_HTTP_PORT":"3500","DAPR_GRPC_PORT":"50001"}, from cluster: '
+
+
+def test_an_answer_in_the_articles_words_passes() -> None:
+    row = demo.ports_row("x", Answer(0, PORTS + "cluster-1\n"), ["cluster-1"])
+    assert row.passed
+    assert row.seen.endswith("cluster-1")
+
+
+def test_an_answer_from_another_cluster_fails() -> None:
+    assert not demo.ports_row("x", Answer(0, PORTS + "cluster-3"), ["cluster-1"]).passed
+
+
+def test_other_words_from_the_right_cluster_fail() -> None:
+    assert not demo.ports_row("x", Answer(0, "hello, from cluster: cluster-1"), ["cluster-1"]).passed
+
+
+def test_refused_means_curls_exit_seven_and_nothing_else() -> None:
+    assert demo.refused_row("x", Answer(7, "")).passed
+    for code in (0, 6, 28):
+        row = demo.refused_row("x", Answer(code, ""))
+        assert not row.passed, f"exit {code} is not a refusal"
+
+
+def test_shares_pass_when_every_call_is_answered_within_the_tolerance() -> None:
+    answers = [Answer(0, PORTS + name) for name in ["cluster-1"] * 22 + ["cluster-3"] * 18]
+    assert demo.shares_row("x", answers, {"cluster-1": 100, "cluster-3": 100}).passed
+
+
+def test_shares_fail_when_one_cluster_takes_too_much() -> None:
+    answers = [Answer(0, PORTS + name) for name in ["cluster-1"] * 32 + ["cluster-3"] * 8]
+    assert not demo.shares_row("x", answers, {"cluster-1": 100, "cluster-3": 100}).passed
+
+
+def test_one_failed_call_fails_the_shares() -> None:
+    answers = [Answer(0, PORTS + name) for name in ["cluster-1"] * 20 + ["cluster-3"] * 19]
+    row = demo.shares_row("x", [*answers, Answer(7, "")], {"cluster-1": 100, "cluster-3": 100})
+    assert not row.passed
+    assert "failed (7) 1" in row.seen
+
+
+def test_an_order_must_be_read_through_both_clusters() -> None:
+    created = Answer(0, "created order via cluster: cluster-1")
+    both = [Answer(0, f'{{"orderId":"42"}}, from cluster: {name}') for name in demo.EXPORTERS]
+    assert all(row.passed for row in demo.order_rows(created, both))
+    assert not demo.order_rows(created, both[:1])[1].passed
+    wrong = [both[0], Answer(0, '{"orderId":"41"}, from cluster: cluster-3')]
+    assert not demo.order_rows(created, wrong)[1].passed
+
+
+def test_policies_name_both_exporters_with_equal_weights() -> None:
+    (entry,) = demo.policy("ActiveActive")
+    assert [(target["cluster"], target["weight"]) for target in entry["targets"]] == [
+        ("cluster-1", 100),
+        ("cluster-3", 100),
+    ]
+    assert "targets" not in demo.policy("Locality")[0], "Locality stays at home"

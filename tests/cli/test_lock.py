@@ -1,0 +1,48 @@
+"""Two ./stack at once: the second waits and says for whom."""
+
+from __future__ import annotations
+
+import io
+import threading
+from pathlib import Path
+
+from rich.console import Console
+
+from cli.lock import exclusive
+from cli.progress import Progress
+
+
+def quiet() -> tuple[Progress, io.StringIO]:
+    text = io.StringIO()
+    return Progress(Console(file=text, width=200)), text
+
+
+def test_the_second_run_waits_and_names_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "stack.lock"
+    progress, text = quiet()
+    order: list[str] = []
+    held, release = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with exclusive(path, "./stack up dev", quiet()[0]):
+            held.set()
+            release.wait(5)
+            order.append("first")
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert held.wait(5)
+    threading.Timer(0.2, release.set).start()
+    with exclusive(path, "./stack destroy dev", progress):
+        order.append("second")
+    thread.join()
+    assert order == ["first", "second"]
+    assert "Waiting for another ./stack (./stack up dev, process" in text.getvalue()
+
+
+def test_a_lock_left_by_a_dead_run_is_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "stack.lock"
+    path.write_text("./stack up dev, process 999999")
+    progress, text = quiet()
+    with exclusive(path, "./stack up dev", progress):
+        assert "Waiting" not in text.getvalue()

@@ -1,0 +1,50 @@
+"""The effective configuration: the user's file plus what Pulumi and a command add, never written back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli import settings
+from cli.errors import UserError
+from cli.paths import Paths
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    root = tmp_path / "repository"
+    root.mkdir()
+    (root / "Pulumi.dev.yaml").write_text("config:\n  multicluster-dapr:policies: []\n")
+    return Paths(root=root, cache=tmp_path / "cache", state=tmp_path / "state")
+
+
+def test_overrides_reach_the_copy_and_not_the_users_file(paths: Paths) -> None:
+    before = (paths.root / "Pulumi.dev.yaml").read_text()
+    target = settings.refresh(paths, "dev", {"policies": [{"name": "x"}]})
+    assert yaml.safe_load(target.read_text())["config"]["multicluster-dapr:policies"] == [{"name": "x"}]
+    assert (paths.root / "Pulumi.dev.yaml").read_text() == before
+
+
+def test_the_salt_of_the_secrets_survives_a_refresh(paths: Paths) -> None:
+    target = settings.refresh(paths, "dev")
+    target.write_text(target.read_text() + "encryptionsalt: v1:abc\n")
+    assert settings.read(settings.refresh(paths, "dev"))["encryptionsalt"] == "v1:abc"
+
+
+def test_an_override_does_not_outlive_its_command(paths: Paths) -> None:
+    settings.refresh(paths, "dev", {"policies": [{"name": "x"}]})
+    assert settings.read(settings.refresh(paths, "dev"))["config"]["multicluster-dapr:policies"] == []
+
+
+def test_an_unknown_environment_is_refused_with_the_known_ones(paths: Paths) -> None:
+    with pytest.raises(UserError, match=r"unknown environment 'prod'.*Known: dev"):
+        settings.source_file(paths, "prod")
+
+
+@pytest.mark.parametrize("text", ["config: [", "- a list", "config: 3"])
+def test_a_broken_file_is_refused_by_name(paths: Paths, text: str) -> None:
+    (paths.root / "Pulumi.dev.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"Pulumi\.dev\.yaml"):
+        settings.refresh(paths, "dev")

@@ -1,0 +1,47 @@
+"""Answers the gateway makes itself."""
+
+from __future__ import annotations
+
+REASONS = {
+    400: b"Bad Request", 404: b"Not Found", 405: b"Method Not Allowed", 408: b"Request Timeout",
+    413: b"Content Too Large", 414: b"URI Too Long", 417: b"Expectation Failed",
+    431: b"Request Header Fields Too Large", 500: b"Internal Server Error", 502: b"Bad Gateway",
+    503: b"Service Unavailable", 504: b"Gateway Timeout", 505: b"HTTP Version Not Supported",
+    508: b"Loop Detected",
+}  # fmt: skip
+
+NOT_FOUND_TEXT = "Service Not Found"
+"""Body of 404, word for word what the article's mesh answers."""
+
+H2_REFUSAL = (
+    b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"  # our SETTINGS, required first
+    b"\x00\x00\x22\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0d"  # GOAWAY, HTTP_1_1_REQUIRED
+    b"HTTP/1.1 only on this port"
+)
+"""To a client that opens with the HTTP/2 preface: said in its own language, so that its error names the cause."""
+
+
+def make_answer(
+    status: int, text: str, *, refused: str = "", close: bool = False, head_only: bool = False, minor: int = 1
+) -> bytes:
+    """A complete plain-text answer.
+
+    `refused`: short reason that no application has seen the request, which lets a gateway in front try elsewhere.
+    """
+    body = text.encode() + b"\n"
+    extra = b""
+    if status == 404:
+        body = body[:-1]  # the article's body has no line end
+    if refused:
+        extra += b"\r\nX-Gateway-Refused: " + refused.encode("ascii")
+    if status == 405:
+        extra += b"\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+    if status == 503:
+        extra += b"\r\nRetry-After: 1"
+    if close:
+        extra += b"\r\nConnection: close"
+    elif minor == 0:
+        extra += b"\r\nConnection: keep-alive"
+    return b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d%b\r\n\r\n%b" % (
+        status, REASONS[status], len(body), extra, b"" if head_only else body,
+    )  # fmt: skip

@@ -1,0 +1,138 @@
+"""Where a body ends, without holding it: bytes are counted or scanned and forwarded as they came.
+
+`feed(data, start)` returns the index in `data` after the body's last byte, or -1 when all of it belongs to the
+body and more is to come.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from gateway.core.errors import ProtocolError
+from gateway.core.heads import FIELD
+from gateway.core.limits import CHUNK_LINE_BYTES, TRAILER_BYTES
+
+SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+"""15 digits: a size never overflows 64 bits in whatever counts it next."""
+
+TRAILER_LINE = re.compile(FIELD)
+FORBIDDEN_TRAILER = re.compile(
+    rb"(?:content-length|transfer-encoding|host|connection|trailer|te|upgrade|x-forwarded-\w+|authorization"
+    rb"|content-encoding|content-type|content-range|x-request-id|x-gateway-\w+):",
+    re.IGNORECASE,
+)
+"""Fields that decide framing, routing or trust mean nothing after the body, unless someone is fooled by them."""
+
+SIZE: Final = 0
+DATA: Final = 1
+DATA_END: Final = 2
+TRAILER: Final = 3
+DONE: Final = 4
+
+
+class LengthBody:
+    """A body of a known number of bytes."""
+
+    __slots__ = ("remaining",)
+
+    def __init__(self, length: int) -> None:
+        self.remaining = length
+
+    def feed(self, data: bytes, start: int) -> int:
+        here = len(data) - start
+        if here < self.remaining:
+            self.remaining -= here
+            return -1
+        end = start + self.remaining
+        self.remaining = 0
+        return end
+
+
+class EndlessBody:
+    """A response body that ends with the connection."""
+
+    __slots__ = ()
+
+    def feed(self, data: bytes, start: int) -> int:
+        return -1
+
+
+class ChunkedBody:
+    """A chunked body: every size line, chunk end and trailer field is checked, chunk data is skipped over.
+
+    With `payload` a list, the decoded data is appended to it for a client that cannot read chunks.
+    """
+
+    __slots__ = ("_carry", "_left", "_limit", "_state", "_trailer", "payload", "total")
+
+    def __init__(self, limit: int | None = None, *, decode: bool = False) -> None:
+        self.total = 0
+        self.payload: list[bytes] | None = [] if decode else None
+        self._limit = limit
+        self._state = SIZE
+        self._left = 0
+        self._trailer = 0
+        self._carry = b""
+
+    def feed(self, data: bytes, start: int) -> int:
+        at = start
+        end = len(data)
+        while at < end:
+            if self._state == DATA:
+                take = min(self._left, end - at)
+                if self.payload is not None:
+                    self.payload.append(data[at : at + take])
+                at += take
+                self._left -= take
+                if self._left:
+                    return -1
+                self._state = DATA_END
+                continue
+            stop = data.find(b"\n", at) + 1
+            if not stop:
+                self._hold(data[at:])
+                return -1
+            line = data[at:stop]
+            if self._carry:
+                line = self._carry + line
+                self._carry = b""
+            at = stop
+            self._line(line)
+            if self._state == DONE:
+                return at
+        return -1
+
+    def _hold(self, part: bytes) -> None:
+        self._carry += part
+        if self._state == DATA_END:
+            if self._carry != b"\r":
+                raise ProtocolError("chunk longer than its size")
+        elif len(self._carry) > (CHUNK_LINE_BYTES if self._state == SIZE else TRAILER_BYTES):
+            raise ProtocolError("chunk size line or trailer field too long")
+
+    def _line(self, line: bytes) -> None:
+        if self._state == SIZE:
+            match = SIZE_LINE.fullmatch(line)
+            if match is None or len(line) > CHUNK_LINE_BYTES:
+                raise ProtocolError("malformed chunk size line")
+            self._left = int(match[1], 16)
+            self.total += self._left
+            if self._limit is not None and self.total > self._limit:
+                raise ProtocolError(f"body longer than {self._limit} bytes", 413)
+            self._state = DATA if self._left else TRAILER
+        elif self._state == DATA_END:
+            if line != b"\r\n":
+                raise ProtocolError("chunk longer than its size")
+            self._state = SIZE
+        elif line == b"\r\n":
+            self._state = DONE
+        else:
+            self._trailer += len(line)
+            if self._trailer > TRAILER_BYTES:
+                raise ProtocolError("trailer section too long", 431)
+            if TRAILER_LINE.fullmatch(line) is None or FORBIDDEN_TRAILER.match(line):
+                raise ProtocolError("malformed or forbidden trailer field")
+
+
+Body = LengthBody | ChunkedBody | EndlessBody

@@ -1,0 +1,77 @@
+"""Heads as they are passed on: hop-by-hop fields out, where the request came from in."""
+
+from __future__ import annotations
+
+import re
+
+from gateway.core.heads import HOP_BY_HOP, RequestHead, ResponseHead
+
+KNOWN = HOP_BY_HOP | {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-gateway-hops"}
+KNOWN_FIELDS = re.compile(
+    rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|x-forwarded-(?:for|proto|host)|x-gateway-hops)"
+    rb":[^\r]*",
+    re.IGNORECASE,
+)
+REFUSED_FIELD = re.compile(rb"\r\nx-gateway-refused:[^\r]*", re.IGNORECASE)
+HOST_FIELD = re.compile(rb"\r\nhost:[^\r]*", re.IGNORECASE)
+
+MAX_HOPS = 8
+"""Gateways one request may pass. A front door and an exporter are two; more than eight is a loop."""
+
+
+def strip_fields(fields: bytes, names: frozenset[bytes]) -> bytes:
+    """`fields` without those of these lower-case names."""
+    if names <= KNOWN:
+        return KNOWN_FIELDS.sub(b"", fields)
+    # Names a client chose: never compiled into an expression, that would be work at its command.
+    kept = [line for line in fields.split(b"\r\n")[1:] if line.partition(b":")[0].lower() not in names | KNOWN]
+    return b"".join([b"\r\n" + line for line in kept])
+
+
+def request_tail(request: RequestHead, peer: bytes, request_id: bytes) -> bytes:
+    """Everything of the forwarded head after the version, the same for every attempt.
+
+    `peer`: the client's address as text. `request_id` is added when the client gave none.
+    """
+    fields = request.fields
+    if request.strip is not None:
+        fields = strip_fields(fields, request.strip)
+    if request.authority:
+        fields = b"\r\nHost: " + request.host + HOST_FIELD.sub(b"", fields)
+    elif not request.host and request.minor == 0:
+        fields = b"\r\nHost: " + HOST_FIELD.sub(b"", fields)
+    if request.forwarded is None:
+        extra = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b" % (peer, request.host)
+    else:
+        trail, proto, host = request.forwarded
+        extra = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (
+            trail + b", " + peer if trail else peer, proto or b"http", host or request.host,
+        )  # fmt: skip
+    if not request.request_id:
+        extra += b"\r\nX-Request-Id: " + request_id
+    if request.upgrade:
+        extra += b"\r\nConnection: Upgrade\r\nUpgrade: " + request.upgrade
+    return b" HTTP/1.1" + fields + extra
+
+
+def response_head(response: ResponseHead, raw: bytes, *, close: bool, keep_for_1_0: bool, trusted: bool) -> bytes:
+    """The head a client gets for an upstream's head `raw`, unchanged bytes wherever possible.
+
+    `trusted`: the answer comes from another gateway, so that its X-Gateway-Refused may pass; from an application
+    it would make a gateway in front replay a request that was executed.
+    """
+    if response.strip is None and response.minor == 1 and not close and not keep_for_1_0:
+        if trusted or not response.refused:
+            return raw
+    fields = response.fields
+    if response.strip is not None:
+        fields = strip_fields(fields, response.strip)
+    if response.refused and not trusted:
+        fields = REFUSED_FIELD.sub(b"", fields)
+    if response.status == 101:
+        fields += b"\r\nConnection: Upgrade\r\nUpgrade: " + response.upgrade
+    elif close:
+        fields += b"\r\nConnection: close"
+    elif keep_for_1_0:
+        fields += b"\r\nConnection: keep-alive"
+    return b"HTTP/1.1" + raw[8 : raw.index(b"\r")] + fields + b"\r\n\r\n"

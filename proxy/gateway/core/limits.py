@@ -1,0 +1,84 @@
+"""Every bound of the gateway in one place, each with its unit and reason.
+
+All memory a peer can make the gateway hold follows from these: per connection at most one head, one read
+ahead and one write buffer; per exchange at most one replay buffer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CHUNK_LINE_BYTES = 256
+"""Longest chunk-size line with extensions. Sizes need 16 digits; extensions are all but unused."""
+
+TRAILER_BYTES = 8 * 1024
+"""Trailer section of a chunked body. Checksums and gRPC status fit many times over."""
+
+READ_AHEAD_BYTES = 64 * 1024
+"""Pipelined requests or early body bytes kept while a client must wait; then its socket is not read."""
+
+WRITE_HIGH_BYTES = 256 * 1024
+"""Unsent bytes towards a slow peer at which the other side is no longer read. Large enough that a fast
+transfer does not stop and go, small enough that 1,000 stalled clients cost 256 MiB at the very most."""
+
+LINGER_BYTES = 1024 * 1024
+"""What is still read and dropped after a final answer, so that the peer reads it instead of a reset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds an operator may want to move. Times in seconds, sizes in bytes."""
+
+    head_bytes: int = 32 * 1024
+    """Request or response head. Beyond: 431 to the client, 502 for an upstream."""
+
+    head_fields: int = 128
+    """Header fields in one head. Beyond: 431."""
+
+    target_bytes: int = 8 * 1024
+    """Request target. Beyond: 414."""
+
+    body_bytes: int | None = None
+    """Request body. Beyond: 413. None: no limit, bodies are streamed and never held."""
+
+    replay_bytes: int = 64 * 1024
+    """Body kept for a safe replay. Longer bodies are sent once."""
+
+    head_seconds: float = 10.0
+    """From the first byte of a head to its end. Beyond: 408. Stops slow-header attacks."""
+
+    idle_seconds: float = 75.0
+    """A kept-alive client connection without a request. Longer than load balancers' usual 60 s."""
+
+    stall_seconds: float = 60.0
+    """No byte either way in the middle of a message. Beyond: 408 for a request, cut off for an answer."""
+
+    connect_seconds: float = 2.0
+    """Connecting to an endpoint or to another cluster's gateway. Then the next one is tried, or 504."""
+
+    first_byte_seconds: float = 60.0
+    """From the request's end to the first byte of the answer. Then 504."""
+
+    total_seconds: float = 3600.0
+    """A whole exchange, except tunnels. Beyond: cut off."""
+
+    linger_seconds: float = 2.0
+    """How long a refused client's bytes are read and dropped before its connection is closed."""
+
+    clients: int = 16384
+    """Client connections of one process. Beyond: 503 and close."""
+
+    upstream_connections: int = 512
+    """Connections to one endpoint. Beyond: requests queue."""
+
+    upstream_idle: int = 128
+    """Idle connections kept to one endpoint."""
+
+    upstream_idle_seconds: float = 55.0
+    """How long an idle one is kept: less than the 60 s after which common servers close theirs."""
+
+    queue: int = 1024
+    """Requests waiting for a connection to one endpoint. Beyond: the next endpoint, or 503."""
+
+    attempts: int = 4
+    """Endpoints tried for one request, the first included."""

@@ -1,0 +1,85 @@
+"""GlobalTrafficPolicy: from lbType and targets to tiers of weighted clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.core.objects import FieldError, Raw, items, section
+from gateway.core.route import Share
+
+LOCALITY = "Locality"
+FAIL_OVER = "FailOver"
+ACTIVE_ACTIVE = "ActiveActive"
+DEFAULT_WEIGHT = 100
+MAX_WEIGHT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`targets`: weight by cluster key. None means every exporter."""
+
+    kind: str = LOCALITY
+    targets: Mapping[str, int] | None = field(default=None)
+
+
+def read_policy(raw: Raw) -> tuple[Policy, list[FieldError]]:
+    """A policy and what had to be left out of it. FieldError when nothing of it can be used."""
+    spec = section(raw.get("spec"), "spec")
+    kind = spec.get("lbType", LOCALITY)
+    if kind not in {LOCALITY, FAIL_OVER, ACTIVE_ACTIVE}:
+        raise FieldError("InvalidLbType", f"spec.lbType is {kind!r}: give Locality, FailOver or ActiveActive")
+    faults: list[FieldError] = []
+    targets: dict[str, int] = {}
+    listed = items(spec.get("targets"), "spec.targets")
+    for index, item in enumerate(listed):
+        where = f"spec.targets[{index}]"
+        try:
+            cluster = _cluster_key(item.get("clusterKey"), f"{where}.clusterKey")
+            if cluster in targets:
+                raise FieldError("DuplicateTarget", f"{where}.clusterKey {cluster!r} is listed twice: the first counts")
+            targets[cluster] = _weight(item.get("weight"), f"{where}.weight")
+        except FieldError as fault:
+            faults.append(fault)
+    if kind == LOCALITY and len(listed) > 1:
+        raise FieldError(
+            "InvalidTargets", f"spec.targets lists {len(listed)} clusters: Locality takes one at most, to pin to it"
+        )
+    if listed and not targets:
+        raise FieldError("InvalidTargets", f"spec.targets has no usable cluster: {faults[0]}")
+    return Policy(kind, targets or None), faults
+
+
+def _cluster_key(raw: Any, where: str) -> str:
+    if not isinstance(raw, str) or len(raw.split("/")) != 4 or not all(raw.split("/")):
+        raise FieldError("InvalidClusterKey", f"{where} is {raw!r}: give region/zone/group/name")
+    return raw
+
+
+def _weight(raw: Any, where: str) -> int:
+    if raw is None:
+        return DEFAULT_WEIGHT
+    if not isinstance(raw, int) or isinstance(raw, bool) or not 0 <= raw <= MAX_WEIGHT:
+        raise FieldError("InvalidWeight", f"{where} is {raw!r}: give a whole number from 0 (drains) to {MAX_WEIGHT}")
+    return raw
+
+
+def make_tiers(policy: Policy, local: Share, remotes: list[Share]) -> tuple[tuple[Share, ...], ...]:
+    """Tiers in order of preference, as design.md's table has them. `local` may have no endpoints."""
+    weights = policy.targets
+    own = local.cluster
+    if policy.kind == LOCALITY:
+        if weights is None or own in weights:
+            return ((local,),)
+        return (tuple(replace(share, weight=DEFAULT_WEIGHT) for share in remotes if share.cluster in weights),)
+    if weights is None:
+        others = tuple(replace(share, weight=DEFAULT_WEIGHT) for share in remotes)
+    else:
+        others = tuple(
+            replace(share, weight=weights[share.cluster]) for share in remotes if share.cluster in weights
+        )
+        local = replace(local, weight=weights.get(own, DEFAULT_WEIGHT))
+    if policy.kind == FAIL_OVER:
+        return ((local,), others)
+    return ((local, *others),)

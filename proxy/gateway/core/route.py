@@ -1,0 +1,133 @@
+"""What a request is matched to, and the two tables it is matched by.
+
+Path rules (north-south): an Exact hit first, then the longest Prefix by path element. Hosts (east-west): every
+form of an imported service's name is a key. Both are dictionaries: the number of routes costs nothing per request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gateway.core.rewrite import Rewrite
+
+CLUSTER_SUFFIXES = ("", ".svc", ".svc.cluster.local", ".svc.clusterset.local")
+"""What may follow `name.namespace` in a Host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address that is dialled: a pod of this cluster, or another cluster's gateway."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One cluster's part in serving a route."""
+
+    cluster: str
+    """Cluster key."""
+    endpoints: tuple[Endpoint, ...]
+    weight: int = 100
+    remote: bool = False
+    """The endpoint is another gateway, not an application."""
+    prefix: bytes = b""
+    """Put before the request target; no `/` at its end."""
+    rewrite: Rewrite | None = None
+
+    def target(self, target: bytes) -> bytes:
+        """The request target this cluster is asked for."""
+        if self.prefix:
+            return self.prefix + target
+        if self.rewrite is not None:
+            rewritten = self.rewrite.apply(target)
+            return rewritten if rewritten.startswith(b"/") else b"/" + rewritten
+        return target
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where requests of one path rule or one imported port may go.
+
+    `tiers` in order of preference: requests go to the first tier with a cluster that can take them, and within it
+    by weight. A share of weight 0 is drained: never chosen, but named in `/config`.
+    """
+
+    service: str
+    """`namespace/name`."""
+    port: int
+    """The Service's port."""
+    where: str
+    """The path rule or host this route is reached by, for people: `Prefix /nodeapp`, `nodeapp.dapr-test:3000`."""
+    policy: str
+    """lbType in force."""
+    tiers: tuple[tuple[Share, ...], ...]
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        return tuple(share for tier in self.tiers for share in tier)
+
+
+@dataclass(frozen=True, slots=True)
+class PathTable:
+    """Path rules of one listener."""
+
+    exact: Mapping[bytes, Route] = field(default_factory=dict)
+    prefix: Mapping[bytes, Route] = field(default_factory=dict)
+    """By prefix without `/` at its end; `/` itself is the empty key."""
+    longest: int = 0
+    """Length of the longest prefix: a deep path costs no more look-ups than the rules are deep."""
+
+    def find(self, target: bytes) -> Route | None:
+        """The route of a request target in origin form; the query is ignored."""
+        path = target.partition(b"?")[0]
+        route = self.exact.get(path)
+        if route is not None:
+            return route
+        prefixes = self.prefix
+        if not path.startswith(b"/"):
+            return None
+        if len(path) > self.longest:
+            path = path[: path.rfind(b"/", 0, self.longest + 1)]
+        while path:
+            route = prefixes.get(path)
+            if route is not None:
+                return route
+            path = path[: path.rfind(b"/")]
+        return prefixes.get(b"")
+
+
+def normal_prefix(path: str) -> bytes:
+    """Key of a Prefix rule: `/a`, `/a/` and `/a/*` are the same rule."""
+    return path.removesuffix("*").rstrip("/").encode()
+
+
+@dataclass(frozen=True, slots=True)
+class HostTable:
+    """Imported services of the east-west listener, by lower-case Host."""
+
+    hosts: Mapping[bytes, Route] = field(default_factory=dict)
+
+    def find(self, host: bytes) -> Route | None:
+        route = self.hosts.get(host)
+        if route is None:
+            name, colon, port = host.lower().partition(b":")
+            route = self.hosts.get(name.rstrip(b".") + colon + port)
+        return route
+
+
+def host_table(routes: Iterable[Route]) -> HostTable:
+    """Every name form of every route, with its port; without a port for port 80, else for the lowest port."""
+    hosts: dict[bytes, Route] = {}
+    for route in sorted(routes, key=lambda route: (route.port != 80, route.port)):
+        namespace, _, name = route.service.partition("/")
+        for suffix in CLUSTER_SUFFIXES:
+            host = f"{name}.{namespace}{suffix}".lower()
+            hosts[f"{host}:{route.port}".encode()] = route
+            hosts.setdefault(host.encode(), route)
+    return HostTable(hosts)

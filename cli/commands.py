@@ -15,11 +15,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from airgap import daemon
-from cli import demo, docker_objects, settings, workbench
+from cli import demo, docker_objects, preflight, settings, workbench
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.lock import exclusive
-from cli.paths import PROJECT, Paths
+from cli.paths import Paths
 from cli.probe import to_json
 from cli.progress import Progress
 
@@ -121,9 +121,10 @@ def _python(paths: Paths, *arguments: str) -> int:
 
 
 def _engine(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> Engine:
-    config = settings.read(settings.source_file(paths, arguments.environment))["config"]
-    wanted = arguments.supply or config.get(f"{PROJECT}:supply") or "auto"
-    return Engine(workbench.prepare(paths, progress, supply=wanted), arguments.environment, progress)
+    chosen = preflight.checked_settings(paths, arguments.environment)
+    bench = workbench.prepare(paths, progress, supply=arguments.supply or chosen.supply)
+    preflight.check_ports(chosen, bench.env, arguments.environment)
+    return Engine(bench, arguments.environment, progress)
 
 
 Command = Callable[[argparse.Namespace, Paths, Progress], int]

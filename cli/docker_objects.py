@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -40,6 +41,12 @@ def remove_unknown(
             progress.note(f"Repairing: removing {kind} {name}, left by a run that was killed.")
             force = [] if kind == "network" else ["--force"]
             process.output(["docker", kind, "rm", *force, identity], env=env)
+
+
+def published_ports(env: Mapping[str, str], environment: str) -> set[int]:
+    """Host ports that containers of this environment hold already."""
+    argv = ["docker", "ps", "--filter", f"label={LABEL}={environment}", "--format", "{{.Ports}}"]
+    return {int(port) for port in re.findall(r":(\d+)->", process.output(argv, env=env))}
 
 
 def leftovers(env: Mapping[str, str], environment: str) -> list[str]:

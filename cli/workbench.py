@@ -76,7 +76,7 @@ def choose_mode(wanted: str, progress: Progress) -> str:
 def prepare(paths: Paths, progress: Progress, *, supply: str = "auto") -> Workbench:
     """Find or make everything `up` needs. Safe to interrupt and repeat; what is there stays."""
     mode = choose_mode(supply, progress)
-    reused = {} if mode == "airgap" else _tools_on_path(progress)
+    reused = {} if mode == "airgap" else tools_on_path(progress)
     with progress.step("Tools"):
         made = tools.ensure_tools(
             paths.cache, progress, names=[name for name in TOOLS_ON_PATH if name not in reused]
@@ -121,7 +121,8 @@ def _k3d_tools_image(paths: Paths) -> str:
     return str(supply_map["images"]["k3d-tools"]["ref"])
 
 
-def _tools_on_path(progress: Progress) -> dict[str, str]:
+def tools_on_path(progress: Progress) -> dict[str, str]:
+    """The user's own tools that are recent enough, with a line that says so."""
     found = {}
     for name, (arguments, minimum) in TOOLS_ON_PATH.items():
         path = shutil.which(name)

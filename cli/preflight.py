@@ -1,0 +1,80 @@
+"""What is checked before anything is built: the settings, and that the host ports are free."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from cli import docker_objects, settings
+from cli.errors import UserError
+from cli.paths import Paths
+from stacks.model import Settings
+from stacks.problem import SettingsError
+from stacks.settings import parse_stack_file
+
+
+def checked_settings(paths: Paths, environment: str) -> Settings:
+    """The environment's settings. Raises UserError with every problem in its file."""
+    source = settings.source_file(paths, environment)
+    try:
+        return parse_stack_file(settings.read(source))
+    except SettingsError as error:
+        raise UserError(f"{source.name}: {error}", code=2) from error
+
+
+def wanted_ports(chosen: Settings) -> dict[int, str]:
+    """Host ports the environment will publish, each with the setting that names it."""
+    ports: dict[int, str] = {}
+    for index, cluster in enumerate(chosen.clusters):
+        if cluster.source == "k3d":
+            for key, port in (("apiPort", cluster.api_port), ("httpPort", cluster.http_port)):
+                if port is not None:
+                    ports[port] = f"clusters[{index}].{key} ({cluster.name})"
+    if chosen.redis.mode == "container":
+        ports[chosen.redis.port] = "redis.port"
+    return ports
+
+
+def check_ports(chosen: Settings, env: Mapping[str, str], environment: str) -> None:
+    """Refuse when something that is not ours listens on a port we will publish."""
+    wanted = wanted_ports(chosen)
+    ours = docker_objects.published_ports(env, environment)
+    taken = [port for port in wanted if port not in ours and not _free(port)]
+    if taken:
+        lines = "\n".join(
+            f"  - port {port}, wanted by {wanted[port]}{_listener(port)}" for port in sorted(taken)
+        )
+        raise UserError(
+            f"host ports are already in use:\n{lines}\n"
+            f"Free them, or choose others in Pulumi.{environment}.yaml."
+        )
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            return True  # a low port without root: the Docker daemon publishes it, not we
+        except OSError:
+            return False
+    return True
+
+
+def _listener(port: int) -> str:
+    """Which process listens there, where /proc lets us see it."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:  # 0A is LISTEN
+                inodes.add(f"socket:[{fields[9]}]")
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(str(link.readlink()) in inodes for link in (process / "fd").iterdir()):
+                return f": {(process / 'comm').read_text().strip()}, process {process.name}, listens there"
+        except OSError:
+            continue  # ended meanwhile, or not ours to look into
+    return ""

@@ -1,0 +1,150 @@
+"""Driving the engine: what a killed run leaves is repaired, what belongs to a living one is respected."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.engine import Engine
+from cli.errors import UserError
+from cli.paths import Paths
+from cli.progress import Progress
+from cli.workbench import Workbench
+
+PULUMI = """#!/bin/sh
+echo "$@" >> "$RECORD"
+case "$*" in
+  *"stack ls"*) cat "$LISTED" ;;
+  *"stack export"*) cat "$STATE" ;;
+  *"stack import"*) for last; do case "$last" in *.json) cp "$last" "$IMPORTED" ;; esac; done ;;
+  *"stack init"*) echo 'encryptionsalt: v1:salt' >> Pulumi.dev.yaml ;;
+esac
+"""
+DOCKER = """#!/bin/sh
+echo "docker $@" >> "$RECORD"
+case "$1 $2" in
+  "container ls") cat "$CONTAINERS" ;;
+esac
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """An engine whose pulumi and docker are recorders on PATH."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, script in {"pulumi": PULUMI, "docker": DOCKER}.items():
+        (tools / name).write_text(script)
+        (tools / name).chmod(0o755)
+    for name, text in {
+        "LISTED": '[{"name": "dev"}]',
+        "STATE": '{"deployment": {}}',
+        "CONTAINERS": "",
+    }.items():
+        (tmp_path / name).write_text(text)
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("RECORD", str(tmp_path / "RECORD"))
+    monkeypatch.setenv("IMPORTED", str(tmp_path / "IMPORTED"))
+    for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    root = tmp_path / "repository"
+    root.mkdir()
+    (root / "Pulumi.dev.yaml").write_text("config: {}\n")
+    paths = Paths(root=root, cache=tmp_path / "cache", state=tmp_path / "state")
+    exports = {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    made = Engine(Workbench(paths=paths, mode="airgap", exports=exports), "dev", Progress())
+    made.backend.mkdir(parents=True)
+    return made
+
+
+def recorded(tmp_path: Path) -> str:
+    return (tmp_path / "RECORD").read_text()
+
+
+def test_the_passphrase_is_made_once_and_only_its_owner_can_read_it(engine: Engine) -> None:
+    engine.ensure()
+    first = engine.passphrase_file.read_text()
+    assert stat.S_IMODE(engine.passphrase_file.stat().st_mode) == 0o600
+    assert len(first) >= 32
+    engine.ensure()
+    assert engine.passphrase_file.read_text() == first
+
+
+def test_a_new_stack_writes_its_salt_beside_the_state_and_not_into_the_repository(
+    engine: Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "LISTED").write_text("[]")
+    engine.ensure()
+    assert "salt" not in (engine.bench.paths.root / "Pulumi.dev.yaml").read_text()
+    assert "v1:salt" in (engine.folder / "Pulumi.dev.yaml").read_text()
+
+
+def test_the_passphrase_never_stands_in_an_argument(engine: Engine, tmp_path: Path) -> None:
+    engine.ensure()
+    engine.up_quietly()
+    assert engine.passphrase_file.read_text() not in recorded(tmp_path)
+
+
+def lock(engine: Engine, pid: int) -> Path:
+    folder = engine.backend / ".pulumi" / "locks" / "organization" / "multicluster-dapr" / "dev"
+    folder.mkdir(parents=True)
+    path = folder / "one.json"
+    path.write_text(json.dumps({"pid": pid}))
+    return path
+
+
+def test_the_lock_of_a_dead_pulumi_is_removed(engine: Engine) -> None:
+    path = lock(engine, 2**22 + 1)  # above the kernel's largest process id
+    engine.up()
+    assert not path.exists()
+
+
+def test_the_lock_of_a_living_pulumi_is_respected(engine: Engine) -> None:
+    path = lock(engine, os.getpid())
+    with pytest.raises(UserError, match=f"process {os.getpid()}"):
+        engine.up()
+    assert path.exists()
+
+
+def test_pending_creates_of_a_killed_run_leave_the_state(engine: Engine, tmp_path: Path) -> None:
+    state: dict[str, Any] = {
+        "deployment": {
+            "pending_operations": [
+                {"type": "creating", "resource": {}},
+                {"type": "deleting", "resource": {}},
+            ],
+            "resources": [],
+        }
+    }
+    (tmp_path / "STATE").write_text(json.dumps(state))
+    engine.up()
+    imported = json.loads((tmp_path / "IMPORTED").read_text())
+    assert [item["type"] for item in imported["deployment"]["pending_operations"]] == ["deleting"]
+    assert not list(engine.folder.glob("repaired*")), "the copy of the state is removed"
+
+
+def test_a_container_the_state_does_not_know_is_removed_and_a_known_one_is_not(
+    engine: Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "STATE").write_text(json.dumps({"deployment": {"resources": [{"id": "known"}]}}))
+    rows = [
+        {"ID": "known", "Names": "redis"},
+        {"ID": "lost", "Names": "old"},
+        {"ID": "n", "Names": "k3d-cluster-1"},
+    ]
+    (tmp_path / "CONTAINERS").write_text("\n".join(json.dumps(row) for row in rows))
+    engine.up()
+    removed = [line for line in recorded(tmp_path).splitlines() if " rm " in line]
+    assert removed == ["docker container rm --force lost"], "cluster nodes belong to the cluster component"
+
+
+def test_a_failed_operation_ends_with_one_message(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Path(engine.bench.exports["PATH"].split(os.pathsep)[0]) / "pulumi"
+    script.write_text(PULUMI.replace("case", 'case "$1" in up) exit 255;; esac\ncase', 1))
+    with pytest.raises(UserError, match=r"pulumi up failed.*goes on where it stopped"):
+        engine.up()

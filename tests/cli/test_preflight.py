@@ -1,0 +1,59 @@
+"""What is refused before anything is built."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli import docker_objects, preflight
+from cli.errors import UserError
+from cli.paths import Paths
+
+STACK = """
+config:
+  multicluster-dapr:clusters:
+    - {{name: control-plane, role: control-plane, apiPort: 6444, httpPort: {http}}}
+    - {{name: cluster-1, apiPort: 6445, httpPort: 8081}}
+"""
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def written(tmp_path: Path, text: str) -> Paths:
+    (tmp_path / "Pulumi.dev.yaml").write_text(text)
+    return Paths(root=tmp_path, cache=tmp_path / "c", state=tmp_path / "s")
+
+
+def test_every_problem_of_the_file_is_reported_by_name(tmp_path: Path) -> None:
+    paths = written(tmp_path, STACK.format(http=70000) + "  multicluster-dapr:rediss: {}\n")
+    with pytest.raises(UserError) as caught:
+        preflight.checked_settings(paths, "dev")
+    assert "Pulumi.dev.yaml" in str(caught.value)
+    assert "httpPort" in str(caught.value)
+    assert "rediss" in str(caught.value)
+
+
+def test_a_port_held_by_something_else_is_named_with_its_holder(
+    tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_objects, "published_ports", lambda *_: set())
+    chosen = preflight.checked_settings(written(tmp_path, STACK.format(http=taken)), "dev")
+    with pytest.raises(UserError, match=rf"port {taken}, wanted by clusters\[0\]\.httpPort.*listens there"):
+        preflight.check_ports(chosen, {}, "dev")
+
+
+def test_a_port_our_own_containers_hold_is_fine(
+    tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_objects, "published_ports", lambda *_: {taken, 6379, 6444, 6445, 8081})
+    chosen = preflight.checked_settings(written(tmp_path, STACK.format(http=taken)), "dev")
+    preflight.check_ports(chosen, {}, "dev")

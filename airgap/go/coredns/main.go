@@ -8,6 +8,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
 
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/forward"
@@ -24,7 +25,7 @@ import (
 
 // A query passes the plugins in this order, whatever the order in the Corefile.
 var order = []string{
-	"reload", "health", "ready", "prometheus", "errors", "log",
+	"reload", "bind", "health", "ready", "prometheus", "errors", "log",
 	"cache", "loadbalance", "hosts", "kubernetes", "loop", "forward",
 }
 

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ var programs = map[string]func() int{
 	"kube-scheduler":          command(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
 	"kube-proxy":              command(proxy.NewProxyCommand),
 	"kubelet": func() int {
-		return cli.Run(kubelet.NewKubeletCommand(nodeContext()))
+		return cli.Run(kubelet.NewKubeletCommand(context.Background())) // it listens for signals itself
 	},
 	"kubectl": command(func() *cobra.Command { return kubectl.NewDefaultKubectlCommand() }),
 	"kubeadm": func() int {

@@ -1,0 +1,145 @@
+"""`k3s server`: the order in which a node comes up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from . import layout, pki, render, watch
+from .arguments import ServerOptions
+from .log import log
+from .processes import Processes
+
+READY_SECONDS = 180
+
+
+def run(options: ServerOptions) -> int:
+    """Start everything, then stay until SIGTERM or SIGINT. Exit code for the container."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    for word in options.ignored:
+        log("warning", f"{word} is k3s's, and is ignored by this node")
+    node = render.Node(
+        name=socket.gethostname(),
+        address=_address(),
+        options=options,
+        pause_image=os.environ["PAUSE_IMAGE"],
+    )
+    log("info", f"Node {node.name} at {node.address}, certificate names {', '.join(node.certificate_names)}")
+    _prepare(node)
+    processes = Processes()
+    commands = render.commands(node)
+    for name in ("etcd", "containerd"):
+        processes.start(name, commands[name])
+    threading.Thread(target=_import_images, name="images", daemon=True).start()
+    pki.ensure_certificates(node, os.environ["KUBERNETES_VERSION"])
+    pki.publish_kubeconfig()
+    for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
+        processes.start(name, commands[name])
+    try:
+        if not _wait_for_api(stopping):
+            if stopping.is_set():
+                return 0
+            log("fatal", f"The API server was not ready in {READY_SECONDS} s: {processes.tail('kube-apiserver')}")
+            return 1
+        for name in ("kubelet", "coredns"):
+            processes.start(name, commands[name])
+        applied = watch.signature(layout.MANIFESTS)
+        done = watch.apply(layout.MANIFESTS)
+        watch.write_node_hosts()
+        log("info", "k3s is up and running")
+        log("info", "Cluster dns configmap has been set successfully")
+        processes.start("kube-proxy", commands["kube-proxy"])
+        watch.watch(stopping, applied if done else None)
+        return 0
+    finally:
+        log("info", "Stopping")
+        processes.stop()
+
+
+def _address() -> str:
+    """The address other containers and the host reach this node by."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: a datagram socket only looks up the route
+        return str(probe.getsockname()[0])
+
+
+def _prepare(node: render.Node) -> None:
+    """Write every configuration file and clear what a restarted container must not find."""
+    for folder in (layout.LOGS, layout.RUN, layout.COREDNS, layout.STORAGE, layout.PKI, layout.MANIFESTS):
+        folder.mkdir(parents=True, exist_ok=True)
+    for link, target in (
+        (Path("/etc/kubernetes"), layout.KUBERNETES),
+        (layout.HOSTPATH_PROVISIONER, layout.STORAGE),
+    ):
+        if not link.is_symlink():
+            link.symlink_to(target)
+    # Network namespaces are gone after a restart; addresses noted as taken would never be given back.
+    shutil.rmtree("/var/lib/cni", ignore_errors=True)
+    files = {
+        "/etc/containerd/config.toml": render.containerd_config(node),
+        "/etc/cni/net.d/10-pods.conflist": render.cni_config(node),
+        "/etc/k3s-node/kubelet.json": render.kubelet_config(node),
+        "/etc/k3s-node/kube-proxy.json": render.kube_proxy_config(node),
+        str(layout.COREDNS / "Corefile"): render.corefile(node),
+        str(layout.MANIFESTS / "dns-endpoints.json"): render.dns_endpoints(node),
+    }
+    for name, text in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+    (layout.COREDNS / "NodeHosts").touch()
+    for manifest in layout.SHIPPED_MANIFESTS.iterdir():
+        if not (layout.MANIFESTS / manifest.name).exists():  # k3d's change to coredns.yaml must survive a restart
+            text = manifest.read_text().replace("CLUSTER_DNS", node.options.cluster_dns)
+            (layout.MANIFESTS / manifest.name).write_text(text)
+
+
+def _wait_for_api(stopping: threading.Event) -> bool:
+    context = ssl.create_default_context(cafile=str(layout.PKI / "ca.crt"))
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and not stopping.wait(0.1):
+        try:
+            with urllib.request.urlopen("https://127.0.0.1:6443/readyz", context=context, timeout=5) as answer:
+                if answer.status == 200:
+                    return True
+        except OSError:
+            continue  # not listening yet, or not every hook has run
+    return False
+
+
+def _import_images() -> None:
+    """Import every archive of the image folders into containerd, two at a time."""
+    while not Path(layout.CONTAINERD_SOCKET).exists():
+        time.sleep(0.05)
+    archives = [path for folder in layout.IMAGE_FOLDERS if folder.is_dir() for path in sorted(folder.glob("*.tar"))]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(_import_archive, archives))
+
+
+def _import_archive(archive: Path) -> None:
+    # An unchanged archive is in containerd already when the container was restarted.
+    mark = layout.STATE / "agent" / "imported" / f"{archive.name}-{archive.stat().st_mtime_ns}"
+    if mark.exists():
+        return
+    started = time.monotonic()
+    for attempt in range(20):
+        done = subprocess.run(
+            ["ctr", "images", "import", "--all-platforms", str(archive)], capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+            log("info", f"Imported images from {archive} in {time.monotonic() - started:.1f} s")
+            return
+        time.sleep(0.1 * attempt)  # the socket exists a moment before containerd answers
+    log("error", f"Images of {archive} cannot be imported: {done.stderr.strip()}")

@@ -44,6 +44,15 @@ class Snapshot:
     imported: Mapping[Key, tuple[Route, ...]] = field(default_factory=dict)
     """Routes of the imported ports by (namespace, name)."""
 
+    def path_routes(self) -> list[Route]:
+        """North-south routes, longest path first."""
+        routes = {*self.paths.exact.values(), *self.paths.prefix.values()}
+        return sorted(routes, key=lambda route: (-len(route.where), route.where))
+
+    def host_routes(self) -> list[Route]:
+        """East-west routes by name and port."""
+        return sorted(set(self.hosts.hosts.values()), key=lambda route: (route.service, route.port))
+
     def leaves_cluster(self, namespace: str, name: str) -> bool:
         """Whether the policy of an imported service may send a request to another cluster at all.
 
@@ -105,7 +114,7 @@ class _Compiler:
         for key in sorted(self._policies):
             self._check_targets(key)
         rules = self._export_rules()
-        paths = self._front_door_paths(rules) if front_door else {}
+        paths = self._front_door_paths() if front_door else {}
         paths.update({(rule.exact, self._path_key(rule)): self._export_route(rule, paths) for rule in rules})
         prefixes = {path: route for (exact, path), route in paths.items() if not exact}
         imported = {key: tuple(self._import_routes(key)) for key in self._remotes}
@@ -274,7 +283,7 @@ class _Compiler:
             return Route(service, rule.port, where, policy.kind, make_tiers(policy, local, remotes))
         return Route(service, rule.port, where, LOCALITY, ((local,),))
 
-    def _front_door_paths(self, rules: Iterable[_Rule]) -> dict[tuple[bool, bytes], Route]:
+    def _front_door_paths(self) -> dict[tuple[bool, bytes], Route]:
         """Prefix routes for the paths at which other clusters' gateways serve the imported services."""
         paths: dict[tuple[bool, bytes], Route] = {}
         for key, ports in self._remotes.items():

@@ -1,8 +1,28 @@
-"""Listeners, workers' shared state and their life: start, swap, drain."""
+"""Listeners and their life: start, swap, drain."""
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+from gateway.core.limits import Limits
+from gateway.core.route import Route
 from gateway.core.snapshot import Snapshot
+from gateway.edge.accesslog import AccessLog
+from gateway.edge.admin import AdminConnection, Page, json_page, text_page
+from gateway.edge.client import Client, Listener
+from gateway.edge.worker import Worker
+
+BACKLOG = 4096
+"""Connections the kernel holds while this process is busy; it cuts the number to net.core.somaxconn."""
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """`host:port`, `[v6]:port` or `:port` (every address). ValueError names what is wrong."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not an address: give HOST:PORT, for example 0.0.0.0:8080")
+    return host.strip("[]"), int(port)
 
 
 class GatewayServer:
@@ -20,26 +40,143 @@ class GatewayServer:
         east_west: str | None = None,
         admin: str | None = None,
         access_log: bool = True,
+        limits: Limits | None = None,
     ) -> None:
-        raise NotImplementedError
+        self._cluster_key = cluster_key
+        self._wanted = {
+            name: parse_address(text)
+            for name, text in (("listen", listen), ("east-west", east_west), ("admin", admin))
+            if text is not None
+        }
+        self._access_log = access_log
+        self._limits = limits or Limits()
+        self._servers: dict[str, asyncio.Server] = {}
+        self._worker: Worker | None = None
+        self._ready = False
+        self._snapshot = Snapshot(cluster_key)
 
     @property
     def addresses(self) -> dict[str, tuple[str, int]]:
         """Bound address by listener name: `listen`, `east-west`, `admin`."""
-        raise NotImplementedError
+        return {name: server.sockets[0].getsockname()[:2] for name, server in self._servers.items() if server.sockets}
 
     async def start(self) -> None:
-        """Bind and serve. OSError when an address cannot be bound."""
-        raise NotImplementedError
+        """Bind and serve. OSError when an address cannot be bound; then nothing is left listening."""
+        loop = asyncio.get_running_loop()
+        worker = Worker(loop, self._snapshot, self._limits, AccessLog() if self._access_log else None)
+        self._worker = worker
+        factories: dict[str, Any] = {
+            "listen": lambda: Client(worker, Listener.NORTH_SOUTH),
+            "east-west": lambda: Client(worker, Listener.EAST_WEST),
+            "admin": lambda: AdminConnection({
+                b"/livez": lambda: text_page(200, "ok\n"),
+                b"/readyz": self._readyz,
+                b"/metrics": self._metrics,
+                b"/config": self._config,
+            }),
+        }  # fmt: skip
+        try:
+            for name, (host, port) in self._wanted.items():
+                self._servers[name] = await loop.create_server(factories[name], host or None, port, backlog=BACKLOG)
+        except OSError:
+            for server in self._servers.values():
+                server.close()
+            raise
+        worker.start()
 
     def swap(self, snapshot: Snapshot) -> None:
         """Route every new request by this snapshot; requests under way finish on the one they started with."""
-        raise NotImplementedError
+        self._snapshot = snapshot
+        if self._worker is not None:
+            self._worker.swap(snapshot)
 
     def set_ready(self, ready: bool) -> None:
         """What `/readyz` answers. Draining answers 503 whatever was set."""
-        raise NotImplementedError
+        self._ready = ready
 
     async def drain(self, deadline_seconds: float) -> None:
         """Stop accepting, finish what runs, close idle connections; at the deadline abort the rest."""
-        raise NotImplementedError
+        worker = self._worker
+        if worker is None:
+            return
+        worker.draining = True
+        for name, server in self._servers.items():
+            if name != "admin":
+                server.close()
+        for client in list(worker.clients):
+            client.finish_soon()
+        if worker.clients:
+            worker.idle_event.clear()
+            try:
+                async with asyncio.timeout(deadline_seconds):
+                    await worker.idle_event.wait()
+            except TimeoutError:
+                for client in list(worker.clients):
+                    client.transport.abort()
+        worker.stop()
+        admin = self._servers.get("admin")
+        if admin is not None:
+            admin.close()
+        if worker.log is not None:
+            worker.log.close()
+
+    def _readyz(self) -> Page:
+        if self._worker is not None and self._worker.draining:
+            return text_page(503, "draining\n")
+        return text_page(200, "ok\n") if self._ready else text_page(503, "no configuration yet\n")
+
+    def _metrics(self) -> Page:
+        worker = self._worker
+        assert worker is not None
+        gauges = {
+            "gateway_config_generation": worker.generation,
+            "gateway_ready": int(self._ready and not worker.draining),
+            "gateway_client_connections": len(worker.clients),
+            "gateway_client_connections_total": worker.metrics.connections,
+            "gateway_upstream_connections": sum(pool.total for pool in worker.pools.values()),
+            "gateway_upstream_idle": sum(len(pool.idle) for pool in worker.pools.values()),
+            "gateway_upstream_queue": sum(len(pool.waiting) for pool in worker.pools.values()),
+            "gateway_ejections_total": sum(health.ejections for health in worker.health.values()),
+            "gateway_endpoints_ejected": sum(health.ejected_until > worker.now for health in worker.health.values()),
+            "gateway_log_lines_dropped_total": worker.log.dropped if worker.log is not None else 0,
+        }
+        text = worker.metrics.render(worker.states(), gauges)
+        return 200, "text/plain; version=0.0.4; charset=utf-8", text
+
+    def _config(self) -> Page:
+        worker = self._worker
+        assert worker is not None
+        snapshot = worker.snapshot
+        return json_page({
+            "cluster": self._cluster_key,
+            "generation": worker.generation,
+            "northSouth": [describe_route(route) for route in snapshot.path_routes()],
+            "eastWest": [describe_route(route) for route in snapshot.host_routes()],
+            "ejected": sorted({
+                str(health.endpoint) for health in worker.health.values() if health.ejected_until > worker.now
+            }),
+        })  # fmt: skip
+
+
+def describe_route(route: Route) -> dict[str, Any]:
+    """A route for people and tests: what `/config` and `gateway check` show."""
+    return {
+        "where": route.where,
+        "service": route.service,
+        "port": route.port,
+        "policy": route.policy,
+        "tiers": [
+            [
+                {
+                    "cluster": share.cluster,
+                    "weight": share.weight,
+                    "remote": share.remote,
+                    "endpoints": [str(endpoint) for endpoint in share.endpoints],
+                    "prefix": share.prefix.decode(),
+                    "rewrite": [share.rewrite.source, share.rewrite.to] if share.rewrite else None,
+                }
+                for share in tier
+            ]
+            for tier in route.tiers
+        ],
+    }

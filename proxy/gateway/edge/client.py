@@ -1,0 +1,245 @@
+"""One client connection: reads requests one after the other, writes answers, refuses what is malformed."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import TYPE_CHECKING, cast
+
+from gateway.core.answers import H2_REFUSAL, make_answer
+from gateway.core.errors import ProtocolError
+from gateway.core.forward import MAX_HOPS
+from gateway.core.heads import H2_PREFACE, RequestHead, head_end, parse_request_head
+from gateway.core.limits import LINGER_BYTES, READ_AHEAD_BYTES, WRITE_HIGH_BYTES
+from gateway.core.route import Route
+from gateway.edge.exchange import Exchange
+
+if TYPE_CHECKING:
+    from gateway.edge.worker import Worker
+
+FOREVER = float("inf")
+
+
+class Listener(Enum):
+    """How requests of a listener are routed."""
+
+    NORTH_SOUTH = "north-south"
+    EAST_WEST = "east-west"
+
+
+class Client(asyncio.Protocol):
+    """States: between requests (`exchange` None), in an exchange, or lingering (answered for good, input dropped)."""
+
+    __slots__ = ("buffer", "deadline", "ended", "exchange", "lingered", "listener", "peer", "queued", "reading",
+                 "transport", "worker", "write_blocked")  # fmt: skip
+
+    transport: asyncio.Transport
+
+    def __init__(self, worker: Worker, listener: Listener) -> None:
+        self.worker = worker
+        self.listener = listener
+        self.peer = b""
+        self.buffer = b""
+        """Bytes read ahead: an unfinished head, or pipelined requests while one is under way."""
+        self.exchange: Exchange | None = None
+        self.deadline = FOREVER
+        self.ended = False
+        """The client has sent its last byte (half-close); answers may still be written."""
+        self.queued = False
+        """A pipelined request in `buffer` is about to be read."""
+        self.reading = True
+        self.write_blocked = False
+        self.lingered = -1
+        """Bytes dropped since the final answer; -1 while the connection is in use."""
+
+    # Connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        worker = self.worker
+        worker.metrics.connections += 1
+        worker.clients.add(self)
+        self.transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        peer = transport.get_extra_info("peername")
+        self.peer = peer[0].encode() if isinstance(peer, tuple) else b"unknown"
+        self.deadline = worker.now + worker.limits.head_seconds
+        if len(worker.clients) > worker.limits.clients:
+            self.refuse(503, "too many connections", "overload")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        worker = self.worker
+        worker.clients.discard(self)
+        if not worker.clients:
+            worker.idle_event.set()
+        exchange, self.exchange = self.exchange, None
+        self.buffer = b""
+        if exchange is not None:
+            exchange.client_lost()
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is not None:
+            if exchange.wants_body:
+                exchange.client_data(data)
+            else:
+                self.buffer += data
+                self.update_reading()
+        elif self.queued:
+            self.buffer += data
+        elif self.lingered < 0:
+            if self.buffer:
+                data = self.buffer + data
+                self.buffer = b""
+            self.read_request(data)
+        else:
+            self.lingered += len(data)
+            if self.lingered > LINGER_BYTES:
+                self.transport.abort()
+
+    def eof_received(self) -> bool:
+        self.ended = True
+        if self.exchange is None:
+            return self.queued
+        return self.exchange.client_eof()
+
+    def pause_writing(self) -> None:
+        self.write_blocked = True
+        if self.exchange is not None:
+            self.exchange.update_upstream_reading()
+
+    def resume_writing(self) -> None:
+        self.write_blocked = False
+        if self.exchange is not None:
+            self.exchange.update_upstream_reading()
+
+    def update_reading(self) -> None:
+        """Read from the socket only while what arrives can be passed on or fits the bounds."""
+        if self.exchange is not None and self.exchange.wants_body:
+            wanted = self.exchange.can_take_body
+        else:
+            wanted = len(self.buffer) < READ_AHEAD_BYTES
+        if wanted != self.reading and not self.transport.is_closing():
+            self.reading = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    # Requests
+
+    def read_request(self, data: bytes) -> None:
+        """`data` begins where a request begins."""
+        limits = self.worker.limits
+        if data[:2] == b"\r\n":  # one empty line before a request is allowed, for old clients' sake
+            data = data[2:]
+        try:
+            end = head_end(data, limits.head_bytes)
+            if not end:
+                if not self.buffer and data:
+                    self.deadline = self.worker.now + limits.head_seconds
+                self.buffer = data
+                return
+            if data.startswith(H2_PREFACE):
+                self.refuse_http2()
+                return
+            head = parse_request_head(data[:end] if end < len(data) else data, limits)
+            if limits.body_bytes is not None and head.length > limits.body_bytes:
+                raise ProtocolError(f"body longer than {limits.body_bytes} bytes", 413)  # noqa: TRY301
+        except ProtocolError as error:
+            self.refuse(error.status, str(error), "malformed")
+            return
+        self._route(head, data[end:] if end < len(data) else b"")
+
+    def _route(self, head: RequestHead, rest: bytes) -> None:
+        worker = self.worker
+        if head.hops >= MAX_HOPS:
+            self.refuse(508, f"request has passed {head.hops} gateways: routes form a loop", "loop")
+            return
+        route: Route | None
+        if self.listener is Listener.NORTH_SOUTH:
+            route = worker.snapshot.paths.find(head.target)
+        else:
+            route = worker.snapshot.hosts.find(head.host)
+        self.exchange = exchange = Exchange(self, head, route)
+        exchange.start(rest)
+
+    def exchange_done(self, exchange: Exchange, *, keep: bool, rest: bytes = b"") -> None:
+        """The answer is written. `keep`: the connection may carry another request, beginning with `rest`."""
+        if self.exchange is not exchange:
+            return
+        self.exchange = None
+        if not keep:
+            self.linger()
+            return
+        data = rest or self.buffer
+        self.buffer = b""
+        self.deadline = self.worker.now + self.worker.limits.idle_seconds
+        if not self.reading:
+            self.update_reading()
+        if data:
+            # Through the loop: a client that pipelines many requests must neither recurse nor starve the others.
+            self.buffer = data
+            self.queued = True
+            self.worker.loop.call_soon(self._next)
+        elif self.ended:
+            self.transport.close()
+
+    def _next(self) -> None:
+        self.queued = False
+        if self.exchange is None and self.lingered < 0 and not self.transport.is_closing() and self.buffer:
+            data, self.buffer = self.buffer, b""
+            self.read_request(data)
+            if self.ended and self.exchange is None:
+                self.transport.close()
+            elif self.ended and self.exchange is not None:
+                self.exchange.client_eof()
+
+    # Ends
+
+    def refuse(self, status: int, text: str, reason: str) -> None:
+        """Answer outside an exchange, then close: after a malformed request nothing that follows can be trusted."""
+        worker = self.worker
+        worker.metrics.answered(status, reason)
+        if worker.log is not None:
+            worker.log.write({
+                "listener": self.listener.value, "client": self.peer.decode(), "status": status, "reason": reason,
+                "detail": text,
+            })  # fmt: skip
+        self.transport.write(make_answer(status, text, refused=reason, close=True))
+        self.linger()
+
+    def refuse_http2(self) -> None:
+        self.worker.metrics.answered(505, "http2")
+        self.transport.write(H2_REFUSAL)
+        self.linger()
+
+    def linger(self) -> None:
+        """Send the end of our side, then drop what still comes: closing at once could reset the answer away."""
+        if self.transport.is_closing():
+            return
+        if self.ended:
+            self.transport.close()
+            return
+        self.lingered = 0
+        self.buffer = b""
+        self.deadline = self.worker.now + self.worker.limits.linger_seconds
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if not self.reading:
+            self.reading = True
+            self.transport.resume_reading()
+
+    def expired(self) -> None:
+        """The deadline has passed."""
+        self.deadline = FOREVER
+        if self.exchange is not None:
+            self.exchange.expired()
+        elif self.buffer and self.lingered < 0 and not self.queued:
+            self.refuse(408, "request head not complete in time", "timeout")
+        else:
+            self.transport.abort()
+
+    def finish_soon(self) -> None:
+        """Drain: close now if between requests; an exchange under way closes after its answer."""
+        if self.exchange is None and not self.buffer and self.lingered < 0:
+            self.transport.close()

@@ -1,0 +1,121 @@
+"""What all connections of one process share: the snapshot in force, its moving parts, limits, clock, counters."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from gateway.core.balance import RouteState
+from gateway.core.health import EndpointHealth
+from gateway.core.limits import Limits
+from gateway.core.route import Endpoint, Route, Share
+from gateway.core.snapshot import Snapshot
+from gateway.edge.accesslog import AccessLog
+from gateway.edge.metrics import Metrics
+from gateway.edge.pool import Pool
+
+if TYPE_CHECKING:
+    from gateway.edge.client import Client
+
+TICK_SECONDS = 0.25
+"""How often deadlines are looked at: the precision of every time limit."""
+
+POOL_FORGET_TICKS = 240
+"""Ticks (a minute) after which pools and health of endpoints no route names any more are forgotten."""
+
+
+class Worker:
+    """One per process. Hot fields are plain attributes: they are read for every request."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, snapshot: Snapshot, limits: Limits, log: AccessLog | None) -> None:
+        self.loop = loop
+        self.limits = limits
+        self.log = log
+        self.snapshot = snapshot
+        self.generation = 0
+        self.metrics = Metrics()
+        self.draining = False
+        self.now = loop.time()
+        """Time of the last tick; for deadlines, where a quarter of a second does not matter."""
+        self.clients: set[Client] = set()
+        self.pools: dict[Endpoint, Pool] = {}
+        self.health: dict[tuple[str, Endpoint], EndpointHealth] = {}
+        self._states: dict[Route, RouteState] = {}
+        self._by_id: dict[int, RouteState] = {}
+        self._id_prefix = os.urandom(8).hex()
+        self._id_count = 0
+        self.idle_event = asyncio.Event()
+        """Set whenever the last client connection closes."""
+        self._tick_handle: asyncio.TimerHandle | None = None
+        self._ticks = 0
+
+    def start(self) -> None:
+        self._tick_handle = self.loop.call_later(TICK_SECONDS, self._tick)
+
+    def stop(self) -> None:
+        if self._tick_handle is not None:
+            self._tick_handle.cancel()
+        for pool in self.pools.values():
+            pool.close()
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Exchanges under way keep the state they hold; equal routes keep theirs."""
+        self.snapshot = snapshot
+        self.generation += 1
+        self._by_id = {}
+
+    def state(self, route: Route) -> RouteState:
+        """The moving part of a route of the snapshot in force; made when first asked for."""
+        state = self._by_id.get(id(route))
+        if state is None:
+            state = self._states.get(route)
+            if state is None:
+                state = self._states[route] = RouteState(route, self._health)
+            self._by_id[id(route)] = state
+        return state
+
+    def request_id(self) -> bytes:
+        self._id_count += 1
+        return b"%b%08x" % (self._id_prefix.encode(), self._id_count)
+
+    def _health(self, route: Route, share: Share, endpoint: Endpoint) -> EndpointHealth:
+        # Behind one gateway one service can be down and another up, so they are told apart; a pod is one thing.
+        key = (route.service if share.remote else "", endpoint)
+        health = self.health.get(key)
+        if health is None:
+            pool = self.pools.get(endpoint)
+            if pool is None:
+                pool = self.pools[endpoint] = Pool(self, endpoint)
+            health = self.health[key] = EndpointHealth(endpoint, pool)
+        return health
+
+    def _tick(self) -> None:
+        self._tick_handle = self.loop.call_later(TICK_SECONDS, self._tick)
+        now = self.now = self.loop.time()
+        for client in [client for client in self.clients if client.deadline <= now]:
+            client.expired()
+        before = now - self.limits.upstream_idle_seconds
+        for pool in self.pools.values():
+            pool.expire(before)
+        if self.log is not None:
+            self.log.flush()
+        self._ticks += 1
+        if self._ticks % POOL_FORGET_TICKS == 0:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Drop states of routes that are no longer in the snapshot, and what only they used."""
+        current = {*self.snapshot.paths.exact.values(), *self.snapshot.paths.prefix.values()}
+        current.update(self.snapshot.hosts.hosts.values())
+        for route in [route for route in self._states if route not in current]:
+            self.metrics.retire(self._states.pop(route))
+        used = {health.endpoint for state in self._states.values() for share in state.shares for health in share.endpoints}
+        for key in [key for key in self.health if key[1] not in used]:
+            del self.health[key]
+        for endpoint in [endpoint for endpoint, pool in self.pools.items() if endpoint not in used and not pool.total]:
+            del self.pools[endpoint]
+
+    def states(self) -> list[RouteState]:
+        """States of every route used so far, for metrics and `/config`."""
+        return list(self._states.values())

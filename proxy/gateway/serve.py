@@ -1,0 +1,174 @@
+"""The gateway without Kubernetes: the same objects, read from YAML files and followed as they change."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvloop
+import yaml
+
+from gateway.core.problem import Problem
+from gateway.core.snapshot import Compiled, compile_snapshot
+from gateway.edge.server import GatewayServer, describe_route
+
+POLL_SECONDS = 0.5
+"""How often files are looked at. Looking means one stat per file."""
+
+MAX_OBJECTS_BYTES = 64 * 1024 * 1024
+"""All files together; beyond, the last good configuration stays."""
+
+SUFFIXES = {".yaml", ".yml", ".json"}
+
+log = logging.getLogger("gateway.serve")
+
+
+class ObjectsError(Exception):
+    """Files that cannot be read as objects. The message names file and place."""
+
+
+def object_files(path: Path) -> list[Path]:
+    """The files at `path`, itself or in the folder, in order of name."""
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+    return [path]
+
+
+def signature(path: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """What changes when a file does. Files that vanish meanwhile are left out."""
+    found = []
+    for file in object_files(path):
+        try:
+            stat = file.stat()
+        except OSError:
+            continue
+        found.append((str(file), stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return tuple(found)
+
+
+def read_objects(path: Path) -> list[dict[str, Any]]:
+    """Every object in the files; List kinds are unfolded. ObjectsError names the file that cannot be read."""
+    objects: list[dict[str, Any]] = []
+    total = 0
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for file in object_files(path):
+        try:
+            content = file.read_bytes()
+            total += len(content)
+            if total > MAX_OBJECTS_BYTES:
+                raise ObjectsError(f"{path} holds more than {MAX_OBJECTS_BYTES} bytes of objects")  # noqa: TRY301
+            for document in yaml.load_all(content, Loader=loader):  # noqa: S506  a safe loader, in C when there
+                objects.extend(_unfold(document, file))
+        except OSError as error:
+            raise ObjectsError(f"cannot read {file}: {error.strerror}") from error
+        except yaml.YAMLError as error:
+            raise ObjectsError(f"{file} is not YAML: {error}") from error
+    return objects
+
+
+def _unfold(document: Any, file: Path) -> Iterator[dict[str, Any]]:
+    if document is None:
+        return
+    if not isinstance(document, dict) or not document.get("kind"):
+        raise ObjectsError(f"{file} holds something that is no Kubernetes object: no kind")
+    if str(document["kind"]).endswith("List") and isinstance(document.get("items"), list):
+        for item in document["items"]:
+            yield from _unfold(item, file)
+    else:
+        yield document
+
+
+def problem_line(problem: Problem) -> str:
+    return f"{problem.kind} {problem.namespace}/{problem.name}: {problem.reason}: {problem.message}"
+
+
+def check(args: argparse.Namespace) -> int:
+    """`gateway check`: print routes and problems. 0 fine, 1 problems, 2 unreadable."""
+    try:
+        compiled = compile_snapshot(read_objects(Path(args.objects)), args.cluster_key, args.front_door)
+    except ObjectsError as error:
+        sys.stderr.write(f"gateway check: {error}\n")
+        return 2
+    snapshot = compiled.snapshot
+    for title, routes in (("north-south", snapshot.path_routes()), ("east-west", snapshot.host_routes())):
+        sys.stdout.write(f"{title} of {args.cluster_key}\n")
+        for route in routes:
+            sys.stdout.write(f"  {route.where} -> {route.service}:{route.port} ({route.policy})\n")
+            for level, tier in enumerate(describe_route(route)["tiers"]):
+                for share in tier:
+                    endpoints = ", ".join(share["endpoints"]) or "no ready endpoint"
+                    change = f" rewrite {json.dumps(share['rewrite'])}" if share["rewrite"] else ""
+                    change += f" path prefix {share['prefix']}" if share["prefix"] else ""
+                    order = "then " if level else ""
+                    sys.stdout.write(f"    {order}{share['cluster']} weight {share['weight']}: {endpoints}{change}\n")
+    for problem in compiled.problems:
+        sys.stdout.write(f"problem: {problem_line(problem)}\n")
+    return 1 if compiled.problems else 0
+
+
+def load(path: Path, cluster_key: str, front_door: bool) -> Compiled:
+    """Read, compile, and log each problem."""
+    compiled = compile_snapshot(read_objects(path), cluster_key, front_door)
+    for problem in compiled.problems:
+        log.warning("%s", problem_line(problem))
+    return compiled
+
+
+def main(args: argparse.Namespace) -> int:
+    """`gateway serve`: run until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(args))
+    except (ObjectsError, ValueError, OSError) as error:
+        sys.stderr.write(f"gateway serve: {error}\n")
+        return 1
+    return 0
+
+
+async def _serve(args: argparse.Namespace) -> None:
+    path = Path(args.objects)
+    seen = signature(path)
+    compiled = load(path, args.cluster_key, args.front_door)
+    server = GatewayServer(
+        cluster_key=args.cluster_key, listen=args.listen, east_west=args.east_west, admin=args.admin,
+        access_log=args.access_log,
+    )  # fmt: skip
+    server.swap(compiled.snapshot)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await server.start()
+    server.set_ready(True)
+    log.info("serving %s", " ".join(f"{name}={host}:{port}" for name, (host, port) in server.addresses.items()))
+    while not stopped.is_set():
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await stopped.wait()
+        except TimeoutError:
+            seen = _follow(args, path, seen, server)
+    log.info("draining for up to %g s", args.drain_seconds)
+    await server.drain(args.drain_seconds)
+
+
+def _follow(args: argparse.Namespace, path: Path, seen: Any, server: GatewayServer) -> Any:
+    """Reload when a file has changed. Files in the middle of being written keep the last good configuration."""
+    now = signature(path)
+    if now == seen:
+        return seen
+    try:
+        compiled = load(path, args.cluster_key, args.front_door)
+    except ObjectsError as error:
+        log.error("kept the configuration in force: %s", error)  # noqa: TRY400  the message says it all
+    else:
+        server.swap(compiled.snapshot)
+        log.info("new configuration from %s, %d problems", path, len(compiled.problems))
+    return now

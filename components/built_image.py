@@ -1,0 +1,50 @@
+"""An image built here from one of our folders: the gateway, nodeapp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+# A name no public registry serves, in the canonical form that Docker, containerd and k3d agree on.
+LOCAL_PREFIX = "docker.io/multicluster-dapr"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltImageArgs:
+    """`context` is relative to the project; `registry` is empty for images that k3d imports."""
+
+    context: str
+    base: str
+    registry: str = ""
+
+
+def image_name(name: str, registry: str) -> str:
+    """The stable reference of an image built here."""
+    return f"{registry.rstrip('/') or LOCAL_PREFIX}/{name}:dev"
+
+
+class BuiltImage(pulumi.ComponentResource):
+    """Builds the image; pushes it when there is a registry."""
+
+    ref: pulumi.Output[str]
+    digest: pulumi.Output[str]
+
+    def __init__(self, name: str, args: BuiltImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("multicluster-dapr:image:BuiltImage", name, None, opts)
+        image = docker.Image(
+            f"{name}-image",
+            image_name=image_name(name, args.registry),
+            build=docker.DockerBuildArgs(
+                context=args.context,
+                dockerfile=f"{args.context}/Dockerfile",
+                args={"BASE_IMAGE": args.base},
+            ),
+            skip_push=not args.registry,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.ref = image.image_name
+        # Of the content: what decides whether nodes need it anew and pods restart.
+        self.digest = image.repo_digest
+        self.register_outputs({"ref": self.ref, "digest": self.digest})

@@ -1,0 +1,51 @@
+"""The one value that stands for a cluster, whoever made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+LABEL = "multicluster-dapr.environment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A Kubernetes cluster as the other components see it.
+
+    `server` is its API as the hub reaches it, `gateway_host`:`gateway_port` its gateway as other clusters
+    reach it, `http` the same gateway for a person on this machine. `owner` is the resource whose deletion
+    takes everything inside along; None for a cluster this stack did not make.
+    """
+
+    name: str
+    key: str
+    provider: kubernetes.Provider
+    kubeconfig: pulumi.Output[str]
+    server: pulumi.Input[str]
+    gateway_host: str
+    gateway_port: int
+    http: str
+    context: str
+    owner: pulumi.Resource | None = None
+
+    def component(self) -> pulumi.ResourceOptions:
+        """Options of a component that lives in this cluster."""
+        return pulumi.ResourceOptions(provider=self.provider)
+
+    def child(
+        self,
+        parent: pulumi.Resource,
+        *,
+        depends_on: Sequence[pulumi.Resource] = (),
+        additional_secret_outputs: Sequence[str] = (),
+    ) -> pulumi.ResourceOptions:
+        """Options of a resource inside this cluster: not deleted one by one when the cluster itself goes."""
+        return pulumi.ResourceOptions(
+            parent=parent,
+            deleted_with=self.owner,
+            depends_on=list(depends_on),
+            additional_secret_outputs=list(additional_secret_outputs) or None,
+        )

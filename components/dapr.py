@@ -1,0 +1,71 @@
+"""The Dapr control plane, by its official chart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster import Cluster
+
+NAMESPACE = "dapr-system"
+# The class k3s provides; the chart's scheduler always asks for volumes.
+LOCAL_STORAGE_CLASS = "local-path"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaprArgs:
+    """`chart` is a folder or a name in `repository`; `images` the registry path of Dapr's images.
+
+    `storage_class` empty means the cluster's default class.
+    """
+
+    cluster: Cluster
+    chart: str
+    chart_version: str
+    repository: str | None
+    images: str
+    version: str
+    mtls: bool
+    storage_class: str
+
+
+def dapr_values(*, images: str, version: str, mtls: bool, storage_class: str) -> dict[str, Any]:
+    """Values of the chart: where images come from, the article's mTLS choice, storage of the scheduler."""
+    return {
+        "global": {
+            "registry": images,
+            "tag": version,
+            "imagePullPolicy": "IfNotPresent",
+            "mtls": {"enabled": mtls},
+        },
+        "dapr_scheduler": {"cluster": {"storageClassName": storage_class}},
+    }
+
+
+class Dapr(pulumi.ComponentResource):
+    """Creates the namespace and the Helm release, and waits until its pods are ready."""
+
+    def __init__(self, name: str, args: DaprArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("multicluster-dapr:dapr:Dapr", name, None, opts)
+        namespace = kubernetes.core.v1.Namespace(
+            f"{name}-namespace", metadata={"name": NAMESPACE}, opts=args.cluster.child(self)
+        )
+        kubernetes.helm.v3.Release(
+            f"{name}-release",
+            name="dapr",
+            chart=args.chart,
+            version=args.chart_version,
+            repository_opts=(
+                kubernetes.helm.v3.RepositoryOptsArgs(repo=args.repository) if args.repository else None
+            ),
+            namespace=namespace.metadata["name"],
+            values=dapr_values(
+                images=args.images, version=args.version, mtls=args.mtls, storage_class=args.storage_class
+            ),
+            timeout=600,
+            opts=args.cluster.child(self),
+        )
+        self.register_outputs({})

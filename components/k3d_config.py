@@ -1,0 +1,116 @@
+"""k3d's own configuration file and the commands around it, as pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from components.cluster import LABEL
+
+# Where k3s, and our node image, pick up image archives at start.
+IMAGES_FOLDER = "/var/lib/rancher/k3s/agent/images"
+# The gateway's NodePort; a NodePort and not a hostPort, so that a rolling restart drops nothing.
+GATEWAY_NODE_PORT = 30080
+# Longer than a slow laptop needs, shorter than a person waits.
+TIMEOUT = "300s"
+SERVER = "server:0"
+
+
+def render(
+    *,
+    name: str,
+    environment: str,
+    image: str,
+    network: str,
+    gateway: str,
+    bind_addresses: Sequence[str],
+    api_port: int,
+    http_port: int,
+    archives: Mapping[str, str],
+) -> str:
+    """The `k3d.io/v1alpha5` Simple file of one cluster with one server.
+
+    `gateway` is the network's first address: every container reaches every published port there.
+    `archives` maps a name to a docker-archive file on the host, which the node imports at start.
+    """
+    config: dict[str, Any] = {
+        "apiVersion": "k3d.io/v1alpha5",
+        "kind": "Simple",
+        "metadata": {"name": name},
+        "servers": 1,
+        "image": image,
+        "network": network,
+        # Host and address differ in meaning: the first is the certificate's name, the second the binding.
+        "kubeAPI": {"host": gateway, "hostIP": gateway, "hostPort": str(api_port)},
+        "ports": [
+            *(_port(address, api_port, 6443) for address in bind_addresses if address != gateway),
+            *(_port(address, http_port, GATEWAY_NODE_PORT) for address in dict.fromkeys([gateway, *bind_addresses])),
+        ],
+        "options": {
+            "k3d": {"wait": True, "timeout": TIMEOUT, "disableLoadbalancer": True},
+            "k3s": {"extraArgs": [{"arg": "--disable=traefik", "nodeFilters": [SERVER]}]},
+            "kubeconfig": {"updateDefaultKubeconfig": False, "switchCurrentContext": False},
+            "runtime": {"labels": [{"label": f"{LABEL}={environment}", "nodeFilters": [SERVER]}]},
+        },
+    }
+    if archives:
+        config["volumes"] = [
+            {"volume": f"{path}:{IMAGES_FOLDER}/{archive}.tar:ro", "nodeFilters": [SERVER]}
+            for archive, path in sorted(archives.items())
+        ]
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+# k3d copies its configuration to a temporary file and never removes it, and would write to ~/.kube/config:
+# both are pointed at a folder that goes away with the command.
+_WORKSPACE = """\
+set -eu
+workspace=$(mktemp -d)
+trap 'rm -rf "$workspace"' EXIT
+export TMPDIR="$workspace" KUBECONFIG="$workspace/kubeconfig"
+"""
+
+
+def create_script(*, name: str, environment: str) -> str:
+    """Make the cluster from the file on stdin and print its kubeconfig.
+
+    A cluster of that name with our label was left by an interrupted run and is made anew; any other is
+    someone else's and is refused.
+    """
+    return f"""{_WORKSPACE}\
+if found=$(k3d cluster list {name} --output json 2>/dev/null) && [ "$found" != "[]" ]; then
+  case $found in
+    *'"{LABEL}":"{environment}"'*)
+      echo "Cluster {name} was left by an interrupted run: making it anew." >&2
+      k3d cluster delete {name} >&2 ;;
+    *)
+      echo "A k3d cluster named {name} exists and is not part of environment {environment}." \\
+        "Rename it in Pulumi.{environment}.yaml, or remove the other: k3d cluster delete {name}" >&2
+      exit 1 ;;
+  esac
+fi
+k3d cluster create --config - >&2
+k3d kubeconfig get {name}
+"""
+
+
+def update_script(*, name: str) -> str:
+    """Read the kubeconfig again; the cluster itself is left alone."""
+    return f"{_WORKSPACE}k3d kubeconfig get {name}\n"
+
+
+def delete_script(*, name: str) -> str:
+    """Remove the cluster; not an error when it is gone already."""
+    return f"{_WORKSPACE}k3d cluster delete {name} >&2\n"
+
+
+def import_script(*, name: str, images: Sequence[str]) -> str:
+    """Copy images from the Docker daemon into the cluster's node."""
+    return f"{_WORKSPACE}k3d image import --mode direct --cluster {name} {' '.join(images)} >&2\n"
+
+
+def _port(address: str, host_port: int, node_port: int) -> dict[str, Any]:
+    # "direct": the port belongs to the node itself, as there is no load balancer container in front.
+    return {"port": f"{address}:{host_port}:{node_port}", "nodeFilters": [f"{SERVER}:direct"]}

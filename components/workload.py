@@ -1,0 +1,68 @@
+"""What the pods of the gateway and the hub have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SYSTEM_NAMESPACE = "multicluster-system"
+ADMIN_PORT = 9090
+DIGEST_ANNOTATION = "multicluster-dapr/image-digest"
+_USER = 65532
+
+
+def pod_template(
+    *,
+    labels: Mapping[str, str],
+    image: Any,
+    digest: Any,
+    args: Sequence[str],
+    ports: Mapping[str, int],
+    cache: bool,
+) -> dict[str, Any]:
+    """Pod template of one `gateway` process: not root, read-only, probed on the admin port.
+
+    `digest` restarts the pods when the image's content changes, since its name does not. `cache` adds a
+    writable folder for the last good objects.
+    """
+    container: dict[str, Any] = {
+        "name": labels["app"],
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": list(args),
+        "env": [
+            _field("POD_NAMESPACE", "metadata.namespace"),
+            _field("POD_NAME", "metadata.name"),
+            _field("POD_IP", "status.podIP"),
+        ],
+        "ports": [
+            *({"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports.items()),
+            {"name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP"},
+        ],
+        "livenessProbe": {
+            "httpGet": {"path": "/livez", "port": "admin"},
+            "periodSeconds": 10,
+            "initialDelaySeconds": 10,
+        },
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "admin"}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    spec: dict[str, Any] = {
+        "serviceAccountName": labels["app"],
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER},
+        "containers": [container],
+    }
+    if cache:
+        container["volumeMounts"] = [{"name": "cache", "mountPath": "/var/cache/gateway"}]
+        spec["volumes"] = [{"name": "cache", "emptyDir": {"sizeLimit": "64Mi"}}]
+    return {"metadata": {"labels": dict(labels), "annotations": {DIGEST_ANNOTATION: digest}}, "spec": spec}
+
+
+def _field(name: str, path: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

@@ -1,0 +1,244 @@
+"""The settings of an environment as frozen, typed values.
+
+Field names are the keys of Pulumi.<env>.yaml in camel case; descriptions are what Pulumi.yaml shows.
+Only rules about one value live here; rules between values are in stacks/checks.py.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic.alias_generators import to_camel
+
+
+def _network(text: str) -> str:
+    network = ipaddress.IPv4Network(text)
+    if network.prefixlen > 28:
+        raise ValueError("too small for the clusters' nodes; use /28 or wider")
+    return text
+
+
+def _address(text: str) -> str:
+    ipaddress.IPv4Address(text)
+    return text
+
+
+def _password(secret: SecretStr) -> SecretStr | None:
+    text = secret.get_secret_value()
+    if not text:
+        return None  # Pulumi cannot declare an optional secret: an empty default says "not set"
+    if len(text) < 8 or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("needs 8 or more printable ASCII characters without spaces")
+    return secret
+
+
+DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+# k3d prefixes its containers with "k3d-" and appends "-server-0": 32 keeps every host name within 63.
+ClusterName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=32)]
+KeyPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=63)]
+ClusterKey = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+/[^/\s]+/[^/\s]+$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Subnet = Annotated[str, AfterValidator(_network)]
+Address = Annotated[str, AfterValidator(_address)]
+Password = Annotated[SecretStr, AfterValidator(_password)]
+
+
+class Section(BaseModel):
+    """Frozen, closed, written in camel case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class ClusterSettings(Section):
+    """One Kubernetes cluster, made here with k3d or run by someone else."""
+
+    name: ClusterName = Field(description="Name, unique in the environment.")
+    role: Literal["control-plane", "member"] = Field(
+        "member", description="Exactly one cluster is control-plane."
+    )
+    source: Literal["k3d", "existing"] = Field("k3d", description="Made here with k3d, or already running.")
+    region: KeyPart = Field("default", description="First part of the cluster key.")
+    zone: KeyPart = Field("default", description="Second part of the cluster key.")
+    group: KeyPart = Field("default", description="Third part of the cluster key.")
+    api_port: Port | None = Field(None, description="k3d: host port of the Kubernetes API.")
+    http_port: Port | None = Field(None, description="k3d: host port of the gateway.")
+    kubeconfig: str | None = Field(None, description="existing: path of a kubeconfig file.")
+    context: str | None = Field(None, description="existing: context in that kubeconfig.")
+    gateway_host: str | None = Field(
+        None, description="existing: address other clusters reach its gateway at."
+    )
+    gateway_port: Port | None = Field(None, description="existing: port other clusters reach its gateway at.")
+    api_server: str | None = Field(
+        None, description="existing: API URL seen from the hub; default the context's."
+    )
+
+    @property
+    def key(self) -> str:
+        """The cluster key, region/zone/group/name."""
+        return f"{self.region}/{self.zone}/{self.group}/{self.name}"
+
+
+class NetworkSettings(Section):
+    """The Docker network of the k3d clusters and Redis. Its first address is how they reach each other."""
+
+    name: DnsLabel = Field("multi-clusters", description="Name of the Docker network.")
+    subnet: Subnet = Field(
+        "172.28.0.0/16", description="Fixed, so that addresses are known before anything runs."
+    )
+
+    @property
+    def gateway(self) -> str:
+        """The first address: the host, seen from every container of the network."""
+        return str(next(ipaddress.IPv4Network(self.subnet).hosts()))
+
+
+class DaprSettings(Section):
+    """The Dapr control plane of each member."""
+
+    version: str | None = Field(None, description="Chart and runtime version; default that of the supply.")
+    mtls: bool = Field(False, description="mTLS between Dapr sidecars; the article switches it off.")
+
+
+class RedisSettings(Section):
+    """The state store all members share."""
+
+    mode: Literal["container", "external"] = Field(
+        "container", description="Run it here, or use one that runs."
+    )
+    host: str | None = Field(None, description="external: host name or address reachable from every member.")
+    port: Port = Field(6379, description="Port on the host, and of an external Redis.")
+
+
+class GatewaySettings(Section):
+    """The gateway of every cluster."""
+
+    replicas: Annotated[int, Field(ge=1, le=10)] = Field(1, description="Pods per cluster.")
+    access_log: bool = Field(True, description="One JSON line per request.")
+
+
+class AppSettings(Section):
+    """A demo app and where it runs."""
+
+    app: Literal["nodeapp", "curl"] = Field(description="nodeapp answers, curl asks.")
+    clusters: Annotated[tuple[ClusterName, ...], Field(min_length=1)] = Field(
+        description="Members it runs on."
+    )
+    namespace: DnsLabel = Field(description="Namespace it runs in.")
+
+
+class PathRewrite(Section):
+    """A rewrite of the request target on the exporter, all matches."""
+
+    from_: str = Field(alias="from", min_length=1, description="Regular expression.")
+    to: str = Field(description="Replacement; $1 is the first group.")
+
+
+class ExportRule(Section):
+    """One published path of an export."""
+
+    port_number: Port = Field(description="Port of the Service.")
+    path: Annotated[str, Field(pattern=r"^/\S*$")] = Field(description="Path on the exporter's gateway.")
+    path_type: Literal["Exact", "Prefix"] = Field("Prefix", description="How the path is compared.")
+
+
+class ExportSettings(Section):
+    """A ServiceExport on each of its clusters."""
+
+    service: DnsLabel = Field(description="Service to export.")
+    namespace: DnsLabel = Field(description="Its namespace.")
+    clusters: Annotated[tuple[ClusterName, ...], Field(min_length=1)] = Field(
+        description="Exporting members."
+    )
+    rules: Annotated[tuple[ExportRule, ...], Field(min_length=1)] = Field(description="Published paths.")
+    path_rewrite: PathRewrite | None = Field(None, description="Rewrite before the Service sees the request.")
+    service_account_name: str = Field("*", description="Calling ServiceAccount allowed; * is any.")
+    session_sticky: bool = Field(False, description="Keep a caller on one pod.")
+    load_balancer: Literal["RoundRobinLoadBalancer", "HashingLoadBalancer", "LeastWorkLoadBalancer"] = Field(
+        "RoundRobinLoadBalancer", description="Choice among the exporter's pods."
+    )
+    target_clusters: tuple[ClusterKey, ...] = Field(
+        (), description="Cluster keys that may import; empty is all."
+    )
+
+
+class PolicyTarget(Section):
+    """A cluster that traffic may go to."""
+
+    cluster: ClusterName | None = Field(None, description="Name of an exporter of this environment.")
+    cluster_key: ClusterKey | None = Field(None, description="Or its key, region/zone/group/name.")
+    weight: Annotated[int, Field(ge=0, le=100)] | None = Field(
+        None, description="0 to 100; 0 drains; default 100."
+    )
+
+
+class PolicySettings(Section):
+    """A GlobalTrafficPolicy: where calls of one cluster to one service may go."""
+
+    cluster: ClusterName = Field(description="Cluster whose callers it is for.")
+    namespace: DnsLabel = Field(description="Namespace of the service.")
+    name: DnsLabel = Field(description="Name of the service.")
+    lb_type: Literal["Locality", "FailOver", "ActiveActive"] = Field(
+        "Locality", description="Kind of policy."
+    )
+    targets: tuple[PolicyTarget, ...] = Field((), description="Where to; empty is every exporter.")
+
+
+class ImagesSettings(Section):
+    """The images built here."""
+
+    registry: str = Field(
+        "", description="host/path to push to, needed by existing clusters; empty: k3d import."
+    )
+
+
+class Settings(Section):
+    """An environment, complete and checked."""
+
+    clusters: Annotated[tuple[ClusterSettings, ...], Field(min_length=1)] = Field(
+        description="The clusters: one control-plane, any number of members. Adding a member is one entry."
+    )
+    network: NetworkSettings = Field(
+        NetworkSettings(), description="Docker network of the k3d clusters: name and fixed subnet."
+    )
+    bind_addresses: tuple[Address, ...] = Field(
+        ("127.0.0.1",),
+        description="Host addresses that ports are published on, besides the network's gateway.",
+    )
+    mesh: Literal["bundled", "flomesh"] = Field(
+        "bundled", description="Who carries traffic between the clusters."
+    )
+    dapr: DaprSettings = Field(DaprSettings(), description="Dapr on every member: version and mtls.")
+    redis: RedisSettings = Field(RedisSettings(), description="The shared state store: mode, host and port.")
+    redis_password: Password | None = Field(
+        None,
+        description="Password of Redis, a secret. Empty: one is generated and kept as a secret in the state.",
+    )
+    gateway: GatewaySettings = Field(GatewaySettings(), description="Gateways: replicas and accessLog.")
+    apps: tuple[AppSettings, ...] = Field((), description="Demo apps and where they run.")
+    exports: tuple[ExportSettings, ...] = Field((), description="Services that members export.")
+    policies: tuple[PolicySettings, ...] = Field(
+        (), description="Global traffic policies. Empty, as in the article's start: calls stay local."
+    )
+    supply: Literal["auto", "upstream", "airgap"] = Field(
+        "auto", description="Where tools, images and charts come from; auto lets ./stack find out."
+    )
+    mirror: str = Field("", description="Registry prefix put before every public image; empty: none.")
+    images: ImagesSettings = Field(ImagesSettings(), description="Where images built here are pushed to.")
+
+    @property
+    def control_plane(self) -> ClusterSettings:
+        """The cluster that runs the hub."""
+        return next(cluster for cluster in self.clusters if cluster.role == "control-plane")
+
+    @property
+    def members(self) -> tuple[ClusterSettings, ...]:
+        """The clusters that join it."""
+        return tuple(cluster for cluster in self.clusters if cluster.role == "member")
+
+    def target_key(self, target: PolicyTarget) -> str:
+        """The cluster key a target means. Raises KeyError when no cluster has that name."""
+        if target.cluster_key is not None:
+            return target.cluster_key
+        return {cluster.name: cluster.key for cluster in self.clusters}[str(target.cluster)]

@@ -1,0 +1,30 @@
+"""How a mistake in the settings is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: where, what value, why it cannot be, and the way out."""
+
+    path: str
+    value: object
+    reason: str
+    way_out: str
+
+    def __str__(self) -> str:
+        shown = "" if self.value is None else f" = {self.value!r}"
+        return f"{self.path}{shown}: {self.reason}. {self.way_out}"
+
+
+class SettingsError(Exception):
+    """All mistakes of an environment, in one message."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        super().__init__(f"{count} {'problem' if count == 1 else 'problems'} in the settings:\n{lines}")

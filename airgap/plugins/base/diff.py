@@ -9,7 +9,7 @@ from airgap.plugins.base.values import SIGNATURE, UNKNOWN, Path, Secret
 
 Change = Literal["add", "delete", "update"]
 
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_QUOTED = re.compile(r"[.\[\]\"]")
 _PATH_PART = re.compile(r"""\.?([^.\["\]]+)|\[(\d+|\*)\]|\["((?:[^"\\]|\\.)*)"\]""")
 
 
@@ -31,7 +31,7 @@ def format_path(path: Path) -> str:
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif _PLAIN_KEY.match(part):
+        elif not _QUOTED.search(part):
             text += f".{part}" if text else part
         else:
             escaped = part.replace('"', '\\"')

@@ -20,7 +20,12 @@ class InitFailed(Exception):
     """The resource exists but is not as asked: the engine keeps `properties` and retries with the next update."""
 
     def __init__(
-        self, id_: str, properties: dict[str, Any], inputs: dict[str, Any], reasons: list[str], message: str = ""
+        self,
+        id_: str,
+        properties: dict[str, Any],
+        inputs: dict[str, Any] | None,  # None: the engine keeps the ones it sent
+        reasons: list[str],
+        message: str = "",
     ) -> None:
         super().__init__(message or "\n".join(reasons))
         self.id = id_

@@ -52,7 +52,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 provider_pb2.ErrorResourceInitFailed(
                     id=error.id,
                     properties=encode(error.properties),
-                    inputs=encode(error.inputs),
+                    inputs=None if error.inputs is None else encode(error.inputs),
                     reasons=error.reasons,
                 )
             )

@@ -1,0 +1,1 @@
+"""Stand-in for the `kubernetes` package: objects through the API server, Helm releases through the helm CLI."""

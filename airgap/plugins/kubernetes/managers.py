@@ -1,0 +1,135 @@
+"""Field managers: who owns which field of an object under server-side apply."""
+
+import copy
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from airgap.plugins.base.diff import parse_path
+from airgap.plugins.base.values import Path
+from airgap.plugins.kubernetes.client import JSON_PATCH, ApiError, Client, Kind
+from airgap.plugins.kubernetes.objects import metadata
+
+# Earlier managers whose fields are ours by right: plain creates of this provider, and kubectl.
+_PREDECESSORS = {
+    ("kubectl", "Apply"),
+    ("kubectl", "Update"),
+    ("before-first-apply", "Update"),
+    ("pulumi-kubernetes", "Update"),
+    ("pulumi-resource-kubernetes", "Update"),
+}
+_HELP = (
+    "https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/"
+    "managing-resources-with-server-side-apply/#handle-field-conflicts-on-existing-resources"
+)
+
+
+def conflict_text(manager: str, error: ApiError) -> str:
+    """The message of an apply conflict."""
+    return (
+        f"server-side apply field conflict detected, see {_HELP} for troubleshooting help\n"
+        f'The resource managed by field manager "{manager}" had an apply conflict: {error}'
+    )
+
+
+def client_side(live: dict[str, Any]) -> bool:
+    """Whether a plain create of this provider still owns fields of the object."""
+    return any(_key(entry) in _PREDECESSORS for entry in metadata(live).get("managedFields") or [])
+
+
+async def take_over(client: Client, kind: Kind, live: dict[str, Any], manager: str) -> None:
+    """Move the fields of earlier managers to ours: only then does leaving a field out remove it."""
+    entries = metadata(live).get("managedFields") or []
+    old = [entry for entry in entries if _key(entry) in _PREDECESSORS and not entry.get("subresource")]
+    if not old:
+        return
+    mine = [entry for entry in entries if _key(entry) == (manager, "Apply")]
+    fields: dict[str, Any] = {}
+    for entry in (*mine, *old):
+        fields = _union(fields, entry.get("fieldsV1") or {})
+    ours = {**(mine or old)[0], "manager": manager, "operation": "Apply", "fieldsV1": fields}
+    rest = [entry for entry in entries if entry not in old and entry not in mine]
+    meta = metadata(live)
+    operations = [
+        {"op": "replace", "path": "/metadata/managedFields", "value": [*rest, ours]},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+    ]
+    path = kind.path(meta.get("namespace", ""), meta["name"])
+    params = {"fieldManager": manager}
+    changed = await client.request("PATCH", path, params=params, body=operations, content_type=JSON_PATCH)
+    live["metadata"] = changed["metadata"]
+
+
+async def relinquish(client: Client, kind: Kind, live: dict[str, Any], manager: str) -> None:
+    """Give up every field of a manager: an apply that states nothing but the object's identity."""
+    meta = {name: value for name in ("name", "namespace") if (value := metadata(live).get(name))}
+    bare = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta}
+    await client.apply(kind, bare, manager=manager, force=False, dry_run=False)
+
+
+def without_ignored(
+    inputs: dict[str, Any], live: dict[str, Any], manager: str, ignore_changes: Iterable[str]
+) -> dict[str, Any]:
+    """Inputs for an apply under ignoreChanges: fields of others are left out, ours keep their live value."""
+    inputs = copy.deepcopy(inputs)
+    for text in ignore_changes:
+        path = parse_path(text)
+        found, value = _lookup(live, path)
+        owners = [entry for entry in metadata(live).get("managedFields") or [] if _owns(entry, path)]
+        if owners and not any(entry["manager"] == manager for entry in owners):
+            _remove(inputs, path)
+        elif found:
+            _put(inputs, path, value)
+    return inputs
+
+
+def _key(entry: dict[str, Any]) -> tuple[str, str]:
+    return str(entry.get("manager")), str(entry.get("operation"))
+
+
+def _union(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(one)
+    for key, item in other.items():
+        merged[key] = _union(merged[key], item) if isinstance(merged.get(key), dict) else item
+    return merged
+
+
+def _owns(entry: dict[str, Any], path: Path) -> bool:
+    fields = entry.get("fieldsV1") or {}
+    for part in path:
+        if not isinstance(part, str) or f"f:{part}" not in fields:
+            return False
+        fields = fields[f"f:{part}"]
+    return True
+
+
+def _lookup(value: Any, path: Path) -> tuple[bool, Any]:
+    for part in path:
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            return False, None
+    return True, json.loads(json.dumps(value))
+
+
+def _remove(value: Any, path: Path) -> None:
+    found, parent = True, value
+    for part in path[:-1]:
+        found = found and isinstance(parent, dict) and part in parent
+        parent = parent[part] if found else None
+    if found and isinstance(parent, dict):
+        parent.pop(path[-1], None)
+
+
+def _put(value: Any, path: Path, item: Any) -> None:
+    for part in path[:-1]:
+        if isinstance(value, dict):
+            value = value.setdefault(part, {})
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            return
+    if isinstance(value, dict) or (isinstance(value, list) and isinstance(path[-1], int) and path[-1] < len(value)):
+        value[path[-1]] = item

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from airgap.report import SupplyError
 from cli import commands
 from cli.arguments import parser
 from cli.errors import UserError
@@ -19,6 +20,9 @@ def main() -> int:
     except UserError as error:
         progress.note(f"stack: {error}")
         return error.code
+    except SupplyError as error:
+        progress.note(f"stack: {error}")
+        return 1
     except KeyboardInterrupt:
         progress.note(
             "stack: interrupted. Nothing half-made is in the way: run the same command again to go on."

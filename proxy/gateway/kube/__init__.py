@@ -1,0 +1,1 @@
+"""Everything that talks to Kubernetes: the client, the watches, the gateway's controller and the hub."""

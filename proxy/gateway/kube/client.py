@@ -1,0 +1,232 @@
+"""A small asynchronous Kubernetes client: the calls we need and typed errors, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncGenerator, Mapping
+from types import TracebackType
+from typing import Any, Self, cast
+
+import aiohttp
+
+from gateway.kube.access import Access
+from gateway.kube.errors import KubeError, Unreachable, error_for
+from gateway.kube.resources import Resource
+
+Object = Mapping[str, Any]
+
+CALL_SECONDS = 10.0
+"""A single call that takes longer has failed: the next attempt is more likely to succeed than this one."""
+CONNECT_SECONDS = 5.0
+PAGE = 500
+"""Objects per list call, the value kubectl and client-go use: bounds what the API server holds for us."""
+MAX_EVENT_BYTES = 8 << 20
+"""Longest watch line. etcd refuses objects above 1.5 MiB; the rest is encoding."""
+KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+"""A watch can be silent for minutes, so a vanished peer shows only by probes: here after 25 s."""
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE:
+        made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
+
+
+class KubeClient:
+    """One API server, one credential. Every method raises KubeError or one of its kinds, and nothing else."""
+
+    def __init__(self, access: Access, *, field_manager: str) -> None:
+        self._access = access
+        self._manager = field_manager
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def server(self) -> str:
+        return self._access.server
+
+    async def open(self) -> None:
+        connector = aiohttp.TCPConnector(
+            ssl=self._access.ssl or True, limit=32, keepalive_timeout=60, socket_factory=_socket
+        )
+        self._session = aiohttp.ClientSession(connector=connector)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, limit: int = PAGE, continue_: str = ""
+    ) -> tuple[list[Object], str, str]:
+        """One page: objects, the list's resourceVersion, and the token of the next page ("" for none)."""
+        query = {"limit": str(limit)} | ({"continue": continue_} if continue_ else {})
+        body = await self._call("GET", resource.collection(namespace), query)
+        meta = body.get("metadata") or {}
+        # Lists leave apiVersion and kind out of their items; everyone downstream wants them.
+        items: list[Object] = [
+            {**item, "apiVersion": resource.api_version, "kind": resource.kind}
+            for item in body.get("items") or ()
+        ]
+        return items, str(meta.get("resourceVersion") or ""), str(meta.get("continue") or "")
+
+    async def watch(
+        self, resource: Resource, namespace: str | None, version: str, seconds: int
+    ) -> AsyncGenerator[Mapping[str, Any]]:
+        """Events after `version` until the server ends the watch (about `seconds`). ERROR events are raised.
+
+        The first one is ours, of type OPEN: the server has accepted the watch.
+        """
+        query = {
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(seconds),
+        }
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=seconds + CALL_SECONDS
+        )
+        try:
+            async with self._request(
+                "GET", resource.collection(namespace), query, timeout=timeout
+            ) as response:
+                await _check(response)
+                yield {"type": "OPEN"}
+                buffer = bytearray()
+                async for chunk in response.content.iter_any():
+                    buffer += chunk
+                    *lines, rest = buffer.split(b"\n") if b"\n" in chunk else [buffer]
+                    buffer = rest
+                    if len(buffer) > MAX_EVENT_BYTES:
+                        raise KubeError(
+                            f"a watch event of {resource.plural} is longer than {MAX_EVENT_BYTES} bytes"
+                        )
+                    for line in filter(None, lines):
+                        yield _event(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _unreachable(self.server, error) from error
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        return await self._call("GET", resource.item(namespace, name))
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """POST: Conflict when there is one already, whoever made it."""
+        return await self._call("POST", resource.collection(namespace), {"fieldManager": self._manager}, body)
+
+    async def apply(
+        self, resource: Resource, namespace: str, name: str, body: Object, *, status: bool = False
+    ) -> Object:
+        """Server-side apply, taking over fields others own. With `status`, of the status subresource."""
+        path = resource.item(namespace, name) + ("/status" if status else "")
+        query = {"fieldManager": self._manager, "force": "true"}
+        return await self._call("PATCH", path, query, body, content="application/apply-patch+yaml")
+
+    async def merge(self, resource: Resource, namespace: str, name: str, patch: Object) -> Object:
+        """JSON merge patch. With metadata.resourceVersion in it: Conflict if the object changed since."""
+        path = resource.item(namespace, name)
+        return await self._call(
+            "PATCH", path, {"fieldManager": self._manager}, patch, content="application/merge-patch+json"
+        )
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
+        """Delete; with `uid` only that very object (Conflict otherwise). NotFound when it is gone already."""
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        await self._call(
+            "DELETE",
+            resource.item(namespace, name),
+            {},
+            body | ({"preconditions": {"uid": uid}} if uid else {}),
+        )
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        timeout: aiohttp.ClientTimeout,
+        body: Object | None = None,
+        content: str = "application/json",
+    ) -> aiohttp.client._RequestContextManager:
+        if self._session is None:
+            raise RuntimeError("KubeClient is used outside `async with`")
+        headers = {"Accept": "application/json", "User-Agent": self._manager}
+        if token := self._access.bearer():
+            headers["Authorization"] = f"Bearer {token}"
+        data = None
+        if body is not None:
+            data, headers["Content-Type"] = json.dumps(body).encode(), content
+        return self._session.request(
+            method,
+            self.server + path,
+            params=query,
+            headers=headers,
+            data=data,
+            timeout=timeout,
+            allow_redirects=False,
+        )
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content: str = "application/json",
+    ) -> Object:
+        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS)
+        try:
+            async with self._request(
+                method, path, query or {}, timeout=timeout, body=body, content=content
+            ) as response:
+                await _check(response)
+                answer = json.loads(await response.read())
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _unreachable(self.server, error) from error
+        except ValueError as error:
+            raise KubeError(f"{self.server}{path} did not answer in JSON") from error
+        return cast("Object", answer)
+
+
+def _event(line: bytes | bytearray) -> Mapping[str, Any]:
+    try:
+        event = json.loads(line)
+    except ValueError as error:
+        raise KubeError("a watch event is not JSON") from error
+    if event.get("type") == "ERROR":
+        status = event.get("object") or {}
+        raise error_for(
+            int(status.get("code") or 0), str(status.get("reason") or ""), str(status.get("message") or event)
+        )
+    return cast("Mapping[str, Any]", event)
+
+
+async def _check(response: aiohttp.ClientResponse) -> None:
+    if response.status < 300:
+        return
+    text = (await response.content.read(64 << 10)).decode(errors="replace")
+    reason, message = "", text[:500]
+    try:
+        status = json.loads(text)
+        reason, message = str(status.get("reason") or ""), str(status.get("message") or message)
+    except (ValueError, AttributeError):
+        pass  # a proxy in between answers in HTML; its text is the message then
+    raise error_for(response.status, reason, message or f"HTTP {response.status}")
+
+
+def _unreachable(server: str, error: BaseException) -> Unreachable:
+    what = "timed out" if isinstance(error, asyncio.TimeoutError) else (str(error) or type(error).__name__)
+    return Unreachable(f"{server}: {what}")

@@ -1,0 +1,222 @@
+"""`gateway hub`: keeps every cluster's imports in step with what the others export.
+
+Follows the Cluster objects of its own cluster, runs one Member per cluster, and makes a new plan whenever
+anything changed anywhere. The plan is pure (`plan`); this module only moves information in and out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+import uvloop
+
+from gateway.kube.access import own_access
+from gateway.kube.client import KubeClient
+from gateway.kube.errors import CredentialError, KubeError, NotFound
+from gateway.kube.events import condition_events
+from gateway.kube.hub_admin import AdminServer, HubMetrics
+from gateway.kube.link import Link, Resolver, cluster_key
+from gateway.kube.member import Member
+from gateway.kube.objects import Object, key_of, meta, spec_of
+from gateway.kube.plan import MemberView, plan
+from gateway.kube.resources import CLUSTER, EVENT, HUB, SECRET
+from gateway.kube.status import Condition, status_patch
+from gateway.kube.watch import Informer, Signal, without_managed_fields
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 0.005
+ROUND_SECONDS = 30.0
+"""A plan is made at least this often, so that nothing depends on having noticed every change."""
+HOME_KEY = "default/default/default/control-plane"
+"""Key of the hub's own cluster while no Cluster object with isInCluster names it."""
+
+
+class Hub:
+    """All clusters and the loops that keep them in step."""
+
+    def __init__(
+        self, client: KubeClient, namespace: str, metrics: HubMetrics, home_key: str = HOME_KEY
+    ) -> None:
+        """`namespace` holds the Secrets with the members' kubeconfigs."""
+        self._client = client
+        self._home_key = home_key
+        self._metrics = metrics
+        self._changed = Signal(SETTLE_SECONDS)
+        self._untold = Signal(SETTLE_SECONDS)
+        changed = self._changed.set
+        self._clusters = Informer(client, CLUSTER, changed, keep=without_managed_fields)
+        self._secrets = Informer(client, SECRET, changed, namespace=namespace, keep=without_managed_fields)
+        self._home = Member("home", client, changed)
+        self._home_address = Resolver(changed)
+        self._links: dict[str, Link] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    @property
+    def synced(self) -> bool:
+        return self._clusters.synced and self._secrets.synced
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._clusters.run(), name="watch clusters")
+                tasks.create_task(self._secrets.run(), name="watch secrets")
+                tasks.create_task(self._home.run(), name="home")
+                tasks.create_task(self._keep_in_step(), name="plan")
+                tasks.create_task(self._report(), name="report")
+        finally:
+            self._home_address.close()
+            for link in self._links.values():
+                await link.close(withdraw=False)
+            # Clusters that were just removed still get their imports taken back; each has its own time limit.
+            await asyncio.gather(*self._leaving)
+
+    async def _keep_in_step(self) -> None:
+        while True:
+            await self._changed.wait(ROUND_SECONDS)
+            # Before all Cluster objects are known, every endpoint would look like that of a removed cluster.
+            if not self.synced:
+                continue
+            await self._follow_clusters()
+            started = time.perf_counter()
+            self._plan()
+            self._metrics.plan_seconds.set(time.perf_counter() - started)
+            self._metrics.plans.inc()
+            self._untold.set()
+
+    async def _follow_clusters(self) -> None:
+        remotes = {key_of(obj)[1]: obj for obj in self._clusters.objects.values() if not _is_own(obj)}
+        for name in sorted(self._links.keys() - remotes.keys()):
+            log.info("%s has left", name)
+            link = self._links.pop(name)
+            task = asyncio.create_task(link.close(withdraw=True), name=f"{name}: leave")
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+            self._metrics.managed.remove(name)
+        for name, cluster in remotes.items():
+            if name not in self._links:
+                log.info("%s joins", name)
+                self._links[name] = Link(name, self._changed.set)
+            await self._links[name].update(cluster, self._secrets.objects)
+        spec = spec_of(own[0]) if (own := self._own()) else {}
+        self._home_address.update(str(spec.get("gatewayHost") or ""), int(spec.get("gatewayPort") or 80))
+
+    def _own(self) -> list[Object]:
+        """Cluster objects that claim to be the hub's own cluster; the oldest is right."""
+        own = [obj for obj in self._clusters.objects.values() if _is_own(obj)]
+        return sorted(own, key=lambda obj: (str(meta(obj).get("creationTimestamp")), key_of(obj)))
+
+    @property
+    def _own_key(self) -> str:
+        own = self._own()
+        return cluster_key(own[0]) if own else self._home_key
+
+    def _plan(self) -> None:
+        home = self._home.view(self._own_key, self._home_address.address)
+        views: list[tuple[Member | None, MemberView]] = [(self._home, home)]
+        views += [(link.member, link.view()) for link in self._links.values() if link.key != home.key]
+        made = plan([view for _, view in views])
+        for member, view in views:
+            if member is not None:
+                member.take(made.imports[view.key], made.conditions[view.key])
+
+    async def _report(self) -> None:
+        """Conditions of the Cluster objects. Beside planning: a slow home API server delays no member."""
+        retry: float | None = None
+        while True:
+            await self._untold.wait(retry)
+            retry = None
+            for cluster, condition in self._verdicts():
+                self._metrics.managed.labels(key_of(cluster)[1]).set(condition.status is True)
+                if not await self._tell(cluster, condition):
+                    retry = ROUND_SECONDS
+
+    def _verdicts(self) -> Iterator[tuple[Object, Condition]]:
+        own, own_key = self._own(), self._own_key
+        for cluster in list(self._clusters.objects.values()):
+            name = key_of(cluster)[1]
+            if cluster in own[:1]:
+                trouble = self._home.trouble or self._home_address.trouble
+                good = "this is the hub's own cluster"
+                yield (
+                    cluster,
+                    Condition("Managed", not trouble, "Failed" if trouble else "Success", trouble or good),
+                )
+            elif cluster in own:
+                message = (
+                    f"Cluster {key_of(own[0])[1]!r} already is the hub's own cluster; delete one of them"
+                )
+                yield cluster, Condition("Managed", False, "Failed", message)
+            elif name in self._links and self._links[name].key == own_key:
+                message = (
+                    f"{own_key} is the key of the hub's own cluster; give this one another name or group"
+                )
+                yield cluster, Condition("Managed", False, "Failed", message)
+            elif name in self._links:
+                yield cluster, self._links[name].managed()
+
+    async def _tell(self, cluster: Object, condition: Condition) -> bool:
+        now = time.time()
+        patch = status_patch(cluster, [condition], now)
+        if patch is None:
+            return True
+        try:
+            await self._client.apply(CLUSTER, "", key_of(cluster)[1], patch, status=True)
+            for event in condition_events(cluster, [condition], now):
+                await self._client.create(EVENT, "default", event)
+        except NotFound:
+            return True
+        except KubeError as error:
+            log.warning("status of Cluster %s: %s", key_of(cluster)[1], error)
+            return False
+        return True
+
+
+def _is_own(cluster: Object) -> bool:
+    return bool(spec_of(cluster).get("isInCluster"))
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run until SIGTERM. 2 when it cannot start."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        return uvloop.run(_run(args))
+    except (CredentialError, OSError) as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
+        return 2
+
+
+async def _run(args: argparse.Namespace) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    metrics = HubMetrics()
+    namespace = os.environ.get("POD_NAMESPACE", "multicluster-system")
+    async with KubeClient(own_access(), field_manager=HUB) as client:
+        hub = Hub(client, namespace, metrics, getattr(args, "cluster_key", None) or HOME_KEY)
+        admin = AdminServer(args.admin, lambda: hub.synced, metrics) if args.admin else None
+        if admin is not None:
+            await admin.start()
+        running = asyncio.create_task(hub.run(), name="hub")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        running.cancel()
+        stopping.cancel()
+        (result, *_) = await asyncio.gather(running, return_exceptions=True)
+        if admin is not None:
+            await admin.close()
+        if isinstance(result, Exception):
+            log.error("the hub failed", exc_info=result)
+            return 1
+    return 0

@@ -1,0 +1,58 @@
+"""The hub's own probes and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+
+class HubMetrics:
+    """What can be asked of the hub over time."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.managed = Gauge(
+            "hub_cluster_managed", "1 while the cluster can be managed", ["cluster"], registry=self.registry
+        )
+        self.plans = Counter("hub_plans", "Plans made", registry=self.registry)
+        self.plan_seconds = Gauge("hub_plan_seconds", "Time the last plan took", registry=self.registry)
+
+
+class AdminServer:
+    """/livez, /readyz and /metrics on one address."""
+
+    def __init__(self, address: str, ready: Callable[[], bool], metrics: HubMetrics) -> None:
+        """`address` is host:port or [v6]:port."""
+        host, _, port = address.rpartition(":")
+        self._host, self._port = host.strip("[]"), int(port)
+        self._ready, self._metrics = ready, metrics
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """OSError when the address cannot be bound."""
+        app = web.Application()
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._serve_metrics)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _livez(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        if self._ready():
+            return web.Response(text="ok\n")
+        return web.Response(status=503, text="the Cluster objects have not been read yet\n")
+
+    async def _serve_metrics(self, _: web.Request) -> web.Response:
+        body = generate_latest(self._metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,178 @@
+"""A Cluster object and what stands behind it: the credential, the gateway's address, the member."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import ipaddress
+import logging
+import socket
+from collections.abc import Callable, Mapping
+
+from gateway.kube.access import from_kubeconfig
+from gateway.kube.client import KubeClient
+from gateway.kube.errors import CredentialError
+from gateway.kube.member import Member
+from gateway.kube.objects import Key, Object, key_of, section, spec_of
+from gateway.kube.plan import Address, MemberView
+from gateway.kube.resources import HUB
+from gateway.kube.status import Condition
+
+log = logging.getLogger(__name__)
+
+RESOLVE_SECONDS = 30.0
+"""How often a gateway's host name is looked up again; also the longest a lookup may take."""
+RESTART_SECONDS = 5.0
+
+
+def cluster_key(cluster: Object) -> str:
+    """region/zone/group/name of a Cluster object."""
+    spec = spec_of(cluster)
+    parts = [str(spec.get(part) or "default") for part in ("region", "zone", "group")]
+    return "/".join([*parts, key_of(cluster)[1]])
+
+
+def kubeconfig_of(cluster: Object, secrets: Mapping[Key, Object]) -> str:
+    """The kubeconfig's text, inline or from the Secret. CredentialError says what is missing."""
+    spec = spec_of(cluster)
+    if spec.get("kubeconfig"):
+        return str(spec["kubeconfig"])
+    reference = section(spec, "kubeconfigSecretRef")
+    name, entry = str(reference.get("name") or ""), str(reference.get("key") or "kubeconfig")
+    secret = next((obj for (_, found), obj in secrets.items() if found == name), None)
+    if secret is None:
+        raise CredentialError(f"there is no Secret {name!r} in the hub's namespace")
+    data = section(secret, "data").get(entry)
+    if data is None:
+        raise CredentialError(f"Secret {name!r} has no key {entry!r}")
+    try:
+        return base64.b64decode(str(data)).decode()
+    except (binascii.Error, ValueError) as error:
+        raise CredentialError(f"key {entry!r} of Secret {name!r} is not text") from error
+
+
+class Resolver:
+    """The address of a gateway host, looked up again from time to time. Keeps the last one that was good."""
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
+        self._where: tuple[str, int] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.address: Address | None = None
+        self.trouble: str | None = None
+
+    def update(self, host: str, port: int) -> None:
+        if self._where == (host, port):
+            return
+        self.close()
+        self._where, self.address, self.trouble = (host, port), None, None
+        try:
+            self.address = Address(host, str(ipaddress.IPv4Address(host)), port)
+        except ValueError:
+            if host:
+                self._task = asyncio.create_task(self._look_up(host, port), name=f"resolve {host}")
+
+    async def _look_up(self, host: str, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            before = (self.address, self.trouble)
+            try:
+                async with asyncio.timeout(RESOLVE_SECONDS):
+                    found = await loop.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
+                addresses = sorted({str(entry[4][0]) for entry in found})
+                # Names with several addresses rotate; stay with the one in use while it is among them.
+                if self.address is None or self.address.ip not in addresses:
+                    self.address = Address(host, addresses[0], port)
+                self.trouble = None
+            except (OSError, TimeoutError) as error:
+                self.trouble = (
+                    f"gatewayHost {host!r} does not resolve to an IPv4 address: {error or 'timed out'}"
+                )
+            if (self.address, self.trouble) != before:
+                self._on_change()
+            await asyncio.sleep(RESOLVE_SECONDS if self.trouble is None else RESTART_SECONDS)
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+
+class Link:
+    """Keeps one remote cluster connected as its Cluster object says. Never raises for a faulty object."""
+
+    def __init__(self, name: str, on_change: Callable[[], None]) -> None:
+        self.name = name
+        self.key = ""
+        self.member: Member | None = None
+        self._on_change = on_change
+        self._resolver = Resolver(on_change)
+        self._kubeconfig = ""
+        self._fault: str | None = None
+        self._client: KubeClient | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def update(self, cluster: Object, secrets: Mapping[Key, Object]) -> None:
+        """Follow a changed Cluster object or Secret; a new credential starts a new member."""
+        spec = spec_of(cluster)
+        self.key = cluster_key(cluster)
+        self._resolver.update(str(spec.get("gatewayHost") or ""), int(spec.get("gatewayPort") or 80))
+        try:
+            kubeconfig = kubeconfig_of(cluster, secrets)
+            if kubeconfig != self._kubeconfig:
+                await self._connect(kubeconfig)
+            self._fault = None
+        except CredentialError as error:
+            # A member that runs goes on: only its own API server can say that the old credential is void.
+            self._fault = str(error)
+
+    async def _connect(self, kubeconfig: str) -> None:
+        access = from_kubeconfig(kubeconfig)
+        await self._disconnect(withdraw=False)
+        self._kubeconfig = kubeconfig
+        self._client = KubeClient(access, field_manager=HUB)
+        await self._client.open()
+        self.member = Member(self.name, self._client, self._on_change)
+        self._task = asyncio.create_task(self._supervise(self.member), name=f"{self.name}: member")
+
+    async def _supervise(self, member: Member) -> None:
+        while True:
+            try:
+                await member.run()
+            except Exception:
+                # A defect met by one cluster's objects must not take the other clusters down with it.
+                log.exception("%s: a task failed; starting again in %g s", self.name, RESTART_SECONDS)
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def _disconnect(self, *, withdraw: bool) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        if self.member is not None and withdraw:
+            await self.member.withdraw()
+        self.member = None
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def close(self, *, withdraw: bool) -> None:
+        """Stop; with `withdraw` also take back what the hub wrote into the cluster."""
+        self._resolver.close()
+        await self._disconnect(withdraw=withdraw)
+
+    def view(self) -> MemberView:
+        if self.member is None:
+            return MemberView(self.key, self._resolver.address, None)
+        return self.member.view(self.key, self._resolver.address)
+
+    def managed(self) -> Condition:
+        """Whether the cluster is under the hub's management now, and if not why."""
+        troubles = [self._fault, self._resolver.trouble]
+        troubles.append(self.member.trouble if self.member is not None else None)
+        if found := "; ".join(trouble for trouble in troubles if trouble):
+            return Condition("Managed", False, "Failed", found)
+        return Condition(
+            "Managed", True, "Success", "the API server answers and the hub's credential is accepted"
+        )

@@ -1,0 +1,237 @@
+"""One cluster as the hub deals with it: what it exports, what it should import, whether it answers.
+
+Every member has its own tasks and its own retries, so a cluster that is down delays nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+from gateway.kube.client import KubeClient
+from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound, Refused
+from gateway.kube.events import condition_events
+from gateway.kube.objects import Key, Object, key_of, meta, version_of
+from gateway.kube.plan import Address, MemberView, is_ours, same_import
+from gateway.kube.resources import EVENT, EXPORT, HUB, IMPORT, MANAGED_BY, NAMESPACE, SERVICE
+from gateway.kube.status import Condition, status_patch
+from gateway.kube.watch import Backoff, Informer, Signal, without_managed_fields
+
+log = logging.getLogger(__name__)
+
+PROBE_SECONDS = 5.0
+"""How often reachability is checked; also the patience of one check. So Managed is at most 10 s behind."""
+WITHDRAW_SECONDS = 10.0
+"""How long a cluster that leaves may take to let its imports be removed."""
+PARALLEL = 8
+SETTLE_SECONDS = 0.002
+
+
+class Member:
+    """Follows and writes one cluster through one client."""
+
+    def __init__(self, name: str, client: KubeClient, on_change: Callable[[], None]) -> None:
+        self.name = name
+        self._client = client
+        self._on_change = on_change
+        self._exports = Informer(client, EXPORT, on_change, keep=without_managed_fields)
+        self._services = Informer(client, SERVICE, on_change, keep=without_managed_fields)
+        self._imports = Informer(client, IMPORT, on_change, keep=without_managed_fields)
+        self._wanted: Mapping[Key, Mapping[str, Any]] | None = None
+        self._conditions: Mapping[Key, tuple[Condition, ...]] = {}
+        self._wake = Signal(SETTLE_SECONDS)
+        self._limit = asyncio.Semaphore(PARALLEL)
+        self._refused: dict[Key, Mapping[str, Any]] = {}
+        """Import bodies that the API server did not accept, so as not to send the same again and again."""
+        self.trouble: str | None = "not asked yet"
+        """Why the cluster cannot be managed right now; None when it can."""
+
+    @property
+    def synced(self) -> bool:
+        return self._exports.synced and self._services.synced and self._imports.synced
+
+    def view(self, key: str, address: Address | None) -> MemberView:
+        known = self._exports.synced and self._services.synced
+        return MemberView(
+            key,
+            address,
+            dict(self._exports.objects) if known else None,
+            dict(self._services.objects),
+            dict(self._imports.objects),
+        )
+
+    def take(
+        self, imports: Mapping[Key, Mapping[str, Any]], conditions: Mapping[Key, tuple[Condition, ...]]
+    ) -> None:
+        """What this cluster should have from now on."""
+        self._wanted, self._conditions = imports, conditions
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for informer in (self._exports, self._services, self._imports):
+                tasks.create_task(informer.run(), name=f"{self.name}: watch {informer.resource.plural}")
+            tasks.create_task(self._probe(), name=f"{self.name}: probe")
+            tasks.create_task(self._write(), name=f"{self.name}: write")
+
+    async def _probe(self) -> None:
+        while True:
+            trouble = await self._ask()
+            if trouble != self.trouble:
+                self.trouble = trouble
+                self._on_change()
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def _ask(self) -> str | None:
+        """A small call that needs network, TLS, the credential and its rights, all at once."""
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                await self._client.list(EXPORT, limit=1)
+        except TimeoutError:
+            return f"{self._client.server} does not answer within {PROBE_SECONDS:g} s"
+        except Refused as error:
+            return f"{self._client.server} refuses the hub's credential: {error}"
+        except NotFound:
+            return (
+                f"{self._client.server} does not serve flomesh.io/v1alpha1: the CRDs are not installed there"
+            )
+        except KubeError as error:
+            return f"cannot reach {error}"
+        return None
+
+    async def _write(self) -> None:
+        backoff = Backoff()
+        retry: float | None = None
+        while True:
+            await self._wake.wait(retry)
+            # Without the list of what is there, nothing can be told apart from what should go.
+            if self._wanted is None or not self.synced:
+                continue
+            if await self._bring_about(self._wanted):
+                backoff.reset()
+                retry = None
+            else:
+                retry = backoff.pause()
+
+    async def _bring_about(self, wanted: Mapping[Key, Mapping[str, Any]]) -> bool:
+        """One round of writes. False when something is left to try again."""
+        existing = self._imports.objects
+        calls: list[Coroutine[Any, Any, bool]] = []
+        for key, body in wanted.items():
+            before = existing.get(key)
+            if self._refused.get(key) == body or (before is not None and same_import(before, body)):
+                continue
+            calls.append(self._put(key, body, before))
+        calls += [
+            self._remove(key, obj) for key, obj in existing.items() if is_ours(obj) and key not in wanted
+        ]
+        done = await self._all(calls)
+        return await self._all(self._report(key) for key in sorted(self._exports.objects)) and done
+
+    async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]]) -> bool:
+        return all(await asyncio.gather(*calls))
+
+    async def _put(self, key: Key, body: Mapping[str, Any], before: Object | None) -> bool:
+        namespace, name = key
+        async with self._limit:
+            try:
+                if before is None:
+                    await self._create(namespace, body)
+                elif is_ours(before):
+                    spec = {"serviceAccountName": None, **body["spec"]}
+                    metadata = {"resourceVersion": version_of(before)}
+                    await self._client.merge(IMPORT, namespace, name, {"metadata": metadata, "spec": spec})
+                else:
+                    return True
+            except Conflict:
+                return False  # made or changed by someone else meanwhile: the watch tells, then decide again
+            except Invalid as error:
+                log.warning("%s: import %s/%s is refused: %s", self.name, namespace, name, error)
+                self._refused[key] = body
+                return True
+            except KubeError as error:
+                log.warning("%s: import %s/%s: %s", self.name, namespace, name, error)
+                return False
+        self._refused.pop(key, None)
+        log.info("%s: %s import %s/%s", self.name, "changed" if before else "made", namespace, name)
+        return True
+
+    async def _create(self, namespace: str, body: Mapping[str, Any]) -> None:
+        try:
+            await self._client.create(IMPORT, namespace, body)
+        except NotFound:
+            labels = {MANAGED_BY: HUB}
+            made = {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": namespace, "labels": labels},
+            }
+            try:
+                await self._client.create(NAMESPACE, "", made)
+                log.info("%s: made namespace %s", self.name, namespace)
+            except Conflict:
+                pass  # there now; if it was the CRD that was missing, the next call says so again
+            await self._client.create(IMPORT, namespace, body)
+
+    async def _remove(self, key: Key, obj: Object) -> bool:
+        async with self._limit:
+            try:
+                await self._client.delete(IMPORT, *key, uid=str(meta(obj).get("uid") or ""))
+            except NotFound:
+                return True
+            except KubeError as error:
+                log.warning("%s: removing import %s/%s: %s", self.name, *key, error)
+                return False
+        log.info("%s: removed import %s/%s", self.name, *key)
+        return True
+
+    async def _report(self, key: Key) -> bool:
+        """Conditions of one export, and an event for each that turned."""
+        export = self._exports.objects.get(key)
+        conditions = self._conditions.get(key)
+        if export is None or conditions is None:
+            return True
+        now = time.time()
+        patch = status_patch(export, conditions, now)
+        if patch is None:
+            return True
+        async with self._limit:
+            try:
+                await self._client.apply(EXPORT, *key, patch, status=True)
+                for event in condition_events(export, conditions, now):
+                    await self._client.create(EVENT, key[0], event)
+            except NotFound:
+                return True
+            except KubeError as error:
+                log.warning("%s: status of export %s/%s: %s", self.name, *key, error)
+                return isinstance(error, Invalid)
+        return True
+
+    async def withdraw(self) -> None:
+        """Take back everything the hub wrote here: the cluster leaves. Best effort, within a limit."""
+        try:
+            async with asyncio.timeout(WITHDRAW_SECONDS):
+                imports, _, _ = await self._client.list(IMPORT)
+                await self._all(self._remove(key_of(obj), obj) for obj in imports if is_ours(obj))
+                exports, _, _ = await self._client.list(EXPORT)
+                await self._all(self._forget(obj) for obj in exports)
+        except (KubeError, TimeoutError) as error:
+            log.warning(
+                "%s left, and its imports could not be taken back: %s", self.name, error or "timed out"
+            )
+
+    async def _forget(self, export: Object) -> bool:
+        """Drop our conditions: applying nothing gives up what we own."""
+        namespace, name = key_of(export)
+        body = {name_: export[name_] for name_ in ("apiVersion", "kind")}
+        body |= {"metadata": {"namespace": namespace, "name": name}}
+        async with self._limit:
+            try:
+                await self._client.apply(EXPORT, namespace, name, body, status=True)
+            except NotFound:
+                return True
+        return True

@@ -1,0 +1,189 @@
+"""What the hub wants: every cluster's imports and every export's verdict, from all that is known. Pure.
+
+The plan is made whole, from scratch, each time anything changed. So there is no order of events to get
+wrong: a late joiner, a Service created after its export, an un-export before or after its Service, all end
+in the same plan.
+
+What is not known is left as it is: a member whose exports were never read (the hub was restarted while it
+is down) keeps the endpoints it has in the other clusters' imports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.kube.exports import Offer, Verdict, judge_exports
+from gateway.kube.objects import Key, Object, label, listed, section, spec_of
+from gateway.kube.resources import FLOMESH, HUB, IMPORT, MANAGED_BY
+from gateway.kube.status import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A cluster's gateway as the others dial it."""
+
+    host: str
+    ip: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """One cluster as the hub knows it now."""
+
+    key: str
+    address: Address | None
+    """None: its exports cannot be offered elsewhere (no member itself, or its host name never resolved)."""
+    exports: Mapping[Key, Object] | None
+    """None: never read."""
+    services: Mapping[Key, Object] = field(default_factory=dict)
+    imports: Mapping[Key, Object] = field(default_factory=dict)
+
+    @property
+    def known(self) -> bool:
+        return self.exports is not None and self.address is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """By cluster key: the import bodies it should have, and the conditions its exports should show."""
+
+    imports: Mapping[str, Mapping[Key, Mapping[str, Any]]]
+    conditions: Mapping[str, Mapping[Key, tuple[Condition, ...]]]
+
+
+@dataclass(slots=True)
+class _Exporter:
+    """One cluster's export of a service."""
+
+    view: MemberView
+    verdict: Verdict
+    accepted: list[Offer] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
+
+    def reaches(self, key: str) -> bool:
+        targets = self.verdict.targets
+        return key != self.view.key and (not targets or key in targets)
+
+
+def is_ours(imported: Object) -> bool:
+    return label(imported, MANAGED_BY) == HUB
+
+
+def plan(views: Sequence[MemberView]) -> Plan:
+    services = _exporters(views)
+    for exporters in services.values():
+        _settle_ports(exporters)
+    imports: dict[str, dict[Key, Mapping[str, Any]]] = {view.key: {} for view in views}
+    unknown = {view.key for view in views if not view.known}
+    for view in views:
+        kept = {key: imported for key, imported in view.imports.items() if is_ours(imported)}
+        for key in sorted(services.keys() | kept.keys()):
+            exporters = [exporter for exporter in services.get(key, ()) if exporter.reaches(view.key)]
+            ports = _ports(exporters, kept.get(key, {}), unknown - {view.key})
+            if not ports:
+                continue
+            if key in view.imports and key not in kept:
+                for exporter in exporters:
+                    exporter.conflicts.append(
+                        f"{view.key} has a ServiceImport of this name the hub did not make; it is left alone"
+                    )
+                continue
+            account = next((e.verdict.account for e in exporters if e.verdict.account), "")
+            account = account or str(spec_of(kept.get(key, {})).get("serviceAccountName") or "")
+            imports[view.key][key] = _import(key, ports, account)
+    known_keys = {view.key for view in views}
+    conditions: dict[str, dict[Key, tuple[Condition, ...]]] = {view.key: {} for view in views}
+    for key, exporters in services.items():
+        for exporter in exporters:
+            conditions[exporter.view.key][key] = (
+                exporter.verdict.condition(exporter.view.address is not None, known_keys),
+                _conflict(exporter.conflicts),
+            )
+    return Plan(imports, conditions)
+
+
+def _exporters(views: Iterable[MemberView]) -> dict[Key, list[_Exporter]]:
+    """All exports by service, the oldest first: where two disagree, the one that was there first counts."""
+    services: dict[Key, list[_Exporter]] = {}
+    for view in views:
+        for key, verdict in judge_exports(view.exports or {}, view.services).items():
+            services.setdefault(key, []).append(_Exporter(view, verdict))
+    for exporters in services.values():
+        exporters.sort(key=lambda exporter: (exporter.verdict.created, exporter.view.key))
+    return services
+
+
+def _settle_ports(exporters: Sequence[_Exporter]) -> None:
+    """Merge port by port. A port with another protocol than in the first cluster is left out and named."""
+    first: dict[int, tuple[Offer, str]] = {}
+    for exporter in exporters:
+        if exporter.view.address is None:
+            continue
+        for offer in exporter.verdict.offers:
+            owner, where = first.setdefault(offer.port, (offer, exporter.view.key))
+            if owner.application == offer.application:
+                exporter.accepted.append(offer)
+            else:
+                exporter.conflicts.append(
+                    f"port {offer.port} is {offer.application} here but {owner.application} in {where}, "
+                    f"which exported it first; this cluster's is left out"
+                )
+
+
+def _ports(exporters: Sequence[_Exporter], existing: Object, unknown: set[str]) -> list[dict[str, Any]]:
+    ports: dict[int, dict[str, Any]] = {}
+    for exporter in exporters:
+        if (address := exporter.view.address) is None:
+            continue
+        for offer in exporter.accepted:
+            port = ports.setdefault(
+                offer.port, _port(offer, [port["name"] for port in ports.values() if "name" in port])
+            )
+            target = {"host": address.host, "ip": address.ip, "port": address.port, "path": offer.path}
+            port["endpoints"].append({"clusterKey": exporter.view.key, "target": target})
+    for before in listed(spec_of(existing), "ports"):
+        for endpoint in listed(before, "endpoints"):
+            if endpoint.get("clusterKey") in unknown:
+                kept = {name: value for name, value in before.items() if name != "endpoints"}
+                port = ports.setdefault(int(before.get("port") or 0), {**kept, "endpoints": []})
+                port["endpoints"].append(endpoint)
+    for port in ports.values():
+        port["endpoints"].sort(key=lambda endpoint: str(endpoint.get("clusterKey")))
+    return [ports[number] for number in sorted(ports)]
+
+
+def _port(offer: Offer, taken: Sequence[str]) -> dict[str, Any]:
+    """Without endpoints. Clusters may give one name to different ports; in one Service names are unique."""
+    name = f"{offer.name[:56]}-{offer.port}" if offer.name in taken else offer.name
+    port: dict[str, Any] = {"port": offer.port, "protocol": "TCP", "endpoints": []}
+    port |= {"name": name} if name else {}
+    port |= {"appProtocol": offer.app_protocol} if offer.app_protocol else {}
+    return port
+
+
+def _import(key: Key, ports: list[dict[str, Any]], account: str) -> dict[str, Any]:
+    spec: dict[str, Any] = {"type": "ClusterSetIP", "ports": ports}
+    spec |= {"serviceAccountName": account} if account else {}
+    return {
+        "apiVersion": FLOMESH,
+        "kind": IMPORT.kind,
+        "metadata": {"namespace": key[0], "name": key[1], "labels": {MANAGED_BY: HUB}},
+        "spec": spec,
+    }
+
+
+def _conflict(conflicts: Sequence[str]) -> Condition:
+    if conflicts:
+        return Condition("Conflict", True, "Conflict", "; ".join(conflicts))
+    return Condition("Conflict", False, "NoConflict", "no other cluster's export is in the way")
+
+
+def same_import(existing: Object, wanted: Mapping[str, Any]) -> bool:
+    """Whether the existing import says what is wanted. Nothing but defaults is added by the API server."""
+    return (
+        dict(spec_of(existing)) == wanted["spec"]
+        and section(existing.get("metadata"), "labels").get(MANAGED_BY) == HUB
+    )

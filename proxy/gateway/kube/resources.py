@@ -1,0 +1,49 @@
+"""The kinds we read and write, and the labels we mark our own objects with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FLOMESH = "flomesh.io/v1alpha1"
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+HUB = "multicluster-hub"
+GATEWAY = "multicluster-gateway"
+IMPORTED = "multicluster.flomesh.io/imported"
+SERVICE_NAME = "kubernetes.io/service-name"
+"""On an EndpointSlice: the Service it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind and where the API serves it."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def root(self) -> str:
+        prefix = "/apis/" if "/" in self.api_version else "/api/"
+        return prefix + self.api_version
+
+    def collection(self, namespace: str | None = None) -> str:
+        """Path of the list; without a namespace that of all namespaces."""
+        if namespace and self.namespaced:
+            return f"{self.root}/namespaces/{namespace}/{self.plural}"
+        return f"{self.root}/{self.plural}"
+
+    def item(self, namespace: str, name: str) -> str:
+        return f"{self.collection(namespace)}/{name}"
+
+
+CLUSTER = Resource(FLOMESH, "Cluster", "clusters", namespaced=False)
+EXPORT = Resource(FLOMESH, "ServiceExport", "serviceexports")
+IMPORT = Resource(FLOMESH, "ServiceImport", "serviceimports")
+POLICY = Resource(FLOMESH, "GlobalTrafficPolicy", "globaltrafficpolicies")
+SERVICE = Resource("v1", "Service", "services")
+SLICE = Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+SECRET = Resource("v1", "Secret", "secrets")
+NAMESPACE = Resource("v1", "Namespace", "namespaces", namespaced=False)
+EVENT = Resource("v1", "Event", "events")

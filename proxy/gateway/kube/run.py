@@ -1,0 +1,178 @@
+"""`gateway run`: the gateway of a Kubernetes cluster, configured by the objects in its API.
+
+watches -> settle a few ms -> compile -> swap into the data plane   (the routing loop)
+                                 `-> stand-ins, status, disk        (the writing loop, never in the way of
+                                 routing)
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import uvloop
+
+from gateway.core.snapshot import Compiled, compile_snapshot
+from gateway.edge.server import GatewayServer
+from gateway.kube.access import own_access
+from gateway.kube.cache import ObjectCache
+from gateway.kube.client import KubeClient
+from gateway.kube.errors import CredentialError
+from gateway.kube.objects import Key, Object, key_of, label, version_of
+from gateway.kube.place import Place
+from gateway.kube.resources import EXPORT, GATEWAY, IMPORT, POLICY, SERVICE, SERVICE_NAME, SLICE
+from gateway.kube.watch import Informer, Signal, without_managed_fields
+from gateway.kube.writer import Writer
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 0.003
+"""Objects that are written together arrive together; compile once for them."""
+RESTORE_AFTER_SECONDS = 3.0
+"""How long a start waits for the API server before it serves what is on disk."""
+
+
+class Controller:
+    """Follows the objects of one cluster and keeps the data plane and the stand-ins in step."""
+
+    def __init__(self, client: KubeClient, server: GatewayServer, place: Place, cache: ObjectCache) -> None:
+        self._server = server
+        self._place = place
+        self._cache = cache
+        self._changed = Signal(SETTLE_SECONDS)
+        self._fingerprint: list[tuple[str, Key, str]] | None = None
+        kinds = (EXPORT, IMPORT, POLICY, SERVICE, SLICE)
+        self.informers = {
+            kind.kind: Informer(client, kind, self._changed.set, keep=without_managed_fields)
+            for kind in kinds
+        }
+        self._writer = Writer(client, place, self.informers)
+
+    @property
+    def synced(self) -> bool:
+        return all(informer.synced for informer in self.informers.values())
+
+    async def run(self) -> None:
+        """Until cancelled, or until one of the tasks fails (which is a defect)."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, informer in self.informers.items():
+                tasks.create_task(informer.run(), name=f"watch {name}")
+            tasks.create_task(self._route(), name="route")
+            tasks.create_task(self._restore(), name="restore")
+            tasks.create_task(self._writer.run(), name="write")
+
+    async def _restore(self) -> None:
+        """Serve the saved objects when the API server does not answer soon."""
+        try:
+            async with asyncio.timeout(RESTORE_AFTER_SECONDS):
+                for informer in self.informers.values():
+                    await informer.wait_synced()
+        except TimeoutError:
+            saved = self._cache.load()
+            if saved is None or self.synced:
+                return
+            log.warning(
+                "no complete answer from the API server yet: serving the %d objects saved last", len(saved)
+            )
+            self._compile(saved)
+            self._server.set_ready(True)
+
+    async def _route(self) -> None:
+        while True:
+            await self._changed.wait()
+            if not self.synced:
+                continue
+            objects = self._relevant()
+            fingerprint = [(str(obj["kind"]), key_of(obj), version_of(obj)) for obj in objects]
+            if fingerprint != self._fingerprint:
+                compiled = self._compile(objects)
+                self._fingerprint = fingerprint
+                self._server.set_ready(True)
+                self._writer.take(compiled)
+                await self._save(objects)
+            else:
+                self._writer.wake()
+
+    def _compile(self, objects: Sequence[Object]) -> Compiled:
+        compiled = compile_snapshot(objects, self._place.cluster_key, self._place.front_door)
+        self._server.swap(compiled.snapshot)
+        return compiled
+
+    async def _save(self, objects: Sequence[Object]) -> None:
+        try:
+            await asyncio.to_thread(self._cache.save, objects)
+        except OSError as error:
+            log.warning("cannot keep the objects for a restart: %s", error)
+
+    def _relevant(self) -> list[Object]:
+        """All exports, imports and policies, and of the Services and slices those that belong to them.
+
+        Pods come and go all the time; those of other services must cost nothing here.
+        """
+        kinds: list[Mapping[Key, Object]] = [
+            self.informers[kind.kind].objects for kind in (EXPORT, IMPORT, POLICY)
+        ]
+        names = {key for objects in kinds for key in objects}
+        found = [objects[key] for objects in kinds for key in sorted(objects)]
+        services = self.informers[SERVICE.kind].objects
+        found += [services[key] for key in sorted(names) if key in services]
+        slices = self.informers[SLICE.kind].objects
+        found += [
+            obj
+            for key, obj in sorted(slices.items(), key=lambda item: item[0])
+            if (key[0], label(obj, SERVICE_NAME)) in names
+        ]
+        return found
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run until SIGTERM, then drain. 2 when it cannot start."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        return uvloop.run(_run(args))
+    except (CredentialError, OSError) as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
+        return 2
+
+
+async def _run(args: argparse.Namespace) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = GatewayServer(
+        cluster_key=args.cluster_key,
+        listen=args.listen,
+        east_west=args.east_west,
+        admin=args.admin,
+        access_log=args.access_log,
+    )
+    async with KubeClient(own_access(), field_manager=GATEWAY) as client:
+        await server.start()
+        place = Place(
+            cluster_key=args.cluster_key,
+            front_door=args.front_door,
+            namespace=os.environ.get("POD_NAMESPACE", "multicluster-system"),
+            east_west_port=server.addresses["east-west"][1] if args.east_west else 0,
+        )
+        controller = Controller(client, server, place, ObjectCache(Path(args.cache_dir), args.cluster_key))
+        running = asyncio.create_task(controller.run(), name="controller")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        # Routes keep following their pods while running requests finish; only then the watches end.
+        await server.drain(args.drain_seconds)
+        running.cancel()
+        stopping.cancel()
+        (result, *_) = await asyncio.gather(running, return_exceptions=True)
+        if isinstance(result, Exception):
+            log.error("the controller failed", exc_info=result)
+            return 1
+    return 0

@@ -1,0 +1,69 @@
+"""Status conditions: what to write so that an object tells how it fares, and when not to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.kube.objects import Object, generation_of, listed, meta, section
+
+LONGEST_MESSAGE = 2000
+"""Bytes of a message that help; the API server takes 32768 and etcd pays for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition as it should be. `status` is True, False or None for Unknown."""
+
+    type: str
+    status: bool | None
+    reason: str
+    message: str
+
+
+def timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def current(obj: Object, kind: str) -> Object:
+    """The condition of this type on the object, empty when there is none."""
+    for condition in listed(section(obj, "status"), "conditions"):
+        if condition.get("type") == kind:
+            return condition
+    return {}
+
+
+def status_patch(obj: Object, conditions: Iterable[Condition], now: float) -> Mapping[str, Any] | None:
+    """Server-side apply body for the status subresource, or None when the object says all this already.
+
+    Only our own condition types are in it: the list is a map by type, so other writers' conditions stay.
+    lastTransitionTime moves only when the status value does.
+    """
+    changed = False
+    entries = []
+    for condition in conditions:
+        before = current(obj, condition.type)
+        status = "Unknown" if condition.status is None else str(condition.status)
+        moved = before.get("status") != status
+        wanted = {
+            "type": condition.type,
+            "status": status,
+            "observedGeneration": generation_of(obj),
+            "reason": condition.reason,
+            "message": condition.message[:LONGEST_MESSAGE],
+        }
+        changed = changed or any(before.get(name) != value for name, value in wanted.items())
+        entries.append(
+            wanted | {"lastTransitionTime": timestamp(now) if moved else before.get("lastTransitionTime")}
+        )
+    if not changed:
+        return None
+    names = {name: meta(obj)[name] for name in ("name", "namespace") if meta(obj).get(name)}
+    return {
+        "apiVersion": obj["apiVersion"],
+        "kind": obj["kind"],
+        "metadata": names,
+        "status": {"conditions": entries},
+    }

@@ -1,0 +1,195 @@
+"""Stand-ins for imported services: which Service and EndpointSlice objects this cluster should have. Pure.
+
+A pod that calls `nodeapp.dapr-test` in a cluster without such a Service must get an address from DNS. So an
+import gets a Service without selector, and an EndpointSlice that lists the ready gateway pods while the
+policy lets a request leave the cluster, and nobody otherwise: the caller's connection is then refused, not
+left hanging.
+
+Every replica of the gateway computes the same objects. A Service that somebody else made is never touched,
+and one of ours that somebody gave a selector is theirs from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gateway.kube.objects import (
+    Key,
+    Object,
+    covers,
+    key_of,
+    label,
+    listed,
+    meta,
+    section,
+    spec_of,
+    version_of,
+)
+from gateway.kube.resources import (
+    FLOMESH,
+    GATEWAY,
+    IMPORT,
+    IMPORTED,
+    MANAGED_BY,
+    SERVICE,
+    SERVICE_NAME,
+    SLICE,
+    Resource,
+)
+
+OURS = {IMPORTED: "true", MANAGED_BY: GATEWAY}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One write. `merge` bodies carry the resourceVersion they are based on, deletes the uid."""
+
+    verb: Literal["create", "merge", "delete"]
+    resource: Resource
+    key: Key
+    body: Mapping[str, Any] = field(default_factory=dict)
+    uid: str = ""
+
+
+def is_ours(obj: Object) -> bool:
+    return all(label(obj, name) == value for name, value in OURS.items())
+
+
+def has_selector(service: Object) -> bool:
+    return bool(section(spec_of(service), "selector"))
+
+
+def slice_name(name: str) -> str:
+    return f"{name}-imported"
+
+
+def peers(slices: Mapping[Key, Object], namespace: str, service: str) -> tuple[str, ...]:
+    """Addresses of the ready pods behind the gateway's own Service."""
+    found: set[str] = set()
+    for (where, _), endpoint_slice in slices.items():
+        if where == namespace and label(endpoint_slice, SERVICE_NAME) == service:
+            if endpoint_slice.get("addressType") != "IPv4":
+                continue
+            for endpoint in listed(endpoint_slice, "endpoints"):
+                if section(endpoint, "conditions").get("ready") is not False:
+                    found.update(endpoint.get("addresses") or ())
+    return tuple(sorted(found))
+
+
+def upkeep(
+    imports: Mapping[Key, Object],
+    services: Mapping[Key, Object],
+    slices: Mapping[Key, Object],
+    leaves: Callable[[str, str], bool],
+    *,
+    pods: tuple[str, ...],
+    port: int,
+) -> Iterator[Action]:
+    """What to write now. `pods` are the addresses of the gateways, `port` their east-west port."""
+    wanted: set[Key] = set()
+    for key, imported in sorted(imports.items()):
+        service = services.get(key)
+        ports = _ports(imported)
+        if not ports or (service is not None and (not is_ours(service) or has_selector(service))):
+            continue
+        wanted.add(key)
+        yield from _ensure(SERVICE, key, _service(imported, ports), service)
+        slice_key = (key[0], slice_name(key[1]))
+        body = _slice(imported, ports, pods if leaves(*key) else (), port)
+        yield from _ensure(SLICE, slice_key, body, slices.get(slice_key))
+    for key, service in sorted(services.items()):
+        if is_ours(service) and key not in wanted:
+            yield _release(key, service) if has_selector(service) else _delete(SERVICE, key, service)
+    for key, endpoint_slice in sorted(slices.items()):
+        if is_ours(endpoint_slice) and (key[0], label(endpoint_slice, SERVICE_NAME)) not in wanted:
+            yield _delete(SLICE, key, endpoint_slice)
+
+
+def _ports(imported: Object) -> list[tuple[str, Object]]:
+    """TCP ports of an import with the name each gets on the Service: several ports need one each."""
+    ports = [port for port in listed(spec_of(imported), "ports") if port.get("protocol", "TCP") == "TCP"]
+    return [
+        (str(port.get("name") or (f"port-{port.get('port')}" if len(ports) > 1 else "")), port)
+        for port in ports
+    ]
+
+
+def _metadata(imported: Object, name: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    # The owner lets Kubernetes clean up when an import goes while no gateway runs.
+    owner = {
+        "apiVersion": FLOMESH,
+        "kind": IMPORT.kind,
+        "name": key_of(imported)[1],
+        "uid": meta(imported).get("uid"),
+    }
+    return {
+        "name": name,
+        "namespace": key_of(imported)[0],
+        "labels": {**OURS, **labels},
+        "ownerReferences": [owner],
+    }
+
+
+def _service(imported: Object, ports: list[tuple[str, Object]]) -> dict[str, Any]:
+    listing = []
+    for name, port in ports:
+        entry: dict[str, Any] = {"port": port.get("port"), "protocol": "TCP"}
+        entry |= {"name": name} if name else {}
+        entry |= {"appProtocol": port["appProtocol"]} if port.get("appProtocol") else {}
+        listing.append(entry)
+    return {
+        "apiVersion": SERVICE.api_version,
+        "kind": SERVICE.kind,
+        "metadata": _metadata(imported, key_of(imported)[1], {}),
+        "spec": {"type": "ClusterIP", "ports": listing},
+    }
+
+
+def _slice(
+    imported: Object, ports: list[tuple[str, Object]], pods: tuple[str, ...], port: int
+) -> dict[str, Any]:
+    name = key_of(imported)[1]
+    labels = {SERVICE_NAME: name, "endpointslice.kubernetes.io/managed-by": GATEWAY}
+    ready = {"ready": True, "serving": True, "terminating": False}
+    return {
+        "apiVersion": SLICE.api_version,
+        "kind": SLICE.kind,
+        "metadata": _metadata(imported, slice_name(name), labels),
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": ready} for address in pods],
+        "ports": [{"name": port_name, "port": port, "protocol": "TCP"} for port_name, _ in ports],
+    }
+
+
+def _ensure(
+    resource: Resource, key: Key, wanted: Mapping[str, Any], existing: Object | None
+) -> Iterator[Action]:
+    if existing is None:
+        yield Action("create", resource, key, wanted)
+    elif resource is SLICE and not is_ours(existing):
+        return  # somebody else's slice happens to have the name: leave both alone
+    elif not covers(_empty_lists(existing), wanted):
+        based_on = {"metadata": {**wanted["metadata"], "resourceVersion": version_of(existing)}}
+        yield Action("merge", resource, key, {**wanted, **based_on})
+
+
+def _empty_lists(obj: Object) -> Object:
+    """An EndpointSlice without endpoints comes back with null or nothing in place of the empty list."""
+    return {**obj, "endpoints": obj.get("endpoints") or []}
+
+
+def _delete(resource: Resource, key: Key, obj: Object) -> Action:
+    return Action("delete", resource, key, uid=str(meta(obj).get("uid") or ""))
+
+
+def _release(key: Key, service: Object) -> Action:
+    """Take our mark off a Service that got a selector: it has become a local one."""
+    owners = [owner for owner in listed(meta(service), "ownerReferences") if owner.get("kind") != IMPORT.kind]
+    metadata = {
+        "labels": dict.fromkeys(OURS),
+        "ownerReferences": owners or None,
+        "resourceVersion": version_of(service),
+    }
+    return Action("merge", SERVICE, key, {"metadata": metadata})

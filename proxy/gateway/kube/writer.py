@@ -1,0 +1,149 @@
+"""What the gateway writes to its own cluster: stand-ins of imported services, conditions on what it reads.
+
+Runs beside the routing loop and behind it: a slow or failing API server delays these writes, never a route.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from typing import Any
+
+from gateway.core.problem import Problem
+from gateway.core.snapshot import Compiled, Snapshot
+from gateway.kube.client import KubeClient
+from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound
+from gateway.kube.objects import Key, Object, key_of
+from gateway.kube.place import Place
+from gateway.kube.resources import EXPORT, IMPORT, POLICY, SERVICE, SLICE, Resource
+from gateway.kube.status import Condition, status_patch
+from gateway.kube.upkeep import Action, peers, upkeep
+from gateway.kube.watch import Backoff, Informer, Signal
+
+log = logging.getLogger(__name__)
+
+PROGRAMMED = "Programmed"
+"""Condition: this cluster's gateway routes by the object."""
+PARALLEL = 8
+"""Writes under way at once: enough to hide latency, too few to be throttled."""
+SETTLE_SECONDS = 0.002
+
+
+class Writer:
+    """Brings the objects to what the last compilation says. Idempotent; failures are tried again."""
+
+    def __init__(self, client: KubeClient, place: Place, informers: Mapping[str, Informer]) -> None:
+        self._client = client
+        self._place = place
+        self._informers = informers
+        self._compiled: Compiled | None = None
+        self._wake = Signal(SETTLE_SECONDS)
+        self._limit = asyncio.Semaphore(PARALLEL)
+        self._rejected: dict[Key, str] = {}
+        """By import: what the API server says against its stand-in."""
+
+    def take(self, compiled: Compiled) -> None:
+        """There is a new compilation."""
+        self._compiled = compiled
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Something changed that does not route but may need a write, such as a deleted stand-in."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        backoff = Backoff()
+        retry: float | None = None
+        while True:
+            await self._wake.wait(retry)
+            if self._compiled is None:
+                continue
+            if await self._write(self._compiled):
+                backoff.reset()
+                retry = None
+            else:
+                retry = backoff.pause()
+
+    async def _write(self, compiled: Compiled) -> bool:
+        """One round; stand-ins first, for they carry traffic. False when something is left to try again."""
+        self._rejected.clear()
+        done = await self._all(self._act(action) for action in self._actions(compiled.snapshot))
+        return await self._all(self._patch(*patch) for patch in self._patches(compiled.problems)) and done
+
+    async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]]) -> bool:
+        return all(await asyncio.gather(*calls))
+
+    def _actions(self, snapshot: Snapshot) -> list[Action]:
+        if not self._place.east_west_port:
+            return []
+        slices = self._informers[SLICE.kind].objects
+        return list(
+            upkeep(
+                self._informers[IMPORT.kind].objects,
+                self._informers[SERVICE.kind].objects,
+                slices,
+                snapshot.leaves_cluster,
+                pods=peers(slices, self._place.namespace, self._place.service),
+                port=self._place.east_west_port,
+            )
+        )
+
+    async def _act(self, action: Action) -> bool:
+        (namespace, name), resource = action.key, action.resource
+        async with self._limit:
+            try:
+                if action.verb == "create":
+                    await self._client.create(resource, namespace, action.body)
+                elif action.verb == "merge":
+                    await self._client.merge(resource, namespace, name, action.body)
+                else:
+                    await self._client.delete(resource, namespace, name, uid=action.uid)
+            except (Conflict, NotFound):
+                # Another replica was first, or the object changed: the watch brings the news and the next
+                # round decides again. Should the watch be late, a retry does no harm.
+                return False
+            except Invalid as error:
+                self._rejected[namespace, name] = (
+                    f"its {resource.kind} {namespace}/{name} is refused: {error}"
+                )
+                return True  # the same body will be refused again; only a changed import helps
+            except KubeError as error:
+                log.warning("%s %s %s/%s: %s", action.verb, resource.kind, namespace, name, error)
+                return False
+        log.info("%s %s %s/%s", action.verb, resource.kind, namespace, name)
+        return True
+
+    def _patches(self, problems: Iterable[Problem]) -> Iterator[tuple[Resource, Object, Mapping[str, Any]]]:
+        found: dict[tuple[str, Key], list[tuple[str, str]]] = {}
+        for problem in problems:
+            found.setdefault((problem.kind, (problem.namespace, problem.name)), []).append(
+                (problem.reason, problem.message)
+            )
+        for key, message in self._rejected.items():
+            found.setdefault((IMPORT.kind, key), []).append(("StandInRefused", message))
+        for resource in (EXPORT, IMPORT, POLICY):
+            for key, obj in self._informers[resource.kind].objects.items():
+                condition = _programmed(found.get((resource.kind, key), []))
+                if (patch := status_patch(obj, [condition], time.time())) is not None:
+                    yield resource, obj, patch
+
+    async def _patch(self, resource: Resource, obj: Object, patch: Mapping[str, Any]) -> bool:
+        namespace, name = key_of(obj)
+        async with self._limit:
+            try:
+                await self._client.apply(resource, namespace, name, patch, status=True)
+            except NotFound:
+                return True  # deleted meanwhile
+            except KubeError as error:
+                log.warning("status of %s %s/%s: %s", resource.kind, namespace, name, error)
+                return isinstance(error, Invalid)
+        return True
+
+
+def _programmed(problems: list[tuple[str, str]]) -> Condition:
+    if not problems:
+        return Condition(PROGRAMMED, True, "Programmed", "the gateway routes by this object")
+    reason = problems[0][0]
+    return Condition(PROGRAMMED, False, reason, "; ".join(message for _, message in problems))

@@ -41,7 +41,7 @@ def answers(host: str) -> bool:
         client.close()
 
 
-def running_host() -> str | None:
+def running_daemon() -> str | None:
     """DOCKER_HOST of a daemon that answers now: the user's choice, ours, the system's, in this order."""
     chosen = os.environ.get("DOCKER_HOST")
     if chosen and chosen != own_host():
@@ -62,7 +62,7 @@ def ensure_daemon(cache: Path, report: Report) -> str:
 
     The own daemon keeps its data under `cache`/docker and outlives the caller.
     """
-    host = running_host()
+    host = running_daemon()
     if host is not None:
         return host
     if not debian.can_install():
@@ -81,10 +81,14 @@ def ensure_daemon(cache: Path, report: Report) -> str:
     return own_host()
 
 
-def stop_daemon() -> bool:
-    """Stop our own daemon, and no other; False when it was not running."""
+def stop_daemon(report: Report) -> bool:
+    """Stop our own daemon, and no other, unless containers run on it; whether it was stopped."""
     pid = _own_pid()
     if pid is None:
+        return False
+    running = _running_containers()
+    if running:
+        report.note(f"The Docker daemon at {own_host()} stays: {running} containers run on it.")
         return False
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
@@ -154,6 +158,16 @@ def _own_pid() -> int | None:
     except (OSError, ValueError):
         return None
     return pid if f"--pidfile={PIDFILE}".encode() in argv else None
+
+
+def _running_containers() -> int:
+    client = docker.DockerClient(base_url=own_host(), timeout=10)
+    try:
+        return len(client.containers.list())
+    except DockerException:
+        return 0  # a daemon that does not answer can only be ended
+    finally:
+        client.close()
 
 
 def _tail(log: Path, lines: int = 10) -> str:

@@ -7,7 +7,8 @@ import shutil
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from airgap.report import Step, SupplyError
@@ -39,12 +40,12 @@ def run_logged(
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise SupplyError(_disk_full(argv, log.parent)) from error
+        raise SupplyError(disk_full(' '.join(argv[:3]), log.parent)) from error
     if code != 0:
         text = "\n".join(tail)
         room = cwd or log.parent
         if "no space left on device" in text.lower() or shutil.disk_usage(room).free < LOW_DISK_BYTES:
-            raise SupplyError(f"{_disk_full(argv, room)}\n{_indent(tail)}")
+            raise SupplyError(f"{disk_full(' '.join(argv[:3]), room)}\n{_indent(tail)}")
         raise SupplyError(
             f"{' '.join(argv[:3])} ended with {_ending(code)}; all of its output is in {log}. Its last lines:\n"
             f"{_indent(tail)}\n{way_out}"
@@ -94,13 +95,25 @@ def _ending(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _disk_full(argv: Sequence[str], folder: Path) -> str:
+def disk_full(what: str, folder: Path) -> str:
+    """The message for a full disk."""
     free = shutil.disk_usage(folder).free // (1024 * 1024)
     return (
-        f"{' '.join(argv[:3])} failed because the disk is full ({free} MiB left for {folder}). "
+        f"{what} failed because the disk is full ({free} MiB left for {folder}). "
         "Free some gigabytes, or set XDG_CACHE_HOME to a larger disk, and run again: finished parts are kept."
     )
 
 
 def _indent(lines: deque[str]) -> str:
     return "\n".join(f"    {line}" for line in lines)
+
+
+@contextmanager
+def explain_disk_full(folder: Path) -> Iterator[None]:
+    """Turn "no space left" from anything done inside the block into a message with the way out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise SupplyError(disk_full("Writing the cache", folder)) from error

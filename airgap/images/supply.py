@@ -1,0 +1,59 @@
+"""Everything an air-gapped environment runs on, and the supply map that says where it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airgap.gobuild import ensure_programs
+from airgap.images import recipes
+from airgap.images.chart import ensure_dapr_chart
+from airgap.images.debian_base import ensure_base
+from airgap.images.docker_build import ImageBuilder, connect
+from airgap.images.wheels import ensure_wheels
+from airgap.programs import programs
+from airgap.report import Report
+from airgap.run import explain_disk_full
+from airgap.versions import load_versions
+
+IN_IMAGES = ("kube", "coredns", "pause", *recipes.DAPR_PROGRAMS)
+
+
+def ensure_supply(cache: Path, docker_host: str, report: Report) -> dict[str, Any]:
+    """Build or find every image, archive and chart; return the supply map (JSON types only)."""
+    versions = load_versions()
+    known = programs(versions)
+    with explain_disk_full(cache):
+        builder = ImageBuilder(connect(docker_host), cache, report)
+        base = ensure_base(builder, cache, report)
+        paths = ensure_programs(cache, [known[name] for name in IN_IMAGES], report)
+        pause = recipes.pause(known["pause"], paths)
+        pause_archive = _pause_archive(builder, pause)
+        node = recipes.node(base, known, paths, pause_image=pause.reference, pause_archive=pause_archive)
+        dapr = recipes.dapr(known, paths)
+        curl = recipes.curl(base)
+        for recipe in (*dapr, curl):
+            builder.ensure(recipe)
+        return {
+            "mode": "airgap",
+            "images": {
+                "node": {"ref": builder.ensure(node)},
+                "k3d-tools": {"ref": builder.ensure(recipes.k3d_tools(base))},
+                "redis": {"ref": builder.ensure(recipes.redis(base))},
+                "python": {"ref": builder.ensure(recipes.python(base, ensure_wheels(cache, report)))},
+                "curl": {"ref": curl.reference, "archive": str(builder.ensure_archive("curl", [curl]))},
+                "dapr": {
+                    "ref": recipes.DAPR_REPOSITORY,
+                    "tag": versions.dapr,
+                    "archive": str(builder.ensure_archive("dapr", dapr)),
+                },
+            },
+            "charts": {
+                "dapr": {"chart": str(ensure_dapr_chart(cache, versions.dapr, report)), "version": versions.dapr}
+            },
+        }
+
+
+def _pause_archive(builder: ImageBuilder, pause: recipes.Recipe) -> Path:
+    builder.ensure(pause)
+    return builder.ensure_archive("pause", [pause])

@@ -1,0 +1,50 @@
+"""The command line tools of `./stack`, built from Go modules: pulumi, k3d, helm and kubectl."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from airgap.gobuild import ensure_programs, is_built, program_path
+from airgap.programs import Program, programs
+from airgap.report import Report, SupplyError
+from airgap.versions import load_versions
+
+NAMES = ("pulumi", "k3d", "helm", "kubectl")
+_BUILT_AS = {"kubectl": "kube"}  # kubectl is the Kubernetes binary called by that name
+
+
+def ensure_tools(cache: Path, report: Report, names: Sequence[str] = NAMES) -> dict[str, Path]:
+    """Path of each tool by name, building those that are not in the cache."""
+    known = _tools()
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise SupplyError(f"No such tool: {', '.join(unknown)}; known are {', '.join(NAMES)}.")
+    ensure_programs(cache, [known[name] for name in names], report)
+    return {name: _tool_path(cache, name, known[name]) for name in names}
+
+
+def present_tools(cache: Path) -> dict[str, Path]:
+    """Those of the tools that are in the cache already."""
+    return {
+        name: _tool_path(cache, name, program) for name, program in _tools().items() if is_built(cache, program)
+    }
+
+
+def _tools() -> dict[str, Program]:
+    known = programs(load_versions())
+    return {name: known[_BUILT_AS.get(name, name)] for name in NAMES}
+
+
+def _tool_path(cache: Path, name: str, program: Program) -> Path:
+    built = program_path(cache, program)
+    if name == program.name:
+        return built
+    link = cache / "tools" / f"{name}-{program.version}" / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink() or link.readlink() != built:
+        fresh = link.with_name(f".{name}.new")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(built)
+        fresh.replace(link)
+    return link

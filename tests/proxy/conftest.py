@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+import uvloop
 from gateway.core.limits import Limits
 from gateway.core.snapshot import compile_snapshot
 from gateway.edge.server import GatewayServer
@@ -20,6 +21,11 @@ PATIENCE = 5.0
 
 def key(name: str) -> str:
     return f"default/default/default/{name}"
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop the gateway runs on outside tests."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 class Make:
@@ -116,8 +122,8 @@ class Net:
             self._tasks.add(task)
             try:
                 await handler(reader, writer)
-            except (ConnectionError, asyncio.IncompleteReadError):
-                pass  # what peers under test do on purpose
+            except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                pass  # what peers under test do on purpose, and the end of the test
             finally:
                 self._tasks.discard(task)
                 writer.close()

@@ -47,7 +47,8 @@ def read_policy(raw: Raw) -> tuple[Policy, list[FieldError]]:
             "InvalidTargets", f"spec.targets lists {len(listed)} clusters: Locality takes one at most, to pin to it"
         )
     if listed and not targets:
-        raise FieldError("InvalidTargets", f"spec.targets has no usable cluster: {faults[0]}")
+        # Not "every exporter": that is what an empty list asks for, and this one asked for something else.
+        raise faults[0]
     return Policy(kind, targets or None), faults
 
 

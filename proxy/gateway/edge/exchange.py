@@ -302,7 +302,9 @@ class Exchange:
             self.answer_body = EndlessBody()
         elif length:
             self.answer_body = LengthBody(length)
-        if length == UNTIL_CLOSE or decode or self.wants_body or self.worker.draining or self.client.ended:
+        if self.client.ended and not self.client.buffer:
+            self.close_after = True
+        if length == UNTIL_CLOSE or decode or self.wants_body or self.worker.draining:
             self.close_after = True
         close = self.close_after
         if decode:
@@ -450,7 +452,7 @@ class Exchange:
 
     def _own_answer(self, status: int, text: str, reason: str, *, refused: bool) -> None:
         self.status = status
-        if self.worker.draining or self.client.ended:
+        if self.worker.draining or (self.client.ended and not self.client.buffer):
             self.close_after = True
         self.worker.metrics.answered(status, reason)
         out = make_answer(

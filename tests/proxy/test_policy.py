@@ -1,0 +1,160 @@
+"""The policy table, weights, drains and the order of retries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from gateway.core.balance import RouteState
+from gateway.core.health import EJECT_SECONDS, FAILURES, EndpointHealth
+from gateway.core.route import Endpoint, Route, Share
+from gateway.core.snapshot import compile_snapshot
+from hypothesis import given
+from hypothesis import strategies as st
+
+REMOTES = {"c1": 8081, "c3": 8083}
+
+
+class Bench:
+    """Route states of a snapshot with health kept by endpoint."""
+
+    def __init__(self, *objects: Any, cluster: str = "here") -> None:
+        self.snapshot = compile_snapshot(objects, f"default/default/default/{cluster}").snapshot
+        self.health: dict[Endpoint, EndpointHealth] = {}
+
+    def state(self, host: bytes = b"app.demo:3000") -> RouteState:
+        route = self.snapshot.hosts.find(host)
+        assert route is not None
+        return RouteState(route, self._health)
+
+    def _health(self, route: Route, share: Share, endpoint: Endpoint) -> EndpointHealth:
+        return self.health.setdefault(endpoint, EndpointHealth(endpoint))
+
+
+def picks(state: RouteState, count: int, now: float = 0.0) -> dict[str, int]:
+    chosen: Counter[str] = Counter()
+    for _ in range(count):
+        pick = state.pick(now)
+        chosen[pick.state.share.cluster.rsplit("/", 1)[1] if pick else "none"] += 1
+    return dict(chosen)
+
+
+TABLE: list[tuple[str, dict[str, int | None], bool, dict[str, int]]] = [
+    ("Locality", {}, True, {"here": 100}),
+    ("Locality", {}, False, {"none": 100}),
+    ("Locality", {"c3": None}, True, {"c3": 100}),
+    ("Locality", {"here": None}, True, {"here": 100}),
+    ("Locality", {"gone": None}, True, {"none": 100}),
+    ("FailOver", {"c1": None, "c3": None}, True, {"here": 100}),
+    ("FailOver", {"c1": None, "c3": None}, False, {"c1": 50, "c3": 50}),
+    ("FailOver", {"c1": 1, "c3": 3}, False, {"c1": 25, "c3": 75}),
+    ("FailOver", {}, False, {"c1": 50, "c3": 50}),
+    ("FailOver", {"c1": 0, "c3": 1}, False, {"c3": 100}),
+    ("FailOver", {"here": 0, "c1": 1}, True, {"c1": 100}),
+    ("ActiveActive", {}, False, {"c1": 50, "c3": 50}),
+    ("ActiveActive", {"c1": 50, "c3": 50}, True, {"here": 50, "c1": 25, "c3": 25}),
+    ("ActiveActive", {"c1": 10, "c3": 90}, False, {"c1": 10, "c3": 90}),
+    ("ActiveActive", {"c1": 10, "c3": 0}, False, {"c1": 100}),
+    ("ActiveActive", {"c1": 60, "here": 40}, True, {"c1": 60, "here": 40}),
+    ("ActiveActive", {"here": 0}, True, {"none": 100}),
+    ("ActiveActive", {"gone": 1}, True, {"here": 100}),
+]
+
+
+@pytest.mark.parametrize(("kind", "targets", "local", "expected"), TABLE)
+def test_the_policy_table(
+    make: Any, kind: str, targets: dict[str, int | None], local: bool, expected: dict[str, int]
+) -> None:
+    objects = [make.imported(**REMOTES), make.policy(kind, **targets)]
+    if local:
+        objects += [make.service(), make.slice("10.0.0.1", "10.0.0.2")]
+    assert picks(Bench(*objects).state(), 100) == expected
+
+
+def test_without_a_policy_a_service_stays_in_its_cluster(make: Any) -> None:
+    bench = Bench(make.imported(**REMOTES))
+    assert picks(bench.state(), 10) == {"none": 10}
+    assert not bench.snapshot.leaves_cluster("demo", "app")
+
+
+@pytest.mark.parametrize(("kind", "targets", "leaves"), [
+    ("Locality", {}, False), ("Locality", {"c1": None}, True), ("FailOver", {"c1": 1}, True),
+    ("ActiveActive", {"c1": 0}, False), ("ActiveActive", {"gone": 1}, False), ("ActiveActive", {}, True),
+])  # fmt: skip
+def test_whether_a_policy_lets_traffic_out(make: Any, kind: str, targets: dict[str, int | None], leaves: bool) -> None:
+    bench = Bench(make.imported(**REMOTES), make.policy(kind, **targets))
+    assert bench.snapshot.leaves_cluster("demo", "app") is leaves
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=6))
+def test_weights_converge_exactly_and_smoothly(weights: list[int]) -> None:
+    shares = tuple(
+        Share(f"r/z/g/c{number}", (Endpoint("127.0.0.1", number + 1),), weight, remote=True)
+        for number, weight in enumerate(weights)
+    )
+    route = Route("demo/app", 1, "app.demo:1", "ActiveActive", (shares,))
+    state = RouteState(route, lambda _route, _share, endpoint: EndpointHealth(endpoint))
+    total = sum(weights)
+    if not total:
+        assert state.pick(0.0) is None
+        return
+    counts: Counter[str] = Counter()
+    for done in range(1, total + 1):
+        pick = state.pick(0.0)
+        assert pick is not None
+        counts[pick.state.share.cluster] += 1
+        for share in shares:
+            assert abs(counts[share.cluster] - done * share.weight / total) < len(shares), "no bursts"
+    assert [counts[share.cluster] for share in shares] == weights
+
+
+def test_pods_of_one_cluster_take_turns(make: Any) -> None:
+    bench = Bench(make.service(), make.slice("10.0.0.1", "10.0.0.2", "10.0.0.3"), make.export())
+    state = bench.state()
+    chosen = Counter(str(pick.health.endpoint) for _ in range(30) if (pick := state.pick(0.0)))
+    assert chosen == {"10.0.0.1:3000": 10, "10.0.0.2:3000": 10, "10.0.0.3:3000": 10}
+
+
+def test_a_failed_local_request_goes_to_the_targets_in_order_of_weight(make: Any) -> None:
+    state = Bench(
+        make.service(), make.slice("10.0.0.1"), make.imported(c1=1, c2=2, c3=3),
+        make.policy("FailOver", c1=10, c2=90, c3=50),
+    ).state()  # fmt: skip
+    tried: list[EndpointHealth] = []
+    order = []
+    while (pick := state.pick(0.0, tried)) is not None:
+        tried.append(pick.health)
+        order.append((pick.state.share.cluster.rsplit("/", 1)[1], pick.reason))
+    assert order == [("here", "local"), ("c2", "retry"), ("c3", "retry"), ("c1", "retry")]
+
+
+def test_an_ejected_cluster_is_left_out_until_its_time_is_over(make: Any) -> None:
+    state = Bench(make.imported(**REMOTES), make.policy("ActiveActive")).state()
+    first = state.pick(0.0)
+    assert first is not None
+    for _ in range(FAILURES):
+        first.health.failed(0.0)
+    other = "c3" if first.state.share.cluster.endswith("c1") else "c1"
+    assert picks(state, 10, now=0.1) == {other: 10}
+    assert picks(state, 10, now=EJECT_SECONDS + 0.1) == {"c1": 5, "c3": 5}
+
+
+def test_the_last_ones_standing_are_never_left_out(make: Any) -> None:
+    state = Bench(make.imported(**REMOTES), make.policy("ActiveActive")).state()
+    for share in state.shares:
+        for health in share.endpoints:
+            health.failed(0.0, certain=True)
+    pick = state.pick(0.1)
+    assert pick is not None
+    assert pick.reason == "last-resort"
+
+
+def test_a_failing_local_cluster_makes_fail_over_go_elsewhere_at_once(make: Any) -> None:
+    state = Bench(
+        make.service(), make.slice("10.0.0.1"), make.imported(**REMOTES), make.policy("FailOver")
+    ).state()  # fmt: skip
+    pick = state.pick(0.0)
+    assert pick is not None
+    pick.health.failed(0.0, certain=True)
+    assert picks(state, 10, now=0.1) == {"c1": 5, "c3": 5}

@@ -1,0 +1,126 @@
+"""Path rules, hosts and rewrites against tables and a slow reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gateway.core.rewrite import Rewrite, RewriteError
+from gateway.core.snapshot import compile_snapshot
+from hypothesis import given
+from hypothesis import strategies as st
+
+HERE = "default/default/default/here"
+
+
+def compiled(*objects: Any) -> Any:
+    return compile_snapshot(objects, HERE).snapshot
+
+
+@pytest.mark.parametrize(("target", "hit"), [
+    ("/app", True), ("/app/", True), ("/app/ports", True), ("/app?x=/y", True), ("/app/a//b", True),
+    ("/appx", False), ("//app", False), ("/", False), ("/APP", False), ("*", False), ("/ap", False),
+])  # fmt: skip
+@pytest.mark.parametrize("path", ["/app", "/app/", "/app/*"])
+def test_prefix_matches_by_element(make: Any, path: str, target: str, hit: bool) -> None:
+    snapshot = compiled(make.service(), make.export(path=path))
+    assert (snapshot.paths.find(target.encode()) is not None) is hit
+
+
+def test_exact_comes_before_prefix_and_longest_prefix_first(make: Any) -> None:
+    snapshot = compiled(
+        make.service("a"), make.service("b"), make.service("c"), make.service("d"),
+        make.export("a", "/x"), make.export("b", "/x/y"), make.export("c", "/x/y", "Exact"), make.export("d", "/"),
+    )  # fmt: skip
+    found = {target: snapshot.paths.find(target).service for target in (b"/x", b"/x/y", b"/x/y/", b"/x/yz", b"/q", b"/")}
+    assert found == {
+        b"/x": "demo/a", b"/x/y": "demo/c", b"/x/y/": "demo/b", b"/x/yz": "demo/a", b"/q": "demo/d", b"/": "demo/d",
+    }  # fmt: skip
+
+
+ELEMENTS = st.lists(st.sampled_from(["a", "b", "ab", "", "%2f", "..", "a.b"]), max_size=5)
+
+
+@given(
+    st.dictionaries(st.tuples(ELEMENTS.map("/".join), st.booleans()), st.integers(0, 99), max_size=12),
+    ELEMENTS.map("/".join),
+    st.sampled_from(["", "?", "?a/b"]),
+)
+def test_the_table_equals_a_slow_reference(rules: dict[tuple[str, bool], int], path: str, query: str) -> None:
+    objects: list[Any] = []
+    for number, (rule, exact) in enumerate(rules):
+        name = f"s{number}"
+        objects.append({
+            "kind": "Service", "metadata": {"name": name, "namespace": "demo"}, "spec": {"ports": [{"port": 1}]},
+        })  # fmt: skip
+        objects.append({
+            "kind": "ServiceExport",
+            "metadata": {"name": name, "namespace": "demo", "creationTimestamp": f"2026-01-01T00:00:{number:02d}Z"},
+            "spec": {"rules": [{
+                "path": "/" + rule, "pathType": "Exact" if exact else "Prefix", "portNumber": 1,
+            }]},
+        })  # fmt: skip
+    found = compiled(*objects).paths.find(("/" + path + query).encode())
+    assert (found.service if found else None) == reference(list(rules), "/" + path)
+
+
+def reference(rules: list[tuple[str, bool]], path: str) -> str | None:
+    best: tuple[int, str] | None = None
+    for number, (rule, exact) in enumerate(rules):
+        full = "/" + rule
+        if exact:
+            if full == path:
+                return f"demo/s{number}"
+            continue
+        prefix = full.rstrip("/")
+        if (path == prefix or path.startswith(prefix + "/")) and (best is None or len(prefix) > best[0]):
+            best = (len(prefix), f"demo/s{number}")
+    return best[1] if best else None
+
+
+@pytest.mark.parametrize("host", [
+    "app.demo", "app.demo:3000", "app.demo.svc", "app.demo.svc:3000", "app.demo.svc.cluster.local:3000",
+    "app.demo.svc.clusterset.local", "APP.Demo:3000", "app.demo.svc.cluster.local.:3000",
+])  # fmt: skip
+def test_every_form_of_a_services_name_is_its_host(make: Any, host: str) -> None:
+    snapshot = compiled(make.imported(c1=81))
+    route = snapshot.hosts.find(host.encode())
+    assert route is not None
+    assert (route.service, route.port) == ("demo/app", 3000)
+
+
+@pytest.mark.parametrize("host", ["app", "app.demo:80", "app.other", "x.app.demo", "", "app.demo.svc.cluster"])
+def test_other_hosts_are_unknown(make: Any, host: str) -> None:
+    assert compiled(make.imported(c1=81)).hosts.find(host.encode()) is None
+
+
+REWRITES = [
+    ("^/nodeapp/?", "/", "/nodeapp", "/"),
+    ("^/nodeapp/?", "/", "/nodeapp/ports", "/ports"),
+    ("^/nodeapp/?", "/", "/nodeapp?x=1", "/?x=1"),
+    ("^/nodeapp/?", "/", "/nodeapp//a", "//a"),
+    ("^/nodeapp/?", "/", "/other", "/other"),
+    ("a", "b", "/a/a?a=a", "/b/b?b=b"),
+    ("/(v[0-9]+)/(.*)", "/$2?version=$1", "/v2/x/y", "/x/y?version=v2"),
+    ("x", "[$&]", "/axbx", "/a[x]b[x]"),
+    ("x", "$$1", "/x", "/$1"),
+    ("x", "a$", "/x", "/a$"),
+    ("(a)(b)?", "$2$1", "/a", "/a"),
+]
+
+
+@pytest.mark.parametrize(("source", "to", "target", "expected"), REWRITES)
+def test_rewrite_replaces_every_match_over_path_and_query(source: str, to: str, target: str, expected: str) -> None:
+    rewrite = Rewrite(source, to)
+    assert rewrite.apply(target.encode()) == expected.encode()
+    assert rewrite.apply(target.encode()) == expected.encode(), "remembered answers are the same"
+
+
+@pytest.mark.parametrize(("source", "to"), [("(", "/"), ("(?=x)", "/"), (r"(a)\1", "/"), ("a", "$1"), ("a" * 2000, "/")])
+def test_a_rewrite_that_cannot_run_is_refused(source: str, to: str) -> None:
+    with pytest.raises(RewriteError):
+        Rewrite(source, to)
+
+
+def test_a_hostile_pattern_is_linear() -> None:
+    assert Rewrite("(a*)*b", "x").apply(b"/" + b"a" * 8000).startswith(b"/")

@@ -1,0 +1,163 @@
+"""What is wrong with an object is said, and never takes anything else down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gateway.core.snapshot import compile_snapshot
+from hypothesis import given
+from hypothesis import strategies as st
+
+HERE = "default/default/default/here"
+
+
+def problems(*objects: Any, front_door: bool = False) -> set[tuple[str, str, str]]:
+    found = compile_snapshot(objects, HERE, front_door).problems
+    return {(problem.kind, problem.name, problem.reason) for problem in found}
+
+
+def test_good_objects_have_no_problems(make: Any) -> None:
+    assert not problems(
+        make.service(), make.slice("10.0.0.1"), make.export(), make.imported(c1=81), make.policy("FailOver", c1=1)
+    )
+
+
+@pytest.mark.parametrize(("changes", "reason"), [
+    ({"rules": None}, "NoRules"),
+    ({"rules": [{"path": "app", "pathType": "Prefix", "portNumber": 3000}]}, "InvalidPath"),
+    ({"rules": [{"path": "/a?b", "pathType": "Prefix", "portNumber": 3000}]}, "InvalidPath"),
+    ({"rules": [{"path": "/a", "pathType": "Regex", "portNumber": 3000}]}, "InvalidPathType"),
+    ({"rules": [{"path": "/a", "pathType": "Exact", "portNumber": 1}]}, "PortNotFound"),
+    ({"rules": [{"path": "/a", "pathType": "Exact", "portNumber": "x"}]}, "InvalidPort"),
+    ({"rules": "x"}, "Invalid"),
+    ({"pathRewrite": {"from": "(", "to": "/"}}, "InvalidRewrite"),
+    ({"pathRewrite": {"from": "a", "to": "$7"}}, "InvalidRewrite"),
+])  # fmt: skip
+def test_a_bad_export_is_named_and_the_good_one_is_served(make: Any, changes: dict[str, Any], reason: str) -> None:
+    objects = [make.service(), make.service("bad"), make.export(), make.export("bad", "/bad", **changes)]
+    assert problems(*objects) == {("ServiceExport", "bad", reason)}
+    snapshot = compile_snapshot(objects, HERE).snapshot
+    assert snapshot.paths.find(b"/app") is not None
+    assert snapshot.paths.find(b"/bad") is None
+
+
+def test_exports_need_a_service_with_endpoints_of_its_own(make: Any) -> None:
+    assert problems(make.export()) == {("ServiceExport", "app", "ServiceNotFound")}
+    assert problems(make.service(type="ExternalName"), make.export()) == {("ServiceExport", "app", "ExternalName")}
+
+
+def test_of_two_exports_with_one_path_the_older_is_served(make: Any) -> None:
+    old, new = make.export("old", "/app"), make.export("new", "/app/")
+    old["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    new["metadata"]["creationTimestamp"] = "2026-01-02T00:00:00Z"
+    objects = [make.service("old"), make.service("new"), new, old]
+    assert problems(*objects) == {("ServiceExport", "new", "PathConflict")}
+    route = compile_snapshot(objects, HERE).snapshot.paths.find(b"/app")
+    assert route is not None
+    assert route.service == "demo/old"
+
+
+@pytest.mark.parametrize(("spec", "reason"), [
+    ({"lbType": "Random"}, "InvalidLbType"),
+    ({"lbType": "FailOver", "targets": [{"clusterKey": "c1"}]}, "InvalidClusterKey"),
+    ({"lbType": "ActiveActive", "targets": [{"clusterKey": "default/default/default/c1", "weight": -1}]}, "InvalidWeight"),
+    ({"lbType": "ActiveActive", "targets": [{"clusterKey": "default/default/default/nope"}]}, "UnknownTarget"),
+    ({"lbType": "ActiveActive", "targets": [{"clusterKey": "default/default/default/c1"}] * 2}, "DuplicateTarget"),
+    ({"lbType": "Locality", "targets": [
+        {"clusterKey": "default/default/default/c1"}, {"clusterKey": "default/default/default/c3"},
+    ]}, "InvalidTargets"),
+    ({"lbType": "FailOver", "targets": "c1"}, "Invalid"),
+])  # fmt: skip
+def test_what_is_wrong_with_a_policy_is_named(make: Any, spec: dict[str, Any], reason: str) -> None:
+    policy = make.policy("Locality")
+    policy["spec"] = spec
+    assert ("GlobalTrafficPolicy", "app", reason) in problems(make.imported(c1=81, c3=83), policy)
+
+
+def test_a_bad_import_endpoint_leaves_the_others(make: Any) -> None:
+    imported = make.imported(c1=81, c3=83)
+    imported["spec"]["ports"][0]["endpoints"][0]["target"]["ip"] = "not an address"
+    objects = [imported, make.policy("ActiveActive")]
+    assert problems(*objects) == {("ServiceImport", "app", "InvalidAddress")}
+    route = compile_snapshot(objects, HERE).snapshot.hosts.find(b"app.demo:3000")
+    assert route is not None
+    assert [share.cluster[-2:] for share in route.shares if share.remote] == ["c3"]
+
+
+def test_ports_of_an_import_have_paths_of_their_own(make: Any) -> None:
+    imported = make.imported(port=80, path="/web", c1=81)
+    imported["spec"]["ports"] += make.imported(port=9000, path="/admin", c1=81)["spec"]["ports"]
+    hosts = compile_snapshot([imported, make.policy("ActiveActive")], HERE).snapshot.hosts
+    found = {}
+    for host in (b"app.demo", b"app.demo:80", b"app.demo:9000"):
+        route = hosts.find(host)
+        assert route is not None
+        found[host] = [share.prefix for share in route.shares if share.remote]
+    assert found == {b"app.demo": [b"/web"], b"app.demo:80": [b"/web"], b"app.demo:9000": [b"/admin"]}
+
+
+def test_the_gateways_own_stand_ins_are_not_local_endpoints(make: Any) -> None:
+    service, endpoints = make.service(), make.slice("10.0.0.9")
+    for raw in (service, endpoints):
+        raw["metadata"].setdefault("labels", {})["multicluster.flomesh.io/imported"] = "true"
+    snapshot = compile_snapshot([service, endpoints, make.imported(c1=81), make.policy("FailOver")], HERE).snapshot
+    route = snapshot.hosts.find(b"app.demo:3000")
+    assert route is not None
+    assert [share.remote for share in route.shares if share.endpoints] == [True]
+
+
+def test_only_ready_endpoints_of_the_named_port_count(make: Any) -> None:
+    service = make.service(ports={3000: "http", 9000: "admin"})
+    objects = [
+        service, make.slice("10.0.0.1"), make.slice("10.0.0.2", port=9001, label="admin"),
+        make.slice("10.0.0.3", port=3001, ready=False), make.slice("10.0.0.4", port=3002, terminating=True, ready=True),
+        make.export(),
+    ]  # fmt: skip
+    route = compile_snapshot(objects, HERE).snapshot.paths.find(b"/app")
+    assert route is not None
+    assert [str(endpoint) for endpoint in route.shares[0].endpoints] == ["10.0.0.1:3000"]
+
+
+def test_the_front_door_reaches_any_exporter_on_the_path_it_serves(make: Any) -> None:
+    objects = [make.imported(c1=81, c3=83)]
+    assert compile_snapshot(objects, HERE).snapshot.paths.find(b"/app/x") is None
+    route = compile_snapshot(objects, HERE, front_door=True).snapshot.paths.find(b"/app/x")
+    assert route is not None
+    assert [(str(share.endpoints[0]), share.target(b"/app/x")) for share in route.shares if share.endpoints] == [
+        ("127.0.0.1:81", b"/app/x"), ("127.0.0.1:83", b"/app/x"),
+    ]  # fmt: skip
+
+
+def test_a_locally_exported_path_joins_the_front_door(make: Any) -> None:
+    objects = [make.service(), make.slice("10.0.0.1"), make.export(), make.imported(c1=81)]
+    route = compile_snapshot(objects, HERE, front_door=True).snapshot.paths.find(b"/app")
+    assert route is not None
+    assert sorted(share.remote for share in route.shares if share.endpoints) == [False, True]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([
+        "metadata", "spec", "rules", "ports", "endpoints", "target", "name", "namespace", "labels", "path", "port",
+        "clusterKey", "targets", "weight", "lbType", "addresses", "conditions", "pathRewrite", "from", "to", "ip",
+    ]), inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(
+    st.sampled_from(["Service", "EndpointSlice", "ServiceExport", "ServiceImport", "GlobalTrafficPolicy", "Pod"]),
+    st.dictionaries(st.sampled_from(["spec", "endpoints", "ports", "addressType"]), JSON, max_size=4), JSON,
+), max_size=5))  # fmt: skip
+def test_no_object_can_crash_the_compiler_or_take_down_a_good_route(rough: list[tuple[str, Any, Any]]) -> None:
+    objects: list[Any] = [{"kind": kind, "metadata": metadata, **fields} for kind, fields, metadata in rough]
+    good = [
+        {"kind": "Service", "metadata": {"name": "ok", "namespace": "ok"}, "spec": {"ports": [{"port": 1}]}},
+        {
+            "kind": "ServiceExport", "metadata": {"name": "ok", "namespace": "ok", "creationTimestamp": "2000"},
+            "spec": {"rules": [{"path": "/good", "pathType": "Exact", "portNumber": 1}]},
+        },
+    ]  # fmt: skip
+    route = compile_snapshot([*objects, *good], HERE, front_door=True).snapshot.paths.find(b"/good")
+    assert route is not None

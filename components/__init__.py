@@ -1,1 +1,1 @@
-"""What an environment is made of: one ComponentResource per file, its rendered values made by pure functions."""
+"""What an environment is made of: one ComponentResource per file, rendered values by pure functions."""

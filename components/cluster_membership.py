@@ -78,7 +78,7 @@ class ClusterMembership(pulumi.ComponentResource):
             type="kubernetes.io/service-account-token",
             opts=_in(member, self),
         )
-        kubeconfig = pulumi.Output.secret(
+        kubeconfig: pulumi.Output[str] = pulumi.Output.secret(
             pulumi.Output.all(token.data, member.server).apply(
                 lambda known: hub_kubeconfig(
                     cluster=member.name,

@@ -33,7 +33,9 @@ def load_definitions(folder: Path) -> tuple[Mapping[str, Any], ...]:
             if not document:
                 continue
             if document.get("kind") != "CustomResourceDefinition":
-                raise ValueError(f"{path} holds a {document.get('kind')}; only CustomResourceDefinition belongs here")
+                raise ValueError(
+                    f"{path} holds a {document.get('kind')}; only CustomResourceDefinition belongs here"
+                )
             found[document["metadata"]["name"]] = document
     if not found:
         raise ValueError(f"{folder} holds no CustomResourceDefinition")

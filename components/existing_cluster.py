@@ -27,7 +27,9 @@ class ExistingCluster(pulumi.ComponentResource):
 
     cluster: Cluster
 
-    def __init__(self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("multicluster-dapr:cluster:ExistingCluster", name, None, opts)
         kubeconfig = pulumi.Output.secret(args.kubeconfig)
         provider = kubernetes.Provider(

@@ -75,7 +75,9 @@ class Gateway(pulumi.ComponentResource):
         )
         self.namespace = namespace.metadata["name"]
         metadata = {"name": NAME, "namespace": self.namespace, "labels": LABELS}
-        account = kubernetes.core.v1.ServiceAccount(f"{name}-account", metadata=metadata, opts=cluster.child(self))
+        account = kubernetes.core.v1.ServiceAccount(
+            f"{name}-account", metadata=metadata, opts=cluster.child(self)
+        )
         role = kubernetes.rbac.v1.ClusterRole(
             f"{name}-role",
             metadata={"name": "multicluster-gateway"},
@@ -85,8 +87,14 @@ class Gateway(pulumi.ComponentResource):
         binding = kubernetes.rbac.v1.ClusterRoleBinding(
             f"{name}-binding",
             metadata={"name": "multicluster-gateway"},
-            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role.metadata["name"]},
-            subjects=[{"kind": "ServiceAccount", "name": account.metadata["name"], "namespace": self.namespace}],
+            role_ref={
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": role.metadata["name"],
+            },
+            subjects=[
+                {"kind": "ServiceAccount", "name": account.metadata["name"], "namespace": self.namespace}
+            ],
             opts=cluster.child(self),
         )
         template = pod_template(

@@ -63,7 +63,11 @@ class Hub(pulumi.ComponentResource):
         home_binding = kubernetes.rbac.v1.ClusterRoleBinding(
             f"{name}-home-binding",
             metadata={"name": f"{NAME}-home"},
-            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": home.metadata["name"]},
+            role_ref={
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": home.metadata["name"],
+            },
             subjects=[subject],
             opts=cluster.child(self),
         )
@@ -76,7 +80,11 @@ class Hub(pulumi.ComponentResource):
         secrets_binding = kubernetes.rbac.v1.RoleBinding(
             f"{name}-secrets-binding",
             metadata={"name": f"{NAME}-secrets", "namespace": args.namespace},
-            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": secrets.metadata["name"]},
+            role_ref={
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "Role",
+                "name": secrets.metadata["name"],
+            },
             subjects=[subject],
             opts=cluster.child(self),
         )

@@ -42,7 +42,11 @@ class HubIdentity(pulumi.ComponentResource):
         self.binding = kubernetes.rbac.v1.ClusterRoleBinding(
             f"{name}-binding",
             metadata={"name": NAME},
-            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role.metadata["name"]},
+            role_ref={
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": role.metadata["name"],
+            },
             subjects=[{"kind": "ServiceAccount", "name": self.account, "namespace": args.namespace}],
             opts=cluster.child(self),
         )

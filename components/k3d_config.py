@@ -46,7 +46,10 @@ def render(
         "kubeAPI": {"host": gateway, "hostIP": gateway, "hostPort": str(api_port)},
         "ports": [
             *(_port(address, api_port, 6443) for address in bind_addresses if address != gateway),
-            *(_port(address, http_port, GATEWAY_NODE_PORT) for address in dict.fromkeys([gateway, *bind_addresses])),
+            *(
+                _port(address, http_port, GATEWAY_NODE_PORT)
+                for address in dict.fromkeys([gateway, *bind_addresses])
+            ),
         ],
         "options": {
             "k3d": {"wait": True, "timeout": TIMEOUT, "disableLoadbalancer": True},

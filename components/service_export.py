@@ -48,7 +48,9 @@ def export_spec(
 class ServiceExport(pulumi.ComponentResource):
     """Creates the ServiceExport, named as its Service."""
 
-    def __init__(self, name: str, args: ServiceExportArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, args: ServiceExportArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("multicluster-dapr:mesh:ServiceExport", name, None, opts)
         kubernetes.apiextensions.CustomResource(
             f"{name}-object",

@@ -1,1 +1,1 @@
-"""What an environment is: its settings, where its artifacts come from, and the topology that wires components."""
+"""What an environment is: settings, sources of its artifacts, the topology that wires components."""

@@ -78,7 +78,7 @@ def cluster_sources(settings: Settings) -> Iterator[Problem]:
                 "images.registry",
                 None,
                 f"cluster {cluster.name} already exists and cannot be handed images by k3d",
-                "Set it to a registry path that its nodes can pull from, such as registry.example.org/multicluster.",
+                "Set a registry path its nodes can pull from, such as registry.example.org/multicluster.",
             )
 
 

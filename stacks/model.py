@@ -56,22 +56,26 @@ class ClusterSettings(Section):
 
     name: ClusterName = Field(description="Name, unique in the environment.")
     role: Literal["control-plane", "member"] = Field(
-        "member", description="Exactly one cluster is control-plane."
+        default="member", description="Exactly one cluster is control-plane."
     )
-    source: Literal["k3d", "existing"] = Field("k3d", description="Made here with k3d, or already running.")
-    region: KeyPart = Field("default", description="First part of the cluster key.")
-    zone: KeyPart = Field("default", description="Second part of the cluster key.")
-    group: KeyPart = Field("default", description="Third part of the cluster key.")
-    api_port: Port | None = Field(None, description="k3d: host port of the Kubernetes API.")
-    http_port: Port | None = Field(None, description="k3d: host port of the gateway.")
-    kubeconfig: str | None = Field(None, description="existing: path of a kubeconfig file.")
-    context: str | None = Field(None, description="existing: context in that kubeconfig.")
+    source: Literal["k3d", "existing"] = Field(
+        default="k3d", description="Made here with k3d, or already running."
+    )
+    region: KeyPart = Field(default="default", description="First part of the cluster key.")
+    zone: KeyPart = Field(default="default", description="Second part of the cluster key.")
+    group: KeyPart = Field(default="default", description="Third part of the cluster key.")
+    api_port: Port | None = Field(default=None, description="k3d: host port of the Kubernetes API.")
+    http_port: Port | None = Field(default=None, description="k3d: host port of the gateway.")
+    kubeconfig: str | None = Field(default=None, description="existing: path of a kubeconfig file.")
+    context: str | None = Field(default=None, description="existing: context in that kubeconfig.")
     gateway_host: str | None = Field(
-        None, description="existing: address other clusters reach its gateway at."
+        default=None, description="existing: address other clusters reach its gateway at."
     )
-    gateway_port: Port | None = Field(None, description="existing: port other clusters reach its gateway at.")
+    gateway_port: Port | None = Field(
+        default=None, description="existing: port other clusters reach its gateway at."
+    )
     api_server: str | None = Field(
-        None, description="existing: API URL seen from the hub; default the context's."
+        default=None, description="existing: API URL seen from the hub; default the context's."
     )
 
     @property
@@ -83,9 +87,9 @@ class ClusterSettings(Section):
 class NetworkSettings(Section):
     """The Docker network of the k3d clusters and Redis. Its first address is how they reach each other."""
 
-    name: DnsLabel = Field("multi-clusters", description="Name of the Docker network.")
+    name: DnsLabel = Field(default="multi-clusters", description="Name of the Docker network.")
     subnet: Subnet = Field(
-        "172.28.0.0/16", description="Fixed, so that addresses are known before anything runs."
+        default="172.28.0.0/16", description="Fixed, so that addresses are known before anything runs."
     )
 
     @property
@@ -97,25 +101,29 @@ class NetworkSettings(Section):
 class DaprSettings(Section):
     """The Dapr control plane of each member."""
 
-    version: str | None = Field(None, description="Chart and runtime version; default that of the supply.")
-    mtls: bool = Field(False, description="mTLS between Dapr sidecars; the article switches it off.")
+    version: str | None = Field(
+        default=None, description="Chart and runtime version; default that of the supply."
+    )
+    mtls: bool = Field(default=False, description="mTLS between Dapr sidecars; the article switches it off.")
 
 
 class RedisSettings(Section):
     """The state store all members share."""
 
     mode: Literal["container", "external"] = Field(
-        "container", description="Run it here, or use one that runs."
+        default="container", description="Run it here, or use one that runs."
     )
-    host: str | None = Field(None, description="external: host name or address reachable from every member.")
-    port: Port = Field(6379, description="Port on the host, and of an external Redis.")
+    host: str | None = Field(
+        default=None, description="external: host name or address reachable from every member."
+    )
+    port: Port = Field(default=6379, description="Port on the host, and of an external Redis.")
 
 
 class GatewaySettings(Section):
     """The gateway of every cluster."""
 
-    replicas: Annotated[int, Field(ge=1, le=10)] = Field(1, description="Pods per cluster.")
-    access_log: bool = Field(True, description="One JSON line per request.")
+    replicas: Annotated[int, Field(ge=1, le=10)] = Field(default=1, description="Pods per cluster.")
+    access_log: bool = Field(default=True, description="One JSON line per request.")
 
 
 class AppSettings(Section):
@@ -140,7 +148,7 @@ class ExportRule(Section):
 
     port_number: Port = Field(description="Port of the Service.")
     path: Annotated[str, Field(pattern=r"^/\S*$")] = Field(description="Path on the exporter's gateway.")
-    path_type: Literal["Exact", "Prefix"] = Field("Prefix", description="How the path is compared.")
+    path_type: Literal["Exact", "Prefix"] = Field(default="Prefix", description="How the path is compared.")
 
 
 class ExportSettings(Section):
@@ -152,24 +160,26 @@ class ExportSettings(Section):
         description="Exporting members."
     )
     rules: Annotated[tuple[ExportRule, ...], Field(min_length=1)] = Field(description="Published paths.")
-    path_rewrite: PathRewrite | None = Field(None, description="Rewrite before the Service sees the request.")
-    service_account_name: str = Field("*", description="Calling ServiceAccount allowed; * is any.")
-    session_sticky: bool = Field(False, description="Keep a caller on one pod.")
+    path_rewrite: PathRewrite | None = Field(
+        default=None, description="Rewrite before the Service sees the request."
+    )
+    service_account_name: str = Field(default="*", description="Calling ServiceAccount allowed; * is any.")
+    session_sticky: bool = Field(default=False, description="Keep a caller on one pod.")
     load_balancer: Literal["RoundRobinLoadBalancer", "HashingLoadBalancer", "LeastWorkLoadBalancer"] = Field(
-        "RoundRobinLoadBalancer", description="Choice among the exporter's pods."
+        default="RoundRobinLoadBalancer", description="Choice among the exporter's pods."
     )
     target_clusters: tuple[ClusterKey, ...] = Field(
-        (), description="Cluster keys that may import; empty is all."
+        default=(), description="Cluster keys that may import; empty is all."
     )
 
 
 class PolicyTarget(Section):
     """A cluster that traffic may go to."""
 
-    cluster: ClusterName | None = Field(None, description="Name of an exporter of this environment.")
-    cluster_key: ClusterKey | None = Field(None, description="Or its key, region/zone/group/name.")
+    cluster: ClusterName | None = Field(default=None, description="Name of an exporter of this environment.")
+    cluster_key: ClusterKey | None = Field(default=None, description="Or its key, region/zone/group/name.")
     weight: Annotated[int, Field(ge=0, le=100)] | None = Field(
-        None, description="0 to 100; 0 drains; default 100."
+        default=None, description="0 to 100; 0 drains; default 100."
     )
 
 
@@ -180,16 +190,16 @@ class PolicySettings(Section):
     namespace: DnsLabel = Field(description="Namespace of the service.")
     name: DnsLabel = Field(description="Name of the service.")
     lb_type: Literal["Locality", "FailOver", "ActiveActive"] = Field(
-        "Locality", description="Kind of policy."
+        default="Locality", description="Kind of policy."
     )
-    targets: tuple[PolicyTarget, ...] = Field((), description="Where to; empty is every exporter.")
+    targets: tuple[PolicyTarget, ...] = Field(default=(), description="Where to; empty is every exporter.")
 
 
 class ImagesSettings(Section):
     """The images built here."""
 
     registry: str = Field(
-        "", description="host/path to push to, needed by existing clusters; empty: k3d import."
+        default="", description="host/path to push to, needed by existing clusters; empty: k3d import."
     )
 
 
@@ -200,32 +210,38 @@ class Settings(Section):
         description="The clusters: one control-plane, any number of members. Adding a member is one entry."
     )
     network: NetworkSettings = Field(
-        NetworkSettings(), description="Docker network of the k3d clusters: name and fixed subnet."
+        default=NetworkSettings(), description="Docker network of the k3d clusters: name and fixed subnet."
     )
     bind_addresses: tuple[Address, ...] = Field(
-        ("127.0.0.1",),
+        default=("127.0.0.1",),
         description="Host addresses that ports are published on, besides the network's gateway.",
     )
     mesh: Literal["bundled", "flomesh"] = Field(
-        "bundled", description="Who carries traffic between the clusters."
+        default="bundled", description="Who carries traffic between the clusters."
     )
-    dapr: DaprSettings = Field(DaprSettings(), description="Dapr on every member: version and mtls.")
-    redis: RedisSettings = Field(RedisSettings(), description="The shared state store: mode, host and port.")
+    dapr: DaprSettings = Field(default=DaprSettings(), description="Dapr on every member: version and mtls.")
+    redis: RedisSettings = Field(
+        default=RedisSettings(), description="The shared state store: mode, host and port."
+    )
     redis_password: Password | None = Field(
-        None,
+        default=None,
         description="Password of Redis, a secret. Empty: one is generated and kept as a secret in the state.",
     )
-    gateway: GatewaySettings = Field(GatewaySettings(), description="Gateways: replicas and accessLog.")
-    apps: tuple[AppSettings, ...] = Field((), description="Demo apps and where they run.")
-    exports: tuple[ExportSettings, ...] = Field((), description="Services that members export.")
+    gateway: GatewaySettings = Field(
+        default=GatewaySettings(), description="Gateways: replicas and accessLog."
+    )
+    apps: tuple[AppSettings, ...] = Field(default=(), description="Demo apps and where they run.")
+    exports: tuple[ExportSettings, ...] = Field(default=(), description="Services that members export.")
     policies: tuple[PolicySettings, ...] = Field(
-        (), description="Global traffic policies. Empty, as in the article's start: calls stay local."
+        default=(), description="Global traffic policies. Empty, as in the article's start: calls stay local."
     )
     supply: Literal["auto", "upstream", "airgap"] = Field(
-        "auto", description="Where tools, images and charts come from; auto lets ./stack find out."
+        default="auto", description="Where tools, images and charts come from; auto lets ./stack find out."
     )
-    mirror: str = Field("", description="Registry prefix put before every public image; empty: none.")
-    images: ImagesSettings = Field(ImagesSettings(), description="Where images built here are pushed to.")
+    mirror: str = Field(default="", description="Registry prefix put before every public image; empty: none.")
+    images: ImagesSettings = Field(
+        default=ImagesSettings(), description="Where images built here are pushed to."
+    )
 
     @property
     def control_plane(self) -> ClusterSettings:

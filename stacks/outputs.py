@@ -39,5 +39,5 @@ def kubectl_hint(environment: str, cluster: str) -> str:
     """A command that reaches the cluster with its own kubeconfig and leaves ~/.kube/config alone."""
     return (
         f"kubectl --kubeconfig <(pulumi stack output --stack {environment} --show-secrets --json kubeconfigs"
-        f" | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"{cluster}\"])') get pods --all-namespaces"
+        f" | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"{cluster}\"])') get pods -A"
     )

@@ -1,10 +1,11 @@
-"""Wires the components of an environment. Order comes from data flow; what cannot flow is said where it is."""
+"""Wires the components of an environment: order comes from data flow; what cannot flow is said there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_command as command
@@ -142,7 +143,9 @@ def _network(settings: Settings, environment: str, local: pulumi.ResourceOptions
 def _images(settings: Settings, supply: Supply, local: pulumi.ResourceOptions) -> _Images:
     def built(name: str, context: str) -> BuiltImage:
         registry = settings.images.registry
-        return BuiltImage(name, BuiltImageArgs(context=context, base=supply.python.ref, registry=registry), local)
+        return BuiltImage(
+            name, BuiltImageArgs(context=context, base=supply.python.ref, registry=registry), local
+        )
 
     return _Images(gateway=built("gateway", "proxy"), nodeapp=built("nodeapp", "apps/nodeapp"))
 
@@ -240,7 +243,7 @@ def _mesh(
     cluster: Cluster,
     settings: Settings,
     images: _Images,
-    definitions: Sequence[dict[str, object]],
+    definitions: Sequence[Mapping[str, Any]],
     imported: Sequence[pulumi.Resource],
 ) -> _Member:
     name = config.name
@@ -424,7 +427,8 @@ def _has(settings: Settings, app: str, cluster: str) -> bool:
 
 
 def _name(member: _Member, namespace: str) -> pulumi.Output[str]:
-    return member.namespaces[namespace].metadata["name"]
+    name: pulumi.Output[str] = member.namespaces[namespace].metadata["name"]
+    return name
 
 
 def _of(stores: dict[str, StateStore], namespace: str) -> Iterable[StateStore]:

@@ -107,7 +107,9 @@ async def test_an_oversized_body_is_refused(client: Client) -> None:
     assert answer.status == 413
 
 
-async def test_a_failing_state_store_is_a_bad_gateway(client: Client, dapr: tuple[FakeDapr, TestServer]) -> None:
+async def test_a_failing_state_store_is_a_bad_gateway(
+    client: Client, dapr: tuple[FakeDapr, TestServer]
+) -> None:
     dapr[0].fail = 500
     written = await client.post("/neworder", json={"data": {"orderId": "1"}})
     assert written.status == 502
@@ -148,7 +150,11 @@ async def test_a_stopping_process_finishes_the_request_under_way(
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(SOURCE),
-        env={"APP_PORT": str(unused_tcp_port), "CLUSTER_NAME": "cluster-1", "DAPR_HTTP_PORT": str(dapr[1].port)},
+        env={
+            "APP_PORT": str(unused_tcp_port),
+            "CLUSTER_NAME": "cluster-1",
+            "DAPR_HTTP_PORT": str(dapr[1].port),
+        },
         stdout=asyncio.subprocess.DEVNULL,
     )
     base = f"http://127.0.0.1:{unused_tcp_port}"

@@ -20,6 +20,8 @@ Object = Mapping[str, Any]
 CALL_SECONDS = 10.0
 """A single call that takes longer has failed: the next attempt is more likely to succeed than this one."""
 CONNECT_SECONDS = 5.0
+TLS_GOODBYE_SECONDS = 0.05
+"""aiohttp closes TLS connections in the background; an event loop that ends before that complains."""
 PAGE = 500
 """Objects per list call, the value kubectl and client-go use: bounds what the API server holds for us."""
 MAX_EVENT_BYTES = 8 << 20
@@ -59,6 +61,7 @@ class KubeClient:
         if self._session is not None:
             await self._session.close()
             self._session = None
+            await asyncio.sleep(TLS_GOODBYE_SECONDS)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -104,18 +107,15 @@ class KubeClient:
                 "GET", resource.collection(namespace), query, timeout=timeout
             ) as response:
                 await _check(response)
-                yield {"type": "OPEN"}
-                buffer = bytearray()
-                async for chunk in response.content.iter_any():
-                    buffer += chunk
-                    *lines, rest = buffer.split(b"\n") if b"\n" in chunk else [buffer]
-                    buffer = rest
-                    if len(buffer) > MAX_EVENT_BYTES:
-                        raise KubeError(
-                            f"a watch event of {resource.plural} is longer than {MAX_EVENT_BYTES} bytes"
-                        )
-                    for line in filter(None, lines):
+                try:
+                    yield {"type": "OPEN"}
+                    async for line in _lines(response.content):
                         yield _event(line)
+                finally:
+                    # Left early, the connection is of no further use, and a peer that is gone would never answer
+                    # TLS's goodbye.
+                    if response.connection is not None and response.connection.transport is not None:
+                        response.connection.transport.abort()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(self.server, error) from error
 
@@ -199,6 +199,19 @@ class KubeClient:
         except ValueError as error:
             raise KubeError(f"{self.server}{path} did not answer in JSON") from error
         return cast("Object", answer)
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytearray]:
+    """Whole lines, without their ends and without empty ones."""
+    buffer = bytearray()
+    async for chunk in stream.iter_any():
+        buffer += chunk
+        if b"\n" in chunk:
+            *lines, buffer = buffer.split(b"\n")
+            for line in filter(None, lines):
+                yield line
+        if len(buffer) > MAX_EVENT_BYTES:
+            raise KubeError(f"a watch event is longer than {MAX_EVENT_BYTES} bytes")
 
 
 def _event(line: bytes | bytearray) -> Mapping[str, Any]:

@@ -189,11 +189,7 @@ def main(args: argparse.Namespace) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    try:
-        return uvloop.run(_run(args))
-    except (CredentialError, OSError) as error:
-        log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
-        return 2
+    return uvloop.run(_run(args))
 
 
 async def _run(args: argparse.Namespace) -> int:
@@ -203,11 +199,20 @@ async def _run(args: argparse.Namespace) -> int:
         loop.add_signal_handler(number, stop.set)
     metrics = HubMetrics()
     namespace = os.environ.get("POD_NAMESPACE", "multicluster-system")
-    async with KubeClient(own_access(), field_manager=HUB) as client:
+    try:
+        access = own_access()
+    except (CredentialError, OSError) as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
+        return 2
+    async with KubeClient(access, field_manager=HUB) as client:
         hub = Hub(client, namespace, metrics, getattr(args, "cluster_key", None) or HOME_KEY)
         admin = AdminServer(args.admin, lambda: hub.synced, metrics) if args.admin else None
-        if admin is not None:
-            await admin.start()
+        try:
+            if admin is not None:
+                await admin.start()
+        except OSError as error:
+            log.error("cannot listen on %s: %s", args.admin, error)  # noqa: TRY400
+            return 2
         running = asyncio.create_task(hub.run(), name="hub")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -136,11 +136,7 @@ def main(args: argparse.Namespace) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    try:
-        return uvloop.run(_run(args))
-    except (CredentialError, OSError) as error:
-        log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
-        return 2
+    return uvloop.run(_run(args))
 
 
 async def _run(args: argparse.Namespace) -> int:
@@ -155,8 +151,13 @@ async def _run(args: argparse.Namespace) -> int:
         admin=args.admin,
         access_log=args.access_log,
     )
-    async with KubeClient(own_access(), field_manager=GATEWAY) as client:
+    try:
+        access = own_access()
         await server.start()
+    except (CredentialError, OSError) as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
+        return 2
+    async with KubeClient(access, field_manager=GATEWAY) as client:
         place = Place(
             cluster_key=args.cluster_key,
             front_door=args.front_door,

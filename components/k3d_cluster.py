@@ -58,7 +58,7 @@ class K3dCluster(pulumi.ComponentResource):
         provider = kubernetes.Provider(
             f"{name}-kubernetes",
             kubeconfig=kubeconfig,
-            # One id per life of the cluster: remade, it replaces what is in it; a renewed credential does not.
+            # One id per life of the cluster: a new life replaces what is in it, a new credential does not.
             cluster_identifier=made.id,
             # A killed run leaves objects the state does not know; in a cluster of our own they are ours.
             upsert_existing_objects=True,

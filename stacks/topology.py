@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,48 +49,70 @@ class Topology:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Images:
-    """The images built here."""
+class _Shared:
+    """What every cluster's part of the graph draws on.
 
+    `local` holds the providers of what runs on this machine: Docker objects and commands.
+    """
+
+    settings: Settings
+    supply: Supply
+    environment: str
+    local: pulumi.ResourceOptions
+    network: LocalNetwork | None
     gateway: BuiltImage
     nodeapp: BuiltImage
+    password: pulumi.Output[str]
+    definitions: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Member:
-    """What later steps need to know of one cluster."""
+    """What later steps need to know of one cluster.
 
+    `imported` is what pods with our images wait for: nothing can flow from a node's image store.
+    """
+
+    config: ClusterSettings
     cluster: Cluster
     crds: Crds
     gateway: Gateway
     namespaces: dict[str, kubernetes.core.v1.Namespace]
+    imported: Sequence[pulumi.Resource]
+
+    def namespace(self, name: str) -> pulumi.Output[str]:
+        """A namespace of this cluster, known once it is there."""
+        known: pulumi.Output[str] = self.namespaces[name].metadata["name"]
+        return known
 
 
 def build(settings: Settings, supply: Supply, environment: str) -> Topology:
     """Create every resource of the environment."""
     local = pulumi.ResourceOptions(providers=[docker.Provider("docker"), command.Provider("command")])
-    network = _network(settings, environment, local)
-    images = _images(settings, supply, local)
-    clusters = {
-        cluster.name: _cluster(cluster, settings, supply, environment, network, local)
-        for cluster in settings.clusters
-    }
-    password = _password(settings, local)
-    redis_address = _redis(settings, supply, environment, network, password, local)
-    definitions = load_definitions(CRD_FOLDER)
-
-    members: dict[str, _Member] = {}
-    for config in settings.clusters:
-        cluster = clusters[config.name]
-        imported = _import(config, cluster, settings, images, local)
-        member = _mesh(config, cluster, settings, images, definitions, imported)
-        members[config.name] = member
-        if config.role == "member":
-            _apps(config, member, settings, supply, images, imported, password, redis_address)
+    shared = _Shared(
+        settings=settings,
+        supply=supply,
+        environment=environment,
+        local=local,
+        network=_network(settings, environment, local),
+        gateway=_image("gateway", "proxy", settings, supply, local),
+        nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local),
+        password=_password(settings, local),
+        definitions=load_definitions(CRD_FOLDER),
+    )
+    redis_address = _redis(shared)
+    members = {config.name: _mesh(shared, config, _cluster(shared, config)) for config in settings.clusters}
+    for config in settings.members:
+        _apps(shared, members[config.name], redis_address)
     memberships = _join(settings, members)
     _exports(settings, members, memberships)
     _policies(settings, members)
-    return Topology(settings=settings, supply=supply, clusters=clusters, redis_address=redis_address)
+    return Topology(
+        settings=settings,
+        supply=supply,
+        clusters={name: member.cluster for name, member in members.items()},
+        redis_address=redis_address,
+    )
 
 
 def namespaces_of(settings: Settings, cluster: str) -> tuple[str, ...]:
@@ -140,53 +162,48 @@ def _network(settings: Settings, environment: str, local: pulumi.ResourceOptions
     )
 
 
-def _images(settings: Settings, supply: Supply, local: pulumi.ResourceOptions) -> _Images:
-    def built(name: str, context: str) -> BuiltImage:
-        registry = settings.images.registry
-        return BuiltImage(
-            name, BuiltImageArgs(context=context, base=supply.python.ref, registry=registry), local
-        )
-
-    return _Images(gateway=built("gateway", "proxy"), nodeapp=built("nodeapp", "apps/nodeapp"))
+def _image(
+    name: str, context: str, settings: Settings, supply: Supply, local: pulumi.ResourceOptions
+) -> BuiltImage:
+    args = BuiltImageArgs(context=context, base=supply.python.ref, registry=settings.images.registry)
+    return BuiltImage(name, args, local)
 
 
-def _cluster(
-    config: ClusterSettings,
-    settings: Settings,
-    supply: Supply,
-    environment: str,
-    network: LocalNetwork | None,
-    local: pulumi.ResourceOptions,
-) -> Cluster:
+def _cluster(shared: _Shared, config: ClusterSettings) -> Cluster:
     if config.source == "existing":
-        kubeconfig = Path(str(config.kubeconfig)).expanduser().read_text()
-        return ExistingCluster(
-            config.name,
-            ExistingClusterArgs(
-                key=config.key,
-                kubeconfig=kubeconfig,
-                context=str(config.context),
-                server=config.api_server or api_server(kubeconfig, str(config.context)),
-                gateway_host=str(config.gateway_host),
-                gateway_port=int(config.gateway_port or 0),
-            ),
-        ).cluster
-    if network is None:
+        return _existing(config)
+    if shared.network is None:
         raise ValueError("a k3d cluster needs the Docker network")
+    settings = shared.settings
     return K3dCluster(
         config.name,
         K3dClusterArgs(
             key=config.key,
-            environment=environment,
-            image=supply.node.ref,
-            network=network.network_name,
+            environment=shared.environment,
+            image=shared.supply.node.ref,
+            network=shared.network.network_name,
             gateway=settings.network.gateway,
             bind_addresses=settings.bind_addresses,
             api_port=int(config.api_port or 0),
             http_port=int(config.http_port or 0),
-            archives=archives_of(settings, supply, config.name),
+            archives=archives_of(settings, shared.supply, config.name),
         ),
-        local,
+        shared.local,
+    ).cluster
+
+
+def _existing(config: ClusterSettings) -> Cluster:
+    kubeconfig, context = Path(str(config.kubeconfig)).expanduser().read_text(), str(config.context)
+    return ExistingCluster(
+        config.name,
+        ExistingClusterArgs(
+            key=config.key,
+            kubeconfig=kubeconfig,
+            context=context,
+            server=config.api_server or api_server(kubeconfig, context),
+            gateway_host=str(config.gateway_host),
+            gateway_port=int(config.gateway_port or 0),
+        ),
     ).cluster
 
 
@@ -196,112 +213,83 @@ def _password(settings: Settings, local: pulumi.ResourceOptions) -> pulumi.Outpu
     return GeneratedPassword("redis-password", local).value
 
 
-def _redis(
-    settings: Settings,
-    supply: Supply,
-    environment: str,
-    network: LocalNetwork | None,
-    password: pulumi.Output[str],
-    local: pulumi.ResourceOptions,
-) -> pulumi.Output[str]:
-    redis = settings.redis
+def _redis(shared: _Shared) -> pulumi.Output[str]:
+    redis, network = shared.settings.redis, shared.network
     if redis.mode == "external" or network is None:
         return pulumi.Output.from_input(f"{redis.host}:{redis.port}")
-    return Redis(
-        "redis",
-        RedisArgs(
-            environment=environment,
-            image=supply.redis.ref,
-            network=network.network_name,
-            addresses=tuple(dict.fromkeys([settings.network.gateway, *settings.bind_addresses])),
-            port=redis.port,
-            password=password,
-        ),
-        local,
-    ).address
+    args = RedisArgs(
+        environment=shared.environment,
+        image=shared.supply.redis.ref,
+        network=network.network_name,
+        addresses=tuple(dict.fromkeys([shared.settings.network.gateway, *shared.settings.bind_addresses])),
+        port=redis.port,
+        password=shared.password,
+    )
+    return Redis("redis", args, shared.local).address
 
 
-def _import(
-    config: ClusterSettings,
-    cluster: Cluster,
-    settings: Settings,
-    images: _Images,
-    local: pulumi.ResourceOptions,
-) -> list[pulumi.Resource]:
-    """What pods with our images wait for in this cluster: nothing can flow from a node's image store."""
+def _import(shared: _Shared, config: ClusterSettings, cluster: Cluster) -> list[pulumi.Resource]:
     if config.source != "k3d":
         return []
-    wanted = [images.gateway]
-    if _has(settings, "nodeapp", config.name):
-        wanted.append(images.nodeapp)
-    args = ImageImportArgs(cluster=cluster, images=wanted)
-    return [ImageImport(f"{config.name}-images", args, local)]
+    runs_nodeapp = any(app.app == "nodeapp" and config.name in app.clusters for app in shared.settings.apps)
+    images = [shared.gateway, shared.nodeapp] if runs_nodeapp else [shared.gateway]
+    return [
+        ImageImport(f"{config.name}-images", ImageImportArgs(cluster=cluster, images=images), shared.local)
+    ]
 
 
-def _mesh(
-    config: ClusterSettings,
-    cluster: Cluster,
-    settings: Settings,
-    images: _Images,
-    definitions: Sequence[Mapping[str, Any]],
-    imported: Sequence[pulumi.Resource],
-) -> _Member:
-    name = config.name
-    crds = Crds(f"{name}-crds", CrdsArgs(cluster=cluster, definitions=definitions), cluster.component())
+def _mesh(shared: _Shared, config: ClusterSettings, cluster: Cluster) -> _Member:
+    name, provider = config.name, cluster.provider
+    imported = _import(shared, config, cluster)
+    crds = Crds(
+        f"{name}-crds", CrdsArgs(cluster=cluster, definitions=shared.definitions), cluster.component()
+    )
     # It watches the kinds from its first moment, and its pods need the image on the node.
-    waits = pulumi.ResourceOptions(provider=cluster.provider, depends_on=[crds, *imported])
-    if config.source == "k3d":
-        node_port: int | None = k3d_config.GATEWAY_NODE_PORT
-    else:
-        node_port = cluster.gateway_port if cluster.gateway_port in NODE_PORTS else None
+    waits = pulumi.ResourceOptions(provider=provider, depends_on=[crds, *imported])
     gateway = Gateway(
         f"{name}-gateway",
         GatewayArgs(
             cluster=cluster,
-            image=images.gateway.ref,
-            digest=images.gateway.digest,
-            replicas=settings.gateway.replicas,
-            access_log=settings.gateway.access_log,
+            image=shared.gateway.ref,
+            digest=shared.gateway.digest,
+            replicas=shared.settings.gateway.replicas,
+            access_log=shared.settings.gateway.access_log,
             front_door=config.role == "control-plane",
-            node_port=node_port,
+            node_port=_node_port(config, cluster),
         ),
         waits,
     )
     if config.role == "control-plane":
-        Hub(
-            f"{name}-hub",
-            HubArgs(
-                cluster=cluster,
-                namespace=gateway.namespace,
-                image=images.gateway.ref,
-                digest=images.gateway.digest,
-            ),
-            waits,
+        hub = HubArgs(
+            cluster=cluster,
+            namespace=gateway.namespace,
+            image=shared.gateway.ref,
+            digest=shared.gateway.digest,
         )
+        Hub(f"{name}-hub", hub, waits)
     namespaces = {
         namespace: kubernetes.core.v1.Namespace(
             f"{name}-{namespace}",
             metadata={"name": namespace},
-            opts=pulumi.ResourceOptions(provider=cluster.provider, deleted_with=cluster.owner),
+            opts=pulumi.ResourceOptions(provider=provider, deleted_with=cluster.owner),
         )
-        for namespace in namespaces_of(settings, name)
+        for namespace in namespaces_of(shared.settings, name)
     }
-    return _Member(cluster=cluster, crds=crds, gateway=gateway, namespaces=namespaces)
+    return _Member(
+        config=config, cluster=cluster, crds=crds, gateway=gateway, namespaces=namespaces, imported=imported
+    )
 
 
-def _apps(
-    config: ClusterSettings,
-    member: _Member,
-    settings: Settings,
-    supply: Supply,
-    images: _Images,
-    imported: Sequence[pulumi.Resource],
-    password: pulumi.Output[str],
-    redis_address: pulumi.Output[str],
-) -> None:
-    cluster, name = member.cluster, config.name
+def _node_port(config: ClusterSettings, cluster: Cluster) -> int | None:
+    if config.source == "k3d":
+        return k3d_config.GATEWAY_NODE_PORT
+    return cluster.gateway_port if cluster.gateway_port in NODE_PORTS else None
+
+
+def _apps(shared: _Shared, member: _Member, redis_address: pulumi.Output[str]) -> None:
+    cluster, supply = member.cluster, shared.supply
     dapr = Dapr(
-        f"{name}-dapr",
+        f"{cluster.name}-dapr",
         DaprArgs(
             cluster=cluster,
             chart=supply.dapr_chart.chart,
@@ -309,47 +297,44 @@ def _apps(
             repository=supply.dapr_chart.repository,
             images=supply.dapr.ref,
             version=supply.dapr_version,
-            mtls=settings.dapr.mtls,
-            storage_class=LOCAL_STORAGE_CLASS if config.source == "k3d" else "",
+            mtls=shared.settings.dapr.mtls,
+            storage_class=LOCAL_STORAGE_CLASS if member.config.source == "k3d" else "",
         ),
         cluster.component(),
     )
+    apps = shared.settings.apps
     stores = {
         namespace: StateStore(
-            f"{name}-{namespace}-statestore",
+            f"{cluster.name}-{namespace}-statestore",
             StateStoreArgs(
-                cluster=cluster, namespace=_name(member, namespace), address=redis_address, password=password
+                cluster=cluster,
+                namespace=member.namespace(namespace),
+                address=redis_address,
+                password=shared.password,
             ),
             # The Component kind comes with Dapr.
             pulumi.ResourceOptions(provider=cluster.provider, depends_on=[dapr]),
         )
-        for namespace in sorted({app.namespace for app in settings.apps if app.app == "nodeapp"})
+        for namespace in sorted({app.namespace for app in apps if app.app == "nodeapp"})
     }
-    for app in settings.apps:
-        if name in app.clusters:
-            _app(app, member, supply, images, [dapr, *imported, *_of(stores, app.namespace)])
+    for app in apps:
+        if cluster.name in app.clusters:
+            store = [stores[app.namespace]] if app.namespace in stores else []
+            _app(shared, member, app, [dapr, *member.imported, *store])
 
 
-def _app(
-    app: AppSettings,
-    member: _Member,
-    supply: Supply,
-    images: _Images,
-    waits: Sequence[pulumi.Resource],
-) -> None:
-    cluster, namespace = member.cluster, _name(member, app.namespace)
+def _app(shared: _Shared, member: _Member, app: AppSettings, waits: Sequence[pulumi.Resource]) -> None:
+    cluster, namespace = member.cluster, member.namespace(app.namespace)
     name = f"{cluster.name}-{app.namespace}-{app.app}"
     # A pod admitted before Dapr's injector runs has no sidecar, and a sidecar reads its components once.
     options = pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(waits))
     if app.app == "curl":
-        CurlClient(name, CurlClientArgs(cluster=cluster, namespace=namespace, image=supply.curl.ref), options)
+        image = shared.supply.curl.ref
+        CurlClient(name, CurlClientArgs(cluster=cluster, namespace=namespace, image=image), options)
         return
-    image = images.nodeapp
-    NodeApp(
-        name,
-        NodeAppArgs(cluster=cluster, namespace=namespace, image=image.ref, digest=image.digest),
-        options,
-    )
+    built = shared.nodeapp
+    args = NodeAppArgs(cluster=cluster, namespace=namespace, image=built.ref, digest=built.digest)
+    NodeApp(name, args, options)
 
 
 def _join(settings: Settings, members: dict[str, _Member]) -> list[ClusterMembership]:
@@ -382,7 +367,7 @@ def _exports(
                 f"{name}-{export.namespace}-{export.service}-export",
                 ServiceExportArgs(
                     cluster=member.cluster,
-                    namespace=_name(member, export.namespace),
+                    namespace=member.namespace(export.namespace),
                     service=export.service,
                     spec=spec,
                 ),
@@ -400,7 +385,7 @@ def _policies(settings: Settings, members: dict[str, _Member]) -> None:
             f"{policy.cluster}-{policy.namespace}-{policy.name}-policy",
             GlobalTrafficPolicyArgs(
                 cluster=member.cluster,
-                namespace=_name(member, policy.namespace),
+                namespace=member.namespace(policy.namespace),
                 service=policy.name,
                 lb_type=policy.lb_type,
                 targets=tuple((settings.target_key(target), target.weight) for target in policy.targets),
@@ -420,16 +405,3 @@ def _export_spec(export: ExportSettings) -> dict[str, object]:
         load_balancer=export.load_balancer,
         target_clusters=export.target_clusters,
     )
-
-
-def _has(settings: Settings, app: str, cluster: str) -> bool:
-    return any(entry.app == app and cluster in entry.clusters for entry in settings.apps)
-
-
-def _name(member: _Member, namespace: str) -> pulumi.Output[str]:
-    name: pulumi.Output[str] = member.namespaces[namespace].metadata["name"]
-    return name
-
-
-def _of(stores: dict[str, StateStore], namespace: str) -> Iterable[StateStore]:
-    return [stores[namespace]] if namespace in stores else []

@@ -67,9 +67,9 @@ def ensure_daemon(cache: Path, report: Report) -> str:
         return host
     if not debian.can_install():
         raise SupplyError(
-            "No Docker daemon answers (DOCKER_HOST is not set, /var/run/docker.sock does not answer), and one "
-            "can be started here only by root on Debian. Install and start Docker (docs.docker.com/engine/install), "
-            "add your user to the group docker, and run again."
+            "No Docker daemon answers (DOCKER_HOST is not set, /var/run/docker.sock does not answer), and "
+            "only root on Debian can have one started here. Install and start Docker "
+            "(docs.docker.com/engine/install), add your user to the group docker, and run again."
         )
     logs = cache / "logs"
     dockerd = debian.require("dockerd", ["docker.io", "iptables"], logs / "apt.log", report)
@@ -94,7 +94,7 @@ def stop_daemon(report: Report) -> bool:
     deadline = time.monotonic() + STOP_SECONDS
     while _own_pid() == pid:
         if time.monotonic() > deadline:
-            raise SupplyError(f"Our Docker daemon (pid {pid}) did not stop in {STOP_SECONDS} s: end it by hand.")
+            raise SupplyError(f"Our Docker daemon, process {pid}, did not stop in {STOP_SECONDS} s: end it.")
         time.sleep(0.1)
     PIDFILE.unlink(missing_ok=True)
     SOCKET.unlink(missing_ok=True)
@@ -105,7 +105,7 @@ def daemon_argv(dockerd: str, cache: Path, wrapper: Path | None) -> list[str]:
     """Command line of our own daemon; nothing of it is shared with a daemon of the system."""
     argv = [
         dockerd,
-        f"--config-file={cache / 'daemon' / 'daemon.json'}",  # empty: not the system's /etc/docker/daemon.json
+        f"--config-file={cache / 'daemon' / 'daemon.json'}",  # empty; the system's own is not for us
         f"--host=unix://{SOCKET}",
         f"--data-root={cache / 'docker'}",
         f"--exec-root={RUN / 'exec'}",
@@ -135,18 +135,18 @@ def _start(dockerd: str, cache: Path, log: Path) -> None:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd="/",
-                env=os.environ | {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:" + os.environ.get("PATH", "/usr/bin:/bin")},
+                env=os.environ | {"PATH": debian.search_path()},
             )
     else:
         process = None  # started by a run that was killed while it waited
     deadline = time.monotonic() + START_SECONDS
     while not (SOCKET.exists() and answers(own_host())):
         if process is not None and process.poll() is not None:
-            raise SupplyError(
-                f"dockerd ended at once with exit code {process.returncode}; its log is {log}. Last lines:\n{_tail(log)}"
-            )
+            raise SupplyError(f"dockerd ended with {process.returncode}. Last lines of {log}:\n{_tail(log)}")
         if time.monotonic() > deadline:
-            raise SupplyError(f"dockerd did not answer within {START_SECONDS} s. Last lines of {log}:\n{_tail(log)}")
+            raise SupplyError(
+                f"dockerd is silent after {START_SECONDS} s. Last lines of {log}:\n{_tail(log)}"
+            )
         time.sleep(0.1)
 
 

@@ -1,4 +1,4 @@
-"""Debian packages on this machine: whether they can be installed, and installing them without side effects."""
+"""Debian packages on this machine: whether they can be installed, and doing so without side effects."""
 
 from __future__ import annotations
 
@@ -71,9 +71,13 @@ def require(command: str, packages: list[str], log: Path, report: Report) -> str
     return found
 
 
+def search_path() -> str:
+    """PATH with the sbin folders in front, which a plain user's often lacks."""
+    return "/usr/local/sbin:/usr/sbin:/sbin:" + os.environ.get("PATH", "/usr/bin:/bin")
+
+
 def _which(command: str) -> str | None:
-    # PATH of a plain user often lacks the sbin folders.
-    return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
+    return shutil.which(command, path=search_path())
 
 
 def keep_disabled(units: list[str]) -> None:

@@ -41,7 +41,7 @@ def ensure_programs(cache: Path, wanted: Iterable[Program], report: Report) -> d
 
 
 def build_argv(go: str, programs: Sequence[Program], output: Path) -> list[str]:
-    """One `go build` for programs of one module. Flags of all apply to all: each names only its own variables."""
+    """One `go build` for programs of one module. Each flag names one program's variable, so all get all."""
     flags = dict.fromkeys(flag for program in programs for flag in program.flags)
     return [
         go,
@@ -63,13 +63,13 @@ def _build(cache: Path, module: str, group: Sequence[Program], report: Report) -
     go = shutil.which("go")
     if go is None:
         raise SupplyError(
-            f"Go is needed to build {names}, and no `go` is on PATH: these programs cannot be downloaded here, and "
-            "are built from the Go module proxy. Install Go 1.21 or newer (go.dev/doc/install) and run again, or put "
-            "the programs themselves on PATH."
+            f"Go is needed to build {names}, and no `go` is on PATH: these programs cannot be downloaded "
+            "here, and are built from the Go module proxy. Install Go 1.21 or newer (go.dev/doc/install) and "
+            "run again, or put the programs themselves on PATH."
         )
     folder = GO_FOLDER / module
-    environment = {key: value for key, value in os.environ.items() if key not in {"GOFLAGS", "GOOS", "GOARCH"}}
-    environment["CGO_ENABLED"] = "0"
+    ours = {"GOFLAGS": "", "GOOS": "", "GOARCH": "", "CGO_ENABLED": "0"}  # empty means Go's own default
+    environment = os.environ | ours
     tools = cache / "tools"
     tools.mkdir(parents=True, exist_ok=True)
     with (
@@ -104,8 +104,9 @@ def _install(built: Path, cache: Path, program: Program) -> None:
 
 def _count_packages(go: str, group: Sequence[Program], folder: Path, environment: dict[str, str]) -> int:
     """How many packages the programs consist of; also downloads their modules. 0 when go cannot tell."""
+    packages = [program.package for program in group]
     done = subprocess.run(
-        [go, "list", "-deps", "-tags=stablecomponents", "-mod=readonly", *(program.package for program in group)],
+        [go, "list", "-deps", "-tags=stablecomponents", "-mod=readonly", *packages],
         cwd=folder,
         env=environment,
         capture_output=True,

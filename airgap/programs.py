@@ -33,7 +33,7 @@ class Program:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Linker flags that tell the program its version, without which it calls itself a development build."""
+        """Linker flags that tell the program its version; without them it calls itself a development one."""
         return tuple(f"-X {name}={value}" for name, value in self.variables.items())
 
 
@@ -80,15 +80,15 @@ def programs(versions: Versions) -> dict[str, Program]:
         Program(name="coredns", version=versions.coredns, module="platform", package="./cmd/coredns"),
         Program(name="pause", version="1", module="platform", package="./cmd/pause"),
     ]
-    for name in ("daprd", "operator", "injector", "sentry", "placement", "scheduler"):
-        all_of_them.append(
-            Program(
-                name=name,
-                version=versions.dapr,
-                # The scheduler's etcd library is 3.5, Kubernetes' is 3.6.
-                module="scheduler" if name == "scheduler" else "platform",
-                package=f"github.com/dapr/dapr/cmd/{name}",
-                variables={"github.com/dapr/dapr/pkg/buildinfo.version": versions.dapr},
-            )
+    all_of_them += [
+        Program(
+            name=name,
+            version=versions.dapr,
+            # The scheduler's etcd library is 3.5, Kubernetes' is 3.6.
+            module="scheduler" if name == "scheduler" else "platform",
+            package=f"github.com/dapr/dapr/cmd/{name}",
+            variables={"github.com/dapr/dapr/pkg/buildinfo.version": versions.dapr},
         )
+        for name in ("daprd", "operator", "injector", "sentry", "placement", "scheduler")
+    ]
     return {program.name: program for program in all_of_them}

@@ -1,4 +1,4 @@
-"""Running a long command: output into a log file, its latest line into the progress, its end into the error."""
+"""Running a long command: output into a log file, its latest line into the progress, failure into an error."""
 
 from __future__ import annotations
 
@@ -31,68 +31,46 @@ def run_logged(
 
     `progress` turns a line of output into what the step shows, None shows nothing.
     """
+    room = cwd or log.parent
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=TAIL_LINES)
-    try:
-        code = _stream(argv, log, step, cwd, env, progress, tail)
-    except FileNotFoundError as missing:
-        raise SupplyError(f"{argv[0]} cannot be run: {missing}. {way_out}") from missing
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise SupplyError(disk_full(' '.join(argv[:3]), log.parent)) from error
-    if code != 0:
-        text = "\n".join(tail)
-        room = cwd or log.parent
-        if "no space left on device" in text.lower() or shutil.disk_usage(room).free < LOW_DISK_BYTES:
-            raise SupplyError(f"{disk_full(' '.join(argv[:3]), room)}\n{_indent(tail)}")
-        raise SupplyError(
-            f"{' '.join(argv[:3])} ended with {_ending(code)}; all of its output is in {log}. Its last lines:\n"
-            f"{_indent(tail)}\n{way_out}"
-        )
-
-
-def _stream(
-    argv: Sequence[str],
-    log: Path,
-    step: Step,
-    cwd: Path | None,
-    env: Mapping[str, str] | None,
-    progress: Callable[[str], str | None],
-    tail: deque[str],
-) -> int:
-    with (
-        log.open("a") as file,
-        subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process,
-    ):
-        assert process.stdout is not None
+    with log.open("a") as file:
+        print(f"$ {' '.join(argv)}", file=file, flush=True)
         try:
-            print(f"$ {' '.join(argv)}", file=file)
-            for raw in process.stdout:
-                line = raw.rstrip()
-                print(line, file=file, flush=True)
-                if line:
-                    tail.append(line)
-                    shown = progress(line)
+            process = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=None if env is None else dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+        except FileNotFoundError as missing:
+            raise SupplyError(f"{argv[0]} cannot be run: {missing}. {way_out}") from missing
+        with process:
+            try:
+                for raw in process.stdout or ():
+                    line = raw.rstrip()
+                    print(line, file=file, flush=True)
+                    shown = progress(line) if line else None
+                    if line:
+                        tail.append(line)
                     if shown:
                         step.update(shown)
-            return process.wait()
-        except BaseException:
-            process.terminate()  # Ctrl-C, a full disk: no orphan keeps writing into a folder we remove
-            raise
-
-
-def _ending(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            except BaseException:
+                process.terminate()  # Ctrl-C, a full disk: no orphan keeps writing into a folder we remove
+                raise
+    if process.returncode == 0:
+        return
+    lines = "\n".join(f"    {line}" for line in tail)
+    if "no space left on device" in lines.lower() or shutil.disk_usage(room).free < LOW_DISK_BYTES:
+        raise SupplyError(f"{disk_full(' '.join(argv[:3]), room)}\n{lines}")
+    raise SupplyError(
+        f"{' '.join(argv[:3])} ended with {_ending(process.returncode)}; all of its output is in {log}. "
+        f"Its last lines:\n{lines}\n{way_out}"
+    )
 
 
 def disk_full(what: str, folder: Path) -> str:
@@ -104,10 +82,6 @@ def disk_full(what: str, folder: Path) -> str:
     )
 
 
-def _indent(lines: deque[str]) -> str:
-    return "\n".join(f"    {line}" for line in lines)
-
-
 @contextmanager
 def explain_disk_full(folder: Path) -> Iterator[None]:
     """Turn "no space left" from anything done inside the block into a message with the way out."""
@@ -117,3 +91,7 @@ def explain_disk_full(folder: Path) -> Iterator[None]:
         if error.errno != errno.ENOSPC:
             raise
         raise SupplyError(disk_full("Writing the cache", folder)) from error
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

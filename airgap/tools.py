@@ -8,6 +8,7 @@ from pathlib import Path
 from airgap.gobuild import ensure_programs, is_built, program_path
 from airgap.programs import Program, programs
 from airgap.report import Report, SupplyError
+from airgap.run import explain_disk_full
 from airgap.versions import load_versions
 
 NAMES = ("pulumi", "k3d", "helm", "kubectl")
@@ -20,15 +21,15 @@ def ensure_tools(cache: Path, report: Report, names: Sequence[str] = NAMES) -> d
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise SupplyError(f"No such tool: {', '.join(unknown)}; known are {', '.join(NAMES)}.")
-    ensure_programs(cache, [known[name] for name in names], report)
+    with explain_disk_full(cache):
+        ensure_programs(cache, [known[name] for name in names], report)
     return {name: _tool_path(cache, name, known[name]) for name in names}
 
 
 def present_tools(cache: Path) -> dict[str, Path]:
     """Those of the tools that are in the cache already."""
-    return {
-        name: _tool_path(cache, name, program) for name, program in _tools().items() if is_built(cache, program)
-    }
+    built = {name: program for name, program in _tools().items() if is_built(cache, program)}
+    return {name: _tool_path(cache, name, program) for name, program in built.items()}
 
 
 def _tools() -> dict[str, Program]:

@@ -56,7 +56,8 @@ def _module_folder(version: str) -> Path:
     )
     if done.returncode != 0:
         raise SupplyError(
-            f"The Dapr chart {version} cannot be had from the Go module {MODULE}: {(done.stdout + done.stderr).strip()}\n"
+            f"The Dapr chart {version} cannot be had from the Go module {MODULE}: "
+            f"{(done.stdout + done.stderr).strip()}\n"
             "Check that the Go module proxy can be reached, and run again."
         )
     return Path(json.loads(done.stdout)["Dir"])

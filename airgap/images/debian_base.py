@@ -23,7 +23,11 @@ DPKG_CONFIGURATION = "".join(
     f"path-exclude={pattern}\n"
     for pattern in ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
 )
-EMPTIED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale")
+EMPTIED = (
+    "var/cache/apt",
+    "var/lib/apt/lists",
+    *(f"usr/share/{name}" for name in ("doc", "man", "info", "locale")),
+)
 RECIPE_VERSION = 1  # raise to have everyone's base image made again
 
 
@@ -59,13 +63,14 @@ def ensure_base(builder: ImageBuilder, cache: Path, report: Report) -> str:
 
 
 def sources(targets: str) -> tuple[str, ...]:
-    """Lines of sources.list for SUITE, from what this machine's apt uses; Debian's own mirror when it uses none.
+    """Lines of sources.list for SUITE, from what this machine's apt uses, else Debian's own mirror.
 
     `targets` is the output of `apt-get indextargets` in the format of `_apt_targets`.
     """
+    fields = [line.split("|") for line in targets.splitlines() if line.count("|") == 3]
     own = dict.fromkeys(
         f"deb {uri} {codename} main"
-        for uri, codename, component, origin in (line.split("|") for line in targets.splitlines() if line.count("|") == 3)
+        for uri, codename, component, origin in fields
         if origin == "Debian" and component == "main" and codename.split("-")[0] == SUITE
     )
     if any(line.endswith(f" {SUITE} main") for line in own):
@@ -96,9 +101,8 @@ def _import(builder: ImageBuilder, root: Path, lines: Sequence[str], archive: Pa
     (root / "etc/dpkg/dpkg.cfg.d/without-documentation").write_text(DPKG_CONFIGURATION)
     excludes = [f"--exclude=./{folder}/*" for folder in EMPTIED]
     # tar runs as root and keeps owners; Python's tarfile would be slower by seconds.
-    subprocess.run(
-        ["tar", "--numeric-owner", "-C", str(root), *excludes, "-cf", str(archive), "."], check=True, capture_output=True
-    )
+    argv = ["tar", "--numeric-owner", "-C", str(root), *excludes, "-cf", str(archive), "."]
+    subprocess.run(argv, check=True, capture_output=True)
     repository, tag = reference().rsplit(":", 1)
     builder.client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
     builder.client.images.get(reference())  # the import call reports its failure only in its answer's text

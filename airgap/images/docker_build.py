@@ -24,7 +24,7 @@ SHOWN_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One file or folder of a build context. `identity` stands for the content of a file too large to hash."""
+    """One file or folder of a build context. `identity` stands for content that is too large to hash."""
 
     path: Path
     identity: str | None = None
@@ -36,7 +36,7 @@ class Source:
             return hashlib.sha256(self.path.read_bytes()).hexdigest()
         files = (path for path in sorted(self.path.rglob("*")) if path.is_file() and wanted(path))
         names = ((str(path.relative_to(self.path)), path.read_bytes()) for path in files)
-        return hashlib.sha256(repr([(name, hashlib.sha256(data).digest()) for name, data in names]).encode()).hexdigest()
+        return _hex([(name, hashlib.sha256(data).digest()) for name, data in names])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +53,16 @@ class Recipe:
     def content(self) -> str:
         """Hex digits that change when anything that goes into the image changes."""
         inputs = sorted((name, source.digest()) for name, source in self.sources.items())
-        text = repr((self.dockerfile, inputs, sorted(self.arguments.items())))
-        return hashlib.sha256(text.encode()).hexdigest()[:HEX_DIGITS]
+        return _hex((self.dockerfile, inputs, sorted(self.arguments.items())))
 
     @property
     def reference(self) -> str:
         return f"{self.repository}:{self.tag or self.content}"
+
+
+def _hex(value: object) -> str:
+    """Short digest of a value made of strings, bytes and numbers."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:HEX_DIGITS]
 
 
 def wanted(path: Path) -> bool:
@@ -93,17 +97,17 @@ class ImageBuilder:
         return recipe.reference
 
     def ensure_archive(self, name: str, recipes: Sequence[Recipe]) -> Path:
-        """`docker save` of the images as one file, CACHE/images/<name>-<hex>.tar; older ones of the name go."""
-        content = hashlib.sha256(repr([recipe.content for recipe in recipes]).encode()).hexdigest()[:HEX_DIGITS]
+        """The images saved as one file, CACHE/images/<name>-<hex>.tar.
+
+        Older ones stay: clusters that are up have them mounted.
+        """
+        content = _hex([recipe.content for recipe in recipes])
         folder = self._cache / "images"
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{name}-{content}.tar"
         if not target.exists():
             with self._report.step(f"Saving images of {name}") as step:
                 self.save([recipe.reference for recipe in recipes], target, step)
-        for old in folder.glob(f"{name}-*.tar"):
-            if old != target and len(old.stem) == len(target.stem):
-                old.unlink()
         return target
 
     def save(self, references: Sequence[str], target: Path, step: Step) -> None:

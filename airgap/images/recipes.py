@@ -80,8 +80,14 @@ def dapr(programs: Mapping[str, Program], paths: Mapping[str, Path]) -> list[Rec
 
 
 def node(
-    base: str, programs: Mapping[str, Program], paths: Mapping[str, Path], *, pause_image: str, pause_archive: Path
+    base: str,
+    programs: Mapping[str, Program],
+    paths: Mapping[str, Path],
+    *,
+    pause_image: str,
+    pause_archive: Path,
 ) -> Recipe:
+    """The k3d node; the pause image travels inside, because no pod starts without it."""
     folder = HERE / "node"
     return Recipe(
         repository=f"{REPOSITORY}/node",

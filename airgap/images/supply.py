@@ -9,7 +9,7 @@ from airgap.gobuild import ensure_programs
 from airgap.images import recipes
 from airgap.images.chart import ensure_dapr_chart
 from airgap.images.debian_base import ensure_base
-from airgap.images.docker_build import ImageBuilder, connect
+from airgap.images.docker_build import ImageBuilder, Recipe, connect
 from airgap.images.wheels import ensure_wheels
 from airgap.programs import programs
 from airgap.report import Report
@@ -32,6 +32,7 @@ def ensure_supply(cache: Path, docker_host: str, report: Report) -> dict[str, An
         node = recipes.node(base, known, paths, pause_image=pause.reference, pause_archive=pause_archive)
         dapr = recipes.dapr(known, paths)
         curl = recipes.curl(base)
+        chart = ensure_dapr_chart(cache, versions.dapr, report)
         for recipe in (*dapr, curl):
             builder.ensure(recipe)
         return {
@@ -48,12 +49,10 @@ def ensure_supply(cache: Path, docker_host: str, report: Report) -> dict[str, An
                     "archive": str(builder.ensure_archive("dapr", dapr)),
                 },
             },
-            "charts": {
-                "dapr": {"chart": str(ensure_dapr_chart(cache, versions.dapr, report)), "version": versions.dapr}
-            },
+            "charts": {"dapr": {"chart": str(chart), "version": versions.dapr}},
         }
 
 
-def _pause_archive(builder: ImageBuilder, pause: recipes.Recipe) -> Path:
+def _pause_archive(builder: ImageBuilder, pause: Recipe) -> Path:
     builder.ensure(pause)
     return builder.ensure_archive("pause", [pause])

@@ -47,7 +47,9 @@ class Processes:
     def _keep(self, name: str, argv: Sequence[str]) -> None:
         while not self._stopping.is_set():
             with (self._logs / f"{name}.log").open("wb") as output:
-                process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+                process = subprocess.Popen(
+                    argv, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+                )
             self._running[name] = process
             code = process.wait()
             if self._stopping.wait(RESTART_SECONDS):

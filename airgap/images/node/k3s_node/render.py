@@ -214,7 +214,7 @@ def commands(node: Node) -> Mapping[str, Sequence[str]]:
             "--listen-client-urls=http://127.0.0.1:2379",
             "--advertise-client-urls=http://127.0.0.1:2379",
             "--listen-peer-urls=http://127.0.0.1:2380",
-            "--unsafe-no-fsync",  # a cluster on one machine dies with the machine; a killed process loses nothing
+            "--unsafe-no-fsync",  # a killed process loses nothing, only a power cut does
             "--log-level=warn",
         ],
         "kube-apiserver": [

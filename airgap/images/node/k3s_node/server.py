@@ -50,7 +50,8 @@ def run(options: ServerOptions) -> int:
         if not _wait_for_api(stopping):
             if stopping.is_set():
                 return 0
-            log("fatal", f"The API server was not ready in {READY_SECONDS} s: {processes.tail('kube-apiserver')}")
+            said = processes.tail("kube-apiserver")
+            log("fatal", f"The API server was not ready in {READY_SECONDS} s: {said}")
             return 1
         for name in ("kubelet", "coredns"):
             processes.start(name, commands[name])
@@ -99,17 +100,19 @@ def _prepare(node: render.Node) -> None:
         Path(name).write_text(text)
     (layout.COREDNS / "NodeHosts").touch()
     for manifest in layout.SHIPPED_MANIFESTS.iterdir():
-        if not (layout.MANIFESTS / manifest.name).exists():  # k3d's change to coredns.yaml must survive a restart
+        # A restart must keep what k3d wrote into coredns.yaml.
+        if not (layout.MANIFESTS / manifest.name).exists():
             text = manifest.read_text().replace("CLUSTER_DNS", node.options.cluster_dns)
             (layout.MANIFESTS / manifest.name).write_text(text)
 
 
 def _wait_for_api(stopping: threading.Event) -> bool:
+    url = "https://127.0.0.1:6443/readyz"
     context = ssl.create_default_context(cafile=str(layout.PKI / "ca.crt"))
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and not stopping.wait(0.1):
         try:
-            with urllib.request.urlopen("https://127.0.0.1:6443/readyz", context=context, timeout=5) as answer:
+            with urllib.request.urlopen(url, context=context, timeout=5) as answer:
                 if answer.status == 200:
                     return True
         except OSError:
@@ -121,7 +124,7 @@ def _import_images() -> None:
     """Import every archive of the image folders into containerd, two at a time."""
     while not Path(layout.CONTAINERD_SOCKET).exists():
         time.sleep(0.05)
-    archives = [path for folder in layout.IMAGE_FOLDERS if folder.is_dir() for path in sorted(folder.glob("*.tar"))]
+    archives = [path for folder in layout.IMAGE_FOLDERS for path in sorted(folder.glob("*.tar"))]
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(_import_archive, archives))
 
@@ -133,9 +136,8 @@ def _import_archive(archive: Path) -> None:
         return
     started = time.monotonic()
     for attempt in range(20):
-        done = subprocess.run(
-            ["ctr", "images", "import", "--all-platforms", str(archive)], capture_output=True, text=True, check=False
-        )
+        argv = ["ctr", "images", "import", "--all-platforms", str(archive)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()

@@ -20,12 +20,9 @@ def signature(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 def apply(folder: Path) -> bool:
     """Apply all manifests of the folder; False, and a line in the log, when one was refused."""
-    done = subprocess.run(
-        ["kubectl", "apply", "--server-side", "--force-conflicts", "--validate=false", "-R", "-f", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    how = ["--server-side", "--force-conflicts", "--validate=false", "--recursive"]
+    argv = ["kubectl", "apply", *how, "--filename", str(folder)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         log("error", f"Not all manifests of {folder} could be applied: {done.stderr.strip()}")
     return done.returncode == 0

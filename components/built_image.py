@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 
 import pulumi
@@ -18,6 +19,12 @@ class BuiltImageArgs:
     context: str
     base: str
     registry: str = ""
+
+
+def docker_platform(machine: str) -> str:
+    """Docker's name for a machine as `platform.machine()` calls it. Said, not left to the provider's guess."""
+    known = {"x86_64": "amd64", "aarch64": "arm64"}
+    return f"linux/{known.get(machine.lower(), machine.lower())}"
 
 
 def image_name(name: str, registry: str) -> str:
@@ -40,6 +47,7 @@ class BuiltImage(pulumi.ComponentResource):
                 context=args.context,
                 dockerfile=f"{args.context}/Dockerfile",
                 args={"BASE_IMAGE": args.base},
+                platform=docker_platform(platform.machine()),
             ),
             skip_push=not args.registry,
             opts=pulumi.ResourceOptions(parent=self),

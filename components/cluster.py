@@ -9,6 +9,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 LABEL = "multicluster-dapr.environment"
+# Ready pods take seconds where images are at hand and a minute or two where they are pulled.
+READY = "5m"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +42,15 @@ class Cluster:
         parent: pulumi.Resource,
         *,
         depends_on: Sequence[pulumi.Resource] = (),
-        additional_secret_outputs: Sequence[str] = (),
+        waits: bool = False,
     ) -> pulumi.ResourceOptions:
-        """Options of a resource inside this cluster: not deleted one by one when the cluster itself goes."""
+        """Options of a resource inside this cluster: not deleted one by one when the cluster itself goes.
+
+        `waits` is for what Pulumi waits for until its pods are ready: it gives up in time to read why.
+        """
         return pulumi.ResourceOptions(
             parent=parent,
             deleted_with=self.owner,
             depends_on=list(depends_on),
-            additional_secret_outputs=list(additional_secret_outputs) or None,
+            custom_timeouts=pulumi.CustomTimeouts(create=READY, update=READY) if waits else None,
         )

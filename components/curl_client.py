@@ -74,7 +74,7 @@ class CurlClient(pulumi.ComponentResource):
             metadata=metadata,
             spec=deployment_spec(image=args.image),
             # Admission refuses pods of a ServiceAccount that is not there, and retries ever more slowly.
-            opts=args.cluster.child(self, depends_on=[account]),
+            opts=args.cluster.child(self, depends_on=[account], waits=True),
         )
         kubernetes.core.v1.Service(
             f"{name}-service",

@@ -112,7 +112,7 @@ class Gateway(pulumi.ComponentResource):
             metadata=metadata,
             spec=deployment_spec(replicas=args.replicas, template=template),
             # A gateway without its verbs never becomes ready.
-            opts=cluster.child(self, depends_on=[binding]),
+            opts=cluster.child(self, depends_on=[binding], waits=True),
         )
         kubernetes.core.v1.Service(
             f"{name}-service",

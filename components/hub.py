@@ -101,6 +101,8 @@ class Hub(pulumi.ComponentResource):
             metadata={"name": NAME, "namespace": args.namespace, "labels": LABELS},
             spec=deployment_spec(template=template),
             # A hub without its verbs never becomes ready.
-            opts=cluster.child(self, depends_on=[identity.binding, home_binding, secrets_binding]),
+            opts=cluster.child(
+                self, depends_on=[identity.binding, home_binding, secrets_binding], waits=True
+            ),
         )
         self.register_outputs({})

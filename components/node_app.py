@@ -80,7 +80,7 @@ class NodeApp(pulumi.ComponentResource):
             f"{name}-deployment",
             metadata=metadata,
             spec=deployment_spec(cluster=args.cluster.name, image=args.image, digest=args.digest),
-            opts=args.cluster.child(self),
+            opts=args.cluster.child(self, waits=True),
         )
         kubernetes.core.v1.Service(
             f"{name}-service",

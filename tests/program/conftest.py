@@ -2,45 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime import mocks
+import yaml
+from pulumi.runtime import mocks, rpc
 
+from stacks import outputs, settings, supply, topology
+
+ROOT = Path(__file__).parents[2]
 TOKEN = {"ca.crt": "Q0E=", "token": "dG9rZW4="}
 
 
-@dataclass
-class Recorder(mocks.Mocks):
-    """Every registered resource, in order, with its inputs."""
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One registration, references shortened to logical names."""
 
-    resources: list[mocks.MockResourceArgs] = field(default_factory=list)
+    type: str
+    name: str
+    parent: str
+    provider: str
+    deleted_with: str
+    after: tuple[str, ...]
+    inputs: Mapping[str, Any]
+    in_clear: Mapping[str, Any]
+
+
+@dataclass
+class Recorder(mocks.MockMonitor):
+    """Every registration, in order. `unknown` leaves out what only a real engine would know, as in preview."""
+
+    unknown: bool = False
+    registered: list[Resource] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(_Outputs(self))
+
+    def RegisterResource(self, request: Any) -> Any:
+        if request.type != "pulumi:pulumi:Stack":
+            kept = rpc.deserialize_properties(request.object, keep_unknowns=True)
+            self.registered.append(
+                Resource(
+                    type=request.type,
+                    name=request.name,
+                    parent=_name(request.parent),
+                    provider=_name(request.provider),
+                    deleted_with=_name(request.deletedWith),
+                    after=tuple(sorted({_name(urn) for urn in request.dependencies})),
+                    inputs=_plain(kept, show=True),
+                    in_clear=_plain(kept, show=False),
+                )
+            )
+        return super().RegisterResource(request)
+
+    def find(self, name: str) -> Resource:
+        """The resource with this logical name, not a component."""
+        found = [resource for resource in self.registered if resource.name == name]
+        assert found, f"nothing is named {name}; there is {sorted(r.name for r in self.registered)}"
+        return found[-1]
+
+
+class _Outputs(mocks.Mocks):
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        self.resources.append(args)
         outputs = dict(args.inputs)
-        if args.typ == "command:local:Command":
-            outputs |= {"stdout": f"stdout of {args.name}", "stderr": ""}
-        if args.typ == "docker:index/image:Image":
-            outputs |= {"repoDigest": f"sha256:{args.name}"}
-        if args.inputs.get("type") == "kubernetes.io/service-account-token":
-            outputs |= {"data": TOKEN}
+        if not self.recorder.unknown:
+            if args.typ == "command:local:Command":
+                outputs |= {"stdout": f"stdout of {args.name}", "stderr": ""}
+            if args.typ == "docker:index/image:Image":
+                outputs |= {"repoDigest": f"sha256:{args.name}"}
+            if args.inputs.get("type") == "kubernetes.io/service-account-token":
+                outputs |= {"data": TOKEN}
         return f"{args.name}-id", outputs
 
-    def call(self, args: mocks.MockCallArgs) -> Mapping[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> Any:
         raise AssertionError(f"the program invokes {args.token}; it should need no invoke")
 
-    def named(self, typ: str, name: str) -> dict[str, Any]:
-        """Inputs of one resource."""
-        return next(dict(args.inputs) for args in self.resources if (args.typ, args.name) == (typ, name))
+
+def _name(urn: str) -> str:
+    """The logical name in a URN; empty for the stack itself, which is everything's last parent."""
+    parts = urn.split("::")
+    return "" if len(parts) < 4 or parts[2] == "pulumi:pulumi:Stack" else parts[3]
+
+
+def _plain(value: Any, *, show: bool) -> Any:
+    """Values without Pulumi's marks; without `show`, `(secret)` stands for a marked one."""
+    if rpc.is_rpc_secret(value):
+        return _plain(rpc.unwrap_rpc_secret(value), show=True) if show else "(secret)"
+    if isinstance(value, dict):
+        return {key: _plain(item, show=show) for key, item in value.items()}
+    return [_plain(item, show=show) for item in value] if isinstance(value, list) else value
 
 
 @pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    """A fresh recording engine as stack `dev`."""
-    recording = Recorder()
-    pulumi.runtime.set_mocks(recording, project="multicluster-dapr", stack="dev", preview=False)
-    yield recording
+def environment() -> Callable[[str], dict[str, Any]]:
+    """Reads the configuration of an environment."""
+    return read_environment
+
+
+Run = Callable[..., Recorder]
+
+
+@pytest.fixture
+def run() -> Run:
+    """Runs the program for an environment; `change` edits its configuration first."""
+
+    def run(
+        environment: str = "dev",
+        change: Callable[[dict[str, Any]], None] | None = None,
+        *,
+        preview: bool = False,
+    ) -> Recorder:
+        config = read_environment(environment)
+        if change:
+            change(config)
+        parsed = settings.parse(config)
+        artifacts = supply.resolve(parsed, {})
+        recorder = Recorder(unknown=preview)
+        pulumi.runtime.set_mocks(
+            recorder.mocks, project="multicluster-dapr", stack=environment, preview=preview, monitor=recorder
+        )
+
+        @pulumi.runtime.test
+        def program() -> None:
+            built = topology.build(parsed, artifacts, environment)
+            for name, value in outputs.outputs(built, environment).items():
+                pulumi.export(name, value)
+
+        program()
+        return recorder
+
+    return run
+
+
+def read_environment(environment: str) -> dict[str, Any]:
+    """The keys of Pulumi.<environment>.yaml without their prefix."""
+    document = yaml.safe_load((ROOT / f"Pulumi.{environment}.yaml").read_text())
+    prefix = "multicluster-dapr:"
+    return {k.removeprefix(prefix): v for k, v in document["config"].items() if k.startswith(prefix)}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write golden files anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares text with tests/program/golden/<name>; --update-golden writes it."""
+
+    def compare(name: str, text: str) -> None:
+        path = Path(__file__).with_name("golden") / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        assert path.read_text() == text, f"{name} differs; if that is meant, run pytest with --update-golden"
+
+    return compare

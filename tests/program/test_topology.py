@@ -1,21 +1,169 @@
+"""The graph of an environment: what is made, where, after what."""
+
 from __future__ import annotations
-from pathlib import Path
-import pulumi, yaml
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
 from stacks import settings, supply, topology
 
-ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = ["dev"]
+PASSWORD = "a-password-of-this-test"
 
 
-def test_dev(recorder):
-    s = settings.parse_stack_file(yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text()))
-    sup = supply.resolve(s, {})
+def _graph(recorder: Any) -> str:
+    """Every resource with its references, in an order that no scheduling changes."""
+    lines = []
+    for resource in sorted(recorder.registered, key=lambda r: (r.type, r.name)):
+        lines.append(f"{resource.type} {resource.name}")
+        for label, value in (
+            ("in", resource.parent),
+            ("by", resource.provider),
+            ("goes with", resource.deleted_with),
+            ("after", ", ".join(resource.after)),
+        ):
+            if value:
+                lines.append(f"    {label}: {value}")
+    return "\n".join(lines) + "\n"
 
-    @pulumi.runtime.test
-    def run():
-        t = topology.build(s, sup, "dev")
 
-    run()
-    for r in recorder.resources:
-        print(r.typ, r.name)
-    print(recorder.named("command:local:Command", "cluster-2-k3d")["stdin"])
-    print(len(recorder.resources))
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_graph_is_the_one_on_file(environment: str, run: Any, golden: Callable[[str, str], None]) -> None:
+    golden(f"{environment}-graph.txt", _graph(run(environment)))
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_type_and_name_occurs_once(environment: str, run: Any) -> None:
+    twice = [
+        key for key, n in Counter((r.type, r.name) for r in run(environment).registered).items() if n > 1
+    ]
+    assert not twice, "two resources with one URN overwrite each other in the state"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_preview_with_nothing_known_registers_the_same_resources(environment: str, run: Any) -> None:
+    previewed = {(r.type, r.name) for r in run(environment, preview=True).registered}
+    assert previewed == {(r.type, r.name) for r in run(environment).registered}, (
+        "no resource hides in an apply"
+    )
+
+
+def test_every_resource_names_its_provider(run: Any) -> None:
+    bare = [
+        r.name
+        for r in run().registered
+        if not r.provider and not r.type.startswith(("pulumi:providers:", "multicluster-dapr:"))
+    ]
+    assert not bare, "default providers are switched off: nothing may reach for the ambient kubeconfig"
+
+
+def test_what_is_inside_a_cluster_goes_with_it(run: Any) -> None:
+    kept = [r.name for r in run().registered if r.type.startswith("kubernetes:") and not r.deleted_with]
+    assert not kept, "destroy deletes the k3d clusters and nothing one by one"
+
+
+def test_each_cluster_has_one_provider_bound_to_its_life(run: Any) -> None:
+    providers = [r for r in run().registered if r.type == "pulumi:providers:kubernetes"]
+    assert {p.name: p.inputs["clusterIdentifier"] for p in providers} == {
+        f"{name}-kubernetes": f"{name}-k3d-id"
+        for name in ("control-plane", "cluster-1", "cluster-2", "cluster-3")
+    }
+
+
+def test_secrets_are_marked_wherever_they_go(run: Any) -> None:
+    recorder = run("dev", lambda config: config.update(redisPassword=PASSWORD))
+    shown = [r.name for r in recorder.registered if PASSWORD in str(r.in_clear)]
+    assert not shown, "the password would be in clear text in the state"
+    assert PASSWORD in str(recorder.find("redis-server").inputs["uploads"]), (
+        "the test looks in the right place"
+    )
+    kubeconfigs = [f"stdout of {name}-k3d" for name in ("control-plane", "cluster-1")]
+    assert not [r.name for r in recorder.registered for text in kubeconfigs if text in str(r.in_clear)]
+    assert recorder.find("cluster-1-membership-credential").in_clear["stringData"] == "(secret)"
+
+
+def test_the_password_is_in_no_argument_and_no_variable(run: Any) -> None:
+    redis = run("dev", lambda config: config.update(redisPassword=PASSWORD)).find("redis-server")
+    assert redis.inputs["command"] == ["redis-server", "/usr/local/etc/redis/redis.conf"]
+    assert "envs" not in redis.inputs
+
+
+def test_a_password_is_generated_only_when_none_is_given(run: Any) -> None:
+    def has_random(recorder: Any) -> bool:
+        return any(r.name == "redis-password-random" for r in recorder.registered)
+
+    assert has_random(run())
+    assert not has_random(run("dev", lambda config: config.update(redisPassword=PASSWORD)))
+
+
+def test_nodeapp_runs_on_its_two_clusters_only(run: Any) -> None:
+    apps = [r.name for r in run().registered if r.type == "multicluster-dapr:app:NodeApp"]
+    assert sorted(apps) == ["cluster-1-dapr-test-nodeapp", "cluster-3-dapr-test-nodeapp"]
+
+
+def test_exports_follow_every_membership(run: Any) -> None:
+    export = run().find("cluster-1-dapr-test-nodeapp-export")
+    joined = {f"cluster-{n}-membership-cluster" for n in (1, 2, 3)}
+    assert joined <= set(export.after), "an export made before a cluster joins is lost there"
+
+
+def test_a_policy_is_one_object_with_keys_and_weights(run: Any) -> None:
+    policy = {
+        "cluster": "cluster-2",
+        "namespace": "dapr-test",
+        "name": "nodeapp",
+        "lbType": "ActiveActive",
+        "targets": [
+            {"cluster": "cluster-1", "weight": 100},
+            {"clusterKey": "default/default/default/cluster-3", "weight": 0},
+        ],
+    }
+    before, after = run(), run("dev", lambda config: config.update(policies=[policy]))
+    added = {r.name for r in after.registered} - {r.name for r in before.registered}
+    name = "cluster-2-dapr-test-nodeapp-policy"
+    assert added == {name, f"{name}-object"}, "a policy touches nothing else"
+    assert after.find(f"{name}-object").inputs["spec"] == {
+        "lbType": "ActiveActive",
+        "targets": [
+            {"clusterKey": "default/default/default/cluster-1", "weight": 100},
+            {"clusterKey": "default/default/default/cluster-3", "weight": 0},
+        ],
+    }
+
+
+def test_a_fourth_member_adds_only_its_own_resources(run: Any) -> None:
+    new = {"name": "cluster-4", "apiPort": 6448, "httpPort": 84}
+    before, after = run(), run("dev", lambda config: config["clusters"].append(new))
+    was = {(r.type, r.name): r.inputs for r in before.registered}
+    now = {(r.type, r.name): r.inputs for r in after.registered}
+    assert all(name.startswith("cluster-4") for _, name in now.keys() - was.keys())
+    assert all(now[key] == inputs for key, inputs in was.items()), "no other resource changes"
+
+
+def test_crds_reach_the_engine_as_they_are_on_file(run: Any) -> None:
+    registered = run().find("cluster-1-crds-serviceexports").inputs
+    on_file = yaml.safe_load((topology.CRD_FOLDER / "serviceexports.yaml").read_text())
+    assert registered["spec"] == on_file["spec"], "the SDK must not rename a key of a schema"
+
+
+def test_archives_go_to_the_nodes_that_use_them(environment: Any) -> None:
+    parsed = settings.parse(environment("dev"))
+    content = {
+        "mode": "airgap",
+        "images": {
+            "node": {"ref": "node:1"},
+            "redis": {"ref": "redis:1"},
+            "python": {"ref": "python:1"},
+            "curl": {"ref": "curl:1", "archive": "/curl.tar"},
+            "dapr": {"ref": "ghcr.io/dapr", "tag": "1.16.0", "archive": "/dapr.tar"},
+        },
+        "charts": {"dapr": {"chart": "/charts/dapr", "version": "1.16.0"}},
+    }
+    artifacts = supply.from_map(content, {"dapr": "1.16.0"}, dapr_version=None)
+    assert topology.archives_of(parsed, artifacts, "control-plane") == {}
+    assert topology.archives_of(parsed, artifacts, "cluster-1") == {"dapr": "/dapr.tar"}
+    assert topology.archives_of(parsed, artifacts, "cluster-2") == {"dapr": "/dapr.tar", "curl": "/curl.tar"}

@@ -112,7 +112,7 @@ class KubeClient:
                     async for line in _lines(response.content):
                         yield _event(line)
                 finally:
-                    # Left early, the connection is of no further use, and a peer that is gone would never answer
+                    # Left early, the connection is of no further use, and a vanished peer would never answer
                     # TLS's goodbye.
                     if response.connection is not None and response.connection.transport is not None:
                         response.connection.transport.abort()

@@ -126,7 +126,7 @@ class Hub:
         made = plan([view for _, view in views])
         for member, view in views:
             if member is not None:
-                member.take(made.imports[view.key], made.conditions[view.key])
+                member.take(made.imports.get(view.key), made.conditions[view.key])
 
     async def _report(self) -> None:
         """Conditions of the Cluster objects. Beside planning: a slow home API server delays no member."""

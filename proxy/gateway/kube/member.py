@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any
 
 from gateway.kube.client import KubeClient
@@ -49,10 +49,6 @@ class Member:
         self.trouble: str | None = "not asked yet"
         """Why the cluster cannot be managed right now; None when it can."""
 
-    @property
-    def synced(self) -> bool:
-        return self._exports.synced and self._services.synced and self._imports.synced
-
     def view(self, key: str, address: Address | None) -> MemberView:
         known = self._exports.synced and self._services.synced
         return MemberView(
@@ -60,13 +56,13 @@ class Member:
             address,
             dict(self._exports.objects) if known else None,
             dict(self._services.objects),
-            dict(self._imports.objects),
+            dict(self._imports.objects) if self._imports.synced else None,
         )
 
     def take(
         self, imports: Mapping[Key, Mapping[str, Any]], conditions: Mapping[Key, tuple[Condition, ...]]
     ) -> None:
-        """What this cluster should have from now on."""
+        """What this cluster should have from now on; None while that cannot be told."""
         self._wanted, self._conditions = imports, conditions
         self._wake.set()
 
@@ -108,29 +104,27 @@ class Member:
         retry: float | None = None
         while True:
             await self._wake.wait(retry)
-            # Without the list of what is there, nothing can be told apart from what should go.
-            if self._wanted is None or not self.synced:
-                continue
-            if await self._bring_about(self._wanted):
+            if await self._bring_about():
                 backoff.reset()
                 retry = None
             else:
                 retry = backoff.pause()
 
-    async def _bring_about(self, wanted: Mapping[Key, Mapping[str, Any]]) -> bool:
+    async def _bring_about(self) -> bool:
         """One round of writes. False when something is left to try again."""
+        done = self._wanted is None or await self._all(self._import_calls(self._wanted))
+        return await self._all(self._report(key) for key in sorted(self._exports.objects)) and done
+
+    def _import_calls(self, wanted: Mapping[Key, Mapping[str, Any]]) -> Iterator[Coroutine[Any, Any, bool]]:
         existing = self._imports.objects
-        calls: list[Coroutine[Any, Any, bool]] = []
         for key, body in wanted.items():
             before = existing.get(key)
-            if self._refused.get(key) == body or (before is not None and same_import(before, body)):
-                continue
-            calls.append(self._put(key, body, before))
-        calls += [
-            self._remove(key, obj) for key, obj in existing.items() if is_ours(obj) and key not in wanted
-        ]
-        done = await self._all(calls)
-        return await self._all(self._report(key) for key in sorted(self._exports.objects)) and done
+            refused = self._refused.get(key) == body
+            if not refused and (before is None or not same_import(before, body)):
+                yield self._put(key, body, before)
+        for key, obj in existing.items():
+            if is_ours(obj) and key not in wanted:
+                yield self._remove(key, obj)
 
     async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]]) -> bool:
         return all(await asyncio.gather(*calls))

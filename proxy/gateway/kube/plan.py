@@ -39,7 +39,8 @@ class MemberView:
     exports: Mapping[Key, Object] | None
     """None: never read."""
     services: Mapping[Key, Object] = field(default_factory=dict)
-    imports: Mapping[Key, Object] = field(default_factory=dict)
+    imports: Mapping[Key, Object] | None = None
+    """What is there now, whoever made it. None: never read, so there is nothing to compare a plan with."""
 
     @property
     def known(self) -> bool:
@@ -48,7 +49,11 @@ class MemberView:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """By cluster key: the import bodies it should have, and the conditions its exports should show."""
+    """By cluster key: the import bodies it should have, and the conditions its exports should show.
+
+    A cluster whose own imports were never read has no entry in `imports`: endpoints of a member that is down may be
+    known from there alone, and a plan without them would drop them.
+    """
 
     imports: Mapping[str, Mapping[Key, Mapping[str, Any]]]
     conditions: Mapping[str, Mapping[Key, tuple[Condition, ...]]]
@@ -76,9 +81,12 @@ def plan(views: Sequence[MemberView]) -> Plan:
     services = _exporters(views)
     for exporters in services.values():
         _settle_ports(exporters)
-    imports: dict[str, dict[Key, Mapping[str, Any]]] = {view.key: {} for view in views}
+    imports: dict[str, dict[Key, Mapping[str, Any]]] = {}
     unknown = {view.key for view in views if not view.known}
     for view in views:
+        if view.imports is None:
+            continue
+        wanted = imports.setdefault(view.key, {})
         kept = {key: imported for key, imported in view.imports.items() if is_ours(imported)}
         for key in sorted(services.keys() | kept.keys()):
             exporters = [exporter for exporter in services.get(key, ()) if exporter.reaches(view.key)]
@@ -93,7 +101,7 @@ def plan(views: Sequence[MemberView]) -> Plan:
                 continue
             account = next((e.verdict.account for e in exporters if e.verdict.account), "")
             account = account or str(spec_of(kept.get(key, {})).get("serviceAccountName") or "")
-            imports[view.key][key] = _import(key, ports, account)
+            wanted[key] = _import(key, ports, account)
     known_keys = {view.key for view in views}
     conditions: dict[str, dict[Key, tuple[Condition, ...]]] = {view.key: {} for view in views}
     for key, exporters in services.items():

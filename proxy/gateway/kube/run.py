@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 0.003
 """Objects that are written together arrive together; compile once for them."""
+SAVE_SECONDS = 0.1
+"""Disks are slow: save at most ten times a second however much changes."""
 RESTORE_AFTER_SECONDS = 3.0
 """How long a start waits for the API server before it serves what is on disk."""
 
@@ -46,6 +48,8 @@ class Controller:
         self._place = place
         self._cache = cache
         self._changed = Signal(SETTLE_SECONDS)
+        self._unsaved = Signal(SAVE_SECONDS)
+        self._objects: Sequence[Object] = ()
         self._fingerprint: list[tuple[str, Key, str]] | None = None
         kinds = (EXPORT, IMPORT, POLICY, SERVICE, SLICE)
         self.informers = {
@@ -66,6 +70,7 @@ class Controller:
             tasks.create_task(self._route(), name="route")
             tasks.create_task(self._restore(), name="restore")
             tasks.create_task(self._writer.run(), name="write")
+            tasks.create_task(self._save(), name="save")
 
     async def _restore(self) -> None:
         """Serve the saved objects when the API server does not answer soon."""
@@ -95,7 +100,8 @@ class Controller:
                 self._fingerprint = fingerprint
                 self._server.set_ready(True)
                 self._writer.take(compiled)
-                await self._save(objects)
+                self._objects = objects
+                self._unsaved.set()
             else:
                 self._writer.wake()
 
@@ -104,11 +110,13 @@ class Controller:
         self._server.swap(compiled.snapshot)
         return compiled
 
-    async def _save(self, objects: Sequence[Object]) -> None:
-        try:
-            await asyncio.to_thread(self._cache.save, objects)
-        except OSError as error:
-            log.warning("cannot keep the objects for a restart: %s", error)
+    async def _save(self) -> None:
+        while True:
+            await self._unsaved.wait()
+            try:
+                await asyncio.to_thread(self._cache.save, self._objects)
+            except OSError as error:
+                log.warning("cannot keep the objects for a restart: %s", error)
 
     def _relevant(self) -> list[Object]:
         """All exports, imports and policies, and of the Services and slices those that belong to them.

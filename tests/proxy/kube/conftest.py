@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 TOKEN = "test-token"
-START_SECONDS = 60.0
+START_SECONDS = 150.0
 CRDS = Path(__file__).parents[3] / "proxy" / "crds"
 
 

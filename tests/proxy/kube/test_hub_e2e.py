@@ -1,0 +1,384 @@
+"""The hub and a gateway as processes against real API servers: three clusters, no containers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[3]
+FLOMESH = "/apis/flomesh.io/v1alpha1"
+PATIENCE = 20.0
+
+
+def eventually(check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """The first true answer of `check`; fails with its last one."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            found = check()
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            found = None
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"{what}: last seen {found!r}"
+        time.sleep(0.02)
+
+
+class Clusters:
+    """A control plane and two members, and the words for what the tests do to them."""
+
+    def __init__(self, servers: list[Any], folder: Path) -> None:
+        self.home, self.one, self.two = servers
+        self.folder = folder
+
+    def join(self, name: str, server: Any, port: int, **spec: Any) -> None:
+        secret = {
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"kubeconfig": server.kubeconfig},
+        }  # fmt: skip
+        body = {"gatewayHost": "172.28.0.1", "gatewayPort": port, "kubeconfigSecretRef": {"name": name}, **spec}
+        self.apply(self.home, "/api/v1/namespaces/multicluster-system/secrets", secret)
+        self.apply(self.home, f"{FLOMESH}/clusters", made("Cluster", name, body))
+
+    def apply(self, server: Any, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        name = body["metadata"]["name"]
+        found = server.call("PATCH", f"{path}/{name}?fieldManager=test&force=true", body, content="apply")
+        return dict(found)
+
+    def service(self, server: Any, name: str = "nodeapp", port: int = 3000, **spec: Any) -> None:
+        ports = [{"name": "http", "port": port, "protocol": "TCP"}]
+        body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": ports, **spec}}
+        self.apply(server, "/api/v1/namespaces/dapr-test/services", body)
+
+    def export(self, server: Any, name: str = "nodeapp", path: str = "/nodeapp", port: int = 3000, **spec: Any) -> None:
+        rules = [{"portNumber": port, "path": path, "pathType": "Prefix"}]
+        body = made("ServiceExport", name, {"rules": rules, **spec})
+        self.apply(server, f"{FLOMESH}/namespaces/dapr-test/serviceexports", body)
+
+    def remove(self, server: Any, path: str) -> None:
+        server.call("DELETE", path)
+
+    def imported(self, server: Any, name: str = "nodeapp") -> dict[int, set[str]]:
+        """Names of the exporting clusters by port."""
+        try:
+            found = server.call("GET", f"{FLOMESH}/namespaces/dapr-test/serviceimports/{name}")
+        except urllib.error.HTTPError as error:
+            assert error.code == 404
+            return {}
+        return {
+            port["port"]: {endpoint["clusterKey"].split("/")[-1] for endpoint in port["endpoints"]}
+            for port in found["spec"]["ports"]
+        }
+
+    def expect_import(self, server: Any, wanted: dict[int, set[str]], name: str = "nodeapp") -> float:
+        """Seconds until the import says this."""
+        started = time.monotonic()
+        eventually(lambda: self.imported(server, name) == wanted, f"import {name} as {wanted}")
+        return time.monotonic() - started
+
+    def condition(self, server: Any, path: str, kind: str) -> tuple[str, str]:
+        for condition in server.call("GET", path).get("status", {}).get("conditions", []):
+            if condition["type"] == kind:
+                return condition["status"], condition["message"]
+        return "", ""
+
+    def expect(self, server: Any, path: str, kind: str, status: str, words: str = "", seconds: float = PATIENCE) -> None:
+        def check() -> bool:
+            found = self.condition(server, path, kind)
+            return found[0] == status and words in found[1]
+
+        eventually(check, f"{kind}={status} {words!r} on {path}", seconds)
+
+
+def made(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "flomesh.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def namespace(server: Any, name: str) -> None:
+    try:
+        server.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    except urllib.error.HTTPError as error:
+        assert error.code == 409
+
+
+class Process:
+    """The gateway image's command, run from the source tree."""
+
+    def __init__(self, folder: Path, server: Any, *arguments: str, **environ: str) -> None:
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(server.kubeconfig)
+        self.log = folder / "log"
+        environment = {
+            **os.environ, "PYTHONPATH": str(ROOT / "proxy"), "KUBECONFIG": str(kubeconfig),
+            "POD_NAMESPACE": "multicluster-system", **environ,
+        }  # fmt: skip
+        with self.log.open("wb") as log:
+            argv = [sys.executable, "-W", "error", "-m", "gateway", *arguments]
+            self._process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
+
+    def stop(self) -> int:
+        """Exit code after SIGTERM."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture(scope="module")
+def clusters(api_servers: Callable[[int], list[Any]], tmp_path_factory: pytest.TempPathFactory) -> Clusters:
+    found = Clusters(api_servers(3), tmp_path_factory.mktemp("clusters"))
+    namespace(found.home, "multicluster-system")
+    for server in (found.one, found.two):
+        namespace(server, "dapr-test")
+    return found
+
+
+@pytest.fixture
+def hub(clusters: Clusters, tmp_path: Path) -> Iterator[Process]:
+    process = Process(tmp_path, clusters.home, "hub", "--admin", "127.0.0.1:0")
+    yield process
+    code, said = process.stop(), process.log.read_text()
+    assert code == 0, said
+    assert "Traceback" not in said, said
+
+
+@pytest.fixture
+def joined(clusters: Clusters, hub: Process) -> Iterator[Clusters]:
+    """Both members joined; at the end they leave and nothing of the hub is left behind."""
+    clusters.join("cluster-1", clusters.one, 81)
+    clusters.join("cluster-2", clusters.two, 82)
+    yield clusters
+    for server in (clusters.one, clusters.two):
+        for kind in (f"{FLOMESH}/namespaces/dapr-test/serviceexports", "/api/v1/namespaces/dapr-test/services"):
+            for item in server.call("GET", kind)["items"]:
+                clusters.remove(server, f"{kind}/{item['metadata']['name']}")
+    for item in clusters.home.call("GET", f"{FLOMESH}/clusters")["items"]:
+        clusters.remove(clusters.home, f"{FLOMESH}/clusters/{item['metadata']['name']}")
+    for server in (clusters.home, clusters.one, clusters.two):
+        eventually(lambda s=server: not s.call("GET", f"{FLOMESH}/serviceimports")["items"], "imports are withdrawn")
+
+
+EXPORT = f"{FLOMESH}/namespaces/dapr-test/serviceexports/nodeapp"
+SERVICE = "/api/v1/namespaces/dapr-test/services/nodeapp"
+
+
+def test_an_export_reaches_the_other_member_and_the_control_plane(joined: Clusters) -> None:
+    joined.service(joined.one)
+    joined.export(joined.one, serviceAccountName="*")
+    joined.expect_import(joined.two, {3000: {"cluster-1"}})
+    joined.expect_import(joined.home, {3000: {"cluster-1"}})
+    assert joined.imported(joined.one) == {}, "an exporter never imports from itself"
+    found = joined.two.call("GET", f"{FLOMESH}/namespaces/dapr-test/serviceimports/nodeapp")["spec"]
+    target = {"host": "172.28.0.1", "ip": "172.28.0.1", "port": 81, "path": "/nodeapp"}
+    endpoint = {"clusterKey": "default/default/default/cluster-1", "target": target}
+    assert found == {
+        "type": "ClusterSetIP",
+        "serviceAccountName": "*",
+        "ports": [{"name": "http", "port": 3000, "protocol": "TCP", "endpoints": [endpoint]}],
+    }
+    joined.expect(joined.one, EXPORT, "Valid", "True")
+    joined.expect(joined.one, EXPORT, "Conflict", "False")
+    joined.expect(joined.home, f"{FLOMESH}/clusters/cluster-1", "Managed", "True")
+    eventually(lambda: "Valid" in joined.one.kubectl("get", "events", "-n", "dapr-test"), "an event tells")
+
+
+def test_a_late_joiner_catches_up(clusters: Clusters, hub: Process) -> None:
+    clusters.join("cluster-1", clusters.one, 81)
+    clusters.service(clusters.one)
+    clusters.export(clusters.one)
+    clusters.expect_import(clusters.home, {3000: {"cluster-1"}})
+    clusters.join("cluster-2", clusters.two, 82)
+    clusters.expect_import(clusters.two, {3000: {"cluster-1"}})
+
+
+def test_a_cluster_that_leaves_takes_its_endpoints_and_its_imports_along(joined: Clusters) -> None:
+    for server in (joined.one, joined.two):
+        joined.service(server)
+        joined.export(server)
+    joined.expect_import(joined.home, {3000: {"cluster-1", "cluster-2"}})
+    joined.expect_import(joined.one, {3000: {"cluster-2"}})
+    joined.remove(joined.home, f"{FLOMESH}/clusters/cluster-1")
+    joined.expect_import(joined.home, {3000: {"cluster-2"}})
+    joined.expect_import(joined.two, {})
+    joined.expect_import(joined.one, {})
+    eventually(lambda: joined.condition(joined.one, EXPORT, "Valid") == ("", ""), "its verdict is withdrawn")
+
+
+def test_a_service_made_after_its_export_is_noticed(joined: Clusters) -> None:
+    joined.export(joined.one)
+    joined.expect(joined.one, EXPORT, "Valid", "False", "there is no Service")
+    joined.service(joined.one)
+    joined.expect_import(joined.two, {3000: {"cluster-1"}})
+    joined.expect(joined.one, EXPORT, "Valid", "True")
+
+
+def test_an_export_goes_whichever_of_service_and_export_is_deleted_first(joined: Clusters) -> None:
+    joined.service(joined.one)
+    joined.export(joined.one)
+    joined.expect_import(joined.two, {3000: {"cluster-1"}})
+    joined.remove(joined.one, SERVICE)
+    joined.expect_import(joined.two, {})
+    joined.service(joined.one)
+    joined.expect_import(joined.two, {3000: {"cluster-1"}})
+    joined.remove(joined.one, EXPORT)
+    joined.expect_import(joined.two, {})
+
+
+def test_target_clusters_are_honoured_and_can_change(joined: Clusters) -> None:
+    joined.service(joined.one)
+    joined.export(joined.one, targetClusters=["default/default/default/cluster-2"])
+    joined.expect_import(joined.two, {3000: {"cluster-1"}})
+    assert joined.imported(joined.home) == {}
+    joined.export(joined.one, targetClusters=["default/default/default/control-plane"])
+    joined.expect_import(joined.home, {3000: {"cluster-1"}})
+    joined.expect_import(joined.two, {})
+
+
+def test_a_conflict_is_named_and_cleared_when_it_is_over(joined: Clusters) -> None:
+    joined.service(joined.one)
+    joined.export(joined.one)
+    joined.expect(joined.one, EXPORT, "Valid", "True")
+    time.sleep(1.1)  # creation times have whole seconds, and the older export wins
+    grpc = [{"name": "http", "port": 3000, "protocol": "TCP", "appProtocol": "grpc"}]
+    joined.service(joined.two, ports=grpc)
+    joined.export(joined.two)
+    joined.expect(joined.two, EXPORT, "Conflict", "True", "port 3000 is grpc here but http in")
+    assert joined.imported(joined.home) == {3000: {"cluster-1"}}
+    joined.remove(joined.one, EXPORT)
+    joined.expect(joined.two, EXPORT, "Conflict", "False")
+    joined.expect_import(joined.home, {3000: {"cluster-2"}})
+
+
+def test_two_exports_with_one_path_in_one_cluster(joined: Clusters) -> None:
+    joined.service(joined.one)
+    joined.export(joined.one)
+    joined.expect(joined.one, EXPORT, "Valid", "True")
+    time.sleep(1.1)
+    other = f"{FLOMESH}/namespaces/dapr-test/serviceexports/other"
+    joined.service(joined.one, name="other")
+    joined.export(joined.one, name="other", path="/nodeapp/")
+    joined.expect(joined.one, other, "Valid", "False", "already exported by dapr-test/nodeapp")
+    joined.remove(joined.one, EXPORT)
+    joined.expect(joined.one, other, "Valid", "True")
+    joined.expect_import(joined.two, {3000: {"cluster-1"}}, "other")
+
+
+def test_a_changed_gateway_address_and_key_are_followed(joined: Clusters) -> None:
+    joined.service(joined.one)
+    joined.export(joined.one)
+    joined.expect_import(joined.two, {3000: {"cluster-1"}})
+    joined.join("cluster-1", joined.one, 8081, zone="west")
+
+    def endpoint() -> Any:
+        found = joined.two.call("GET", f"{FLOMESH}/namespaces/dapr-test/serviceimports/nodeapp")
+        (only,) = found["spec"]["ports"][0]["endpoints"]
+        return only["clusterKey"], only["target"]["port"]
+
+    eventually(lambda: endpoint() == ("default/west/default/cluster-1", 8081), "the endpoint moves")
+
+
+def test_a_dead_member_blocks_nobody_and_keeps_its_endpoints(joined: Clusters) -> None:
+    for server in (joined.one, joined.two):
+        joined.service(server)
+        joined.export(server)
+    joined.expect_import(joined.home, {3000: {"cluster-1", "cluster-2"}})
+    joined.one.stop_api()
+    try:
+        joined.expect(joined.home, f"{FLOMESH}/clusters/cluster-1", "Managed", "False", "cannot reach")
+        joined.service(joined.two, name="late")
+        joined.export(joined.two, name="late", path="/late")
+        joined.expect_import(joined.home, {3000: {"cluster-2"}}, "late")
+        assert joined.imported(joined.home) == {3000: {"cluster-1", "cluster-2"}}
+    finally:
+        joined.one.start_api()
+    joined.expect(joined.home, f"{FLOMESH}/clusters/cluster-1", "Managed", "True")
+    joined.expect_import(joined.one, {3000: {"cluster-2"}}, "late")
+
+
+def test_a_restarted_hub_invents_and_loses_nothing_while_a_member_is_down(
+    clusters: Clusters, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    first = Process(tmp_path_factory.mktemp("hub"), clusters.home, "hub")
+    try:
+        clusters.join("cluster-1", clusters.one, 81)
+        clusters.join("cluster-2", clusters.two, 82)
+        for server in (clusters.one, clusters.two):
+            clusters.service(server)
+            clusters.export(server)
+        clusters.expect_import(clusters.home, {3000: {"cluster-1", "cluster-2"}})
+    finally:
+        first.kill()
+    clusters.one.stop_api()
+    second = Process(tmp_path_factory.mktemp("hub"), clusters.home, "hub")
+    try:
+        clusters.expect(clusters.home, f"{FLOMESH}/clusters/cluster-1", "Managed", "False")
+        clusters.remove(clusters.two, EXPORT)
+        clusters.expect_import(clusters.home, {3000: {"cluster-1"}})
+        clusters.expect_import(clusters.two, {3000: {"cluster-1"}})
+        clusters.one.start_api()
+        clusters.remove(clusters.one, EXPORT)
+        clusters.expect_import(clusters.home, {})
+        clusters.expect_import(clusters.two, {})
+    finally:
+        assert second.stop() == 0
+
+
+def test_a_changed_secret_is_read_again(joined: Clusters) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cluster-1"}}
+    path = "/api/v1/namespaces/multicluster-system/secrets"
+    cluster = f"{FLOMESH}/clusters/cluster-1"
+    joined.expect(joined.home, cluster, "Managed", "True")
+    joined.apply(joined.home, path, {**secret, "stringData": {"kubeconfig": joined.one.kubeconfig_with("wrong")}})
+    joined.expect(joined.home, cluster, "Managed", "False", "refuses the hub's credential")
+    joined.apply(joined.home, path, {**secret, "stringData": {"kubeconfig": joined.one.kubeconfig}})
+    joined.expect(joined.home, cluster, "Managed", "True")
+
+
+def test_an_import_the_hub_did_not_make_is_left_alone(joined: Clusters) -> None:
+    foreign = made("ServiceImport", "nodeapp", {"ports": []})
+    joined.apply(joined.two, f"{FLOMESH}/namespaces/dapr-test/serviceimports", foreign)
+    joined.service(joined.one)
+    joined.export(joined.one)
+    joined.expect(joined.one, EXPORT, "Conflict", "True", "the hub did not make")
+    assert joined.imported(joined.two) == {}
+    joined.remove(joined.two, f"{FLOMESH}/namespaces/dapr-test/serviceimports/nodeapp")
+    joined.expect_import(joined.two, {3000: {"cluster-1"}})
+    joined.expect(joined.one, EXPORT, "Conflict", "False")
+
+
+def test_external_names_are_refused(joined: Clusters) -> None:
+    joined.service(joined.one, type="ExternalName", externalName="example.test")
+    joined.export(joined.one)
+    joined.expect(joined.one, EXPORT, "Valid", "False", "ExternalName")
+    assert joined.imported(joined.two) == {}
+
+
+def test_how_fast_an_export_travels(joined: Clusters, capsys: pytest.CaptureFixture[str]) -> None:
+    joined.service(joined.one)
+    joined.expect(joined.home, f"{FLOMESH}/clusters/cluster-1", "Managed", "True")
+    joined.export(joined.one)
+    there = joined.expect_import(joined.two, {3000: {"cluster-1"}})
+    joined.remove(joined.one, EXPORT)
+    gone = joined.expect_import(joined.two, {})
+    with capsys.disabled():
+        print(f"\nexport seen as import after {there * 1000:.0f} ms, gone after {gone * 1000:.0f} ms")

@@ -26,19 +26,41 @@ def _cluster_key(text: str) -> str:
 
 
 def _add_data_plane(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cluster-key", required=True, type=_cluster_key, metavar="REGION/ZONE/GROUP/NAME",
-                        help="which cluster this gateway stands in")
-    parser.add_argument("--listen", required=True, metavar="HOST:PORT",
-                        help="north-south: serves the paths this cluster exports")
-    parser.add_argument("--east-west", metavar="HOST:PORT",
-                        help="serves imported services by Host name, as their policy says")
+    parser.add_argument(
+        "--cluster-key",
+        required=True,
+        type=_cluster_key,
+        metavar="REGION/ZONE/GROUP/NAME",
+        help="which cluster this gateway stands in",
+    )
+    parser.add_argument(
+        "--listen",
+        required=True,
+        metavar="HOST:PORT",
+        help="north-south: serves the paths this cluster exports",
+    )
+    parser.add_argument(
+        "--east-west", metavar="HOST:PORT", help="serves imported services by Host name, as their policy says"
+    )
     parser.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz, /metrics and /config")
-    parser.add_argument("--front-door", action="store_true",
-                        help="also serve imported paths north-south, by any cluster that exports them")
-    parser.add_argument("--access-log", action=argparse.BooleanOptionalAction, default=True,
-                        help="one JSON line per request on standard output (default: on)")
-    parser.add_argument("--drain-seconds", type=float, default=25.0, metavar="S",
-                        help="how long running requests may take after SIGTERM (default: 25, below Kubernetes' 30)")
+    parser.add_argument(
+        "--front-door",
+        action="store_true",
+        help="also serve imported paths north-south, by any cluster that exports them",
+    )
+    parser.add_argument(
+        "--access-log",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="one JSON line per request on standard output (default: on)",
+    )
+    parser.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=25.0,
+        metavar="S",
+        help="how long running requests may take after SIGTERM (default: 25, below Kubernetes' 30)",
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,21 +71,34 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="gateway of a Kubernetes cluster")
     _add_data_plane(run)
-    run.add_argument("--cache-dir", default="/var/cache/gateway", metavar="DIR",
-                     help="where the last good objects are kept for a restart without the API server")
+    run.add_argument(
+        "--cache-dir",
+        default="/var/cache/gateway",
+        metavar="DIR",
+        help="where the last good objects are kept for a restart without the API server",
+    )
 
     hub = commands.add_parser("hub", help="hub of the control plane")
     hub.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz and /metrics")
 
     serve = commands.add_parser("serve", help="gateway on YAML files, no Kubernetes")
-    serve.add_argument("--objects", required=True, metavar="PATH",
-                       help="a YAML file or a folder of them; followed as they change")
+    serve.add_argument(
+        "--objects",
+        required=True,
+        metavar="PATH",
+        help="a YAML file or a folder of them; followed as they change",
+    )
     _add_data_plane(serve)
 
     check = commands.add_parser("check", help="say what YAML objects route where, and what is wrong")
     check.add_argument("--objects", required=True, metavar="PATH", help="a YAML file or a folder of them")
-    check.add_argument("--cluster-key", type=_cluster_key, default="default/default/default/local",
-                       metavar="REGION/ZONE/GROUP/NAME", help="the cluster to look from (default: %(default)s)")
+    check.add_argument(
+        "--cluster-key",
+        type=_cluster_key,
+        default="default/default/default/local",
+        metavar="REGION/ZONE/GROUP/NAME",
+        help="the cluster to look from (default: %(default)s)",
+    )
     check.add_argument("--front-door", action="store_true", help="as for serve")
     return parser
 

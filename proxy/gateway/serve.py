@@ -107,7 +107,9 @@ def check(args: argparse.Namespace) -> int:
                     change = f" rewrite {json.dumps(share['rewrite'])}" if share["rewrite"] else ""
                     change += f" path prefix {share['prefix']}" if share["prefix"] else ""
                     order = "then " if level else ""
-                    sys.stdout.write(f"    {order}{share['cluster']} weight {share['weight']}: {endpoints}{change}\n")
+                    sys.stdout.write(
+                        f"    {order}{share['cluster']} weight {share['weight']}: {endpoints}{change}\n"
+                    )
     for problem in compiled.problems:
         sys.stdout.write(f"problem: {problem_line(problem)}\n")
     return 1 if compiled.problems else 0
@@ -123,7 +125,9 @@ def load(path: Path, cluster_key: str, front_door: bool) -> Compiled:
 
 def main(args: argparse.Namespace) -> int:
     """`gateway serve`: run until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(args))
@@ -148,7 +152,9 @@ async def _serve(args: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stopped.set)
     await server.start()
     server.set_ready(True)
-    log.info("serving %s", " ".join(f"{name}={host}:{port}" for name, (host, port) in server.addresses.items()))
+    log.info(
+        "serving %s", " ".join(f"{name}={host}:{port}" for name, (host, port) in server.addresses.items())
+    )
     while not stopped.is_set():
         try:
             async with asyncio.timeout(POLL_SECONDS):

@@ -15,7 +15,7 @@ from gateway.edge.server import GatewayServer
 
 Raw = dict[str, Any]
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-PATIENCE = 5.0
+PATIENCE = 30.0
 """Seconds after which a test that waits is a test that hangs."""
 
 
@@ -36,10 +36,16 @@ class Make:
     @staticmethod
     def service(name: str = "app", ports: dict[int, str] | None = None, **spec: Any) -> Raw:
         listed = [{"port": port, "name": label} for port, label in (ports or {3000: "http"}).items()]
-        return {"kind": "Service", "metadata": {"name": name, "namespace": "demo"}, "spec": {"ports": listed, **spec}}
+        return {
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": "demo"},
+            "spec": {"ports": listed, **spec},
+        }
 
     @staticmethod
-    def slice(*addresses: str, name: str = "app", port: int = 3000, label: str = "http", **conditions: Any) -> Raw:
+    def slice(
+        *addresses: str, name: str = "app", port: int = 3000, label: str = "http", **conditions: Any
+    ) -> Raw:
         return {
             "kind": "EndpointSlice",
             "metadata": {
@@ -52,7 +58,9 @@ class Make:
         }  # fmt: skip
 
     @staticmethod
-    def export(name: str = "app", path: str = "/app", kind: str = "Prefix", port: int = 3000, **spec: Any) -> Raw:
+    def export(
+        name: str = "app", path: str = "/app", kind: str = "Prefix", port: int = 3000, **spec: Any
+    ) -> Raw:
         return {
             "kind": "ServiceExport",
             "metadata": {"name": name, "namespace": "demo"},
@@ -63,7 +71,10 @@ class Make:
     def imported(name: str = "app", port: int = 3000, path: str = "/app", **clusters: int) -> Raw:
         """Cluster names with the loopback port of their gateway; `c1=8081`."""
         endpoints = [
-            {"clusterKey": key(cluster), "target": {"host": "h", "ip": "127.0.0.1", "port": number, "path": path}}
+            {
+                "clusterKey": key(cluster),
+                "target": {"host": "h", "ip": "127.0.0.1", "port": number, "path": path},
+            }
             for cluster, number in clusters.items()
         ]
         return {
@@ -184,7 +195,7 @@ class Net:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for gateway in self.gateways:
-            await gateway.drain(0.2)
+            await gateway.drain(0.05)
         for writer in self._writers:
             try:
                 await writer.wait_closed()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from gateway.core.errors import ProtocolError
-from gateway.core.heads import CHUNKED, UNTIL_CLOSE, head_end, parse_request_head, parse_response_head
+from gateway.core.heads import CHUNKED, UNTIL_CLOSE, head_end
 from gateway.core.limits import Limits
+from gateway.core.request import parse_request_head
+from gateway.core.response import parse_response_head
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +28,7 @@ GOOD = {
     "absolute query": (b"GET http://b?q HTTP/1.1\r\nHost: a\r\n\r\n", {"target": b"/?q"}),
     "star": (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", {"target": b"*"}),
     "expect": (
-        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-Continue\r\n\r\n", {"expects": True},
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-Continue\r\n\r\n", {"length": 1, "idempotent": False},
     ),
     "key": (b"POST / HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\n\r\n", {"idempotent": True}),
     "upgrade": (
@@ -138,7 +140,11 @@ def test_a_head_without_end_is_refused_at_its_limit_not_held() -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_parsers(noise: bytes) -> None:
-    for data in (noise, b"GET / HTTP/1.1\r\n" + noise + b"\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX:" + noise):
+    for data in (
+        noise,
+        b"GET / HTTP/1.1\r\n" + noise + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX:" + noise,
+    ):
         for parse in (parse_request_head, parse_response_head):
             try:
                 end = head_end(data, 2048)

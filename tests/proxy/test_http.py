@@ -24,7 +24,9 @@ async def exported(net: Any, make: Any, app: int, **options: Any) -> int:
     return int(port)
 
 
-async def test_a_request_reaches_the_application_rewritten_and_annotated(net: Any, make: Any, ok: Any) -> None:
+async def test_a_request_reaches_the_application_rewritten_and_annotated(
+    net: Any, make: Any, ok: Any
+) -> None:
     port = await exported(net, make, await net.app(echo(ok)))
     status, _, body = await net.ask(port, "/app/ports?x=1", host="shop.example:8080")
     assert status == 200
@@ -37,7 +39,9 @@ async def test_a_request_reaches_the_application_rewritten_and_annotated(net: An
     assert any(line.startswith("X-Request-Id: ") for line in lines)
 
 
-async def test_forwarding_fields_of_a_proxy_in_front_are_kept_and_continued(net: Any, make: Any, ok: Any) -> None:
+async def test_forwarding_fields_of_a_proxy_in_front_are_kept_and_continued(
+    net: Any, make: Any, ok: Any
+) -> None:
     port = await exported(net, make, await net.app(echo(ok)))
     fields = "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Request-Id: mine\r\ntraceparent: 00-a-b-01\r\n"
     _, _, body = await net.ask(port, "/app", host="x", fields=fields)
@@ -50,7 +54,9 @@ async def test_forwarding_fields_of_a_proxy_in_front_are_kept_and_continued(net:
 
 async def test_fields_of_one_hop_stay_on_it(net: Any, make: Any, ok: Any) -> None:
     def reply(head: bytes, body: bytes) -> bytes:
-        return ok(head, b"Connection: keep-alive, X-Local\r\nKeep-Alive: timeout=5\r\nX-Local: 1\r\nX-Kept: 1\r\n")
+        return ok(
+            head, b"Connection: keep-alive, X-Local\r\nKeep-Alive: timeout=5\r\nX-Local: 1\r\nX-Kept: 1\r\n"
+        )
 
     port = await exported(net, make, await net.app(reply))
     fields = "Connection: keep-alive, X-Secret\r\nX-Secret: 1\r\nTE: trailers\r\nKeep-Alive: 3\r\nProxy-Connection: x\r\n"
@@ -100,7 +106,9 @@ async def test_pipelined_requests_are_answered_in_order(net: Any, make: Any, ok:
 async def test_requests_may_arrive_byte_by_byte(net: Any, make: Any, ok: Any) -> None:
     port = await exported(net, make, await net.app(echo(ok)))
     reader, writer = await net.connect(port)
-    data = b"POST /app HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n"
+    data = (
+        b"POST /app HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n"
+    )
     for at in range(len(data) * 2):
         writer.write((data + data)[at : at + 1])
         await asyncio.sleep(0)
@@ -120,15 +128,19 @@ async def test_answers_may_arrive_byte_by_byte(net: Any, make: Any) -> None:
     assert (await net.ask(port, "/app"))[::2] == (200, b"abc")
 
 
-@pytest.mark.parametrize("size", [0, 1, 65_536, 5 * ECHO])
+@pytest.mark.parametrize("size", [0, 1, 65_536, 2 * ECHO])
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-async def test_bodies_of_any_size_pass_unchanged_both_ways(net: Any, make: Any, size: int, chunked: bool) -> None:
+async def test_bodies_of_any_size_pass_unchanged_both_ways(
+    net: Any, make: Any, size: int, chunked: bool
+) -> None:
     content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
 
     def frame(data: bytes) -> bytes:
         if not chunked:
             return b"Content-Length: %d\r\n\r\n" % len(data) + data
-        parts = b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (data[i : i + 9999] for i in range(0, len(data), 9999)))
+        parts = b"".join(
+            b"%x\r\n%b\r\n" % (len(p), p) for p in (data[i : i + 9999] for i in range(0, len(data), 9999))
+        )
         return b"Transfer-Encoding: chunked\r\n\r\n" + parts + b"0\r\n\r\n"
 
     port = await exported(net, make, await net.app(lambda head, body: b"HTTP/1.1 200 OK\r\n" + frame(body)))
@@ -141,7 +153,9 @@ async def test_bodies_of_any_size_pass_unchanged_both_ways(net: Any, make: Any, 
 
 async def test_head_204_and_304_have_no_body_whatever_their_fields_say(net: Any, make: Any) -> None:
     def reply(head: bytes, body: bytes) -> bytes:
-        status = {b"HEAD": b"200 OK", b"GET": b"304 Not Modified", b"DELETE": b"204 No Content"}[head.split(b" ")[0]]
+        status = {b"HEAD": b"200 OK", b"GET": b"304 Not Modified", b"DELETE": b"204 No Content"}[
+            head.split(b" ")[0]
+        ]
         length = b"" if status.startswith(b"204") else b"Content-Length: 999\r\n"
         return b"HTTP/1.1 " + status + b"\r\n" + length + b"\r\n"
 
@@ -191,7 +205,9 @@ async def test_websockets_pass_through_with_half_close(net: Any, make: Any) -> N
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" in head
-        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello"
+        )
         while data := await reader.read(1000):
             writer.write(data.upper())
         writer.write(b"bye")
@@ -306,3 +322,29 @@ async def test_a_policy_that_lets_nothing_out_refuses_clearly(net: Any, make: An
     status, _, body = await net.ask(east_west, "/", host="app.demo:3000")
     assert status == 503
     assert b"Locality" in body
+
+
+async def test_a_sticky_export_keeps_a_session_on_its_pod(net: Any, make: Any, ok: Any) -> None:
+    first, second = [await net.app(lambda head, body, n=n: ok(n)) for n in (b"1", b"2")]
+    objects = make.service(), make.slice("127.0.0.1", port=first), make.slice("127.0.0.1", port=second)
+    objects[2]["metadata"]["name"] = "other"
+    port, _, _ = await net.gateway(*objects, make.export(sessionSticky=True))
+    _, head, body = await net.ask(port, "/app")
+    cookie = head.split(b"Set-Cookie: ")[1].split(b";")[0].decode()
+    for _ in range(6):
+        _, head, again = await net.ask(port, "/app", fields=f"Cookie: a=b; {cookie}; c=d\r\n")
+        assert again == body
+        assert b"Set-Cookie" not in head
+
+
+async def test_a_session_holds_across_clusters(net: Any, make: Any, ok: Any) -> None:
+    gateways = {}
+    for cluster in ("c1", "c3"):
+        app = await net.app(lambda head, body, name=cluster.encode(): ok(name))
+        objects = make.service(), make.slice("127.0.0.1", port=app), make.export(sessionSticky=True)
+        gateways[cluster], _, _ = await net.gateway(*objects, cluster=cluster)
+    _, port, _ = await net.gateway(make.imported(**gateways), make.policy("ActiveActive"))
+    _, head, body = await net.ask(port, host="app.demo:3000")
+    cookie = head.split(b"Set-Cookie: ")[1].split(b";")[0].decode()
+    seen = {(await net.ask(port, host="app.demo:3000", fields=f"Cookie: {cookie}\r\n"))[2] for _ in range(6)}
+    assert seen == {body}

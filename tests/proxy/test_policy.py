@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from gateway.core.balance import RouteState
-from gateway.core.health import EJECT_SECONDS, FAILURES, EndpointHealth
+from gateway.core.affinity import Affinity
+from gateway.core.health import EJECT_SECONDS, FAILURES, SLOW_START_SECONDS, EndpointHealth
 from gateway.core.route import Endpoint, Route, Share
 from gateway.core.snapshot import compile_snapshot
 from hypothesis import given
@@ -82,7 +83,9 @@ def test_without_a_policy_a_service_stays_in_its_cluster(make: Any) -> None:
     ("Locality", {}, False), ("Locality", {"c1": None}, True), ("FailOver", {"c1": 1}, True),
     ("ActiveActive", {"c1": 0}, False), ("ActiveActive", {"gone": 1}, False), ("ActiveActive", {}, True),
 ])  # fmt: skip
-def test_whether_a_policy_lets_traffic_out(make: Any, kind: str, targets: dict[str, int | None], leaves: bool) -> None:
+def test_whether_a_policy_lets_traffic_out(
+    make: Any, kind: str, targets: dict[str, int | None], leaves: bool
+) -> None:
     bench = Bench(make.imported(**REMOTES), make.policy(kind, **targets))
     assert bench.snapshot.leaves_cluster("demo", "app") is leaves
 
@@ -137,7 +140,79 @@ def test_an_ejected_cluster_is_left_out_until_its_time_is_over(make: Any) -> Non
         first.health.failed(0.0)
     other = "c3" if first.state.share.cluster.endswith("c1") else "c1"
     assert picks(state, 10, now=0.1) == {other: 10}
-    assert picks(state, 10, now=EJECT_SECONDS + 0.1) == {"c1": 5, "c3": 5}
+    back = picks(state, 100, now=EJECT_SECONDS + SLOW_START_SECONDS / 2)
+    assert 20 < back[first.state.share.cluster[-2:]] < 40, "half way back it gets about half of its half"
+    assert picks(state, 10, now=EJECT_SECONDS + SLOW_START_SECONDS + 0.1) == {"c1": 5, "c3": 5}
+
+
+def test_a_returning_local_cluster_takes_its_requests_back_in_steps(make: Any) -> None:
+    objects = make.service(), make.slice("10.0.0.1"), make.imported(**REMOTES), make.policy("FailOver")
+    state = Bench(*objects).state()
+    pick = state.pick(0.0)
+    assert pick is not None
+    pick.health.failed(0.0, certain=True)
+    share = [
+        picks(state, 100, now=EJECT_SECONDS + SLOW_START_SECONDS * part).get("here", 0) for part in (0.01, 0.5, 1.1)
+    ]
+    assert share[0] < 20 < share[1] < 70 < share[2] == 100
+
+
+def test_a_failed_probe_keeps_a_cluster_out_until_one_succeeds(make: Any) -> None:
+    state = Bench(make.imported(**REMOTES), make.policy("ActiveActive")).state()
+    down = state.shares[1].endpoints[0]
+    down.probed(0.0, ok=False)
+    assert set(picks(state, 10, now=1000.0)) == {"c3"}
+    down.probed(1000.0, ok=True)
+    assert set(picks(state, 100, now=1001.0)) == {"c1", "c3"}
+
+
+def test_retries_are_limited_to_a_part_of_the_requests(make: Any) -> None:
+    state = Bench(make.imported(**REMOTES), make.policy("ActiveActive")).state()
+    while state.may_retry():
+        pass
+    for _ in range(50):
+        state.pick(0.0)
+    assert sum(state.may_retry() for _ in range(50)) in {9, 10}
+
+
+def chosen(state: RouteState, affinity: Affinity | None = None) -> str:
+    pick = state.pick(0.0, (), affinity)
+    assert pick is not None
+    return str(pick.health.endpoint)
+
+
+def test_hashing_sends_one_key_to_one_pod_and_moves_only_the_keys_of_a_lost_one(make: Any) -> None:
+    objects = make.service(), make.slice(*(f"10.0.0.{n}" for n in range(1, 6))), make.export(
+        loadBalancer="HashingLoadBalancer"
+    )  # fmt: skip
+    state = Bench(*objects).state()
+    keys = [Affinity(key=b"%d" % n) for n in range(200)]
+    before = [chosen(state, key) for key in keys]
+    assert before == [chosen(state, key) for key in keys]
+    assert len(set(before)) == 5
+    lost = state.shares[0].endpoints[0]
+    lost.failed(0.0, certain=True)
+    after = [chosen(state, key) for key in keys]
+    assert all(old == new for old, new in zip(before, after, strict=True) if old != str(lost.endpoint))
+    assert str(lost.endpoint) not in after
+
+
+def test_least_work_goes_to_the_pod_with_the_fewest_requests(make: Any) -> None:
+    objects = make.service(), make.slice("10.0.0.1", "10.0.0.2"), make.export(loadBalancer="LeastWorkLoadBalancer")
+    state = Bench(*objects).state()
+    state.shares[0].endpoints[0].active = 5
+    assert {chosen(state) for _ in range(10)} == {"10.0.0.2:3000"}
+
+
+def test_a_session_goes_back_to_its_pod_and_its_cluster(make: Any) -> None:
+    objects = make.service(), make.slice("10.0.0.1", "10.0.0.2"), make.imported(c1=81), make.policy("ActiveActive")
+    state = Bench(*objects).state()
+    local, remote = state.shares
+    session = Affinity(local.tag, local.endpoints[1].tag)
+    assert {chosen(state, session) for _ in range(10)} == {"10.0.0.2:3000"}
+    assert {chosen(state, Affinity(remote.tag, "whatever")) for _ in range(10)} == {"127.0.0.1:81"}
+    local.endpoints[1].failed(0.0, certain=True)
+    assert "10.0.0.2:3000" not in {chosen(state, session) for _ in range(10)}
 
 
 def test_the_last_ones_standing_are_never_left_out(make: Any) -> None:

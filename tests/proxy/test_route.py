@@ -32,7 +32,10 @@ def test_exact_comes_before_prefix_and_longest_prefix_first(make: Any) -> None:
         make.service("a"), make.service("b"), make.service("c"), make.service("d"),
         make.export("a", "/x"), make.export("b", "/x/y"), make.export("c", "/x/y", "Exact"), make.export("d", "/"),
     )  # fmt: skip
-    found = {target: snapshot.paths.find(target).service for target in (b"/x", b"/x/y", b"/x/y/", b"/x/yz", b"/q", b"/")}
+    found = {
+        target: snapshot.paths.find(target).service
+        for target in (b"/x", b"/x/y", b"/x/y/", b"/x/yz", b"/q", b"/")
+    }
     assert found == {
         b"/x": "demo/a", b"/x/y": "demo/c", b"/x/y/": "demo/b", b"/x/yz": "demo/a", b"/q": "demo/d", b"/": "demo/d",
     }  # fmt: skip
@@ -89,7 +92,9 @@ def test_every_form_of_a_services_name_is_its_host(make: Any, host: str) -> None
     assert (route.service, route.port) == ("demo/app", 3000)
 
 
-@pytest.mark.parametrize("host", ["app", "app.demo:80", "app.other", "x.app.demo", "", "app.demo.svc.cluster"])
+@pytest.mark.parametrize(
+    "host", ["app", "app.demo:80", "app.other", "x.app.demo", "", "app.demo.svc.cluster"]
+)
 def test_other_hosts_are_unknown(make: Any, host: str) -> None:
     assert compiled(make.imported(c1=81)).hosts.find(host.encode()) is None
 
@@ -110,13 +115,17 @@ REWRITES = [
 
 
 @pytest.mark.parametrize(("source", "to", "target", "expected"), REWRITES)
-def test_rewrite_replaces_every_match_over_path_and_query(source: str, to: str, target: str, expected: str) -> None:
+def test_rewrite_replaces_every_match_over_path_and_query(
+    source: str, to: str, target: str, expected: str
+) -> None:
     rewrite = Rewrite(source, to)
     assert rewrite.apply(target.encode()) == expected.encode()
     assert rewrite.apply(target.encode()) == expected.encode(), "remembered answers are the same"
 
 
-@pytest.mark.parametrize(("source", "to"), [("(", "/"), ("(?=x)", "/"), (r"(a)\1", "/"), ("a", "$1"), ("a" * 2000, "/")])
+@pytest.mark.parametrize(
+    ("source", "to"), [("(", "/"), ("(?=x)", "/"), (r"(a)\1", "/"), ("a", "$1"), ("a" * 2000, "/")]
+)
 def test_a_rewrite_that_cannot_run_is_refused(source: str, to: str) -> None:
     with pytest.raises(RewriteError):
         Rewrite(source, to)

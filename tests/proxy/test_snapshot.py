@@ -19,7 +19,11 @@ def problems(*objects: Any, front_door: bool = False) -> set[tuple[str, str, str
 
 def test_good_objects_have_no_problems(make: Any) -> None:
     assert not problems(
-        make.service(), make.slice("10.0.0.1"), make.export(), make.imported(c1=81), make.policy("FailOver", c1=1)
+        make.service(),
+        make.slice("10.0.0.1"),
+        make.export(),
+        make.imported(c1=81),
+        make.policy("FailOver", c1=1),
     )
 
 
@@ -31,10 +35,13 @@ def test_good_objects_have_no_problems(make: Any) -> None:
     ({"rules": [{"path": "/a", "pathType": "Exact", "portNumber": 1}]}, "PortNotFound"),
     ({"rules": [{"path": "/a", "pathType": "Exact", "portNumber": "x"}]}, "InvalidPort"),
     ({"rules": "x"}, "Invalid"),
+    ({"loadBalancer": "Random"}, "InvalidLoadBalancer"),
     ({"pathRewrite": {"from": "(", "to": "/"}}, "InvalidRewrite"),
     ({"pathRewrite": {"from": "a", "to": "$7"}}, "InvalidRewrite"),
 ])  # fmt: skip
-def test_a_bad_export_is_named_and_the_good_one_is_served(make: Any, changes: dict[str, Any], reason: str) -> None:
+def test_a_bad_export_is_named_and_the_good_one_is_served(
+    make: Any, changes: dict[str, Any], reason: str
+) -> None:
     objects = [make.service(), make.service("bad"), make.export(), make.export("bad", "/bad", **changes)]
     assert problems(*objects) == {("ServiceExport", "bad", reason)}
     snapshot = compile_snapshot(objects, HERE).snapshot
@@ -44,7 +51,9 @@ def test_a_bad_export_is_named_and_the_good_one_is_served(make: Any, changes: di
 
 def test_exports_need_a_service_with_endpoints_of_its_own(make: Any) -> None:
     assert problems(make.export()) == {("ServiceExport", "app", "ServiceNotFound")}
-    assert problems(make.service(type="ExternalName"), make.export()) == {("ServiceExport", "app", "ExternalName")}
+    assert problems(make.service(type="ExternalName"), make.export()) == {
+        ("ServiceExport", "app", "ExternalName")
+    }
 
 
 def test_of_two_exports_with_one_path_the_older_is_served(make: Any) -> None:
@@ -101,7 +110,9 @@ def test_the_gateways_own_stand_ins_are_not_local_endpoints(make: Any) -> None:
     service, endpoints = make.service(), make.slice("10.0.0.9")
     for raw in (service, endpoints):
         raw["metadata"].setdefault("labels", {})["multicluster.flomesh.io/imported"] = "true"
-    snapshot = compile_snapshot([service, endpoints, make.imported(c1=81), make.policy("FailOver")], HERE).snapshot
+    snapshot = compile_snapshot(
+        [service, endpoints, make.imported(c1=81), make.policy("FailOver")], HERE
+    ).snapshot
     route = snapshot.hosts.find(b"app.demo:3000")
     assert route is not None
     assert [share.remote for share in route.shares if share.endpoints] == [True]
@@ -150,7 +161,9 @@ JSON = st.recursive(
     st.sampled_from(["Service", "EndpointSlice", "ServiceExport", "ServiceImport", "GlobalTrafficPolicy", "Pod"]),
     st.dictionaries(st.sampled_from(["spec", "endpoints", "ports", "addressType"]), JSON, max_size=4), JSON,
 ), max_size=5))  # fmt: skip
-def test_no_object_can_crash_the_compiler_or_take_down_a_good_route(rough: list[tuple[str, Any, Any]]) -> None:
+def test_no_object_can_crash_the_compiler_or_take_down_a_good_route(
+    rough: list[tuple[str, Any, Any]],
+) -> None:
     objects: list[Any] = [{"kind": kind, "metadata": metadata, **fields} for kind, fields, metadata in rough]
     good = [
         {"kind": "Service", "metadata": {"name": "ok", "namespace": "ok"}, "spec": {"ports": [{"port": 1}]}},

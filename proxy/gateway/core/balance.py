@@ -8,7 +8,10 @@ an argument, in seconds of any monotonic clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from enum import IntEnum
+from zlib import crc32
 
+from gateway.core.affinity import HASHING, LEAST_WORK, Affinity, tag
 from gateway.core.health import EndpointHealth
 from gateway.core.policy import FAIL_OVER
 from gateway.core.route import Endpoint, Route, Share
@@ -16,31 +19,84 @@ from gateway.core.route import Endpoint, Route, Share
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds of the latency histogram."""
 
+SCALE = 100
+"""Weights are counted in hundredths, so that a share of weight 1 can grow back in steps."""
+
+RETRY_BUDGET = 100.0
+"""Retries a route may have saved up: a burst when a cluster dies, not a storm that kills the next one."""
+
+RETRY_EARNED = 0.2
+"""Retries each request earns for its route: on average at most one in five is sent again."""
+
+
+SCANNING = frozenset((LEAST_WORK, HASHING))
+"""Balancers that must look at every endpoint."""
+
+
+class Mode(IntEnum):
+    """How choosy a pick is; each mode is tried only when the one before found nobody."""
+
+    GRADED = 0
+    """Leave out who is ejected; who came back a short while ago gets a part."""
+    FULL = 1
+    """Leave out who is ejected."""
+    PANIC = 2
+    """Nobody is left out: a guess is better than a certain failure."""
+
 
 class ShareState:
     """One cluster of one route: its rotation, its endpoints and its counters."""
 
-    __slots__ = ("buckets", "codes", "current", "endpoints", "next", "seconds", "share", "weight")
+    __slots__ = ("buckets", "codes", "current", "endpoints", "kind", "next", "seconds", "share", "tag", "weight")
 
-    def __init__(self, share: Share, endpoints: list[EndpointHealth]) -> None:
+    def __init__(self, share: Share, endpoints: list[EndpointHealth], kind: str = "") -> None:
         self.share = share
-        self.weight = share.weight if endpoints else 0
+        self.weight = share.weight * SCALE if endpoints else 0
         self.current = 0
         self.endpoints = endpoints
+        self.kind = kind
+        self.tag = tag(share.cluster)
         self.next = 0
         self.codes: dict[int, int] = {}
         self.buckets = [0] * (len(LATENCY_BUCKETS) + 1)
         self.seconds = 0.0
 
-    def find(self, now: float, tried: Collection[EndpointHealth], panic: bool) -> EndpointHealth | None:
-        """The next endpoint in turn that was not tried and, unless in panic, is not ejected. Does not advance."""
+    def find(
+        self, now: float, tried: Collection[EndpointHealth], mode: Mode, key: bytes = b""
+    ) -> EndpointHealth | None:
+        """The endpoint this cluster would use, of those not tried and, unless in panic, not left out."""
         endpoints = self.endpoints
-        count = len(endpoints)
-        for step in range(count):
-            health = endpoints[(self.next + step) % count]
-            if health not in tried and (panic or health.ejected_until <= now):
-                return health
-        return None
+        if len(endpoints) == 1:
+            only = endpoints[0]
+            fit = only not in tried and (mode is Mode.PANIC or not only.out(now))
+            return only if fit else None
+        if not endpoints:
+            return None
+        start = self.next % len(endpoints)
+        if not tried and self.kind not in SCANNING and not endpoints[start].out(now):
+            return endpoints[start]
+        turn = endpoints[start:] + endpoints[:start] if self.kind == LEAST_WORK else endpoints
+        fitting = [
+            health for health in turn if health not in tried and (mode is Mode.PANIC or not health.out(now))
+        ]
+        if not fitting:
+            return None
+        if self.kind == LEAST_WORK:
+            return min(fitting, key=_work)
+        if self.kind == HASHING and key:
+            # Highest score wins: when an endpoint goes, only its own keys move.
+            return max(fitting, key=lambda health: crc32(health.tag.encode(), crc32(key)))
+        return fitting[self.next % len(fitting)]
+
+    def ramp(self, now: float) -> float:
+        """Part of its weight it gets: that of its endpoint that has been back for longest."""
+        best = 0.0
+        for health in self.endpoints:
+            if not health.out(now):
+                if not health.returned:
+                    return 1.0
+                best = max(best, health.ramp(now))
+        return best
 
 
 class Pick:
@@ -57,74 +113,130 @@ class Pick:
 class RouteState:
     """The moving part of one route."""
 
-    __slots__ = ("route", "shares", "tiers")
+    __slots__ = ("budget", "credit", "route", "shares", "tiers", "used")
 
-    def __init__(self, route: Route, health_of: Callable[[Route, Share, Endpoint], EndpointHealth]) -> None:
+    def __init__(
+        self, route: Route, health_of: Callable[[Route, Share, Endpoint], EndpointHealth]
+    ) -> None:
         self.route = route
         self.tiers = [
-            [ShareState(share, [health_of(route, share, endpoint) for endpoint in share.endpoints]) for share in tier]
+            [
+                ShareState(
+                    share,
+                    [health_of(route, share, endpoint) for endpoint in share.endpoints],
+                    "" if share.remote else route.balancing.kind,
+                )
+                for share in tier
+            ]
             for tier in route.tiers
         ]
         self.shares = [state for tier in self.tiers for state in tier]
+        self.credit = 0.0
+        """Saved up fractions of requests for a tier that is coming back."""
+        self.budget = RETRY_BUDGET
+        self.used = 0.0
+        """When it was last picked from."""
 
-    @property
-    def empty(self) -> bool:
-        """No cluster can ever be chosen."""
-        return not any(state.weight for state in self.shares)
+    def may_retry(self) -> bool:
+        """Take one retry from the budget."""
+        if self.budget < 1.0:
+            return False
+        self.budget -= 1.0
+        return True
 
-    def pick(self, now: float, tried: Collection[EndpointHealth] = ()) -> Pick | None:
-        """The next endpoint for a request, or for a replay that has `tried` some. None when nothing is left.
+    def available(self, now: float, tried: Collection[EndpointHealth] = ()) -> bool:
+        """Whether a request could be sent somewhere that is not left out."""
+        return any(state.weight and state.find(now, tried, Mode.FULL) for state in self.shares)
 
-        Ejected endpoints are used only when there are no others: a guess is better than a certain failure.
-        """
-        for panic in (False, True):
+    def pick(
+        self, now: float, tried: Collection[EndpointHealth] = (), affinity: Affinity | None = None
+    ) -> Pick | None:
+        """The next endpoint for a request, or for a replay that has `tried` some. None when nothing is left."""
+        if not tried:
+            self.used = now
+            if self.budget < RETRY_BUDGET:
+                self.budget += RETRY_EARNED
+        key = b""
+        if affinity is not None:
+            key = affinity.key
+            if affinity.cluster and not tried and (pick := self._stick(affinity, now)) is not None:
+                return pick
+        for mode in Mode:
             for level, tier in enumerate(self.tiers):
                 if tried and level and self.route.policy == FAIL_OVER:
-                    picked = self._heaviest(tier, now, tried, panic)
+                    picked = self._heaviest(tier, now, tried, mode)
                 else:
-                    picked = self._rotate(tier, now, tried, panic)
-                if picked is not None:
-                    state, health = picked
-                    return Pick(state, health, self._reason(state, level, bool(tried), panic))
+                    picked = self._rotate(tier, now, tried, mode, key)
+                if picked is None:
+                    continue
+                state, health = picked
+                if mode is Mode.GRADED and self._holds_back(level, tier, now):
+                    continue
+                return Pick(state, health, self._reason(state, level, bool(tried), mode))
+        return None
+
+    def _holds_back(self, level: int, tier: list[ShareState], now: float) -> bool:
+        """Whether a tier that is only just back leaves this request to the tier after it."""
+        if level + 1 >= len(self.tiers):
+            return False
+        ramp = max(state.ramp(now) for state in tier if state.weight)
+        if ramp >= 1.0:
+            return False
+        self.credit += ramp
+        if self.credit >= 1.0:
+            self.credit -= 1.0
+            return False
+        return any(state.weight and state.find(now, (), Mode.FULL) for state in self.tiers[level + 1])
+
+    def _stick(self, affinity: Affinity, now: float) -> Pick | None:
+        """Back to where the session is, as long as that takes requests."""
+        for state in self.shares:
+            if state.weight and state.tag == affinity.cluster:
+                for health in state.endpoints:
+                    if (state.share.remote or health.tag == affinity.endpoint) and not health.out(now):
+                        return Pick(state, health, "session")
         return None
 
     @staticmethod
     def _rotate(
-        tier: list[ShareState], now: float, tried: Collection[EndpointHealth], panic: bool
+        tier: list[ShareState], now: float, tried: Collection[EndpointHealth], mode: Mode, key: bytes
     ) -> tuple[ShareState, EndpointHealth] | None:
         """Smooth weighted round robin over the clusters that can take the request now."""
         total = 0
         best: ShareState | None = None
         best_health: EndpointHealth | None = None
         for state in tier:
-            if not state.weight:
+            weight = state.weight
+            if not weight:
                 continue
-            health = state.find(now, tried, panic)
+            health = state.find(now, tried, mode, key)
             if health is None:
                 continue
-            state.current += state.weight
-            total += state.weight
+            if health.returned and mode is Mode.GRADED and (ramp := state.ramp(now)) < 1.0:
+                weight = max(1, int(weight * ramp))
+            state.current += weight
+            total += weight
             if best is None or state.current > best.current:
                 best, best_health = state, health
         if best is None or best_health is None:
             return None
         best.current -= total
-        best.next = (best.next + 1) % len(best.endpoints)
+        best.next += 1
         return best, best_health
 
     @staticmethod
     def _heaviest(
-        tier: list[ShareState], now: float, tried: Collection[EndpointHealth], panic: bool
+        tier: list[ShareState], now: float, tried: Collection[EndpointHealth], mode: Mode
     ) -> tuple[ShareState, EndpointHealth] | None:
         """The cluster of most weight that is left: the order in which a failed local request moves on."""
         for state in sorted(tier, key=lambda state: -state.weight):
-            health = state.find(now, tried, panic) if state.weight else None
+            health = state.find(now, tried, mode) if state.weight else None
             if health is not None:
                 return state, health
         return None
 
-    def _reason(self, state: ShareState, level: int, again: bool, panic: bool) -> str:
-        if panic:
+    def _reason(self, state: ShareState, level: int, again: bool, mode: Mode) -> str:
+        if mode is Mode.PANIC:
             return "last-resort"
         if again:
             return "retry"
@@ -133,3 +245,7 @@ class RouteState:
         if len(self.tiers[0]) > 1:
             return "weight"
         return "pinned" if state.share.remote else "local"
+
+
+def _work(health: EndpointHealth) -> int:
+    return health.active

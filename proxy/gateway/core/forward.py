@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from gateway.core.heads import HOP_BY_HOP, RequestHead, ResponseHead
+from gateway.core.request import STRIPPED, RequestHead
+from gateway.core.response import ResponseHead
 
-KNOWN = HOP_BY_HOP | {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-gateway-hops"}
-KNOWN_FIELDS = re.compile(
+STRIPPED_FIELDS = re.compile(
     rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|x-forwarded-(?:for|proto|host)|x-gateway-hops)"
     rb":[^\r]*",
     re.IGNORECASE,
@@ -21,10 +21,12 @@ MAX_HOPS = 8
 
 def strip_fields(fields: bytes, names: frozenset[bytes]) -> bytes:
     """`fields` without those of these lower-case names."""
-    if names <= KNOWN:
-        return KNOWN_FIELDS.sub(b"", fields)
+    if names <= STRIPPED:
+        return STRIPPED_FIELDS.sub(b"", fields)
     # Names a client chose: never compiled into an expression, that would be work at its command.
-    kept = [line for line in fields.split(b"\r\n")[1:] if line.partition(b":")[0].lower() not in names | KNOWN]
+    kept = [
+        line for line in fields.split(b"\r\n")[1:] if line.partition(b":")[0].lower() not in names | STRIPPED
+    ]
     return b"".join([b"\r\n" + line for line in kept])
 
 
@@ -41,7 +43,10 @@ def request_tail(request: RequestHead, peer: bytes, request_id: bytes) -> bytes:
     elif not request.host and request.minor == 0:
         fields = b"\r\nHost: " + HOST_FIELD.sub(b"", fields)
     if request.forwarded is None:
-        extra = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b" % (peer, request.host)
+        extra = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b" % (
+            peer,
+            request.host,
+        )
     else:
         trail, proto, host = request.forwarded
         extra = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (
@@ -54,21 +59,24 @@ def request_tail(request: RequestHead, peer: bytes, request_id: bytes) -> bytes:
     return b" HTTP/1.1" + fields + extra
 
 
-def response_head(response: ResponseHead, raw: bytes, *, close: bool, keep_for_1_0: bool, trusted: bool) -> bytes:
+def response_head(
+    response: ResponseHead, raw: bytes, *, trusted: bool, close: bool = False, keep_for_1_0: bool = False,
+    extra: bytes = b"",
+) -> bytes:  # fmt: skip
     """The head a client gets for an upstream's head `raw`, unchanged bytes wherever possible.
 
     `trusted`: the answer comes from another gateway, so that its X-Gateway-Refused may pass; from an application
-    it would make a gateway in front replay a request that was executed.
+    it would make a gateway in front replay a request that was executed. `extra`: fields to add.
     """
-    if response.strip is None and response.minor == 1 and not close and not keep_for_1_0:
-        if trusted or not response.refused:
-            return raw
-    fields = response.fields
+    changed = close or keep_for_1_0 or extra or response.strip is not None or response.minor == 0
+    if not changed and (trusted or not response.refused):
+        return raw
+    fields = response.fields + extra
     if response.strip is not None:
         fields = strip_fields(fields, response.strip)
     if response.refused and not trusted:
         fields = REFUSED_FIELD.sub(b"", fields)
-    if response.status == 101:
+    if response.upgrade and response.status == 101:
         fields += b"\r\nConnection: Upgrade\r\nUpgrade: " + response.upgrade
     elif close:
         fields += b"\r\nConnection: close"

@@ -1,13 +1,16 @@
-"""Whether an endpoint is worth a try, judged by what happened to requests sent there.
+"""Whether an endpoint is worth a try, judged by what happened to requests and probes sent there.
 
-Passive ejection: after `FAILURES` failures in a row an endpoint is left out for a time that doubles with every
-further ejection; one success clears it. Nobody is left out when there is nobody else (see `RouteState.pick`).
+Passive: after `FAILURES` failures in a row, or one that proves it unreachable, an endpoint is left out for a time that
+doubles with every further ejection. Active: a probe that fails keeps another cluster's gateway out for as long as
+probes fail; one that succeeds lets it in. Whoever comes back gets a growing part of its share (`ramp`), never all at
+once. Nobody is left out when there is nobody else (see `RouteState.pick`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from gateway.core.affinity import tag
 from gateway.core.route import Endpoint
 
 FAILURES = 3
@@ -16,25 +19,62 @@ FAILURES = 3
 EJECT_SECONDS = 2.0
 MAX_EJECT_SECONDS = 30.0
 
+SLOW_START_SECONDS = 10.0
+"""From return to full share: time for caches and pools to warm up, and for a second failure to show early."""
+
+FIRST_RAMP = 0.1
+
 
 class EndpointHealth:
     """What is known of one endpoint. For a remote gateway there is one per service behind it."""
 
-    __slots__ = ("ejected_until", "ejections", "endpoint", "failures", "pool", "spell")
+    __slots__ = (
+        "active",
+        "down",
+        "ejected_until",
+        "ejections",
+        "endpoint",
+        "failures",
+        "pool",
+        "returned",
+        "spell",
+        "tag",
+    )
 
     def __init__(self, endpoint: Endpoint, pool: Any = None) -> None:
         self.endpoint = endpoint
         self.pool = pool
         """The edge's connections to it; the core never looks inside."""
+        self.tag = tag(str(endpoint))
+        self.active = 0
+        """Requests under way."""
         self.failures = 0
+        self.down = False
+        """The last probe failed."""
         self.ejected_until = 0.0
+        self.returned = 0.0
+        """When it came back, or will; 0 when it was never away."""
         self.spell = EJECT_SECONDS
         self.ejections = 0
 
+    def out(self, now: float) -> bool:
+        """Whether it is left out now."""
+        return self.ejected_until > now or self.down
+
+    def ramp(self, now: float) -> float:
+        """Part of its share it gets, from `FIRST_RAMP` to 1."""
+        if not self.returned:
+            return 1.0
+        part = FIRST_RAMP + (1 - FIRST_RAMP) * (now - self.returned) / SLOW_START_SECONDS
+        if part >= 1.0:
+            self.returned = 0.0
+            return 1.0
+        return max(part, FIRST_RAMP)
+
     def succeeded(self) -> None:
+        """A request was answered."""
         if self.failures:
             self.failures = 0
-            self.ejected_until = 0.0
             self.spell = EJECT_SECONDS
 
     def failed(self, now: float, *, certain: bool = False) -> bool:
@@ -42,7 +82,20 @@ class EndpointHealth:
         self.failures += 1
         if (self.failures < FAILURES and not certain) or self.ejected_until > now:
             return False
-        self.ejected_until = now + self.spell
+        self.ejected_until = self.returned = now + self.spell
         self.spell = min(self.spell * 2, MAX_EJECT_SECONDS)
         self.ejections += 1
         return True
+
+    def probed(self, now: float, *, ok: bool) -> None:
+        """A probe was answered, or not."""
+        if not ok:
+            if not self.down:
+                self.down = True
+                self.ejections += 1
+        elif self.down or self.ejected_until > now:
+            self.down = False
+            self.failures = 0
+            self.ejected_until = 0.0
+            self.returned = now
+            self.spell = EJECT_SECONDS

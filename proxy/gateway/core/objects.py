@@ -58,7 +58,9 @@ def text(raw: Any, where: str) -> str:
 
 def path_text(raw: Any, where: str) -> str:
     if not isinstance(raw, str) or not raw.startswith("/") or not raw.isascii() or not raw.isprintable():
-        raise FieldError("InvalidPath", f"{where} is {raw!r}: give a path that begins with / in printable ASCII")
+        raise FieldError(
+            "InvalidPath", f"{where} is {raw!r}: give a path that begins with / in printable ASCII"
+        )
     if "?" in raw or "#" in raw or " " in raw:
         raise FieldError("InvalidPath", f"{where} is {raw!r}: a path has no query, fragment or space")
     return raw
@@ -83,7 +85,9 @@ class Service:
         known = self.ports.get(port)
         if known is None:
             return ()
-        return tuple(sorted(set(self.ready.get(known.name, ())), key=lambda endpoint: (endpoint.host, endpoint.port)))
+        return tuple(
+            sorted(set(self.ready.get(known.name, ())), key=lambda endpoint: (endpoint.host, endpoint.port))
+        )
 
 
 def read_service(raw: Raw) -> Service:
@@ -172,4 +176,6 @@ def sort_objects(raw_objects: Iterable[Raw]) -> Objects:
 def _problem(kind: str, raw: Raw, error: FieldError) -> Problem:
     metadata = raw.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
-    return Problem(kind, str(metadata.get("namespace") or ""), str(metadata.get("name") or ""), error.reason, str(error))
+    return Problem(
+        kind, str(metadata.get("namespace") or ""), str(metadata.get("name") or ""), error.reason, str(error)
+    )

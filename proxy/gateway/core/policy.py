@@ -38,13 +38,16 @@ def read_policy(raw: Raw) -> tuple[Policy, list[FieldError]]:
         try:
             cluster = _cluster_key(item.get("clusterKey"), f"{where}.clusterKey")
             if cluster in targets:
-                raise FieldError("DuplicateTarget", f"{where}.clusterKey {cluster!r} is listed twice: the first counts")
+                raise FieldError(
+                    "DuplicateTarget", f"{where}.clusterKey {cluster!r} is listed twice: the first counts"
+                )
             targets[cluster] = _weight(item.get("weight"), f"{where}.weight")
         except FieldError as fault:
             faults.append(fault)
     if kind == LOCALITY and len(listed) > 1:
         raise FieldError(
-            "InvalidTargets", f"spec.targets lists {len(listed)} clusters: Locality takes one at most, to pin to it"
+            "InvalidTargets",
+            f"spec.targets lists {len(listed)} clusters: Locality takes one at most, to pin to it",
         )
     if listed and not targets:
         # Not "every exporter": that is what an empty list asks for, and this one asked for something else.
@@ -62,7 +65,9 @@ def _weight(raw: Any, where: str) -> int:
     if raw is None:
         return DEFAULT_WEIGHT
     if not isinstance(raw, int) or isinstance(raw, bool) or not 0 <= raw <= MAX_WEIGHT:
-        raise FieldError("InvalidWeight", f"{where} is {raw!r}: give a whole number from 0 (drains) to {MAX_WEIGHT}")
+        raise FieldError(
+            "InvalidWeight", f"{where} is {raw!r}: give a whole number from 0 (drains) to {MAX_WEIGHT}"
+        )
     return raw
 
 
@@ -73,7 +78,9 @@ def make_tiers(policy: Policy, local: Share, remotes: list[Share]) -> tuple[tupl
     if policy.kind == LOCALITY:
         if weights is None or own in weights:
             return ((local,),)
-        return (tuple(replace(share, weight=DEFAULT_WEIGHT) for share in remotes if share.cluster in weights),)
+        return (
+            tuple(replace(share, weight=DEFAULT_WEIGHT) for share in remotes if share.cluster in weights),
+        )
     if weights is None:
         others = tuple(replace(share, weight=DEFAULT_WEIGHT) for share in remotes)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from gateway.core.affinity import DEFAULT_BALANCING, Balancing
 from gateway.core.rewrite import Rewrite
 
 CLUSTER_SUFFIXES = ("", ".svc", ".svc.cluster.local", ".svc.clusterset.local")
@@ -67,6 +68,8 @@ class Route:
     policy: str
     """lbType in force."""
     tiers: tuple[tuple[Share, ...], ...]
+    balancing: Balancing = DEFAULT_BALANCING
+    """How requests are spread over this cluster's own endpoints."""
 
     @property
     def shares(self) -> tuple[Share, ...]:

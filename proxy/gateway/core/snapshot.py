@@ -9,25 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from gateway.core.objects import (
-    FieldError,
-    Key,
-    Objects,
-    Raw,
-    address,
-    items,
-    path_text,
-    port_number,
-    section,
-    sort_objects,
-    text,
-)
+from gateway.core.affinity import Balancing
+from gateway.core.exports import Rule, read_exports
+from gateway.core.imports import read_import
+from gateway.core.objects import FieldError, Key, Objects, Raw, sort_objects
 from gateway.core.policy import ACTIVE_ACTIVE, LOCALITY, Policy, make_tiers, read_policy
 from gateway.core.problem import Problem
-from gateway.core.rewrite import Rewrite, RewriteError
-from gateway.core.route import Endpoint, HostTable, PathTable, Route, Share, host_table, normal_prefix
+from gateway.core.rewrite import Rewrite
+from gateway.core.route import HostTable, PathTable, Route, Share, host_table, normal_prefix
 
 __all__ = ["Compiled", "Problem", "Snapshot", "compile_snapshot"]
 
@@ -85,17 +77,6 @@ def compile_snapshot(
     return _Compiler(sort_objects(objects), cluster_key).compile(front_door)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """One usable path rule of an export."""
-
-    key: Key
-    exact: bool
-    path: str
-    port: int
-    rewrite: Rewrite | None
-
-
 class _Compiler:
     """Holds what the steps of one compilation share."""
 
@@ -105,20 +86,26 @@ class _Compiler:
         self._problems: list[Problem] = list(objects.problems)
         self._policies: dict[Key, Policy] = {}
         self._remotes: dict[Key, dict[int, list[Share]]] = {}
+        self._balancing: dict[Key, Balancing] = {}
 
     def compile(self, front_door: bool) -> Compiled:
         for key, raw in sorted(self._objects.policies.items()):
             self._read_policy(key, raw)
         for key, raw in sorted(self._objects.imports.items()):
-            self._remotes[key] = self._read_import(key, raw)
+            self._remotes[key] = read_import(raw, self._own, partial(self._report, "ServiceImport", key))
         for key in sorted(self._policies):
             self._check_targets(key)
-        rules = self._export_rules()
+        rules = read_exports(self._objects, partial(self._report, "ServiceExport"))
+        self._balancing = {rule.key: rule.balancing for rule in rules}
         paths = self._front_door_paths() if front_door else {}
-        paths.update({(rule.exact, self._path_key(rule)): self._export_route(rule, paths) for rule in rules})
+        paths.update({rule.place: self._export_route(rule, paths) for rule in rules})
         prefixes = {path: route for (exact, path), route in paths.items() if not exact}
         imported = {key: tuple(self._import_routes(key)) for key in self._remotes}
-        local_only = [route for key in {rule.key for rule in rules} - set(imported) for route in self._import_routes(key)]
+        local_only = [
+            route
+            for key in {rule.key for rule in rules} - set(imported)
+            for route in self._import_routes(key)
+        ]
         snapshot = Snapshot(
             self._own,
             PathTable(
@@ -147,56 +134,14 @@ class _Compiler:
         targets = self._policies[key].targets
         if targets is None:
             return
-        exporters = {share.cluster for shares in self._remotes.get(key, {}).values() for share in shares} | {self._own}
+        exporters = {share.cluster for shares in self._remotes.get(key, {}).values() for share in shares} | {
+            self._own
+        }
         for cluster in targets:
             if cluster not in exporters:
                 known = ", ".join(sorted(exporters - {self._own})) or "none"
                 message = f"target {cluster!r} exports no {'/'.join(key)}: clusters that do: {known}"
                 self._report("GlobalTrafficPolicy", key, FieldError("UnknownTarget", message))
-
-    def _read_import(self, key: Key, raw: Raw) -> dict[int, list[Share]]:
-        """Other clusters by imported port; the faulty endpoints are reported and left out."""
-        ports: dict[int, list[Share]] = {}
-        try:
-            listed = items(section(raw.get("spec"), "spec").get("ports"), "spec.ports")
-        except FieldError as error:
-            self._report("ServiceImport", key, error)
-            return ports
-        for index, item in enumerate(listed):
-            where = f"spec.ports[{index}]"
-            try:
-                shares = ports.setdefault(port_number(item.get("port"), f"{where}.port"), [])
-                endpoints = items(item.get("endpoints"), f"{where}.endpoints")
-            except FieldError as error:
-                self._report("ServiceImport", key, error)
-                continue
-            for number, endpoint in enumerate(endpoints):
-                try:
-                    share = self._read_remote(endpoint, f"{where}.endpoints[{number}]")
-                    if any(other.cluster == share.cluster for other in shares):
-                        message = f"{where}.endpoints[{number}]: {share.cluster!r} is listed twice: the first counts"
-                        raise FieldError("DuplicateEndpoint", message)  # noqa: TRY301
-                except FieldError as error:
-                    self._report("ServiceImport", key, error)
-                else:
-                    if share.cluster != self._own:
-                        shares.append(share)
-        return ports
-
-    def _read_remote(self, raw: Raw, where: str) -> Share:
-        target = section(raw.get("target"), f"{where}.target")
-        path = path_text(target.get("path") or "/", f"{where}.target.path")
-        return Share(
-            cluster=text(raw.get("clusterKey"), f"{where}.clusterKey"),
-            endpoints=(
-                Endpoint(
-                    address(target.get("ip"), f"{where}.target.ip"),
-                    port_number(target.get("port"), f"{where}.target.port"),
-                ),
-            ),
-            remote=True,
-            prefix=normal_prefix(path),
-        )
 
     def _local(self, key: Key, port: int, rewrite: Rewrite | None = None) -> Share:
         service = self._objects.services.get(key)
@@ -208,80 +153,21 @@ class _Compiler:
         policy = self._policies.get(key, Policy())
         for port in sorted(set(remotes) | set(service.ports if service else ())):
             tiers = make_tiers(policy, self._local(key, port), remotes.get(port, []))
-            yield Route("/".join(key), port, f"{key[1]}.{key[0]}:{port}", policy.kind, tiers)
+            balancing = self._balancing.get(key, Balancing())
+            yield Route("/".join(key), port, f"{key[1]}.{key[0]}:{port}", policy.kind, tiers, balancing)
 
-    def _export_rules(self) -> list[_Rule]:
-        """Usable rules of all exports. Of two exports with one path the older wins, then the first by name."""
-        taken: dict[tuple[bool, bytes], Key] = {}
-        rules: list[_Rule] = []
-        exports = self._objects.exports
-        for key in sorted(exports, key=lambda key: (_created(exports[key]), key)):
-            try:
-                listed, rewrite = self._read_export(key, exports[key])
-            except FieldError as error:
-                self._report("ServiceExport", key, error)
-                continue
-            for index, item in enumerate(listed):
-                try:
-                    rule = self._read_rule(key, item, f"spec.rules[{index}]", rewrite)
-                    place = (rule.exact, self._path_key(rule))
-                    if place in taken:
-                        owner = "/".join(taken[place])
-                        message = f"spec.rules[{index}].path {rule.path!r} is already exported by {owner}: change one"
-                        raise FieldError("PathConflict", message)  # noqa: TRY301
-                except FieldError as error:
-                    self._report("ServiceExport", key, error)
-                else:
-                    taken[place] = key
-                    rules.append(rule)
-        return rules
-
-    def _read_export(self, key: Key, raw: Raw) -> tuple[list[Raw], Rewrite | None]:
-        spec = section(raw.get("spec"), "spec")
-        service = self._objects.services.get(key)
-        if service is None:
-            raise FieldError("ServiceNotFound", f"no Service {'/'.join(key)} in this cluster: create it")
-        if service.external_name:
-            raise FieldError("ExternalName", f"Service {'/'.join(key)} is of type ExternalName, which has no endpoints")
-        listed = items(spec.get("rules"), "spec.rules")
-        if not listed:
-            raise FieldError("NoRules", "spec.rules is empty: give at least one path rule")
-        rewriting = section(spec.get("pathRewrite"), "spec.pathRewrite")
-        source, to = rewriting.get("from"), rewriting.get("to")
-        if not source or not to:
-            return listed, None
-        try:
-            return listed, Rewrite(text(source, "spec.pathRewrite.from"), text(to, "spec.pathRewrite.to"))
-        except RewriteError as error:
-            raise FieldError("InvalidRewrite", f"spec.pathRewrite: {error}") from error
-
-    def _read_rule(self, key: Key, raw: Raw, where: str, rewrite: Rewrite | None) -> _Rule:
-        kind = raw.get("pathType")
-        if kind not in {"Exact", "Prefix"}:
-            raise FieldError("InvalidPathType", f"{where}.pathType is {kind!r}: give Exact or Prefix")
-        path = path_text(raw.get("path"), f"{where}.path")
-        port = port_number(raw.get("portNumber"), f"{where}.portNumber")
-        service = self._objects.services[key]
-        if port not in service.ports:
-            known = ", ".join(map(str, sorted(service.ports))) or "none"
-            raise FieldError("PortNotFound", f"{where}.portNumber {port} is no TCP port of the Service: it has {known}")
-        return _Rule(key, kind == "Exact", path, port, rewrite)
-
-    @staticmethod
-    def _path_key(rule: _Rule) -> bytes:
-        return rule.path.encode() if rule.exact else normal_prefix(rule.path)
-
-    def _export_route(self, rule: _Rule, doors: Mapping[tuple[bool, bytes], Route]) -> Route:
+    def _export_route(self, rule: Rule, doors: Mapping[tuple[bool, bytes], Route]) -> Route:
         """Local pods; with a front door on the same path of the same service also the other exporters."""
         local = self._local(rule.key, rule.port, rule.rewrite)
         service = "/".join(rule.key)
         where = f"{'Exact' if rule.exact else 'Prefix'} {rule.path}"
-        door = doors.get((rule.exact, self._path_key(rule)))
+        door = doors.get(rule.place)
         if door is not None and door.service == service:
             policy = self._door_policy(rule.key)
             remotes = self._door_shares(rule.key, normal_prefix(rule.path))
-            return Route(service, rule.port, where, policy.kind, make_tiers(policy, local, remotes))
-        return Route(service, rule.port, where, LOCALITY, ((local,),))
+            tiers = make_tiers(policy, local, remotes)
+            return Route(service, rule.port, where, policy.kind, tiers, rule.balancing)
+        return Route(service, rule.port, where, LOCALITY, ((local,),), rule.balancing)
 
     def _front_door_paths(self) -> dict[tuple[bool, bytes], Route]:
         """Prefix routes for the paths at which other clusters' gateways serve the imported services."""
@@ -292,7 +178,9 @@ class _Compiler:
                 for prefix in sorted({share.prefix for share in shares}):
                     if (False, prefix) in paths:
                         owner = paths[False, prefix].service
-                        message = f"path {prefix.decode() or '/'!r} at the front door already belongs to {owner}"
+                        message = (
+                            f"path {prefix.decode() or '/'!r} at the front door already belongs to {owner}"
+                        )
                         if owner != "/".join(key):
                             self._report("ServiceImport", key, FieldError("PathConflict", message))
                         continue
@@ -313,7 +201,3 @@ class _Compiler:
                     found.setdefault(share.cluster, Share(share.cluster, share.endpoints, remote=True))
         return list(found.values())
 
-
-def _created(raw: Raw) -> str:
-    metadata = raw.get("metadata")
-    return str(metadata.get("creationTimestamp") or "9999") if isinstance(metadata, Mapping) else "9999"

@@ -31,7 +31,9 @@ class AccessLog:
             return
         now = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-        self._lines.append(json.dumps({"time": f"{stamp}.{int(now % 1 * 1000):03d}Z", **record}, ensure_ascii=True))
+        self._lines.append(
+            json.dumps({"time": f"{stamp}.{int(now % 1 * 1000):03d}Z", **record}, ensure_ascii=True)
+        )
         if len(self._lines) >= 256:
             self.flush()
 

@@ -9,8 +9,9 @@ from typing import cast
 
 from gateway.core.answers import REASONS
 from gateway.core.errors import ProtocolError
-from gateway.core.heads import head_end, parse_request_head
+from gateway.core.heads import head_end
 from gateway.core.limits import Limits
+from gateway.core.request import parse_request_head
 
 LIMITS = Limits(head_bytes=8 * 1024)
 ANSWER_SECONDS = 10.0

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 from gateway.core.answers import H2_REFUSAL, make_answer
 from gateway.core.errors import ProtocolError
 from gateway.core.forward import MAX_HOPS
-from gateway.core.heads import H2_PREFACE, RequestHead, head_end, parse_request_head
+from gateway.core.heads import head_end
 from gateway.core.limits import LINGER_BYTES, READ_AHEAD_BYTES, WRITE_HIGH_BYTES
+from gateway.core.request import H2_PREFACE, RequestHead, parse_request_head
 from gateway.core.route import Route
 from gateway.edge.exchange import Exchange
 
@@ -111,6 +112,11 @@ class Client(asyncio.Protocol):
         self.write_blocked = False
         if self.exchange is not None:
             self.exchange.update_upstream_reading()
+
+    @property
+    def by_path(self) -> bool:
+        """Requests are routed by their path, not by Host."""
+        return self.listener is Listener.NORTH_SOUTH
 
     def update_reading(self) -> None:
         """Read from the socket only while what arrives can be passed on or fits the bounds."""

@@ -45,7 +45,10 @@ class Metrics:
         lines = ["# TYPE gateway_requests_total counter"]
         for (service, cluster, policy), share in series.items():
             names = f'service="{service}",cluster="{cluster}",policy="{policy}"'
-            lines += [f'gateway_requests_total{{{names},code="{code}"}} {n}' for code, n in sorted(share.codes.items())]
+            lines += [
+                f'gateway_requests_total{{{names},code="{code}"}} {n}'
+                for code, n in sorted(share.codes.items())
+            ]
         lines.append("# TYPE gateway_request_seconds histogram")
         for (service, cluster, policy), share in series.items():
             names = f'service="{service}",cluster="{cluster}",policy="{policy}"'

@@ -102,7 +102,9 @@ class Pool:
         except TimeoutError:
             self._failed(exchange, f"no connection to {self.endpoint} within {seconds:g} s", timed_out=True)
         except OSError as error:
-            self._failed(exchange, f"cannot connect to {self.endpoint}: {error.strerror or error}", timed_out=False)
+            self._failed(
+                exchange, f"cannot connect to {self.endpoint}: {error.strerror or error}", timed_out=False
+            )
         except asyncio.CancelledError:
             self.total -= 1
             raise

@@ -58,7 +58,11 @@ class GatewayServer:
     @property
     def addresses(self) -> dict[str, tuple[str, int]]:
         """Bound address by listener name: `listen`, `east-west`, `admin`."""
-        return {name: server.sockets[0].getsockname()[:2] for name, server in self._servers.items() if server.sockets}
+        return {
+            name: server.sockets[0].getsockname()[:2]
+            for name, server in self._servers.items()
+            if server.sockets
+        }
 
     async def start(self) -> None:
         """Bind and serve. OSError when an address cannot be bound; then nothing is left listening."""
@@ -77,7 +81,9 @@ class GatewayServer:
         }  # fmt: skip
         try:
             for name, (host, port) in self._wanted.items():
-                self._servers[name] = await loop.create_server(factories[name], host or None, port, backlog=BACKLOG)
+                self._servers[name] = await loop.create_server(
+                    factories[name], host or None, port, backlog=BACKLOG
+                )
         except OSError:
             for server in self._servers.values():
                 server.close()
@@ -137,7 +143,9 @@ class GatewayServer:
             "gateway_upstream_idle": sum(len(pool.idle) for pool in worker.pools.values()),
             "gateway_upstream_queue": sum(len(pool.waiting) for pool in worker.pools.values()),
             "gateway_ejections_total": sum(health.ejections for health in worker.health.values()),
-            "gateway_endpoints_ejected": sum(health.ejected_until > worker.now for health in worker.health.values()),
+            "gateway_endpoints_ejected": sum(
+                health.ejected_until > worker.now for health in worker.health.values()
+            ),
             "gateway_log_lines_dropped_total": worker.log.dropped if worker.log is not None else 0,
         }
         text = worker.metrics.render(worker.states(), gauges)

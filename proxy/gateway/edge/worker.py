@@ -28,7 +28,9 @@ POOL_FORGET_TICKS = 240
 class Worker:
     """One per process. Hot fields are plain attributes: they are read for every request."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, snapshot: Snapshot, limits: Limits, log: AccessLog | None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, snapshot: Snapshot, limits: Limits, log: AccessLog | None
+    ) -> None:
         self.loop = loop
         self.limits = limits
         self.log = log
@@ -110,10 +112,17 @@ class Worker:
         current.update(self.snapshot.hosts.hosts.values())
         for route in [route for route in self._states if route not in current]:
             self.metrics.retire(self._states.pop(route))
-        used = {health.endpoint for state in self._states.values() for share in state.shares for health in share.endpoints}
+        used = {
+            health.endpoint
+            for state in self._states.values()
+            for share in state.shares
+            for health in share.endpoints
+        }
         for key in [key for key in self.health if key[1] not in used]:
             del self.health[key]
-        for endpoint in [endpoint for endpoint, pool in self.pools.items() if endpoint not in used and not pool.total]:
+        for endpoint in [
+            endpoint for endpoint, pool in self.pools.items() if endpoint not in used and not pool.total
+        ]:
             del self.pools[endpoint]
 
     def states(self) -> list[RouteState]:

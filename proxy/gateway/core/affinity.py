@@ -1,0 +1,82 @@
+"""What ties requests to the same endpoint: a session cookie, or a hash of where they come from or what they carry."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+
+from gateway.core.request import RequestHead
+
+ROUND_ROBIN = "RoundRobinLoadBalancer"
+LEAST_WORK = "LeastWorkLoadBalancer"
+HASHING = "HashingLoadBalancer"
+KINDS = frozenset((ROUND_ROBIN, LEAST_WORK, HASHING))
+
+COOKIE = "gateway-session"
+COOKIE_VALUE = re.compile(rb"(?:^|[;,] *)" + COOKIE.encode() + rb"=([0-9a-f]{8})-([0-9a-f]{8})")
+HASH_ON = re.compile(r"source|(?:header|cookie):[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""`source`, `header:NAME` or `cookie:NAME`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balancing:
+    """How an export spreads requests over its own pods."""
+
+    kind: str = ROUND_ROBIN
+    hash_on: str = "source"
+    sticky: bool = False
+
+
+DEFAULT_BALANCING = Balancing()
+
+
+@dataclass(frozen=True, slots=True)
+class Affinity:
+    """What one request says about where it belongs. Empty parts say nothing."""
+
+    cluster: str = ""
+    endpoint: str = ""
+    """Tags out of the session cookie."""
+    key: bytes = b""
+    """What to hash."""
+
+
+@lru_cache(maxsize=65536)
+def tag(name: str) -> str:
+    """Eight hexadecimal digits that stand for a cluster or an endpoint without naming it to clients."""
+    return blake2b(name.encode(), digest_size=4).hexdigest()
+
+
+def session_cookie(cluster: str, endpoint: str) -> bytes:
+    """Field that asks a client to come back to this endpoint of this cluster."""
+    return f"\r\nSet-Cookie: {COOKIE}={tag(cluster)}-{tag(endpoint)}; Path=/; HttpOnly; SameSite=Lax".encode()
+
+
+def read_affinity(balancing: Balancing, head: RequestHead, peer: bytes) -> Affinity | None:
+    """None when the request may go anywhere. The cookie counts at every gateway on the way, asked for or not."""
+    cluster = endpoint = ""
+    if head.cookie:
+        match = COOKIE_VALUE.search(head.cookie)
+        if match is not None:
+            cluster, endpoint = match[1].decode(), match[2].decode()
+    key = _hash_key(balancing.hash_on, head, peer) if balancing.kind == HASHING else b""
+    return Affinity(cluster, endpoint, key) if cluster or key else None
+
+
+def _hash_key(hash_on: str, head: RequestHead, peer: bytes) -> bytes:
+    """Never empty: without the header or cookie asked for, the source decides."""
+    where, _, name = hash_on.partition(":")
+    if where == "header":
+        match = re.search(rb"\r\n" + re.escape(name.encode()) + rb":[ \t]*([^\r]+)", head.fields, re.IGNORECASE)
+        if match is not None:
+            return bytes(match[1])
+    elif where == "cookie":
+        match = re.search(rb"(?:^|[;,] *)" + re.escape(name.encode()) + rb"=([^;,]+)", head.cookie)
+        if match is not None:
+            return bytes(match[1])
+    # Behind another gateway the peer is that gateway; the client is the first one it names.
+    if head.hops and head.forwarded is not None and head.forwarded[0]:
+        return head.forwarded[0].partition(b",")[0].strip()
+    return peer

@@ -1,0 +1,49 @@
+"""ServiceImports: where other clusters serve a service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.core.objects import FieldError, Raw, address, items, path_text, port_number, section, text
+from gateway.core.route import Endpoint, Share, normal_prefix
+
+
+def read_import(raw: Raw, own: str, report: Callable[[FieldError], None]) -> dict[int, list[Share]]:
+    """Other clusters by imported port. Faulty parts are reported and left out, as is the own cluster."""
+    ports: dict[int, list[Share]] = {}
+    try:
+        listed = items(section(raw.get("spec"), "spec").get("ports"), "spec.ports")
+    except FieldError as error:
+        report(error)
+        return ports
+    for index, item in enumerate(listed):
+        where = f"spec.ports[{index}]"
+        try:
+            shares = ports.setdefault(port_number(item.get("port"), f"{where}.port"), [])
+            endpoints = items(item.get("endpoints"), f"{where}.endpoints")
+        except FieldError as error:
+            report(error)
+            continue
+        for number, endpoint in enumerate(endpoints):
+            try:
+                _add(shares, _read_share(endpoint, f"{where}.endpoints[{number}]"), own, f"{where}.endpoints[{number}]")
+            except FieldError as error:
+                report(error)
+    return ports
+
+
+def _add(shares: list[Share], share: Share, own: str, where: str) -> None:
+    if any(other.cluster == share.cluster for other in shares):
+        raise FieldError("DuplicateEndpoint", f"{where}: {share.cluster!r} is listed twice: the first counts")
+    if share.cluster != own:
+        shares.append(share)
+
+
+def _read_share(raw: Raw, where: str) -> Share:
+    target = section(raw.get("target"), f"{where}.target")
+    path = path_text(target.get("path") or "/", f"{where}.target.path")
+    endpoint = Endpoint(
+        address(target.get("ip"), f"{where}.target.ip"), port_number(target.get("port"), f"{where}.target.port")
+    )
+    cluster = text(raw.get("clusterKey"), f"{where}.clusterKey")
+    return Share(cluster, (endpoint,), remote=True, prefix=normal_prefix(path))

@@ -57,9 +57,17 @@ def _add_data_plane(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--drain-seconds",
         type=float,
-        default=25.0,
+        default=20.0,
         metavar="S",
-        help="how long running requests may take after SIGTERM (default: 25, below Kubernetes' 30)",
+        help="how long running requests may take after SIGTERM (default: 20, below Kubernetes' 30 with the delay)",
+    )
+    parser.add_argument(
+        "--drain-delay",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="after SIGTERM, how long to go on accepting, not ready, until everyone has stopped sending here "
+        "(default: 0 for serve, 3 for run)",
     )
 
 
@@ -71,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="gateway of a Kubernetes cluster")
     _add_data_plane(run)
+    run.set_defaults(drain_delay=3.0)
     run.add_argument(
         "--cache-dir",
         default="/var/cache/gateway",
@@ -80,6 +89,13 @@ def build_parser() -> argparse.ArgumentParser:
 
     hub = commands.add_parser("hub", help="hub of the control plane")
     hub.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz and /metrics")
+    hub.add_argument(
+        "--cluster-key",
+        type=_cluster_key,
+        default="default/default/default/control-plane",
+        metavar="REGION/ZONE/GROUP/NAME",
+        help="key of the hub's own cluster while no Cluster object with isInCluster names it (default: %(default)s)",
+    )
 
     serve = commands.add_parser("serve", help="gateway on YAML files, no Kubernetes")
     serve.add_argument(

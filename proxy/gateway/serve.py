@@ -162,7 +162,7 @@ async def _serve(args: argparse.Namespace) -> None:
         except TimeoutError:
             seen = _follow(args, path, seen, server)
     log.info("draining for up to %g s", args.drain_seconds)
-    await server.drain(args.drain_seconds)
+    await server.drain(args.drain_seconds, args.drain_delay)
 
 
 def _follow(args: argparse.Namespace, path: Path, seen: Any, server: GatewayServer) -> Any:

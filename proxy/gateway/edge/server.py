@@ -100,12 +100,18 @@ class GatewayServer:
         """What `/readyz` answers. Draining answers 503 whatever was set."""
         self._ready = ready
 
-    async def drain(self, deadline_seconds: float) -> None:
-        """Stop accepting, finish what runs, close idle connections; at the deadline abort the rest."""
+    async def drain(self, deadline_seconds: float, delay_seconds: float = 0.0) -> None:
+        """Finish what runs, close idle connections and stop; at the deadline abort the rest.
+
+        `delay_seconds`: before that, go on accepting while `/readyz` says no and every answer asks its client to
+        reconnect, so that those who still send here are never refused.
+        """
         worker = self._worker
         if worker is None:
             return
         worker.draining = True
+        if delay_seconds:
+            await asyncio.sleep(delay_seconds)
         for name, server in self._servers.items():
             if name != "admin":
                 server.close()

@@ -14,9 +14,9 @@ VERSIONS = {"kubernetes": "4.34.2", "docker": "5.2.0", "command": "1.2.1"}
 def install(pulumi_home: Path, tool_dir: Path, python: Path, source: Path) -> None:
     """Make the launchers of all stand-ins; running it again changes nothing that is already right.
 
-    The providers go to PULUMI_HOME's plugin cache. The language host goes to `tool_dir`, which must be the folder of
-    the real pulumi binary: found on PATH instead, it costs a warning in each run. `python` is the interpreter with
-    requirements.lock installed, `source` the repository's root.
+    The providers go to PULUMI_HOME's plugin cache. The language host goes to `tool_dir`, which must be the
+    folder of the real pulumi binary: found on PATH instead, it costs a warning in each run. `python` is the
+    interpreter with requirements.lock installed, `source` the repository's root.
     """
     for name, version in plugin_versions(source).items():
         folder = pulumi_home / "plugins" / f"resource-{name}-v{version}"
@@ -50,5 +50,6 @@ def write_launcher(path: Path, name: str, python: Path, source: Path) -> None:
 
 def launcher(name: str, python: Path, source: Path) -> str:
     """A launcher's text. `-I` keeps the user's PYTHON* variables and the project folder out of the plugin."""
-    code = f"import sys; sys.path.insert(0, {str(source)!r}); from airgap.plugins.start import main; main({name!r})"
+    start = f"from airgap.plugins.start import main; main({name!r})"
+    code = f"import sys; sys.path.insert(0, {str(source)!r}); {start}"
     return f'#!/bin/sh\nexec {shlex.quote(str(python))} -I -c {shlex.quote(code)} "$@"\n'

@@ -1,4 +1,4 @@
-"""Entry of every launcher: `main(<name>)` serves that plugin on a loopback port until the engine is done with it."""
+"""Entry of every launcher: `main(<name>)` serves that plugin on loopback until the engine is done."""
 
 import asyncio
 import importlib
@@ -30,7 +30,7 @@ def _bare_pulumi() -> None:
 
 
 def main(name: str) -> None:
-    """Serve the plugin `name`; the engine's address is the last argument that is not a flag or a flag's value."""
+    """Serve the plugin `name`."""
     if name not in PLUGINS:
         sys.exit(f"unknown plugin {name!r}; known: {', '.join(PLUGINS)}")
     _bare_pulumi()

@@ -169,8 +169,13 @@ def _wait_ready(server: ApiServer) -> None:
         for process in server.processes:
             if process.poll() is not None:
                 raise RuntimeError(f"{process.args[1]} ended; its log is in {server.folder}")  # type: ignore[index]
-        request = urllib.request.Request(f"{server.url}/readyz", headers={"Authorization": f"Bearer {_TOKEN}"})
-        with contextlib.suppress(OSError), urllib.request.urlopen(request, context=context, timeout=2) as response:
+        request = urllib.request.Request(
+            f"{server.url}/readyz", headers={"Authorization": f"Bearer {_TOKEN}"}
+        )
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(request, context=context, timeout=2) as response,
+        ):
             if response.status == 200:
                 return
         time.sleep(0.2)

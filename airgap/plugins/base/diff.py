@@ -63,35 +63,32 @@ def compare(old: Any, new: Any, *, secrecy: bool = False, path: Path = ()) -> di
 
     With `secrecy` a value that became secret, or stopped being it, has changed.
     """
-    if isinstance(old, Secret) or isinstance(new, Secret):
-        if secrecy and isinstance(old, Secret) != isinstance(new, Secret):
-            return {path: "update"}
-        old = old.value if isinstance(old, Secret) else old
-        new = new.value if isinstance(new, Secret) else new
-    if new is UNKNOWN or old is UNKNOWN:
+    if secrecy and isinstance(old, Secret) != isinstance(new, Secret):
         return {path: "update"}
+    old = old.value if isinstance(old, Secret) else old
+    new = new.value if isinstance(new, Secret) else new
     changes: dict[Path, Change] = {}
-    if isinstance(old, dict) and isinstance(new, dict) and SIGNATURE not in old and SIGNATURE not in new:
-        for key in [*old, *(key for key in new if key not in old)]:
-            here = (*path, key)
-            if key not in new:
-                changes[here] = "delete"
-            elif key not in old:
-                changes[here] = "add"
-            else:
-                changes |= compare(old[key], new[key], secrecy=secrecy, path=here)
+    if _is_object(old) and _is_object(new):
+        parts: list[str | int] = [*old, *(key for key in new if key not in old)]
     elif isinstance(old, list) and isinstance(new, list):
-        for index in range(max(len(old), len(new))):
-            here = (*path, index)
-            if index >= len(new):
-                changes[here] = "delete"
-            elif index >= len(old):
-                changes[here] = "add"
-            else:
-                changes |= compare(old[index], new[index], secrecy=secrecy, path=here)
-    elif old != new or isinstance(old, bool) != isinstance(new, bool):
-        changes[path] = "update"
+        parts = list(range(max(len(old), len(new))))
+        old, new = dict(enumerate(old)), dict(enumerate(new))
+    else:
+        unequal = old != new or isinstance(old, bool) != isinstance(new, bool)
+        return {path: "update"} if unequal or new is UNKNOWN else {}
+    for part in parts:
+        here = (*path, part)
+        if part not in new:
+            changes[here] = "delete"
+        elif part not in old:
+            changes[here] = "add"
+        else:
+            changes |= compare(old[part], new[part], secrecy=secrecy, path=here)
     return changes
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) and SIGNATURE not in value
 
 
 def without_ignored(changes: dict[Path, Change], ignore_changes: Iterable[str]) -> dict[Path, Change]:

@@ -12,12 +12,12 @@ class ProviderError(Exception):
     """An operation failed and left nothing behind; the text reaches the user as it is."""
 
 
-class NotImplementedByProvider(Exception):
+class UnknownFunctionError(Exception):
     """The stand-in knows no such function; answered as NOT_FOUND."""
 
 
-class InitFailed(Exception):
-    """The resource exists but is not as asked: the engine keeps `properties` and retries with the next update."""
+class InitFailedError(Exception):
+    """The resource exists but is not as asked: the engine keeps `properties`, the next update tries again."""
 
     def __init__(
         self,
@@ -84,12 +84,16 @@ class Provider:
         """Compare the provider's old and new arguments."""
         raise NotImplementedError
 
-    async def configure(self, variables: dict[str, str], args: dict[str, Any], log: Log) -> None:
+    async def configure(self, variables: dict[str, str]) -> None:
         """Take the provider's arguments into use: `variables` maps bare names to text, secrets in clear."""
+        raise NotImplementedError
 
-    async def invoke(self, token: str, args: dict[str, Any], log: Log) -> tuple[dict[str, Any], list[Failure]]:
+    async def invoke(
+        self, token: str, args: dict[str, Any], log: Log
+    ) -> tuple[dict[str, Any], list[Failure]]:
         """Run a function of the package."""
-        raise NotImplementedByProvider(f"{self.name} has no function {token!r}")
+        del args, log
+        raise UnknownFunctionError(f"{self.name} has no function {token!r}")
 
     async def check(self, request: Request) -> tuple[dict[str, Any], list[Failure]]:
         """Validate a resource's inputs and fill in defaults."""

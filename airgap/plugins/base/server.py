@@ -1,4 +1,4 @@
-"""The gRPC side of a provider: turns engine calls into `Provider` calls and errors into the engine's kinds of error."""
+"""The gRPC side of a provider: engine calls become `Provider` calls, errors the engine's kinds."""
 
 import asyncio
 import logging
@@ -14,7 +14,14 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, st
 
 from airgap.plugins.base.diff import Change, Diff, format_path
 from airgap.plugins.base.logs import Engine, Log
-from airgap.plugins.base.provider import Failure, InitFailed, NotImplementedByProvider, Provider, ProviderError, Request
+from airgap.plugins.base.provider import (
+    Failure,
+    InitFailedError,
+    Provider,
+    ProviderError,
+    Request,
+    UnknownFunctionError,
+)
 from airgap.plugins.base.values import decode, encode
 
 # The engine's own limit: whole charts and states travel in one message.
@@ -46,7 +53,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Await a provider call; errors end the RPC with the user's message and never with a traceback."""
         try:
             return await call()
-        except InitFailed as error:
+        except InitFailedError as error:
             detail = any_pb2.Any()
             detail.Pack(
                 provider_pb2.ErrorResourceInitFailed(
@@ -57,11 +64,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 )
             )
             message = str(error)
-            status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=message, details=[detail])
+            status = status_pb2.Status(
+                code=grpc.StatusCode.UNKNOWN.value[0], message=message, details=[detail]
+            )
             context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
             await self._engine.flush()
             await context.abort(grpc.StatusCode.UNKNOWN, message)
-        except NotImplementedByProvider as error:
+        except UnknownFunctionError as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
         except NotImplementedError:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not implemented")
@@ -75,7 +84,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             _log.exception("%s failed", self._provider.name)
             await context.abort(
                 grpc.StatusCode.UNKNOWN,
-                f"fault in the {self._provider.name} stand-in: {type(error).__name__}: {error} (--debug shows where)",
+                f"fault in the {self._provider.name} stand-in (see --debug): {type(error).__name__}: {error}",
             )
 
     def _request(self, message: Any, **fields: Any) -> Request:
@@ -116,10 +125,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     async def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
         variables = {key.rsplit(":", 1)[-1]: value for key, value in request.variables.items()}
-        log = Log(self._engine, request.urn if request.HasField("urn") else "")
-        await self._run(context, lambda: self._provider.configure(variables, decode(request.args), log))
+        await self._run(context, lambda: self._provider.configure(variables))
         return provider_pb2.ConfigureResponse(
-            acceptSecrets=self._provider.accept_secrets, supportsPreview=True, supports_autonaming_configuration=True
+            acceptSecrets=self._provider.accept_secrets,
+            supportsPreview=True,
+            supports_autonaming_configuration=True,
         )
 
     async def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -131,6 +141,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         response = provider_pb2.InvokeResponse(failures=_failures(failures))
         getattr(response, "return").CopyFrom(encode(result))
         return response
+
+    async def Construct(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await context.abort(
+            grpc.StatusCode.UNIMPLEMENTED,
+            f"the closed network's {self._provider.name} plugin has no component {request.type}: "
+            "declare its resources one by one",
+        )
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
         mode = request.autonaming.mode if request.HasField("autonaming") else None
@@ -233,7 +250,7 @@ async def serve(make_provider: Callable[[], Provider], engine_address: str) -> N
     engine = Engine(engine_address)
     provider = make_provider()
     server = new_server()
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(provider, engine), server)  # type: ignore[no-untyped-call]
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(provider, engine), server)
     await serve_until_stopped(server, provider.cancel)
 
 
@@ -248,7 +265,7 @@ def new_server() -> grpc.aio.Server:
 
 
 async def serve_until_stopped(server: grpc.aio.Server, cancel: Callable[[], Awaitable[None]]) -> None:
-    """Announce the port on stdout as the engine expects, then serve until SIGINT, SIGTERM or the parent's death."""
+    """Announce the port on stdout as the engine expects; serve until a signal or the parent's death."""
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     stop = asyncio.Event()

@@ -1,13 +1,13 @@
 """Property values on the wire and in Python.
 
-In Python a value is None, bool, int, float, str, list, dict, `Secret(value)` or `UNKNOWN`. Assets, archives and
-references stay dicts that carry the wire's signature key, so that they survive a round trip untouched.
+In Python a value is None, bool, int, float, str, list, dict, `Secret(value)` or `UNKNOWN`. Assets, archives
+and references stay dicts that carry the wire's signature key, so that they survive a round trip untouched.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from google.protobuf import struct_pb2
 
@@ -37,9 +37,9 @@ _UNKNOWNS = frozenset(
 class Unknown:
     """A value that only a real run will have. There is one instance, UNKNOWN."""
 
-    _only: "Unknown | None" = None
+    _only: Self | None = None
 
-    def __new__(cls) -> "Unknown":
+    def __new__(cls) -> Self:
         if cls._only is None:
             cls._only = super().__new__(cls)
         return cls._only
@@ -69,7 +69,7 @@ def decode(message: struct_pb2.Struct) -> dict[str, Any]:
     return {key: decode_value(value) for key, value in message.fields.items()}
 
 
-def decode_value(message: struct_pb2.Value) -> Any:
+def decode_value(message: struct_pb2.Value) -> Any:  # noqa: PLR0911 one return per kind
     """One wire value as a Python value."""
     match message.WhichOneof("kind"):
         case "bool_value":

@@ -6,7 +6,7 @@ from typing import Any
 
 from airgap.plugins.base.diff import Diff, compare, without_ignored
 from airgap.plugins.base.logs import Log
-from airgap.plugins.base.provider import Failure, NotImplementedByProvider, Provider, Request
+from airgap.plugins.base.provider import Failure, Provider, Request, UnknownFunctionError
 from airgap.plugins.base.server import serve as serve_provider
 from airgap.plugins.base.values import UNKNOWN, copy_secrets, drop_nulls, has_unknown, plain
 from airgap.plugins.command.process import collect, file_archive, file_asset, run
@@ -54,7 +54,7 @@ class CommandProvider(Provider):
         return inputs, validate(inputs, _COMMAND_FIELDS)
 
     async def diff(self, request: Request) -> Diff:
-        """Inputs against inputs; the SDK itself asks for replacement when an element of `triggers` changes."""
+        """Inputs against inputs; for elements of `triggers` the SDK itself asks for replacement."""
         old = _comparable(request.old_inputs or request.state)
         new = _comparable(request.inputs)
         if not request.old_inputs:  # state written before old inputs were sent also holds the outputs
@@ -75,7 +75,11 @@ class CommandProvider(Provider):
 
     async def update(self, request: Request) -> dict[str, Any]:
         """Run `update`, or else `create`."""
-        kept = {key: request.state[key] for key in ("stdout", "stderr", "assets", "archive") if key in request.state}
+        kept: dict[str, Any] = {
+            key: request.state[key]
+            for key in ("stdout", "stderr", "assets", "archive")
+            if key in request.state
+        }
         if request.preview:
             touched = any(
                 has_unknown(request.inputs.get(key)) or compare(value, request.inputs.get(key), secrecy=True)
@@ -86,8 +90,10 @@ class CommandProvider(Provider):
             return {**request.inputs, **kept, **unknown}
         command = plain(request.inputs.get("update", request.inputs.get("create")))
         if command is not None:
-            kept |= await self._run(command, request, request.inputs, _previous(request.inputs, request.state))
-        return copy_secrets(request.inputs, {**request.inputs, **kept})
+            kept |= await self._run(
+                command, request, request.inputs, _previous(request.inputs, request.state)
+            )
+        return dict(copy_secrets(request.inputs, {**request.inputs, **kept}))
 
     async def delete(self, request: Request) -> None:
         """Run `delete`, if there is one."""
@@ -95,10 +101,15 @@ class CommandProvider(Provider):
         if command is not None:
             await self._run(command, request, request.state, _previous(request.state, request.state))
 
-    async def invoke(self, token: str, args: dict[str, Any], log: Log) -> tuple[dict[str, Any], list[Failure]]:
+    async def configure(self, variables: dict[str, str]) -> None:
+        """There is nothing to set up."""
+
+    async def invoke(
+        self, token: str, args: dict[str, Any], log: Log
+    ) -> tuple[dict[str, Any], list[Failure]]:
         """`command:local:run`: run once, now, at previews as well."""
-        if token != "command:local:run":
-            raise NotImplementedByProvider(f"the closed network's command plugin has no function {token}")
+        if token != "command:local:run":  # noqa: S105 the name of a function
+            raise UnknownFunctionError(f"the closed network's command plugin has no function {token}")
         inputs = plain(drop_nulls(args))
         failures = validate(inputs, _RUN_FIELDS)
         if "command" not in inputs:
@@ -182,11 +193,15 @@ def validate(inputs: dict[str, Any], fields: dict[str, str]) -> list[Failure]:
         elif kind == "map":
             failures += _expect(bare, dict, "object", name)
             if isinstance(bare, dict):
-                failures += [f for key, item in bare.items() for f in _expect(item, str, "string", f"{name}.{key}")]
+                failures += [
+                    f for key, item in bare.items() for f in _expect(item, str, "string", f"{name}.{key}")
+                ]
         else:
             failures += _expect(bare, list, "array", name)
             if isinstance(bare, list) and kind == "list":
-                failures += [f for i, item in enumerate(bare) for f in _expect(item, str, "string", f"{name}[{i}]")]
+                failures += [
+                    f for i, item in enumerate(bare) for f in _expect(item, str, "string", f"{name}[{i}]")
+                ]
     return failures
 
 
@@ -195,7 +210,9 @@ def _expect(value: Any, kind: type, word: str, path: str) -> list[Failure]:
         return []
     got = _WORDS.get(type(value), type(value).__name__)
     article = "an" if word[0] in "aeiou" else "a"
-    return [Failure(path, f"Field '{path}' on 'local.Command' must be {article} '{word}'; got '{got}' instead")]
+    return [
+        Failure(path, f"Field '{path}' on 'local.Command' must be {article} '{word}'; got '{got}' instead")
+    ]
 
 
 async def serve(engine_address: str) -> None:

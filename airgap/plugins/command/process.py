@@ -28,16 +28,20 @@ class _Streams:
 
 
 async def run(
-    command: str, inputs: dict[str, Any], extra: dict[str, str], line: Callable[[str], None], stop: asyncio.Event
+    command: str,
+    inputs: dict[str, Any],
+    extra: dict[str, str],
+    line: Callable[[str], None],
+    stop: asyncio.Event,
 ) -> tuple[str, str]:
-    """Run `command` as `inputs` (plain values) say; answers stdout and stderr, each less one trailing newline.
+    """Run `command` as `inputs` (plain values) say; answers stdout and stderr, each less a final newline.
 
     `line` gets each line that `logging` lets through. When `stop` is set the direct child is killed.
     """
     argv = [*(inputs.get("interpreter") or ["/bin/sh", "-c"]), command]
     directory = inputs.get("dir") or None
-    if directory and not Path(directory).is_dir():
-        reason = "not a directory" if Path(directory).exists() else "no such file or directory"
+    if directory and not os.path.isdir(directory):  # noqa: ASYNC240, PTH112 one stat
+        reason = "not a directory" if os.path.exists(directory) else "no such file or directory"  # noqa: ASYNC240, PTH110
         raise ProviderError(_failure(f"chdir {directory}: {reason}", command, b""))
     environment = {**os.environ, **(inputs.get("environment") or {}), **extra}
     try:
@@ -137,14 +141,16 @@ def go_quote(text: str) -> str:
             out += char
         else:
             code = ord(char)
-            out += f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+            out += (
+                f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+            )
     return f'"{out}"'
 
 
 def collect(patterns: list[str], directory: str) -> dict[str, Path]:
     """Files below `directory` that the patterns choose, by relative path.
 
-    `*` stops at a slash, `**` does not, a pattern starting with `!` takes files away again; the last match wins.
+    `*` stops at a slash, `**` does not, a leading `!` takes files away again; the last match wins.
     """
     rules = [(not p.startswith("!"), _glob_regex(p.removeprefix("!"))) for p in patterns]
     root = Path(directory or ".").resolve()

@@ -10,7 +10,7 @@ from typing import Any
 import docker
 import docker.errors
 
-from airgap.plugins.base.provider import InitFailed, ProviderError, Request
+from airgap.plugins.base.provider import InitFailedError, ProviderError, Request
 from airgap.plugins.docker.schema import bare, label_list, label_pairs
 
 _MIB = 1 << 20
@@ -18,10 +18,10 @@ _HEALTH_POLL_SECONDS = 0.3
 
 
 def create_container(client: docker.APIClient, request: Request) -> tuple[str, dict[str, Any]]:
-    """Make the container, connect its networks, put its files in, start it, wait for its health when asked."""
+    """Make the container, connect its networks, put its files in, start it, wait for health when asked."""
     inputs = bare(request.inputs)
     _require_image(client, inputs["image"])
-    made = client.create_container_from_config(_config(client, inputs), inputs["name"])
+    made = client.create_container_from_config(_config(client, inputs), inputs["name"])  # type: ignore[no-untyped-call]
     id_ = made["Id"]
     try:
         _connect(client, id_, inputs)
@@ -32,7 +32,9 @@ def create_container(client: docker.APIClient, request: Request) -> tuple[str, d
     except (docker.errors.APIError, OSError) as error:
         # A container that never ran is worth nothing: leave its name and ports free for the next run.
         client.remove_container(id_, force=True, v=True)
-        raise ProviderError(f"Unable to start container: {getattr(error, 'explanation', None) or error}") from error
+        raise ProviderError(
+            f"Unable to start container: {getattr(error, 'explanation', None) or error}"
+        ) from error
     if inputs.get("wait"):
         _wait_healthy(client, id_, request, inputs)
     return id_, container_outputs(request.inputs, client.inspect_container(id_))
@@ -40,13 +42,13 @@ def create_container(client: docker.APIClient, request: Request) -> tuple[str, d
 
 def _require_image(client: docker.APIClient, image: str) -> None:
     try:
-        client.inspect_image(image)
+        client.inspect_image(image)  # type: ignore[no-untyped-call]
     except docker.errors.ImageNotFound:
         try:
             client.pull(image)
         except docker.errors.APIError as error:
             raise ProviderError(
-                f"Unable to create container with image {image}: unable to find or pull it: {error.explanation}"
+                f"Unable to create container with image {image}: cannot find or pull it: {error.explanation}"
             ) from error
 
 
@@ -56,7 +58,10 @@ def _config(client: docker.APIClient, inputs: dict[str, Any]) -> dict[str, Any]:
     bindings: dict[str, Any] = {}
     for port in ports:
         key = f"{int(port['internal'])}/{port.get('protocol') or 'tcp'}"
-        host = {"HostIp": port.get("ip") or "", "HostPort": str(int(port["external"])) if port.get("external") else ""}
+        host = {
+            "HostIp": port.get("ip") or "",
+            "HostPort": str(int(port["external"])) if port.get("external") else "",
+        }
         bindings.setdefault(key, []).append(host)
     capabilities = inputs.get("capabilities") or {}
     limits: dict[str, Any] = {
@@ -65,14 +70,11 @@ def _config(client: docker.APIClient, inputs: dict[str, Any]) -> dict[str, Any]:
         "CpuShares": inputs.get("cpuShares"),
         "CpusetCpus": inputs.get("cpuSet"),
         "Dns": inputs.get("dns"),
-        "DnsSearch": inputs.get("dnsSearches"),
         "ExtraHosts": [f"{one['host']}:{one['ip']}" for one in inputs.get("hosts") or []] or None,
         "Init": inputs.get("init"),
         "Memory": _mebibytes(inputs.get("memory")),
         "MemoryReservation": _mebibytes(inputs.get("memoryReservation")),
         "MemorySwap": _mebibytes(inputs.get("memorySwap")),
-        "ShmSize": _mebibytes(inputs.get("shmSize")),
-        "Sysctls": inputs.get("sysctls"),
         "Tmpfs": inputs.get("tmpfs"),
     }
     host_config = client.create_host_config()
@@ -80,7 +82,9 @@ def _config(client: docker.APIClient, inputs: dict[str, Any]) -> dict[str, Any]:
     host_config.update(
         {
             "AutoRemove": bool(inputs.get("rm")),
-            "Binds": [_bind(volume) for volume in inputs.get("volumes") or [] if not volume.get("fromContainer")],
+            "Binds": [
+                _bind(volume) for volume in inputs.get("volumes") or [] if not volume.get("fromContainer")
+            ],
             "NetworkMode": inputs.get("networkMode") or "bridge",
             "PortBindings": bindings,
             "Privileged": bool(inputs.get("privileged")),
@@ -89,12 +93,13 @@ def _config(client: docker.APIClient, inputs: dict[str, Any]) -> dict[str, Any]:
                 "Name": inputs.get("restart") or "no",
                 "MaximumRetryCount": int(inputs.get("maxRetryCount") or 0),
             },
-            "VolumesFrom": [one["fromContainer"] for one in inputs.get("volumes") or [] if one.get("fromContainer")],
+            "VolumesFrom": [
+                one["fromContainer"] for one in inputs.get("volumes") or [] if one.get("fromContainer")
+            ],
         }
     )
     config = {
         "Cmd": inputs.get("command"),
-        "Domainname": inputs.get("domainname"),
         "Entrypoint": inputs.get("entrypoints"),
         "Env": inputs.get("envs"),
         "ExposedPorts": {key: {} for key in bindings},
@@ -103,10 +108,6 @@ def _config(client: docker.APIClient, inputs: dict[str, Any]) -> dict[str, Any]:
         "Hostname": inputs.get("hostname"),
         "Image": inputs["image"],
         "Labels": label_pairs(inputs),
-        "OpenStdin": bool(inputs.get("stdinOpen")),
-        "StopSignal": inputs.get("stopSignal"),
-        "StopTimeout": inputs.get("stopTimeout"),
-        "Tty": bool(inputs.get("tty")),
         "User": inputs.get("user"),
         "WorkingDir": inputs.get("workingDir"),
     }
@@ -170,7 +171,11 @@ def _upload(client: docker.APIClient, id_: str, upload: dict[str, Any]) -> None:
         data = base64.b64decode(upload["contentBase64"])
     else:
         data = str(upload.get("content") or "").encode()
-    mode = int(upload["permissions"], 8) if upload.get("permissions") else (0o744 if upload.get("executable") else 0o644)
+    mode = (
+        int(upload["permissions"], 8)
+        if upload.get("permissions")
+        else (0o744 if upload.get("executable") else 0o644)
+    )
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         member = tarfile.TarInfo(upload["file"].lstrip("/"))
@@ -197,7 +202,7 @@ def _wait_healthy(client: docker.APIClient, id_: str, request: Request, inputs: 
     else:
         problem = f"timeout after waiting for a healthy container ({health or 'no health'})"
     outputs = container_outputs(request.inputs, client.inspect_container(id_))
-    raise InitFailed(id_, outputs, None, [problem])
+    raise InitFailedError(id_, outputs, None, [problem])
 
 
 def container_outputs(inputs: dict[str, Any], live: dict[str, Any]) -> dict[str, Any]:
@@ -222,7 +227,7 @@ def container_outputs(inputs: dict[str, Any], live: dict[str, Any]) -> dict[str,
         "bridge": "",
         "exitCode": 0 if running else int(state.get("ExitCode") or 0),
         "labels": label_list((key, value) for key, value in label_pairs(bare(inputs)).items()),
-        "mustRun": bool(running and bare(inputs).get("mustRun", True)) or running,
+        "mustRun": running,
         "name": live["Name"].lstrip("/"),
         "networkDatas": [
             {
@@ -244,7 +249,7 @@ def container_outputs(inputs: dict[str, Any], live: dict[str, Any]) -> dict[str,
 def read_container(
     client: docker.APIClient, id_: str, inputs: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Outputs and inputs of the live container, None when it is gone; one that stopped is no longer as asked."""
+    """Outputs and inputs of the live container, None when it is gone; a stopped one is not as asked."""
     try:
         live = client.inspect_container(id_)
     except docker.errors.NotFound:

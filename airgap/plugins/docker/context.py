@@ -40,21 +40,18 @@ def context_digest(context: Path, dockerfile: Path) -> str:
     for name in context_files(context, dockerfile):
         path = context / name
         mode = path.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            content = _link_target(path).encode()
-        else:
-            content = path.read_bytes()
+        content = _link_target(path).encode() if stat.S_ISLNK(mode) else path.read_bytes()
         total.update(name.encode() + _go_mode(mode).encode() + hashlib.sha256(content).digest() + b"\0")
     return total.hexdigest()
 
 
 def _link_target(path: Path) -> str:
     """Where a symbolic link leads, relative when both the path and its links are."""
-    current = str(path)
+    current = path
     for _ in range(40):
-        if not os.path.islink(current):
+        if not current.is_symlink():
             return os.path.normpath(current)
-        current = os.path.join(os.path.dirname(current), os.readlink(current))  # noqa: PTH118, PTH120, PTH115
+        current = current.parent / current.readlink()
     raise OSError(f"could not evaluate symlink at {path}: too many links")
 
 
@@ -64,7 +61,9 @@ def _go_mode(mode: int) -> str:
     letters += "u" if mode & stat.S_ISUID else ""
     letters += "g" if mode & stat.S_ISGID else ""
     letters += "t" if mode & stat.S_ISVTX else ""
-    permissions = "".join(char if mode & (1 << (8 - index)) else "-" for index, char in enumerate("rwxrwxrwx"))
+    permissions = "".join(
+        char if mode & (1 << (8 - index)) else "-" for index, char in enumerate("rwxrwxrwx")
+    )
     return (letters or "-") + permissions
 
 

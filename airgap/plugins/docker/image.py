@@ -41,7 +41,9 @@ def check(request: Request) -> tuple[dict[str, Any], list[Failure]]:
     if build is UNKNOWN:
         return {**inputs, "buildOnPreview": bool(inputs.get("buildOnPreview"))}, failures
     failures += [
-        Failure(f"build.{name}", f"{refuse} build.{name}; leave it out") for name in build if name not in _BUILD_FIELDS
+        Failure(f"build.{name}", f"{refuse} build.{name}; leave it out")
+        for name in build
+        if name not in _BUILD_FIELDS
     ]
     if build.get("builderVersion") not in (None, UNKNOWN, "BuilderV1", "BuilderBuildKit"):
         raise ProviderError("invalid Docker Builder version")
@@ -54,8 +56,8 @@ def check(request: Request) -> tuple[dict[str, Any], list[Failure]]:
         build["platform"] = host_platform()
         request.log.info(
             f"Building your image for {host_platform()} architecture.\n"
-            "To ensure you are building for the correct platform, consider explicitly setting the `platform` field "
-            "on ImageBuildOptions."
+            "To ensure you are building for the correct platform, consider explicitly setting the `platform` "
+            "field on ImageBuildOptions."
         )
     if not inputs.get("skipPush") and isinstance(inputs.get("imageName"), str):
         _require_registry(inputs["imageName"])
@@ -65,7 +67,9 @@ def check(request: Request) -> tuple[dict[str, Any], list[Failure]]:
 def _digest(context: str, dockerfile: str) -> str:
     if not Path(dockerfile).exists():
         inside = Path(context) / dockerfile
-        hint = f'. Try setting `dockerfile` to "{inside}"' if inside.exists() else ": no such file or directory"
+        hint = (
+            f'. Try setting `dockerfile` to "{inside}"' if inside.exists() else ": no such file or directory"
+        )
         raise ProviderError(f'could not open dockerfile at relative path "{dockerfile}"{hint}')
     return context_digest(Path(context), Path(dockerfile))
 
@@ -74,8 +78,9 @@ def _require_registry(name: str) -> None:
     host = name.split("/", 1)[0]
     if "/" not in name or not ("." in host or ":" in host or host == "localhost"):
         raise ProviderError(
-            f'"{name}": repository name must be canonical.\nThis resource requires all image names to be fully '
-            "qualified.\nFor example, if you are attempting to push to Dockerhub, prefix your image name with "
+            f'"{name}": repository name must be canonical.\n'
+            "This resource requires all image names to be fully qualified.\n"
+            "For example, if you are attempting to push to Dockerhub, prefix your image name with "
             "`docker.io`:\n\n`docker.io/repository/image:tag`"
         )
 
@@ -85,7 +90,11 @@ def diff(request: Request) -> Diff:
     old = plain(request.state.get("__inputs")) or plain(request.old_inputs)
     changes = compare(old, plain(request.inputs))
     logins = {("registry", "username"), ("registry", "password")}
-    tops = {path[:1]: change if len(path) == 1 else "update" for path, change in changes.items() if path not in logins}
+    tops = {
+        path[:1]: change if len(path) == 1 else "update"
+        for path, change in changes.items()
+        if path not in logins
+    }
     return Diff(tops)
 
 
@@ -102,7 +111,7 @@ def build(client: docker.APIClient, request: Request) -> tuple[str, dict[str, An
         _build_with_buildx(client, name, options, request.log)
     else:
         _build_classic(client, name, options, request.log)
-    digest = client.inspect_image(name)["Id"]
+    digest = _local_id(client, name)
     server = (inputs.get("registry") or {}).get("server") or ""
     if not inputs.get("skipPush") and not request.preview:
         digest = _push(client, name, inputs.get("registry") or {}, request.log)
@@ -140,7 +149,7 @@ def _build_classic(client: docker.APIClient, name: str, options: dict[str, Any],
 
 
 def _has_buildx() -> bool:
-    """BuildKit comes with the docker CLI's buildx; without it the Engine's classic builder does the same work."""
+    """BuildKit comes with the docker CLI's buildx; without it the Engine's classic builder does the work."""
     if shutil.which("docker") is None:
         return False
     return subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode == 0
@@ -156,7 +165,11 @@ def _build_with_buildx(client: docker.APIClient, name: str, options: dict[str, A
         if options.get(option):
             argv += [flag, options[option]]
     argv += [part for host in options.get("addHosts") or [] for part in ("--add-host", host)]
-    environment = {**os.environ, **arguments, "DOCKER_HOST": client.base_url.replace("http+docker://", "unix://")}
+    environment = {
+        **os.environ,
+        **arguments,
+        "DOCKER_HOST": client.base_url.replace("http+docker://", "unix://"),
+    }
     if environment["DOCKER_HOST"].startswith("unix://localhost"):
         environment["DOCKER_HOST"] = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     process = subprocess.Popen(
@@ -182,11 +195,15 @@ def _push(client: docker.APIClient, name: str, registry: dict[str, Any], log: Lo
         login = {"username": registry["username"], "password": registry.get("password", "")}
     auxiliary = _follow(client.push(name, stream=True, decode=True, auth_config=login), log)
     repository = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
-    return f"{repository}@{auxiliary['Digest']}" if "Digest" in auxiliary else str(client.inspect_image(name)["Id"])
+    return f"{repository}@{auxiliary['Digest']}" if "Digest" in auxiliary else _local_id(client, name)
+
+
+def _local_id(client: docker.APIClient, name: str) -> str:
+    return str(client.inspect_image(name)["Id"])  # type: ignore[no-untyped-call]
 
 
 def _follow(stream: Iterable[dict[str, Any]], log: Log) -> dict[str, Any]:
-    """Show the daemon's lines as status; its last auxiliary message. Raises ProviderError with its own error."""
+    """Show the daemon's lines as status; its auxiliary messages. Raises ProviderError with its own error."""
     auxiliary: dict[str, Any] = {}
     for message in stream:
         if "error" in message:

@@ -30,7 +30,9 @@ def create_network(client: docker.APIClient, request: Request) -> tuple[str, dic
         inputs["name"],
         driver=inputs.get("driver"),
         options=inputs.get("options"),
-        ipam=docker.types.IPAMConfig(driver=inputs.get("ipamDriver", "default"), pool_configs=pools) if pools else None,
+        ipam=docker.types.IPAMConfig(driver=inputs.get("ipamDriver", "default"), pool_configs=pools)
+        if pools
+        else None,
         check_duplicate=True,
         internal=bool(inputs.get("internal")),
         labels=label_pairs(inputs),

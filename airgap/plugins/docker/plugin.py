@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import docker
 import docker.errors
@@ -11,8 +11,7 @@ import docker.tls
 import requests
 
 from airgap.plugins.base.diff import Diff, compare
-from airgap.plugins.base.logs import Log
-from airgap.plugins.base.provider import Failure, InitFailed, Provider, ProviderError, Request
+from airgap.plugins.base.provider import Failure, InitFailedError, Provider, ProviderError, Request
 from airgap.plugins.base.server import serve as serve_provider
 from airgap.plugins.base.values import UNKNOWN, has_unknown, plain
 from airgap.plugins.docker import containers, image, networks
@@ -22,6 +21,8 @@ VERSION = "5.2.0"
 NETWORK = "docker:index/network:Network"
 VOLUME = "docker:index/volume:Volume"
 CONTAINER = "docker:index/container:Container"
+
+Created = tuple[str, dict[str, Any]]
 
 _DEFAULT_HOST = "unix:///var/run/docker.sock"
 _CONFIG = frozenset({"host", "certPath", "disableDockerDaemonCheck", "version", "pluginDownloadURL"})
@@ -38,7 +39,9 @@ class DockerProvider(Provider):
 
     name = "docker"
     version = VERSION
-    accept_secrets = False  # as in the official plugin: the engine marks outputs by the names of secret inputs
+    accept_secrets = (
+        False  # as in the official plugin: the engine marks outputs by the names of secret inputs
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +50,9 @@ class DockerProvider(Provider):
     async def check_config(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
         """Refuse what is unknown."""
         return inputs, [
-            Failure(name, f"the closed network's docker plugin has no provider argument {name!r}; leave it out")
+            Failure(
+                name, f"the closed network's docker plugin has no provider argument {name!r}; leave it out"
+            )
             for name, value in inputs.items()
             if name not in _CONFIG and plain(value) not in (None, "", [], "[]")
         ]
@@ -57,9 +62,8 @@ class DockerProvider(Provider):
         old, new = plain(request.old_inputs or request.state), plain(request.inputs)
         return Diff({path[:1]: change for path, change in compare(old, new).items()})
 
-    async def configure(self, variables: dict[str, str], args: dict[str, Any], log: Log) -> None:
+    async def configure(self, variables: dict[str, str]) -> None:
         """Connect to the Engine; without one nothing of this package can work."""
-        del args, log
         host = variables.get("host") or os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
         certificates = variables.get("certPath") or os.environ.get("DOCKER_CERT_PATH")
         tls: Any = False
@@ -71,11 +75,16 @@ class DockerProvider(Provider):
             return
         try:
             self._client = await asyncio.to_thread(
-                docker.APIClient, base_url=host, tls=tls, timeout=_TIMEOUT_SECONDS, version="auto", max_pool_size=16
+                docker.APIClient,
+                base_url=host,
+                tls=tls,
+                timeout=_TIMEOUT_SECONDS,
+                version="auto",
+                max_pool_size=16,
             )
         except (docker.errors.DockerException, requests.RequestException) as error:
             raise ProviderError(
-                f"failed to connect to any docker daemon: {host}: {error}; start one with ./stack, or set DOCKER_HOST"
+                f"failed to connect to any docker daemon: {host}: {error}; run ./stack, or set DOCKER_HOST"
             ) from error
 
     async def check(self, request: Request) -> tuple[dict[str, Any], list[Failure]]:
@@ -84,7 +93,8 @@ class DockerProvider(Provider):
             return await asyncio.to_thread(image.check, request)
         schema = SCHEMAS.get(request.type)
         if schema is None:
-            reason = f"the closed network's docker plugin has no {request.type}; it has Image, Network, Volume, Container"
+            known = ", ".join(["Image", *(name.rpartition(":")[2] for name in SCHEMAS)])
+            reason = f"the closed network's docker plugin has no {request.type}; it has {known}"
             return request.inputs, [Failure("", reason)]
         return check(request, schema)
 
@@ -97,7 +107,7 @@ class DockerProvider(Provider):
         if request.type == image.IMAGE:
             if request.preview and not _previewable(request):
                 return "", image.preview(request)
-            return await self._call(image.build, request)
+            return cast("Created", await self._call(image.build, request))
         if request.preview:
             return "", _expected(request)
         make = {
@@ -105,7 +115,7 @@ class DockerProvider(Provider):
             VOLUME: networks.create_volume,
             CONTAINER: containers.create_container,
         }
-        return await self._call(make[request.type], request)
+        return cast("Created", await self._call(make[request.type], request))
 
     async def update(self, request: Request) -> dict[str, Any]:
         """Build again, or change a container in place."""
@@ -126,7 +136,9 @@ class DockerProvider(Provider):
             return request.id, request.state, request.old_inputs
         inputs = request.old_inputs or {"name": request.id}
         if request.type == CONTAINER:
-            found = await self._call(lambda client, one: containers.read_container(client, one.id, inputs), request)
+            found = await self._call(
+                lambda client, one: containers.read_container(client, one.id, inputs), request
+            )
             return (request.id, *found) if found else ("", {}, {})
         reader = networks.read_network if request.type == NETWORK else networks.read_volume
         outputs = await self._call(lambda client, one: reader(client, one.id, inputs), request)
@@ -147,7 +159,7 @@ class DockerProvider(Provider):
             raise ProviderError("the docker provider is not configured")
         try:
             return await asyncio.to_thread(function, self._client, request)
-        except (InitFailed, ProviderError):
+        except (InitFailedError, ProviderError):
             raise
         except docker.errors.APIError as error:
             raise ProviderError(image.describe(error)) from error

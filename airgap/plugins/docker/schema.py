@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airgap.plugins.base.diff import Change, Diff, compare, without_ignored
@@ -12,94 +12,91 @@ from airgap.plugins.base.values import UNKNOWN, Path, Secret, drop_nulls, plain,
 _INTERNAL = ("__defaults", "__internal")
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Members of the objects in one argument, and their defaults."""
+
+    members: tuple[str, ...]
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Schema:
-    """One resource type."""
+    """One resource type. `sets` are lists whose order means nothing."""
 
-    fields: frozenset[str]
-    defaults: dict[str, Any]
+    fields: tuple[str, ...]
+    defaults: dict[str, Any] = field(default_factory=dict)
     required: tuple[str, ...] = ()
-    sets: frozenset[str] = frozenset()  # lists whose order means nothing
-    nested: tuple[tuple[str, tuple[str, ...], tuple[tuple[str, Any], ...]], ...] = ()  # field, members, defaults
-    in_place: frozenset[str] = frozenset()
+    sets: tuple[str, ...] = ()
+    nested: dict[str, Nested] = field(default_factory=dict)
+    in_place: tuple[str, ...] = ()
     always_delete_first: bool = False
 
 
+_LABELS = Nested(_words("label value"))
+_NETWORK = Schema(
+    fields=_words("name attachable driver internal ipamConfigs ipamDriver ipv6 labels options"),
+    defaults={"ipamDriver": "default"},
+    sets=_words("ipamConfigs labels"),
+    nested={"ipamConfigs": Nested(_words("subnet gateway ipRange auxAddress")), "labels": _LABELS},
+)
+_VOLUME = Schema(fields=_words("name driver driverOpts labels"), sets=("labels",), nested={"labels": _LABELS})
+_CONTAINER = Schema(
+    fields=_words(
+        "name image command entrypoints envs hostname user workingDir labels restart maxRetryCount "
+        "networkMode networksAdvanced ports uploads volumes healthcheck wait waitTimeout mustRun start rm "
+        "removeVolumes destroyGraceSeconds privileged readOnly init memory memorySwap memoryReservation "
+        "cpuShares cpuSet dns hosts capabilities tmpfs"
+    ),
+    defaults={
+        "attach": False,
+        "containerReadRefreshTimeoutMilliseconds": 15000,
+        "logs": False,
+        "mustRun": True,
+        "networkMode": "bridge",
+        "readOnly": False,
+        "removeVolumes": True,
+        "restart": "no",
+        "rm": False,
+        "start": True,
+        "stdinOpen": False,
+        "tty": False,
+        "wait": False,
+        "waitTimeout": 60,
+    },
+    required=("image",),
+    sets=_words("envs labels networksAdvanced uploads volumes dns hosts"),
+    nested={
+        "capabilities": Nested(_words("adds drops")),
+        "healthcheck": Nested(
+            _words("tests interval timeout startPeriod startInterval retries"),
+            {"interval": "0s", "retries": 0, "startInterval": "0s", "startPeriod": "0s", "timeout": "0s"},
+        ),
+        "hosts": Nested(_words("host ip")),
+        "labels": _LABELS,
+        "networksAdvanced": Nested(_words("name aliases ipv4Address ipv6Address")),
+        "ports": Nested(_words("internal external ip protocol"), {"ip": "0.0.0.0", "protocol": "tcp"}),  # noqa: S104
+        "uploads": Nested(
+            _words("file content contentBase64 source sourceHash executable permissions"),
+            {"executable": False},
+        ),
+        "volumes": Nested(_words("containerPath hostPath volumeName readOnly fromContainer")),
+    },
+    in_place=_words(
+        "attach containerReadRefreshTimeoutMilliseconds cpuSet cpuShares destroyGraceSeconds healthcheck "
+        "init logs maxRetryCount memory memoryReservation memorySwap mustRun removeVolumes restart rm start "
+        "tmpfs wait waitTimeout"
+    ),
+    always_delete_first=True,
+)
 SCHEMAS = {
-    "docker:index/network:Network": Schema(
-        fields=frozenset(
-            "name attachable checkDuplicate driver internal ipamConfigs ipamDriver ipv6 labels options".split()
-        ),
-        defaults={"ipamDriver": "default"},
-        sets=frozenset({"ipamConfigs", "labels"}),
-        nested=(
-            ("ipamConfigs", ("subnet", "gateway", "ipRange", "auxAddress"), ()),
-            ("labels", ("label", "value"), ()),
-        ),
-    ),
-    "docker:index/volume:Volume": Schema(
-        fields=frozenset({"name", "driver", "driverOpts", "labels"}),
-        defaults={},
-        sets=frozenset({"labels"}),
-        nested=(("labels", ("label", "value"), ()),),
-    ),
-    "docker:index/container:Container": Schema(
-        fields=frozenset(
-            "name image command entrypoints envs hostname domainname user workingDir labels restart maxRetryCount "
-            "networkMode networksAdvanced ports uploads volumes healthcheck wait waitTimeout mustRun start attach logs "
-            "rm removeVolumes destroyGraceSeconds privileged readOnly init memory memorySwap memoryReservation "
-            "cpuShares cpuSet dns dnsSearches hosts capabilities tmpfs shmSize stopSignal stopTimeout sysctls tty "
-            "stdinOpen containerReadRefreshTimeoutMilliseconds".split()
-        ),
-        defaults={
-            "attach": False,
-            "containerReadRefreshTimeoutMilliseconds": 15000,
-            "logs": False,
-            "mustRun": True,
-            "networkMode": "bridge",
-            "readOnly": False,
-            "removeVolumes": True,
-            "restart": "no",
-            "rm": False,
-            "start": True,
-            "stdinOpen": False,
-            "tty": False,
-            "wait": False,
-            "waitTimeout": 60,
-        },
-        required=("image",),
-        sets=frozenset({"envs", "labels", "networksAdvanced", "uploads", "volumes", "dns", "dnsSearches", "hosts"}),
-        nested=(
-            ("labels", ("label", "value"), ()),
-            ("networksAdvanced", ("name", "aliases", "ipv4Address", "ipv6Address"), ()),
-            ("ports", ("internal", "external", "ip", "protocol"), (("ip", "0.0.0.0"), ("protocol", "tcp"))),  # noqa: S104
-            (
-                "uploads",
-                ("file", "content", "contentBase64", "source", "sourceHash", "executable", "permissions"),
-                (("executable", False),),
-            ),
-            ("volumes", ("containerPath", "hostPath", "volumeName", "readOnly", "fromContainer"), ()),
-            (
-                "healthcheck",
-                ("tests", "interval", "timeout", "startPeriod", "startInterval", "retries"),
-                (
-                    ("interval", "0s"),
-                    ("retries", 0),
-                    ("startInterval", "0s"),
-                    ("startPeriod", "0s"),
-                    ("timeout", "0s"),
-                ),
-            ),
-            ("hosts", ("host", "ip"), ()),
-            ("capabilities", ("adds", "drops"), ()),
-        ),
-        in_place=frozenset(
-            "attach containerReadRefreshTimeoutMilliseconds cpuSet cpuShares destroyGraceSeconds healthcheck init logs "
-            "maxRetryCount memory memoryReservation memorySwap mustRun removeVolumes restart rm start tmpfs wait "
-            "waitTimeout".split()
-        ),
-        always_delete_first=True,
-    ),
+    "docker:index/network:Network": _NETWORK,
+    "docker:index/volume:Volume": _VOLUME,
+    "docker:index/container:Container": _CONTAINER,
 }
 
 
@@ -108,7 +105,11 @@ def check(request: Request, schema: Schema) -> tuple[dict[str, Any], list[Failur
     given = {key: item for key, item in drop_nulls(request.inputs).items() if key not in _INTERNAL}
     failures = _unknown(given, schema, request.type)
     failures += [
-        Failure("", f"Missing required argument. The argument {_snake(name)!r} is required, but no definition was found.")
+        Failure(
+            "",
+            f'Missing required argument. The argument "{_snake(name)}" is required, '
+            "but no definition was found.",
+        )
         for name in schema.required
         if name not in given
     ]
@@ -123,9 +124,9 @@ def check(request: Request, schema: Schema) -> tuple[dict[str, Any], list[Failur
         if name not in inputs:
             inputs[name] = value
             filled.append(name)
-    for name, _, defaults in schema.nested:
+    for name, nested in schema.nested.items():
         if name in inputs:
-            inputs[name] = _nested_defaults(inputs[name], dict(defaults))
+            inputs[name] = _nested_defaults(inputs[name], nested.defaults)
     inputs["__defaults"] = sorted(filled)
     return inputs, failures
 
@@ -133,16 +134,18 @@ def check(request: Request, schema: Schema) -> tuple[dict[str, Any], list[Failur
 def _unknown(given: dict[str, Any], schema: Schema, kind: str) -> list[Failure]:
     refuse = "the closed network's docker plugin has no"
     failures = [
-        Failure(name, f"{refuse} {kind} argument {name!r}; leave it out") for name in given if name not in schema.fields
+        Failure(name, f"{refuse} {kind} argument {name!r}; leave it out")
+        for name in given
+        if name not in schema.fields
     ]
-    for name, members, _ in schema.nested:
+    for name, nested in schema.nested.items():
         value = plain(given.get(name))
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, dict):
                 failures += [
                     Failure(f"{name}.{key}", f"{refuse} {name} member {key!r}; leave it out")
                     for key in item
-                    if key not in members and key not in _INTERNAL
+                    if key not in nested.members and key not in _INTERNAL
                 ]
     return failures
 

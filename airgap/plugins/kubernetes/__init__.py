@@ -1,1 +1,1 @@
-"""Stand-in for the `kubernetes` package: objects through the API server, Helm releases through the helm CLI."""
+"""Stand-in for the `kubernetes` package: objects by the API server, Helm releases by the helm CLI."""

@@ -32,7 +32,7 @@ class Access:
 
 
 def load_text(kubeconfig: str) -> dict[str, Any]:
-    """Parse a kubeconfig given as contents or as a path; "" means the ambient one ($KUBECONFIG, ~/.kube/config)."""
+    """Parse a kubeconfig given as contents or path; "" is the ambient one ($KUBECONFIG, ~/.kube/config)."""
     text = kubeconfig
     if not text:
         files = [Path(name) for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
@@ -47,9 +47,13 @@ def load_text(kubeconfig: str) -> dict[str, Any]:
     try:
         config = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 a safe loader
     except yaml.YAMLError as error:
-        raise KubeconfigError(f"failed to parse kubeconfig data in `kubernetes:config:kubeconfig`: {error}") from error
+        raise KubeconfigError(
+            f"failed to parse kubeconfig data in `kubernetes:config:kubeconfig`: {error}"
+        ) from error
     if not isinstance(config, dict):
-        raise KubeconfigError("failed to parse kubeconfig data in `kubernetes:config:kubeconfig`: not an object")
+        raise KubeconfigError(
+            "failed to parse kubeconfig data in `kubernetes:config:kubeconfig`: not an object"
+        )
     return config
 
 
@@ -65,13 +69,19 @@ async def load(kubeconfig: str, context: str, cluster: str) -> Access:
     current = context or config.get("current-context") or ""
     chosen = _named(config, "contexts", current, "context")
     if chosen is None:
-        raise KubeconfigError(f"unable to load Kubernetes client configuration: context {current!r} does not exist")
+        raise KubeconfigError(
+            f"unable to load Kubernetes client configuration: context {current!r} does not exist"
+        )
     cluster_name = cluster or chosen.get("cluster", "")
     entry = _named(config, "clusters", cluster_name, "cluster")
     if entry is None or not entry.get("server"):
-        raise KubeconfigError(f"unable to load Kubernetes client configuration: no server for cluster {cluster_name!r}")
+        raise KubeconfigError(
+            f"unable to load Kubernetes client configuration: no server for cluster {cluster_name!r}"
+        )
     if entry.get("proxy-url"):
-        raise KubeconfigError("the closed network's kubernetes plugin does not support proxy-url in a kubeconfig")
+        raise KubeconfigError(
+            "the closed network's kubernetes plugin does not support proxy-url in a kubeconfig"
+        )
     user = _named(config, "users", chosen.get("user", ""), "user") or {}
     if user.get("exec"):
         user = {**user, **await _exec_credential(user["exec"])}
@@ -97,7 +107,9 @@ def _named(config: dict[str, Any], group: str, name: str, member: str) -> dict[s
 
 
 def _headers(user: dict[str, Any]) -> dict[str, str]:
-    token = user.get("token") or (Path(user["tokenFile"]).read_text().strip() if user.get("tokenFile") else "")
+    token = user.get("token") or (
+        Path(user["tokenFile"]).read_text().strip() if user.get("tokenFile") else ""
+    )
     if token:
         return {"Authorization": f"Bearer {token}"}
     if user.get("username"):
@@ -155,9 +167,15 @@ async def _exec_credential(plugin: dict[str, Any]) -> dict[str, Any]:
     except (OSError, TimeoutError) as error:
         raise KubeconfigError(f"credential plugin {plugin['command']!r} failed: {error}") from error
     if process.returncode != 0:
-        raise KubeconfigError(f"credential plugin {plugin['command']!r} failed: {stderr.decode(errors='replace')}")
+        raise KubeconfigError(
+            f"credential plugin {plugin['command']!r} failed: {stderr.decode(errors='replace')}"
+        )
     status = json.loads(stdout).get("status") or {}
-    names = {"token": "token", "clientCertificateData": "client-certificate-data", "clientKeyData": "client-key-data"}
+    names = {
+        "token": "token",
+        "clientCertificateData": "client-certificate-data",
+        "clientKeyData": "client-key-data",
+    }
     found = {ours: status[theirs] for theirs, ours in names.items() if theirs in status}
     for name in ("client-certificate-data", "client-key-data"):
         if name in found:

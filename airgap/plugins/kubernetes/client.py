@@ -1,6 +1,5 @@
 """A small Kubernetes API client: discovery, typed errors, plain JSON objects."""
 
-import asyncio
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +23,10 @@ class ApiError(Exception):
         self.code = code
         self.reason = reason
         self.details = details or {}
+
+
+class UnreachableError(OSError):
+    """The API server did not answer."""
 
 
 class NoKindError(Exception):
@@ -66,7 +69,7 @@ class Client:
         body: Any = None,
         content_type: str = _JSON,
     ) -> Any:
-        """One call; answers the parsed JSON. Raises ApiError, or OSError when there is no connection."""
+        """One call; answers the parsed JSON. Raises ApiError or UnreachableError."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self.access.tls or True, limit=0),
@@ -74,18 +77,21 @@ class Client:
                 headers={**self.access.headers, "Accept": _JSON, "User-Agent": "pulumi-kubernetes"},
             )
         data = None if body is None else json.dumps(body)
-        async with self._session.request(
-            method,
-            self.access.server + path,
-            params=params,
-            data=data,
-            headers={"Content-Type": content_type} if data is not None else None,
-            server_hostname=self.access.tls_server_name,
-        ) as response:
-            text = await response.text()
-            if response.status >= 400:
-                raise _api_error(response.status, text)
-            return json.loads(text) if text else {}
+        try:
+            async with self._session.request(
+                method,
+                self.access.server + path,
+                params=params,
+                data=data,
+                headers={"Content-Type": content_type} if data is not None else None,
+                server_hostname=self.access.tls_server_name,
+            ) as response:
+                text = await response.text()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UnreachableError(f"{method} {self.access.server}{path}: {error or 'timed out'}") from error
+        if response.status >= 400:
+            raise _api_error(response.status, text)
+        return json.loads(text) if text else {}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -145,9 +151,15 @@ class Client:
         self, kind: Kind, body: dict[str, Any], *, manager: str, force: bool, dry_run: bool
     ) -> dict[str, Any]:
         """Server-side apply."""
-        params = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
+        params = {
+            "fieldManager": manager,
+            "force": str(force).lower(),
+            **({"dryRun": "All"} if dry_run else {}),
+        }
         path = kind.path(_namespace(body), body["metadata"]["name"])
-        result: dict[str, Any] = await self.request("PATCH", path, params=params, body=body, content_type=APPLY)
+        result: dict[str, Any] = await self.request(
+            "PATCH", path, params=params, body=body, content_type=APPLY
+        )
         return result
 
 
@@ -167,6 +179,6 @@ async def probe(client: Client) -> str:
     """Why the cluster cannot be used, or "" when it answers."""
     try:
         await client.kind("v1", "Pod")
-    except (OSError, aiohttp.ClientError, asyncio.TimeoutError, ApiError, NoKindError) as error:
+    except (TimeoutError, OSError, aiohttp.ClientError, ApiError, NoKindError) as error:
         return f"unable to load schema information from the API server: {error or type(error).__name__}"
     return ""

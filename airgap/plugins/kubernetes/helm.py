@@ -1,4 +1,4 @@
-"""The real helm CLI: argument lists and one private kubeconfig per call. Values travel by stdin, never by argv."""
+"""The real helm CLI: argument lists, a private kubeconfig per call, values by stdin and never by argv."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,12 @@ def chart_arguments(release: Mapping[str, Any]) -> list[str]:
     """Which chart, from where: the part that all commands that load a chart share. No password among them."""
     arguments = [str(release["chart"])]
     options = release.get("repositoryOpts") or {}
-    for name, flag in (("repo", "--repo"), ("caFile", "--ca-file"), ("certFile", "--cert-file"), ("keyFile", "--key-file")):
+    for name, flag in (
+        ("repo", "--repo"),
+        ("caFile", "--ca-file"),
+        ("certFile", "--cert-file"),
+        ("keyFile", "--key-file"),
+    ):
         if options.get(name):
             arguments += [flag, str(options[name])]
     if release.get("version") and not _is_folder(release):
@@ -95,7 +100,9 @@ def uninstall_arguments(release: Mapping[str, Any]) -> list[str]:
 class Helm:
     """Runs helm against one cluster."""
 
-    def __init__(self, kubeconfig: Mapping[str, Any], settings: Mapping[str, Any], cancelled: asyncio.Event) -> None:
+    def __init__(
+        self, kubeconfig: Mapping[str, Any], settings: Mapping[str, Any], cancelled: asyncio.Event
+    ) -> None:
         self._kubeconfig = json.dumps(kubeconfig)
         self._cancelled = cancelled
         self._environment = {
@@ -126,7 +133,7 @@ class Helm:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-            # helm marks a release as failed when it is interrupted, so that the next run can go on from there.
+            # Interrupted, helm marks the release as failed, so that the next run can go on from there.
             watcher = asyncio.create_task(self._interrupt(process))
             try:
                 stdout, stderr = await process.communicate(stdin.encode())
@@ -160,9 +167,9 @@ def _message(stderr: str) -> str:
 
 
 def resource_names(manifest: str) -> dict[str, list[str]]:
-    """Names of a release's objects by "<Kind[.group]>/<apiVersion>", with a namespace where the manifest has one."""
+    """Names of a release's objects by "<Kind[.group]>/<apiVersion>", with the namespace a manifest states."""
     found: dict[str, set[str]] = {}
-    for one in yaml.load_all(manifest, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # noqa: S506 safe
+    for one in yaml.load_all(manifest, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if not isinstance(one, dict) or not one.get("kind"):
             continue
         group = one["apiVersion"].rpartition("/")[0]

@@ -1,7 +1,6 @@
 """Field managers: who owns which field of an object under server-side apply."""
 
 import copy
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -103,33 +102,36 @@ def _owns(entry: dict[str, Any], path: Path) -> bool:
     return True
 
 
+def _has(value: Any, part: str | int) -> bool:
+    """Whether `value` is an object or list with that member."""
+    if isinstance(value, dict):
+        return part in value
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)
+
+
 def _lookup(value: Any, path: Path) -> tuple[bool, Any]:
     for part in path:
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
+        if not _has(value, part):
             return False, None
-    return True, json.loads(json.dumps(value))
+        value = value[part]
+    return True, copy.deepcopy(value)
 
 
 def _remove(value: Any, path: Path) -> None:
-    found, parent = True, value
     for part in path[:-1]:
-        found = found and isinstance(parent, dict) and part in parent
-        parent = parent[part] if found else None
-    if found and isinstance(parent, dict):
-        parent.pop(path[-1], None)
+        if not _has(value, part):
+            return
+        value = value[part]
+    if isinstance(value, dict):
+        value.pop(path[-1], None)
 
 
 def _put(value: Any, path: Path, item: Any) -> None:
     for part in path[:-1]:
         if isinstance(value, dict):
-            value = value.setdefault(part, {})
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
+            value.setdefault(part, {})
+        if not _has(value, part):
             return
-    if isinstance(value, dict) or (isinstance(value, list) and isinstance(path[-1], int) and path[-1] < len(value)):
+        value = value[part]
+    if isinstance(value, dict) or _has(value, path[-1]):
         value[path[-1]] = item

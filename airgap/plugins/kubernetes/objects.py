@@ -5,7 +5,16 @@ from typing import Any
 
 from airgap.plugins.base.diff import Diff, compare, without_ignored
 from airgap.plugins.base.provider import Failure, Request
-from airgap.plugins.base.values import UNKNOWN, Path, Secret, copy_secrets, has_unknown, map_keys, plain, random_suffix
+from airgap.plugins.base.values import (
+    UNKNOWN,
+    Path,
+    Secret,
+    copy_secrets,
+    has_unknown,
+    map_keys,
+    plain,
+    random_suffix,
+)
 
 AUTONAMED = "pulumi.com/autonamed"
 STATE_KEYS = ("__inputs", "__initialApiVersion", "__fieldManager")
@@ -33,12 +42,13 @@ _TO_DASH = {
 _TO_UNDERSCORE = {dash: underscore for underscore, dash in _TO_DASH.items()}
 
 _SELECTOR = ("spec.selector",)
-_POD_FIELDS = (
-    "affinity automountServiceAccountToken containers dnsConfig dnsPolicy enableServiceLinks hostAliases hostIPC "
-    "hostNetwork hostPID hostname imagePullSecrets initContainers nodeName nodeSelector overhead preemptionPolicy "
-    "priority priorityClassName readinessGates restartPolicy runtimeClassName schedulerName securityContext "
-    "serviceAccount serviceAccountName shareProcessNamespace subdomain terminationGracePeriodSeconds volumes"
-)
+_POD_FIELDS = """
+    affinity automountServiceAccountToken containers dnsConfig dnsPolicy enableServiceLinks hostAliases
+    hostIPC hostNetwork hostPID hostname imagePullSecrets initContainers nodeName nodeSelector overhead
+    preemptionPolicy priority priorityClassName readinessGates restartPolicy runtimeClassName schedulerName
+    securityContext serviceAccount serviceAccountName shareProcessNamespace subdomain
+    terminationGracePeriodSeconds volumes
+"""
 _REPLACE = {
     ("apps", "Deployment"): _SELECTOR,
     ("apps", "DaemonSet"): _SELECTOR,
@@ -102,7 +112,7 @@ def annotation(values: dict[str, Any], name: str) -> str:
 
 
 def object_id(values: dict[str, Any]) -> str:
-    """"namespace/name", or "name" for what has no namespace."""
+    """ "namespace/name", or "name" for what has no namespace."""
     meta = metadata(values)
     return f"{meta['namespace']}/{meta['name']}" if meta.get("namespace") else str(meta.get("name", ""))
 
@@ -114,7 +124,9 @@ def canonical_inputs(values: dict[str, Any]) -> dict[str, Any]:
         values = {**values, "metadata": meta}
     if values.get("kind") == "Secret" and values.get("apiVersion") == "v1" and not has_unknown(values):
         data = dict(values.get("data") or {})
-        data |= {k: base64.b64encode(v.encode()).decode() for k, v in (values.get("stringData") or {}).items()}
+        data |= {
+            k: base64.b64encode(v.encode()).decode() for k, v in (values.get("stringData") or {}).items()
+        }
         values = {key: item for key, item in values.items() if key not in ("data", "stringData")}
         if data:
             values["data"] = data
@@ -123,7 +135,9 @@ def canonical_inputs(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def assign_name(request: Request, values: dict[str, Any], old: dict[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
+def assign_name(
+    request: Request, values: dict[str, Any], old: dict[str, Any]
+) -> tuple[dict[str, Any], list[Failure]]:
     """Give an object its automatic name, or keep the one it got before."""
     meta = values.get("metadata")
     meta = {} if meta is None or meta is UNKNOWN else dict(meta)
@@ -189,7 +203,12 @@ def prune(source: Any, shape: Any) -> Any:
 
 
 def diff_objects(
-    request: Request, *, namespaced: bool, patch: bool, secret_mutable: bool = False, config_map_mutable: bool = False
+    request: Request,
+    *,
+    namespaced: bool,
+    patch: bool,
+    secret_mutable: bool = False,
+    config_map_mutable: bool = False,
 ) -> Diff:
     """Compare the live object of the state, cut to what the program said, with what it says now."""
     old_inputs, live = split_state(request.state)
@@ -208,9 +227,13 @@ def diff_objects(
         old.setdefault(key, new.get(key))
     changes = compare(_without_nulls(old), _without_nulls(new))
     changes = without_ignored(changes, request.ignore_changes)
-    rules = replace_rules(new, patch=patch, secret_mutable=secret_mutable, config_map_mutable=config_map_mutable)
+    rules = replace_rules(
+        new, patch=patch, secret_mutable=secret_mutable, config_map_mutable=config_map_mutable
+    )
     replaces = {path for path in changes if _forces_replacement(path, rules)}
-    fixed_name = annotation(new, AUTONAMED) != "true" and metadata(new).get("name") == metadata(live).get("name")
+    fixed_name = annotation(new, AUTONAMED) != "true" and metadata(new).get("name") == metadata(live).get(
+        "name"
+    )
     same_place = (metadata(new).get("namespace") or "") == (metadata(live).get("namespace") or "")
     return Diff(changes, replaces, delete_before_replace=bool(replaces) and fixed_name and same_place)
 

@@ -8,7 +8,7 @@ import yaml
 
 from airgap.plugins.base.diff import Diff, compare
 from airgap.plugins.base.logs import Log
-from airgap.plugins.base.provider import Failure, NotImplementedByProvider, Provider, ProviderError, Request
+from airgap.plugins.base.provider import Failure, Provider, ProviderError, Request, UnknownFunctionError
 from airgap.plugins.base.server import serve as serve_provider
 from airgap.plugins.base.values import UNKNOWN, drop_nulls, plain
 from airgap.plugins.kubernetes.access import KubeconfigError, active_cluster, load, load_text
@@ -29,18 +29,18 @@ VERSION = "4.34.2"
 
 _CLUSTER_KEYS = ("kubeconfig", "context", "cluster")
 _UNREACHABLE_HINT = (
-    "configured Kubernetes cluster is unreachable. If the cluster was deleted, you can remove this resource from "
-    "Pulumi state by rerunning the operation with the PULUMI_K8S_DELETE_UNREACHABLE environment variable set to \"true\""
+    "configured Kubernetes cluster is unreachable. If the cluster was deleted, you can remove this "
+    "resource from Pulumi state by rerunning the operation with the PULUMI_K8S_DELETE_UNREACHABLE "
+    'environment variable set to "true"'
 )
 # Provider arguments that change what happens and that no part of this stand-in honours.
 _REFUSED = ("renderYamlToDirectory", "alwaysRender", "strictMode")
 # Built-in kinds without a namespace, for clusters that cannot be asked.
-_CLUSTER_SCOPED = frozenset(
-    "Namespace Node PersistentVolume ClusterRole ClusterRoleBinding CustomResourceDefinition StorageClass "
-    "PriorityClass IngressClass RuntimeClass APIService MutatingWebhookConfiguration "
-    "ValidatingWebhookConfiguration ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding".split()
-)
-_PACKAGED = ("kubernetes:helm.sh/v4:", "kubernetes:yaml", "kubernetes:kustomize", "kubernetes:helm.sh/v2:")
+_CLUSTER_SCOPED = """
+    Namespace Node PersistentVolume ClusterRole ClusterRoleBinding CustomResourceDefinition StorageClass
+    PriorityClass IngressClass RuntimeClass APIService MutatingWebhookConfiguration
+    ValidatingWebhookConfiguration ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding
+"""
 
 
 class KubernetesProvider(Provider):
@@ -87,10 +87,14 @@ class KubernetesProvider(Provider):
             replaces = {("clusterIdentifier",)} if old_id != new_id else set()
         return Diff(changes, {path for path in replaces if path in changes})
 
-    async def configure(self, variables: dict[str, str], args: dict[str, Any], log: Log) -> None:
+    async def configure(self, variables: dict[str, str]) -> None:
         """Find the cluster; one that cannot be reached is not an error yet."""
-        del args, log
-        for name in ("deleteUnreachable", "skipUpdateUnreachable", "enablePatchForce", "upsertExistingObjects"):
+        for name in (
+            "deleteUnreachable",
+            "skipUpdateUnreachable",
+            "enablePatchForce",
+            "upsertExistingObjects",
+        ):
             self._flags[name] = _flag(variables, name)
         for name in ("enableConfigMapMutable", "enableSecretMutable"):
             self._flags[name] = _flag(variables, name)
@@ -112,37 +116,37 @@ class KubernetesProvider(Provider):
             settings = json.loads(variables.get("helmReleaseSettings") or "{}")
             self._releases = Releases(client, self.cancelled, self._default_namespace, settings)
 
-    async def invoke(self, token: str, args: dict[str, Any], log: Log) -> tuple[dict[str, Any], list[Failure]]:
+    async def invoke(
+        self, token: str, args: dict[str, Any], log: Log
+    ) -> tuple[dict[str, Any], list[Failure]]:
         """No function of the package is needed by this program."""
         del args, log
-        raise NotImplementedByProvider(f"the closed network's kubernetes plugin has no function {token}")
+        raise UnknownFunctionError(f"the closed network's kubernetes plugin has no function {token}")
 
     async def check(self, request: Request) -> tuple[dict[str, Any], list[Failure]]:
         """Name, namespace, canonical form; refuse what is not covered."""
         if self._unreachable and self._flags.get("skipUpdateUnreachable"):
-            request.log.warning("Cluster is unreachable but skipUpdateUnreachable flag is set to true, skipping...")
+            request.log.warning(
+                "Cluster is unreachable but skipUpdateUnreachable flag is set to true, skipping..."
+            )
             return request.old_inputs, []
         if request.type == RELEASE:
             return await self._release_part().check(request) if self._releases else (request.inputs, [])
         kind_name = str(plain(request.inputs.get("kind", "")))
-        if request.type.startswith(_PACKAGED):
-            reason = f"the closed network's kubernetes plugin has no {request.type}: declare the objects one by one"
-            return request.inputs, [Failure("", reason)]
         if kind_name.endswith("List"):
             raise ProviderError(
-                "list resources exist for compatibility with YAML manifests and Helm charts, and cannot be created "
-                "directly. Use the underlying resource type instead"
+                "list resources exist for compatibility with YAML manifests and Helm charts, and cannot be "
+                "created directly. Use the underlying resource type instead"
             )
         api_version, _, patch = group_version_kind(request.type, kind_name)
         values = canonical_inputs(plain(drop_nulls(dashed(request.inputs))))
-        if patch:
-            if not metadata(values).get("name"):
-                raise ProviderError("patch resources require the `.metadata.name` field to be set")
+        if patch and not metadata(values).get("name"):
+            raise ProviderError("patch resources require the `.metadata.name` field to be set")
         values, failures = assign_name(request, values, dashed(plain(request.old_inputs)))
         meta = values.get("metadata")
-        if isinstance(meta, dict) and not meta.get("namespace") and self._default_namespace:
-            if await self._namespaced(api_version, kind_name):
-                values["metadata"] = {**meta, "namespace": self._default_namespace}
+        homeless = isinstance(meta, dict) and not meta.get("namespace")
+        if homeless and self._default_namespace and await self._namespaced(api_version, kind_name):
+            values["metadata"] = {**metadata(values), "namespace": self._default_namespace}
         return mark_secrets(dashed(request.inputs), values), failures
 
     async def _namespaced(self, api_version: str, kind_name: str) -> bool:
@@ -152,7 +156,7 @@ class KubernetesProvider(Provider):
                 return (await self._resources.client.kind(api_version, kind_name)).namespaced
             except (NoKindError, ApiError, OSError):
                 pass
-        return kind_name not in _CLUSTER_SCOPED
+        return kind_name not in _CLUSTER_SCOPED.split()
 
     async def diff(self, request: Request) -> Diff:
         """See `diff_objects`; releases have their own rules."""
@@ -208,8 +212,8 @@ class KubernetesProvider(Provider):
             self._warn_unreachable(request)
             if self._flags.get("deleteUnreachable") and request.type != RELEASE:
                 request.log.info(
-                    "configured Kubernetes cluster is unreachable and the `deleteUnreachable` option is enabled. "
-                    "Deleting the unreachable resource from Pulumi state"
+                    "configured Kubernetes cluster is unreachable and the `deleteUnreachable` option is "
+                    "enabled. Deleting the unreachable resource from Pulumi state"
                 )
                 return
             raise ProviderError(_UNREACHABLE_HINT)
@@ -256,5 +260,3 @@ def _cluster_entry(config: dict[str, Any]) -> dict[str, Any] | None:
 async def serve(engine_address: str) -> None:
     """Run the plugin."""
     await serve_provider(KubernetesProvider, engine_address)
-
-

@@ -11,7 +11,9 @@ async def owned(client: Client, owner: dict[str, Any], api_version: str, kind: s
     meta = metadata(owner)
     found = await client.list(api_version, kind, meta["namespace"], labelSelector=selector(owner))
     return [
-        one for one in found if any(o.get("uid") == meta["uid"] for o in metadata(one).get("ownerReferences") or [])
+        one
+        for one in found
+        if any(o.get("uid") == meta["uid"] for o in metadata(one).get("ownerReferences") or [])
     ]
 
 
@@ -45,9 +47,15 @@ def problems(found: list[dict[str, Any]]) -> list[str]:
         for container in statuses:
             for state in ("waiting", "terminated"):
                 found_state = (container.get("state") or {}).get(state) or {}
-                if found_state.get("message") or found_state.get("reason") not in (None, "Completed", "PodInitializing"):
+                if found_state.get("message") or found_state.get("reason") not in (
+                    None,
+                    "Completed",
+                    "PodInitializing",
+                ):
                     detail = found_state.get("message") or ""
                     if state == "terminated":
                         detail = detail or f"exit code {found_state.get('exitCode')}"
-                    lines.setdefault(f"[Pod {name}] container {container['name']}: [{found_state.get('reason')}] {detail}")
+                    lines.setdefault(
+                        f"[Pod {name}] container {container['name']}: [{found_state.get('reason')}] {detail}"
+                    )
     return list(lines)

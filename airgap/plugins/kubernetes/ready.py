@@ -15,7 +15,9 @@ from airgap.plugins.kubernetes.client import ApiError, Client, Kind
 from airgap.plugins.kubernetes.objects import annotation, metadata
 
 DEFAULT_SECONDS = 600.0
+_FIRST_POLL_SECONDS = 0.05
 _POLL_SECONDS = 0.5
+_TOKEN_SECONDS = 5.0
 _SETTLE_SECONDS = 10.0  # how long a Service's endpoints must be quiet
 
 
@@ -38,7 +40,8 @@ class Wait:
 
     client: Client
     log: Log
-    previous: dict[str, Any] | None = None  # the object before the update
+    cancelled: asyncio.Event
+    timeout: float = 0.0  # seconds of customTimeouts, 0 when the user gave none
     started: float = field(default_factory=time.monotonic)
     memory: dict[str, Any] = field(default_factory=dict)
 
@@ -46,20 +49,18 @@ class Wait:
 Rule = Callable[[Wait, dict[str, Any]], Awaitable[list[str]]]
 
 
-async def wait_ready(
-    wait: Wait, kind: Kind, live: dict[str, Any], inputs: dict[str, Any], timeout: float, cancelled: asyncio.Event
-) -> dict[str, Any]:
+async def wait_ready(wait: Wait, kind: Kind, live: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
     """Wait until `live` is ready by its rule; answers the last object. Raises NotReadyError."""
     if annotation(inputs, "pulumi.com/skipAwait") == "true":
         return live
     rule = custom_rule(annotation(inputs, "pulumi.com/waitFor")) or _RULES.get((kind.api_version, kind.kind))
     if rule is None:
         return live
+    seconds = wait.timeout or _annotated_seconds(inputs) or DEFAULT_SECONDS
     if (kind.api_version, kind.kind) == ("v1", "Secret"):
-        timeout = 5.0
-    seconds = timeout or _annotated_seconds(inputs) or DEFAULT_SECONDS
+        seconds = _TOKEN_SECONDS
     meta = metadata(live)
-    shown = ""
+    shown, pause = "", _FIRST_POLL_SECONDS
     while True:
         try:
             reasons = await rule(wait, live)
@@ -75,20 +76,34 @@ async def wait_ready(
         if time.monotonic() - wait.started >= seconds:
             reasons = await _explained(wait, kind, live, reasons)
             raise NotReadyError(f"'{meta['name']}' timed out waiting to be Ready", live, reasons)
-        try:
-            await asyncio.wait_for(cancelled.wait(), _POLL_SECONDS)
-        except TimeoutError:
-            pass
-        else:
-            raise NotReadyError(f"Resource operation was cancelled for {json.dumps(meta['name'])}", live, reasons)
-        try:
-            live = await wait.client.get(kind, meta.get("namespace", ""), meta["name"])
-        except ApiError as error:
-            if error.code == 404:
-                gone = [f'{kind.kind} "{meta["name"]}" was deleted while waiting for it']
-                raise NotReadyError(gone[0], live, gone) from error
-        except OSError:
-            continue  # an API server may pause under load; the deadline still holds
+        if await sleep_or(wait.cancelled, pause):
+            message = f'Resource operation was cancelled for "{meta["name"]}"'
+            raise NotReadyError(message, live, reasons)
+        pause = min(pause * 1.5, _POLL_SECONDS)
+        live = await _look(wait, kind, live)
+
+
+async def sleep_or(event: asyncio.Event, seconds: float) -> bool:
+    """Sleep until the time is over (False) or the event is set (True)."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _look(wait: Wait, kind: Kind, live: dict[str, Any]) -> dict[str, Any]:
+    """The object as it is now; as it was when the API server pauses: the deadline still holds."""
+    meta = metadata(live)
+    try:
+        return await wait.client.get(kind, meta.get("namespace", ""), meta["name"])
+    except ApiError as error:
+        if error.code != 404:
+            return live
+        gone = f'{kind.kind} "{meta["name"]}" was deleted while waiting for it'
+        raise NotReadyError(gone, live, [gone]) from error
+    except OSError:
+        return live
 
 
 async def first_look(client: Client, kind: Kind, live: dict[str, Any], log: Log) -> list[str]:
@@ -97,7 +112,7 @@ async def first_look(client: Client, kind: Kind, live: dict[str, Any], log: Log)
         return []
     rule = _RULES.get((kind.api_version, kind.kind))
     try:
-        return await rule(Wait(client, log), live) if rule else []
+        return await rule(Wait(client, log, asyncio.Event()), live) if rule else []
     except FailedForGoodError as error:
         return [str(error)]
 
@@ -143,7 +158,9 @@ def _expression(text: str) -> Callable[[dict[str, Any]], str]:
                 else:
                     return f"Missing {text.removeprefix('jsonpath=')}"
             found = value if isinstance(value, str) else json.dumps(value)
-            return "" if wanted is None or found == wanted.strip("'\"") else f"Waiting for {text} (now {found})"
+            return (
+                "" if wanted is None or found == wanted.strip("'\"") else f"Waiting for {text} (now {found})"
+            )
 
         return by_path
     if condition:
@@ -157,7 +174,8 @@ def _expression(text: str) -> Callable[[dict[str, Any]], str]:
 
         return by_condition
     raise ProviderError(
-        f"invalid pulumi.com/waitFor expression {text!r}: use jsonpath={{.path}}[=value] or condition=Type[=Status]"
+        f"invalid pulumi.com/waitFor expression {text!r}: "
+        "use jsonpath={.path}[=value] or condition=Type[=Status]"
     )
 
 
@@ -215,7 +233,9 @@ async def _stateful_set(wait: Wait, live: dict[str, Any]) -> list[str]:  # noqa:
     wanted, ready = spec.get("replicas", 1), status.get("readyReplicas", 0)
     if status.get("replicas", 0) != wanted or ready != wanted:
         return [f"Waiting for StatefulSet to be ready ({ready}/{wanted} Pods ready)"]
-    on_delete = spec.get("updateStrategy", {}).get("type") == "OnDelete" and metadata(live).get("generation", 0) > 1
+    on_delete = (
+        spec.get("updateStrategy", {}).get("type") == "OnDelete" and metadata(live).get("generation", 0) > 1
+    )
     moved = status.get("currentRevision") == status.get("updateRevision")
     if not on_delete and not (moved and status.get("currentReplicas", 0) == wanted):
         return ["Waiting for StatefulSet update to roll out"]
@@ -251,7 +271,9 @@ async def _service(wait: Wait, live: dict[str, Any]) -> list[str]:
     subsets = endpoints.get("subsets") or []
     if any(subset.get("notReadyAddresses") for subset in subsets):
         return ["Waiting for the Pods of the Service to be ready"]
-    if spec.get("type") == "LoadBalancer" and not live.get("status", {}).get("loadBalancer", {}).get("ingress"):
+    if spec.get("type") == "LoadBalancer" and not live.get("status", {}).get("loadBalancer", {}).get(
+        "ingress"
+    ):
         return ["Service was not allocated an IP address; does your cloud provider support this?"]
     if time.monotonic() - wait.memory["since"] < _SETTLE_SECONDS:
         return ["Waiting for the endpoints of the Service to settle"]
@@ -298,7 +320,7 @@ async def _claim(wait: Wait, live: dict[str, Any]) -> list[str]:
 
 
 def object_name(live: dict[str, Any]) -> str:
-    """"namespace/name" of a live object."""
+    """ "namespace/name" of a live object."""
     meta = metadata(live)
     return f"{meta.get('namespace', '')}/{meta['name']}".lstrip("/")
 

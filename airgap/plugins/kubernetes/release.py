@@ -8,8 +8,16 @@ from typing import Any
 import yaml
 
 from airgap.plugins.base.diff import Diff, compare, without_ignored
-from airgap.plugins.base.provider import Failure, InitFailed, ProviderError, Request
-from airgap.plugins.base.values import UNKNOWN, Secret, copy_secrets, drop_nulls, has_unknown, plain, random_suffix
+from airgap.plugins.base.provider import Failure, InitFailedError, ProviderError, Request
+from airgap.plugins.base.values import (
+    UNKNOWN,
+    Secret,
+    copy_secrets,
+    drop_nulls,
+    has_unknown,
+    plain,
+    random_suffix,
+)
 from airgap.plugins.kubernetes.client import Client
 from airgap.plugins.kubernetes.helm import (
     DEFAULT_SECONDS,
@@ -76,23 +84,29 @@ class Releases:
         """Fill in name, namespace and every default; load the chart to pin its version."""
         given = drop_nulls(request.inputs)
         failures = [
-            Failure(name, f"the closed network's kubernetes plugin has no Release argument {name!r}; leave it out")
+            Failure(
+                name, f"the closed network's kubernetes plugin has no Release argument {name!r}; leave it out"
+            )
             for name in given
             if name not in (*_ZERO, *_OTHER, *_DROPPED) or (name in _REFUSED and plain(given[name]))
         ]
         bare = plain(given)
         if (bare.get("repositoryOpts") or {}).get("password"):
-            reason = "the closed network's kubernetes plugin takes no repository password; use `helm repo add`"
+            reason = (
+                "the closed network's kubernetes plugin takes no repository password; use `helm repo add`"
+            )
             failures.append(Failure("repositoryOpts.password", reason))
         files = bare.get("valueYamlFiles") or []
         values: dict[str, Any] = {}
         for asset in files if isinstance(files, list) else []:
             values = merge(values, _yaml_asset(asset))
-        if bare.get("values") is UNKNOWN:
-            values = bare["values"]
-        else:
-            values = merge(values, bare.get("values") or {})
-        release = {**_ZERO, **{key: item for key, item in bare.items() if key not in _DROPPED}, "values": values}
+        given_values = bare.get("values") or {}
+        merged: Any = given_values if given_values is UNKNOWN else merge(values, given_values)
+        release = {
+            **_ZERO,
+            **{key: item for key, item in bare.items() if key not in _DROPPED},
+            "values": merged,
+        }
         if not release["name"]:
             old = plain(request.old_inputs.get("name"))
             release["name"] = old or f"{request.name}-{random_suffix(request.seed, 8)}"
@@ -144,8 +158,12 @@ class Releases:
                 f'Helm release "{id_}" was created, but failed to initialize completely. '
                 f"Use Helm CLI to investigate: {_failed(id_, error)}"
             )
-            raise InitFailed(id_, await self._outputs(request.inputs, live), None, [message], message) from error
-        return id_, await self._outputs(request.inputs, await self._status(release["name"], release["namespace"]))
+            raise InitFailedError(
+                id_, await self._outputs(request.inputs, live), None, [message], message
+            ) from error
+        return id_, await self._outputs(
+            request.inputs, await self._status(release["name"], release["namespace"])
+        )
 
     async def update(self, request: Request) -> dict[str, Any]:
         """helm upgrade, in the namespace the release lives in."""
@@ -162,7 +180,9 @@ class Releases:
                 f'Helm release "{id_}" failed to initialize completely. '
                 f"Use Helm CLI to investigate: error running update: {_failed(id_, error)}"
             )
-            raise InitFailed(id_, await self._outputs(request.inputs, live), None, [message], message) from error
+            raise InitFailedError(
+                id_, await self._outputs(request.inputs, live), None, [message], message
+            ) from error
         return await self._outputs(request.inputs, await self._status(release["name"], namespace))
 
     async def delete(self, request: Request) -> None:
@@ -197,7 +217,9 @@ class Releases:
     async def _status(self, name: str, namespace: str) -> dict[str, Any] | None:
         """helm's record of the newest revision, None when there is no release."""
         try:
-            record = json.loads(await self._helm.run(["status", name, "--namespace", namespace, "--output", "json"]))
+            record = json.loads(
+                await self._helm.run(["status", name, "--namespace", namespace, "--output", "json"])
+            )
         except HelmError as error:
             if "not found" in str(error):
                 return None
@@ -219,7 +241,7 @@ class Releases:
         if live is None or live.get("version") != 1 or live["info"]["status"] not in _STUCK:
             return
         request.log.warning(
-            f'Helm release "{release["name"]}" was left {live["info"]["status"]} by a run that was cut short; '
+            f'Helm release "{release["name"]}" was left {live["info"]["status"]} by an interrupted run; '
             "it is removed and installed again"
         )
         try:
@@ -229,7 +251,9 @@ class Releases:
 
     async def _outputs(self, inputs: dict[str, Any], live: dict[str, Any] | None) -> dict[str, Any]:
         if live is None:
-            raise ProviderError(f"helm has no record of release {plain(inputs['name'])!r} right after it made it")
+            raise ProviderError(
+                f"helm has no record of release {plain(inputs['name'])!r} right after it made it"
+            )
         chart = live["chart"]["metadata"]
         release = plain(inputs)
         outputs = {

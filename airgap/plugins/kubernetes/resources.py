@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from airgap.plugins.base.provider import InitFailed, ProviderError, Request
+from airgap.plugins.base.provider import InitFailedError, ProviderError, Request
 from airgap.plugins.base.values import has_unknown, plain
 from airgap.plugins.kubernetes import managers
 from airgap.plugins.kubernetes.client import ApiError, Client, Kind, NoKindError
@@ -21,12 +21,27 @@ from airgap.plugins.kubernetes.objects import (
     prune,
     split_state,
 )
-from airgap.plugins.kubernetes.ready import DEFAULT_SECONDS, NotReadyError, Wait, first_look, wait_ready
+from airgap.plugins.kubernetes.ready import (
+    DEFAULT_SECONDS,
+    NotReadyError,
+    Wait,
+    first_look,
+    sleep_or,
+    wait_ready,
+)
 
-# A custom resource made beside its definition, or an object beside its namespace, gets this many seconds between tries.
+# Seconds between tries of a custom resource made beside its definition, an object beside its namespace.
 _RETRY_SECONDS = (1, 2, 4, 8, 16, 32)
 _DELETE_POLL_SECONDS = 0.25
-_SKIP_DELETE_WAIT = ("Namespace", "Pod", "ReplicationController", "DaemonSet", "Deployment", "StatefulSet", "Job")
+_SKIP_DELETE_WAIT = (
+    "Namespace",
+    "Pod",
+    "ReplicationController",
+    "DaemonSet",
+    "Deployment",
+    "StatefulSet",
+    "Job",
+)
 _EXISTS = """\
 The resource already exists in the cluster. This can happen when:
 
@@ -55,21 +70,24 @@ class Resources:
         api_version, kind_name, patch = group_version_kind(request.type, inputs.get("kind", ""))
         if request.preview:
             return "", await self._preview_create(request, inputs, api_version, kind_name, patch=patch)
-        manager = annotation(inputs, "pulumi.com/patchFieldManager") or f"pulumi-kubernetes-{secrets.token_hex(4)}"
+        manager = (
+            annotation(inputs, "pulumi.com/patchFieldManager") or f"pulumi-kubernetes-{secrets.token_hex(4)}"
+        )
         kind, live = await self._create_object(request, inputs, api_version, kind_name, manager, patch=patch)
         request.log.status("")
         if kind_name == "CustomResourceDefinition":
             self.client.forget_kinds()
         try:
-            wait = Wait(self.client, request.log)
-            live = await wait_ready(wait, kind, live, inputs, request.timeout, self.cancelled)
+            live = await wait_ready(self._wait(request), kind, live, inputs)
         except NotReadyError as error:
             state = checkpoint(inputs, error.live, request.inputs, api_version, manager)
             message = (
                 f"resource {_quoted(request)} was successfully created, but the Kubernetes API server "
                 f"reported that it failed to fully initialize or become live: {error}"
             )
-            raise InitFailed(object_id(error.live), state, None, [message, *error.reasons], message) from error
+            raise InitFailedError(
+                object_id(error.live), state, None, [message, *error.reasons], message
+            ) from error
         return object_id(live), checkpoint(inputs, live, request.inputs, api_version, manager)
 
     async def _preview_create(
@@ -93,35 +111,48 @@ class Resources:
         return checkpoint(inputs, live, request.inputs, api_version, "pulumi-kubernetes")
 
     async def _create_object(
-        self, request: Request, inputs: dict[str, Any], api_version: str, kind_name: str, manager: str, *, patch: bool
+        self,
+        request: Request,
+        inputs: dict[str, Any],
+        api_version: str,
+        kind_name: str,
+        manager: str,
+        *,
+        patch: bool,
     ) -> tuple[Kind, dict[str, Any]]:
         for attempt, pause in enumerate((*_RETRY_SECONDS, 0), start=1):
             try:
                 kind = await self.client.kind(api_version, kind_name)
                 if patch or self.upsert:
                     force = self._force(inputs)
-                    return kind, await self.client.apply(kind, inputs, manager=manager, force=force, dry_run=False)
+                    return kind, await self.client.apply(
+                        kind, inputs, manager=manager, force=force, dry_run=False
+                    )
                 return kind, await self.client.create(kind, inputs, dry_run=False)
             except (ApiError, NoKindError) as error:
                 text = str(error)
                 again = isinstance(error, NoKindError) or error.code == 404
                 if again and pause and not self.cancelled.is_set():
                     request.log.status(f"Retry #{attempt}; creation failed: {text}")
-                    await _sleep(pause, self.cancelled)
+                    await sleep_or(self.cancelled, pause)
                     continue
                 if isinstance(error, ApiError) and error.code == 409:
-                    text = managers.conflict_text(manager, error) if patch or self.upsert else f"{text}\n\n{_EXISTS}"
+                    text = (
+                        managers.conflict_text(manager, error)
+                        if patch or self.upsert
+                        else f"{text}\n\n{_EXISTS}"
+                    )
                 if isinstance(error, NoKindError):
                     raise ProviderError(
-                        f"creation of resource {_quoted(request)} with kind {api_version}/{kind_name} failed because "
-                        "the Kubernetes API server reported that the apiVersion for this resource does not exist. "
-                        f"Verify that any required CRDs have been created: {text}"
+                        f"creation of resource {_quoted(request)} with kind {api_version}/{kind_name} failed "
+                        "because the Kubernetes API server reported that the apiVersion for this resource "
+                        f"does not exist. Verify that any required CRDs have been created: {text}"
                     ) from error
                 raise _not_created(request, text) from error
         raise AssertionError("unreachable: the last try has no pause")
 
     async def update(self, request: Request) -> dict[str, Any]:
-        """Server-side apply (definitions: PUT) under the manager of the state, then wait until it is ready."""
+        """Server-side apply (definitions: PUT) under the manager in the state, then wait until ready."""
         inputs = dashed(plain(request.inputs))
         api_version, kind_name, patch = group_version_kind(request.type, inputs.get("kind", ""))
         old_manager = str(plain(request.state.get("__fieldManager")) or "pulumi-kubernetes")
@@ -139,8 +170,9 @@ class Resources:
             if request.preview:
                 return request.inputs
             raise ProviderError(
-                f"update of resource {_quoted(request)} failed because the Kubernetes API server reported that the "
-                f"apiVersion for this resource does not exist. Verify that any required CRDs have been created: {error}"
+                f"update of resource {_quoted(request)} failed because the Kubernetes API server reported "
+                "that the apiVersion for this resource does not exist. Verify that any required CRDs have been "
+                f"created: {error}"
             ) from error
         except ApiError as error:
             if request.preview and error.code == 403:
@@ -148,21 +180,32 @@ class Resources:
             text = managers.conflict_text(manager, error) if error.code == 409 else str(error)
             if before is None:
                 raise ProviderError(f"update of resource {_quoted(request)} failed: {text}") from error
-            raise self._partial(request, before, inputs, first, manager, text, []) from error
+            raise self._partial(
+                request, before, inputs, version=first, manager=manager, why=[text]
+            ) from error
         if request.preview:
             live.pop("status", None)
             return checkpoint(inputs, live, request.inputs, first, manager)
-        wait = Wait(self.client, request.log)
         try:
-            live = await wait_ready(wait, kind, live, inputs, request.timeout, self.cancelled)
+            live = await wait_ready(self._wait(request), kind, live, inputs)
         except NotReadyError as error:
-            raise self._partial(request, error.live, inputs, first, manager, str(error), error.reasons) from error
+            why = [str(error), *error.reasons]
+            raise self._partial(
+                request, error.live, inputs, version=first, manager=manager, why=why
+            ) from error
         if manager != old_manager:
             await managers.relinquish(self.client, kind, live, old_manager)
         return checkpoint(inputs, live, request.inputs, first, manager)
 
     async def _change(
-        self, request: Request, kind: Kind, inputs: dict[str, Any], before: dict[str, Any], manager: str, *, patch: bool
+        self,
+        request: Request,
+        kind: Kind,
+        inputs: dict[str, Any],
+        before: dict[str, Any],
+        manager: str,
+        *,
+        patch: bool,
     ) -> dict[str, Any]:
         dry_run = request.preview
         if kind.kind == "CustomResourceDefinition":
@@ -179,17 +222,17 @@ class Resources:
         request: Request,
         live: dict[str, Any],
         inputs: dict[str, Any],
-        first: str,
+        *,
+        version: str,
         manager: str,
-        text: str,
-        reasons: list[str],
-    ) -> InitFailed:
+        why: list[str],
+    ) -> InitFailedError:
         message = (
             f'the Kubernetes API server reported that "{object_id(live)}" failed to fully initialize '
-            f"or become live: {text}"
+            f"or become live: {why[0]}"
         )
-        state = checkpoint(inputs, live, request.inputs, first, manager)
-        return InitFailed(object_id(live), state, None, [message, *reasons], message)
+        state = checkpoint(inputs, live, request.inputs, version, manager)
+        return InitFailedError(object_id(live), state, None, [message, *why[1:]], message)
 
     async def _replace(
         self, kind: Kind, inputs: dict[str, Any], before: dict[str, Any], manager: str, *, dry_run: bool
@@ -219,7 +262,9 @@ class Resources:
                 return "", {}, {}
             raise ProviderError(str(error)) from error
         first = str(plain(request.state.get("__initialApiVersion")) or api_version)
-        manager = str(plain(request.state.get("__fieldManager")) or f"pulumi-kubernetes-{secrets.token_hex(4)}")
+        manager = str(
+            plain(request.state.get("__fieldManager")) or f"pulumi-kubernetes-{secrets.token_hex(4)}"
+        )
         if not old_inputs:
             inputs = _imported_inputs(live)
             state = checkpoint(inputs, live, inputs, first, manager)
@@ -229,7 +274,7 @@ class Resources:
         answer = state["__inputs"]
         if reasons := await first_look(self.client, kind, live, request.log):
             summary = f"Resource '{name}' was created but failed to initialize"
-            raise InitFailed(object_id(live), state, answer, [summary, *reasons], summary)
+            raise InitFailedError(object_id(live), state, answer, [summary, *reasons], summary)
         return object_id(live), state, answer
 
     async def delete(self, request: Request) -> None:
@@ -243,7 +288,9 @@ class Resources:
             if patch:
                 await managers.relinquish(self.client, kind, live, manager)
                 return
-            propagation = annotation(live, "pulumi.com/deletionPropagationPolicy").capitalize() or "Foreground"
+            propagation = (
+                annotation(live, "pulumi.com/deletionPropagationPolicy").capitalize() or "Foreground"
+            )
             options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
             await self.client.request("DELETE", kind.path(namespace or "default", name), body=options)
         except NoKindError:
@@ -277,13 +324,20 @@ class Resources:
                 finalizers = metadata(live).get("finalizers") or []
                 if finalizers:
                     request.log.warning(f"finalizers might be preventing deletion ({', '.join(finalizers)})")
-                what = f"'{name}' timed out waiting to be deleted" if late else f"deletion of '{name}' was cancelled"
+                what = (
+                    f"'{name}' timed out waiting to be deleted"
+                    if late
+                    else f"deletion of '{name}' was cancelled"
+                )
                 first = str(plain(request.state.get("__initialApiVersion")) or kind.api_version)
                 manager = str(plain(request.state.get("__fieldManager")) or "")
                 state = checkpoint(split_state(request.state)[0], live, request.state, first, manager)
-                raise InitFailed(request.id, state, None, [what])
-            await _sleep(pause, self.cancelled)
+                raise InitFailedError(request.id, state, None, [what])
+            await sleep_or(self.cancelled, pause)
             pause = min(pause * 1.5, _DELETE_POLL_SECONDS * 4)
+
+    def _wait(self, request: Request) -> Wait:
+        return Wait(self.client, request.log, self.cancelled, request.timeout)
 
     def _force(self, inputs: dict[str, Any]) -> bool:
         return annotation(inputs, "pulumi.com/patchForce") == "true" or self.patch_force
@@ -306,10 +360,3 @@ def _not_created(request: Request, text: str) -> ProviderError:
     return ProviderError(
         f"resource {_quoted(request)} was not successfully created by the Kubernetes API server: {text}"
     )
-
-
-async def _sleep(seconds: float, cancelled: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(cancelled.wait(), seconds)
-    except TimeoutError:
-        return

@@ -29,7 +29,9 @@ def main() -> None:
         import pulumi  # noqa: PLC0415
         import pulumi.runtime  # noqa: PLC0415
     except ImportError as error:
-        sys.exit(f"{sys.executable} has no Pulumi SDK ({error}); install requirements.lock into its environment")
+        sys.exit(
+            f"{sys.executable} has no Pulumi SDK ({error}); install requirements.lock into its environment"
+        )
     program = Path(run["program"])
     folder = program if program.is_dir() else program.parent
     sys.argv = [str(program), *run["args"]]
@@ -40,9 +42,7 @@ def main() -> None:
     loop.set_default_executor(ThreadPoolExecutor(max_workers=run["threads"]))
     loop.set_exception_handler(_quiet)
     try:
-        loop.run_until_complete(
-            pulumi.runtime.run_in_stack(lambda: runpy.run_path(str(program), run_name="__main__"))  # type: ignore[func-returns-value, arg-type]
-        )
+        loop.run_until_complete(pulumi.runtime.run_in_stack(lambda: _run_program(program)))
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
         _leave(REPORTED)
@@ -55,11 +55,15 @@ def main() -> None:
         if isinstance(error.code, str):
             pulumi.log.error(error.code)
             _leave(REPORTED)
-        _leave(error.code or 0)
+        _leave(int(error.code or 0))
     except Exception as error:
         pulumi.log.error("Program failed with an unhandled exception:\n" + user_traceback(error))
         _leave(REPORTED)
     _leave(0)
+
+
+def _run_program(program: Path) -> None:
+    runpy.run_path(str(program), run_name="__main__")
 
 
 def user_traceback(error: BaseException) -> str:

@@ -122,14 +122,14 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         )
 
     async def InstallDependencies(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """Make the virtual environment of Pulumi.yaml if it is missing and install the requirements into it."""
+        """Make the virtual environment of Pulumi.yaml if it is missing; install the requirements into it."""
         options = decode(request.info.options)
         root = Path(request.info.root_directory or request.directory)
         python = sys.executable
         if options.get("virtualenv"):
             venv = root / options["virtualenv"]
             python = str(venv / "bin" / "python")
-            if not Path(python).exists():
+            if not await asyncio.to_thread(Path(python).exists):
                 yield _stdout(f"Creating virtual environment {venv}\n")
                 yield _stdout(await _output(sys.executable, "-m", "venv", str(venv)))
         lists = [root / name for name in ("requirements.lock", "requirements.txt")]
@@ -181,5 +181,5 @@ async def serve(engine_address: str) -> None:
     """Run the language host."""
     host = LanguageHost(engine_address)
     server = new_server()
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)  # type: ignore[no-untyped-call]
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     await serve_until_stopped(server, host.stop_children)

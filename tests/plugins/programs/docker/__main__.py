@@ -31,7 +31,9 @@ container = docker.Container(
     envs=["A=1", f"TEXT={text}"],
     networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network.name)],
     ports=[docker.ContainerPortArgs(internal=80, external=18099, ip="127.0.0.1")],
-    uploads=[docker.ContainerUploadArgs(file="/etc/case.conf", content=pulumi.Output.secret("top-secret-text"))],
+    uploads=[
+        docker.ContainerUploadArgs(file="/etc/case.conf", content=pulumi.Output.secret("top-secret-text"))
+    ],
     volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path="/data")],
     labels=[docker.ContainerLabelArgs(label="cases", value="yes")],
     memory=64 if text == "one" else 96,

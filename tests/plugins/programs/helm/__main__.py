@@ -6,7 +6,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 config = pulumi.Config()
-provider = k8s.Provider("cluster", kubeconfig=Path(config.require("kubeconfig")).read_text(), cluster_identifier="c1")
+provider = k8s.Provider(
+    "cluster", kubeconfig=Path(config.require("kubeconfig")).read_text(), cluster_identifier="c1"
+)
 opts = pulumi.ResourceOptions(provider=provider)
 namespace = k8s.core.v1.Namespace("ns", metadata={"name": "helm-cases"}, opts=opts)
 release = k8s.helm.v3.Release(

@@ -46,13 +46,18 @@ deployment = k8s.apps.v1.Deployment(
         "selector": {"matchLabels": labels},
         "template": {
             "metadata": {"labels": labels},
-            "spec": {"containers": [{"name": "web", "image": f"web:{text}", "ports": [{"containerPort": 80}]}]},
+            "spec": {
+                "containers": [{"name": "web", "image": f"web:{text}", "ports": [{"containerPort": 80}]}]
+            },
         },
     },
     opts=opts,
 )
 k8s.core.v1.Service(
-    "headless", metadata=place, spec={"clusterIP": "None", "selector": labels, "ports": [{"port": 80}]}, opts=opts
+    "headless",
+    metadata=place,
+    spec={"clusterIP": "None", "selector": labels, "ports": [{"port": 80}]},
+    opts=opts,
 )
 definition = k8s.apiextensions.v1.CustomResourceDefinition(
     "things",

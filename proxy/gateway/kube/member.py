@@ -60,7 +60,7 @@ class Member:
         )
 
     def take(
-        self, imports: Mapping[Key, Mapping[str, Any]], conditions: Mapping[Key, tuple[Condition, ...]]
+        self, imports: Mapping[Key, Mapping[str, Any]] | None, conditions: Mapping[Key, tuple[Condition, ...]]
     ) -> None:
         """What this cluster should have from now on; None while that cannot be told."""
         self._wanted, self._conditions = imports, conditions

@@ -51,8 +51,8 @@ class MemberView:
 class Plan:
     """By cluster key: the import bodies it should have, and the conditions its exports should show.
 
-    A cluster whose own imports were never read has no entry in `imports`: endpoints of a member that is down may be
-    known from there alone, and a plan without them would drop them.
+    A cluster whose own imports were never read has no entry in `imports`: endpoints of a member that is
+    down may be known from there alone, and a plan without them would drop them.
     """
 
     imports: Mapping[str, Mapping[Key, Mapping[str, Any]]]

@@ -1,0 +1,134 @@
+"""Stand-ins for imported services: what is written, and what is never touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.kube.upkeep import Action, peers, upkeep
+
+KEY = ("dapr-test", "nodeapp")
+SLICE_KEY = ("dapr-test", "nodeapp-imported")
+OURS = {"multicluster.flomesh.io/imported": "true", "app.kubernetes.io/managed-by": "multicluster-gateway"}
+PODS = ("10.42.0.10", "10.42.0.11")
+
+
+def imported(*ports: dict[str, Any], uid: str = "import-uid") -> dict[str, Any]:
+    listed = list(ports) or [{"name": "http", "port": 3000, "protocol": "TCP", "endpoints": []}]
+    return {"metadata": {"namespace": "dapr-test", "name": "nodeapp", "uid": uid}, "spec": {"ports": listed}}
+
+
+def run(
+    imports: dict[Any, Any], services: dict[Any, Any] | None = None, slices: dict[Any, Any] | None = None,
+    leaves: bool = True, pods: tuple[str, ...] = PODS,
+) -> list[Action]:  # fmt: skip
+    return list(upkeep(imports, services or {}, slices or {}, lambda *_: leaves, pods=pods, port=15080))
+
+
+def after(actions: list[Action]) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """Services and slices as an API server would hold them after these creates, with its defaults."""
+    services: dict[Any, Any] = {}
+    slices: dict[Any, Any] = {}
+    for action in actions:
+        assert action.verb == "create"
+        body: dict[str, Any] = {**action.body, "metadata": {**action.body["metadata"], "uid": "u", "resourceVersion": "7"}}
+        if action.resource.kind == "Service":
+            ports = [{**port, "targetPort": port["port"]} for port in body["spec"]["ports"]]
+            services[action.key] = {**body, "spec": {**body["spec"], "clusterIP": "10.43.0.9", "ports": ports}}
+        else:
+            slices[action.key] = {**body, "endpoints": body["endpoints"] or None}
+    return services, slices
+
+
+def test_an_import_gets_a_service_and_a_slice_with_the_gateways() -> None:
+    service, endpoint_slice = run({KEY: imported()})
+    assert service.body["spec"] == {"type": "ClusterIP", "ports": [{"port": 3000, "protocol": "TCP", "name": "http"}]}
+    assert [endpoint["addresses"] for endpoint in endpoint_slice.body["endpoints"]] == [["10.42.0.10"], ["10.42.0.11"]]
+    assert endpoint_slice.body["ports"] == [{"name": "http", "port": 15080, "protocol": "TCP"}]
+    assert endpoint_slice.body["metadata"]["labels"]["kubernetes.io/service-name"] == "nodeapp"
+
+
+def test_without_a_way_out_there_are_no_endpoints() -> None:
+    _, endpoint_slice = run({KEY: imported()}, leaves=False)
+    assert endpoint_slice.body["endpoints"] == []
+
+
+def test_what_is_there_already_is_not_written_again() -> None:
+    for leaves in (True, False):
+        services, slices = after(run({KEY: imported()}, leaves=leaves))
+        assert run({KEY: imported()}, services, slices, leaves) == []
+
+
+def test_a_changed_policy_changes_only_the_slice() -> None:
+    services, slices = after(run({KEY: imported()}, leaves=False))
+    (action,) = run({KEY: imported()}, services, slices)
+    assert (action.verb, action.key) == ("merge", SLICE_KEY)
+    assert action.body["metadata"]["resourceVersion"] == "7"
+
+
+def test_several_ports_get_names() -> None:
+    ports = [{"port": 3000, "endpoints": []}, {"port": 4000, "name": "admin", "appProtocol": "http", "endpoints": []}]
+    service, _ = run({KEY: imported(*ports)})
+    assert service.body["spec"]["ports"] == [
+        {"port": 3000, "protocol": "TCP", "name": "port-3000"},
+        {"port": 4000, "protocol": "TCP", "name": "admin", "appProtocol": "http"},
+    ]
+
+
+def test_a_local_service_is_left_alone() -> None:
+    for spec in ({"selector": {"app": "nodeapp"}}, {}):
+        local = {"metadata": {"namespace": "dapr-test", "name": "nodeapp"}, "spec": spec}
+        assert run({KEY: imported()}, {KEY: local}) == []
+
+
+def test_a_local_service_that_comes_later_takes_our_slice_away() -> None:
+    _, slices = after(run({KEY: imported()}))
+    local = {"metadata": {"namespace": "dapr-test", "name": "nodeapp"}, "spec": {"selector": {"app": "nodeapp"}}}
+    (action,) = run({KEY: imported()}, {KEY: local}, slices)
+    assert (action.verb, action.key, action.uid) == ("delete", SLICE_KEY, "u")
+
+
+def test_both_go_with_the_import() -> None:
+    services, slices = after(run({KEY: imported()}))
+    assert [(action.verb, action.key, action.uid) for action in run({}, services, slices)] == [
+        ("delete", KEY, "u"),
+        ("delete", SLICE_KEY, "u"),
+    ]
+
+
+def test_a_stand_in_with_a_selector_is_handed_over() -> None:
+    services, slices = after(run({KEY: imported()}))
+    services[KEY]["spec"]["selector"] = {"app": "nodeapp"}
+    release, remove = run({KEY: imported()}, services, slices)
+    assert release.body["metadata"] == {
+        "labels": dict.fromkeys(OURS),
+        "ownerReferences": None,
+        "resourceVersion": "7",
+    }
+    assert (remove.verb, remove.key) == ("delete", SLICE_KEY)
+
+
+def test_a_slice_of_somebody_else_with_our_name_stays() -> None:
+    services, _ = after(run({KEY: imported()}))
+    foreign = {"metadata": {"namespace": "dapr-test", "name": "nodeapp-imported", "labels": {}}}
+    assert run({KEY: imported()}, services, {SLICE_KEY: foreign}) == []
+    assert [action.key for action in run({}, services, {SLICE_KEY: foreign})] == [KEY]
+
+
+def test_an_import_made_again_becomes_the_owner() -> None:
+    services, slices = after(run({KEY: imported()}))
+    actions = run({KEY: imported(uid="second")}, services, slices)
+    assert [action.body["metadata"]["ownerReferences"][0]["uid"] for action in actions] == ["second", "second"]
+
+
+def test_peers_are_the_ready_pods_behind_the_gateway_service() -> None:
+    def endpoint_slice(service: str, family: str, *endpoints: tuple[str, bool | None]) -> dict[str, Any]:
+        listed = [{"addresses": [address], "conditions": {"ready": ready}} for address, ready in endpoints]
+        return {"metadata": {"labels": {"kubernetes.io/service-name": service}}, "addressType": family, "endpoints": listed}
+
+    slices = {
+        ("mesh", "a"): endpoint_slice("gateway", "IPv4", ("10.0.0.2", True), ("10.0.0.3", False), ("10.0.0.1", None)),
+        ("mesh", "b"): endpoint_slice("gateway", "IPv6", ("fd00::1", True)),
+        ("mesh", "c"): endpoint_slice("other", "IPv4", ("10.0.0.4", True)),
+        ("apps", "d"): endpoint_slice("gateway", "IPv4", ("10.0.0.5", True)),
+    }
+    assert peers(slices, "mesh", "gateway") == ("10.0.0.1", "10.0.0.2")

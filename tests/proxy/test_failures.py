@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from gateway.core.snapshot import compile_snapshot
 
 
 async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -254,10 +256,7 @@ async def test_a_client_that_does_not_read_holds_a_bounded_amount(net: Any, make
     _, writer = await net.connect(port)
     writer.transport.pause_reading()
     writer.write(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-    await asyncio.sleep(0.5)
-    first = sent
-    await asyncio.sleep(0.3)
-    assert sent == first, "the application is held back"
+    assert await settled(lambda: sent) < 100_000_000, "the application is held back"
     client = next(iter(net.gateways[0]._worker.clients))
     assert client.transport.get_write_buffer_size() < 1_000_000
 
@@ -271,8 +270,46 @@ async def test_an_application_that_does_not_read_holds_the_client_back(net: Any,
     _, writer = await net.connect(port)
     writer.write(f"POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 1000000000\r\n\r\n".encode())
     writer.write(b"x" * 50_000_000)
-    await asyncio.sleep(0.5)
-    left = writer.transport.get_write_buffer_size()
-    assert left > 10_000_000
-    await asyncio.sleep(0.3)
-    assert writer.transport.get_write_buffer_size() == left
+    assert await settled(writer.transport.get_write_buffer_size) > 10_000_000
+
+
+async def settled(value: Callable[[], int]) -> int:
+    """The value once it has stopped changing."""
+    async with asyncio.timeout(30):
+        before = -1
+        while (now := value()) != before:
+            before = now
+            await asyncio.sleep(0.5)
+    return before
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def test_probes_see_an_application_leave_and_return_behind_its_gateway(net: Any, make: Any, ok: Any) -> None:
+    app = await net.app(lambda head, body: ok())
+    full = make.service(), make.slice("127.0.0.1", port=app), make.export()
+    remote, _, exporter = await net.gateway(*full)
+    _, port, importer = await net.gateway(make.imported(c1=remote), make.policy("ActiveActive"))
+    assert (await net.ask(port, host=HOST))[0] == 200
+    (health,) = importer._worker.health.values()
+    exporter.swap(compile_snapshot([make.service(), make.export()], make.key("here")).snapshot)
+    assert (await net.ask(port, host=HOST))[0] == 404
+    await until(lambda: health.down)
+    exporter.swap(compile_snapshot(full, make.key("here")).snapshot)
+    await until(lambda: not health.out(importer._worker.now))
+    assert (await net.ask(port, host=HOST))[0] == 200
+
+
+async def test_a_probe_never_reaches_an_application(net: Any, make: Any, ok: Any) -> None:
+    seen = []
+    app = await net.app(lambda head, body: seen.append(head) or ok())
+    port, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export())
+    reader, writer = await net.connect(port)
+    for target, status in (("/app", 204), ("/other", 404), ("/app/x", 204)):
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nX-Gateway-Probe: 1\r\n\r\n".encode())
+        assert (await net.answer(reader))[0] == status
+    assert not seen

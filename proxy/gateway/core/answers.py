@@ -10,6 +10,9 @@ REASONS = {
     508: b"Loop Detected",
 }  # fmt: skip
 
+PROBE_ANSWER = b"HTTP/1.1 204 No Content\r\nX-Gateway-Probe: ok\r\n\r\n"
+"""To another gateway's probe: a request like this would reach an application."""
+
 NOT_FOUND_TEXT = "Service Not Found"
 """Body of 404, word for word what the article's mesh answers."""
 

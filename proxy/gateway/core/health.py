@@ -19,6 +19,9 @@ FAILURES = 3
 EJECT_SECONDS = 2.0
 MAX_EJECT_SECONDS = 30.0
 
+MISSES = 2
+"""Probes failed in a row before an endpoint that traffic finds well is left out: one can be a lost packet."""
+
 SLOW_START_SECONDS = 10.0
 """From return to full share: time for caches and pools to warm up, and for a second failure to show early."""
 
@@ -35,6 +38,7 @@ class EndpointHealth:
         "ejections",
         "endpoint",
         "failures",
+        "misses",
         "pool",
         "returned",
         "spell",
@@ -50,7 +54,9 @@ class EndpointHealth:
         """Requests under way."""
         self.failures = 0
         self.down = False
-        """The last probe failed."""
+        """Probes fail."""
+        self.misses = 0
+        """Probes that failed in a row."""
         self.ejected_until = 0.0
         self.returned = 0.0
         """When it came back, or will; 0 when it was never away."""
@@ -88,12 +94,15 @@ class EndpointHealth:
         return True
 
     def probed(self, now: float, *, ok: bool) -> None:
-        """A probe was answered, or not."""
+        """A probe was answered, or not. One miss alone condemns only who is out already."""
         if not ok:
-            if not self.down:
+            self.misses += 1
+            if not self.down and (self.misses >= MISSES or self.ejected_until > now):
                 self.down = True
                 self.ejections += 1
-        elif self.down or self.ejected_until > now:
+            return
+        self.misses = 0
+        if self.down or self.ejected_until > now:
             self.down = False
             self.failures = 0
             self.ejected_until = 0.0

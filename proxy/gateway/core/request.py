@@ -13,7 +13,7 @@ REQUEST = re.compile(
 )
 READ = re.compile(
     rb"\r\n(host|connection|content-length|transfer-encoding|expect|upgrade|te|keep-alive|proxy-connection"
-    rb"|x-forwarded-for|x-forwarded-proto|x-forwarded-host|x-request-id|idempotency-key|x-gateway-hops|cookie)"
+    rb"|x-forwarded-for|x-forwarded-proto|x-forwarded-host|x-request-id|idempotency-key|x-gateway-hops|x-gateway-probe|cookie)"
     rb":[ \t]*([^\r]*)",
     re.IGNORECASE,
 )
@@ -23,7 +23,7 @@ ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]*)(.*)", re.DOTALL)
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
-STRIPPED = HOP_BY_HOP | FORWARDED | {b"x-gateway-hops"}
+STRIPPED = HOP_BY_HOP | FORWARDED | {b"x-gateway-hops", b"x-gateway-probe"}
 """Fields that are not forwarded as they came."""
 
 PROTECTED = FORWARDED | {
@@ -53,6 +53,7 @@ class RequestHead:
         "length",
         "method",
         "minor",
+        "probe",
         "request_id",
         "strip",
         "target",
@@ -78,6 +79,9 @@ class RequestHead:
     forwarded: tuple[bytes, bytes, bytes] | None
     """X-Forwarded-For, -Proto and -Host as received, when any was."""
     hops: int
+    """Gateways it has passed."""
+    probe: bool
+    """Another gateway asks whether this one could serve the request; no application may see it."""
     strip: frozenset[bytes] | None
     """Lower-case names of fields that must not be forwarded; None when there are none."""
 
@@ -101,6 +105,7 @@ def parse_request_head(head: bytes, limits: Limits) -> RequestHead:
     request.upgrade = b""
     request.forwarded = request.strip = None
     request.hops = 0
+    request.probe = False
     fields = collect(READ.findall(head))
     request.host = _read_host(fields, request.minor)
     request.length = read_length(fields, request.minor, 0)
@@ -143,6 +148,7 @@ def _read_rest(request: RequestHead, fields: dict[bytes, bytes]) -> None:
         )
     hops = fields.get(b"x-gateway-hops", b"0")
     request.hops = int(hops) if hops.isdigit() and len(hops) <= 3 else 0
+    request.probe = b"x-gateway-probe" in fields
     connection = fields.get(b"connection")
     if connection is not None:
         tokens = connection_tokens(connection)

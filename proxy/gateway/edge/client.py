@@ -6,7 +6,7 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
-from gateway.core.answers import H2_REFUSAL, make_answer
+from gateway.core.answers import H2_REFUSAL, NOT_FOUND_TEXT, PROBE_ANSWER, make_answer
 from gateway.core.errors import ProtocolError
 from gateway.core.forward import MAX_HOPS
 from gateway.core.heads import head_end
@@ -166,19 +166,39 @@ class Client(asyncio.Protocol):
             route = worker.snapshot.paths.find(head.target)
         else:
             route = worker.snapshot.hosts.find(head.host)
+        if head.probe and head.length == 0:
+            self._answer_probe(head, route, rest)
+            return
         self.exchange = exchange = Exchange(self, head, route)
         exchange.start(rest)
 
-    def exchange_done(self, exchange: Exchange, *, keep: bool, rest: bytes = b"") -> None:
-        """The answer is written. `keep`: the connection may carry another request, beginning with `rest`."""
+    def _answer_probe(self, head: RequestHead, route: Route | None, rest: bytes) -> None:
+        """Say whether a request like this would reach an application, without sending it to one."""
+        worker = self.worker
+        if worker.draining:
+            out = make_answer(503, "draining", refused="draining")
+        elif route is None:
+            out = make_answer(404, NOT_FOUND_TEXT, refused="no-route")
+        elif not worker.state(route).available(worker.now):
+            out = make_answer(404, NOT_FOUND_TEXT, refused="no-endpoints")
+        else:
+            out = PROBE_ANSWER
+        self.transport.write(out)
+        self._go_on(rest) if head.keep_alive else self.linger()
+
+    def exchange_done(self, exchange: Exchange, *, keep: bool) -> None:
+        """The answer is written. `keep`: the connection may carry another request."""
         if self.exchange is not exchange:
             return
         self.exchange = None
         if not keep:
             self.linger()
             return
-        data = rest or self.buffer
-        self.buffer = b""
+        data, self.buffer = self.buffer, b""
+        self._go_on(data)
+
+    def _go_on(self, data: bytes) -> None:
+        """Wait for the next request, which begins with `data`."""
         self.deadline = self.worker.now + self.worker.limits.idle_seconds
         if not self.reading:
             self.update_reading()

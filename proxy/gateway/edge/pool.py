@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from gateway.edge.worker import Worker
 
 
+REUSE_SECONDS = 1.0
+"""How long a connection may have been idle to be used for a request that cannot be replayed: well below the 5 s
+after which the quickest of common servers (Node.js) close theirs."""
+
+
 class PoolFull(Exception):  # noqa: N818  a state, not a fault
     """All connections are busy and the queue is full."""
 
@@ -34,11 +39,15 @@ class Pool:
 
     def acquire(self, exchange: Exchange) -> Upstream | None:
         """An idle connection now, or None and `exchange.connected` or `connect_failed` later. Raises PoolFull."""
-        while self.idle:
+        # A server may be closing a connection at the very moment it is reused. Who can be replayed takes the risk.
+        oldest = 0.0 if exchange.head.idempotent else self.worker.now - REUSE_SECONDS
+        while self.idle and self.idle[-1].idle_since >= oldest:
             upstream = self.idle.pop()
             if not upstream.transport.is_closing():
                 return upstream
         limits = self.worker.limits
+        if self.idle and self.total >= limits.upstream_connections:
+            self.idle.pop(0).transport.close()
         if self.total < limits.upstream_connections:
             self._open(exchange)
         elif len(self.waiting) < limits.queue:

@@ -11,6 +11,7 @@ from gateway.core.snapshot import Snapshot
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.admin import AdminConnection, Page, json_page, text_page
 from gateway.edge.client import Client, Listener
+from gateway.edge.prober import Prober
 from gateway.edge.worker import Worker
 
 BACKLOG = 4096
@@ -52,6 +53,7 @@ class GatewayServer:
         self._limits = limits or Limits()
         self._servers: dict[str, asyncio.Server] = {}
         self._worker: Worker | None = None
+        self._prober: Prober | None = None
         self._ready = False
         self._snapshot = Snapshot(cluster_key)
 
@@ -89,6 +91,8 @@ class GatewayServer:
                 server.close()
             raise
         worker.start()
+        self._prober = Prober(worker)
+        self._prober.start()
 
     def swap(self, snapshot: Snapshot) -> None:
         """Route every new request by this snapshot; requests under way finish on the one they started with."""
@@ -126,6 +130,8 @@ class GatewayServer:
                 for client in list(worker.clients):
                     client.transport.abort()
         worker.stop()
+        if self._prober is not None:
+            await self._prober.stop()
         admin = self._servers.get("admin")
         if admin is not None:
             admin.close()
@@ -150,7 +156,7 @@ class GatewayServer:
             "gateway_upstream_queue": sum(len(pool.waiting) for pool in worker.pools.values()),
             "gateway_ejections_total": sum(health.ejections for health in worker.health.values()),
             "gateway_endpoints_ejected": sum(
-                health.ejected_until > worker.now for health in worker.health.values()
+                health.out(worker.now) for health in worker.health.values()
             ),
             "gateway_log_lines_dropped_total": worker.log.dropped if worker.log is not None else 0,
         }
@@ -167,7 +173,7 @@ class GatewayServer:
             "northSouth": [describe_route(route) for route in snapshot.path_routes()],
             "eastWest": [describe_route(route) for route in snapshot.host_routes()],
             "ejected": sorted({
-                str(health.endpoint) for health in worker.health.values() if health.ejected_until > worker.now
+                str(health.endpoint) for health in worker.health.values() if health.out(worker.now)
             }),
         })  # fmt: skip
 

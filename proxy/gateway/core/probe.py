@@ -1,0 +1,42 @@
+"""Asking another cluster's gateway whether it could serve a service, before users find out."""
+
+from __future__ import annotations
+
+from gateway.core.answers import NOT_FOUND_TEXT
+from gateway.core.errors import ProtocolError
+from gateway.core.limits import Limits
+from gateway.core.response import parse_response_head
+from gateway.core.route import Route, Share
+
+RECENT_SECONDS = 60.0
+"""A route not used for this long is not probed: ten thousand imports nobody calls cost nothing."""
+
+HEALTHY_SECONDS = 5.0
+"""Between probes of a gateway that is well. With traffic, failures are noticed by the traffic itself."""
+
+FAILING_SECONDS = 1.0
+"""Between probes of one that is not: how long its return may go unnoticed."""
+
+ANSWER_SECONDS = 2.0
+
+
+def probe_request(route: Route, share: Share) -> bytes:
+    """A request the gateway answers itself. One that does not know the field passes it on as an ordinary GET."""
+    namespace, _, name = route.service.partition("/")
+    path = share.prefix or (route.where.partition(" ")[2].encode() or b"/")
+    return (
+        b"GET %b HTTP/1.1\r\nHost: %b\r\nX-Gateway-Probe: 1\r\nUser-Agent: gateway-probe\r\nConnection: close\r\n\r\n"
+        % (path, f"{name}.{namespace}:{route.port}".encode())
+    )
+
+
+def probe_passed(answer: bytes, limits: Limits) -> bool:
+    """Whether what came back says that requests would be served."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    try:
+        response = parse_response_head(head + end, limits)
+    except ProtocolError:
+        return False
+    if response.refused or response.status >= 500:
+        return False
+    return not (response.status == 404 and body.strip() == NOT_FOUND_TEXT.encode())

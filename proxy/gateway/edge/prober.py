@@ -1,0 +1,93 @@
+"""Probes other clusters' gateways, per service, and tells their health."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from gateway.core.health import EndpointHealth
+from gateway.core.probe import (
+    ANSWER_SECONDS,
+    FAILING_SECONDS,
+    HEALTHY_SECONDS,
+    RECENT_SECONDS,
+    probe_passed,
+    probe_request,
+)
+from gateway.core.route import Route, Share
+from gateway.edge.worker import Worker
+
+MAX_PROBES = 64
+"""Probes at once. With more due, the rest wait for the next round."""
+
+MAX_ANSWER_BYTES = 16 * 1024
+ROUND_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class Prober:
+    """One task that starts due probes; each probe is a task of its own, bounded in number and time."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._last: dict[EndpointHealth, float] = {}
+        self._probes: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = self._worker.loop.create_task(self._run(), name="prober")
+
+    async def stop(self) -> None:
+        tasks = [*self._probes, *([self._task] if self._task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
+            due = self.due()
+            for health, (route, share) in list(due.items())[: MAX_PROBES - len(self._probes)]:
+                self._last[health] = self._worker.now
+                task = self._worker.loop.create_task(self._probe(health, route, share), name="probe")
+                self._probes.add(task)
+                task.add_done_callback(self._probes.discard)
+
+    def due(self) -> dict[EndpointHealth, tuple[Route, Share]]:
+        """Remote endpoints that should be asked now, with what to ask for."""
+        now = self._worker.now
+        found: dict[EndpointHealth, tuple[Route, Share]] = {}
+        last = {}
+        for state in self._worker.states():
+            recent = state.used > now - RECENT_SECONDS
+            for share in state.shares:
+                if not share.share.remote or not share.weight:
+                    continue
+                for health in share.endpoints:
+                    ill = health.out(now) or health.failures or health.misses
+                    asked = self._last.get(health, 0.0)
+                    last[health] = asked
+                    if (recent or ill) and now - asked >= (FAILING_SECONDS if ill else HEALTHY_SECONDS):
+                        found.setdefault(health, (state.route, share.share))
+        self._last = last  # forgets endpoints that are gone
+        return found
+
+    async def _probe(self, health: EndpointHealth, route: Route, share: Share) -> None:
+        answer = b""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                reader, writer = await asyncio.open_connection(health.endpoint.host, health.endpoint.port)
+                try:
+                    writer.write(probe_request(route, share))
+                    answer = await reader.read(MAX_ANSWER_BYTES)
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            pass  # no answer is an answer
+        ok = probe_passed(answer, self._worker.limits)
+        was = health.down
+        health.probed(self._worker.now, ok=ok)
+        if health.down != was:
+            verdict = "is left out: its probe failed" if health.down else "is back: its probe was answered"
+            log.info("%s of %s at %s %s", route.service, share.cluster, health.endpoint, verdict)

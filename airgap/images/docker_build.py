@@ -36,7 +36,7 @@ class Source:
             return hashlib.sha256(self.path.read_bytes()).hexdigest()
         files = (path for path in sorted(self.path.rglob("*")) if path.is_file() and wanted(path))
         names = ((str(path.relative_to(self.path)), path.read_bytes()) for path in files)
-        return _hex([(name, hashlib.sha256(data).digest()) for name, data in names])
+        return content_hex([(name, hashlib.sha256(data).digest()) for name, data in names])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +53,14 @@ class Recipe:
     def content(self) -> str:
         """Hex digits that change when anything that goes into the image changes."""
         inputs = sorted((name, source.digest()) for name, source in self.sources.items())
-        return _hex((self.dockerfile, inputs, sorted(self.arguments.items())))
+        return content_hex((self.dockerfile, inputs, sorted(self.arguments.items())))
 
     @property
     def reference(self) -> str:
         return f"{self.repository}:{self.tag or self.content}"
 
 
-def _hex(value: object) -> str:
+def content_hex(value: object) -> str:
     """Short digest of a value made of strings, bytes and numbers."""
     return hashlib.sha256(repr(value).encode()).hexdigest()[:HEX_DIGITS]
 
@@ -101,7 +101,7 @@ class ImageBuilder:
 
         Older ones stay: clusters that are up have them mounted.
         """
-        content = _hex([recipe.content for recipe in recipes])
+        content = content_hex([recipe.content for recipe in recipes])
         folder = self._cache / "images"
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{name}-{content}.tar"

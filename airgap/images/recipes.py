@@ -90,7 +90,7 @@ def node(
     """The k3d node; the pause image travels inside, because no pod starts without it."""
     folder = HERE / "node"
     return Recipe(
-        repository=f"{REPOSITORY}/node",
+        repository=f"{REPOSITORY}/node-without-images",
         dockerfile=_dockerfile("node"),
         sources={
             "kube": _binary(programs["kube"], paths),

@@ -10,6 +10,7 @@ from airgap.images import recipes
 from airgap.images.chart import ensure_dapr_chart
 from airgap.images.debian_base import ensure_base
 from airgap.images.docker_build import ImageBuilder, Recipe, connect
+from airgap.images.preload import ensure_preloaded
 from airgap.images.wheels import ensure_wheels
 from airgap.programs import programs
 from airgap.report import Report
@@ -35,10 +36,16 @@ def ensure_supply(cache: Path, docker_host: str, report: Report) -> dict[str, An
         chart = ensure_dapr_chart(cache, versions.dapr, report)
         for recipe in (*dapr, curl):
             builder.ensure(recipe)
+        dapr_archive = builder.ensure_archive("dapr", dapr)
+        node_repository = f"{recipes.REPOSITORY}/node"
         return {
             "mode": "airgap",
             "images": {
-                "node": {"ref": builder.ensure(node)},
+                "node": {
+                    "ref": ensure_preloaded(
+                        builder, builder.ensure(node), dapr_archive, node_repository, report
+                    )
+                },
                 "k3d-tools": {"ref": builder.ensure(recipes.k3d_tools(base))},
                 "redis": {"ref": builder.ensure(recipes.redis(base))},
                 "python": {"ref": builder.ensure(recipes.python(base, ensure_wheels(cache, report)))},
@@ -46,7 +53,7 @@ def ensure_supply(cache: Path, docker_host: str, report: Report) -> dict[str, An
                 "dapr": {
                     "ref": recipes.DAPR_REPOSITORY,
                     "tag": versions.dapr,
-                    "archive": str(builder.ensure_archive("dapr", dapr)),
+                    "archive": str(dapr_archive),
                 },
             },
             "charts": {"dapr": {"chart": str(chart), "version": versions.dapr}},

@@ -4,8 +4,10 @@ from pathlib import Path
 
 STATE = Path("/var/lib/rancher/k3s")  # a volume: survives a restart of the container
 MANIFESTS = STATE / "server/manifests"
+STORE = Path("/usr/share/k3s-node/store")  # images unpacked already, in the node image itself
 SHIPPED_MANIFESTS = Path("/usr/share/k3s-node/manifests")
 IMAGE_FOLDERS = (Path("/images"), STATE / "agent/images")
+CONTAINERD_ROOT = STATE / "agent/containerd"
 ETCD_DATA = STATE / "server/db/etcd"
 STORAGE = STATE / "storage"
 KUBERNETES = STATE / "server/kubernetes"  # /etc/kubernetes points here

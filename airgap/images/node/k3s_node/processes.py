@@ -14,6 +14,7 @@ from .log import log
 
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 2.0
+TAIL_CHARACTERS = 400
 
 
 class Processes:
@@ -39,10 +40,11 @@ class Processes:
             except subprocess.TimeoutExpired:
                 process.kill()
 
-    def tail(self, name: str, lines: int = 5) -> str:
-        """The last lines a program said."""
+    def tail(self, name: str) -> str:
+        """The last thing a program said, shortened."""
         path = self._logs / f"{name}.log"
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        return lines[-1][:TAIL_CHARACTERS] if lines else "nothing"
 
     def _keep(self, name: str, argv: Sequence[str]) -> None:
         while not self._stopping.is_set():

@@ -74,7 +74,7 @@ def default_kubeconfig(admin: str) -> str:
 def containerd_config(node: Node) -> str:
     """containerd's config.toml."""
     return f"""version = 2
-root = "{layout.STATE}/agent/containerd"
+root = "{layout.CONTAINERD_ROOT}"
 [grpc]
   address = "{layout.CONTAINERD_SOCKET}"
 [plugins."io.containerd.grpc.v1.cri"]

@@ -14,12 +14,14 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import layout, pki, render, watch
+from . import layout, pki, render, store, watch
 from .arguments import ServerOptions
 from .log import log
 from .processes import Processes
 
 READY_SECONDS = 180
+INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_WANTED = 1024
 
 
 def run(options: ServerOptions) -> int:
@@ -36,6 +38,7 @@ def run(options: ServerOptions) -> int:
         pause_image=os.environ["PAUSE_IMAGE"],
     )
     log("info", f"Node {node.name} at {node.address}, certificate names {', '.join(node.certificate_names)}")
+    _raise_inotify_limit()
     _prepare(node)
     processes = Processes()
     commands = render.commands(node)
@@ -44,8 +47,7 @@ def run(options: ServerOptions) -> int:
     threading.Thread(target=_import_images, name="images", daemon=True).start()
     pki.ensure_certificates(node, os.environ["KUBERNETES_VERSION"])
     pki.publish_kubeconfig()
-    for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
-        processes.start(name, commands[name])
+    processes.start("kube-apiserver", commands["kube-apiserver"])
     try:
         if not _wait_for_api(stopping):
             if stopping.is_set():
@@ -53,7 +55,7 @@ def run(options: ServerOptions) -> int:
             said = processes.tail("kube-apiserver")
             log("fatal", f"The API server was not ready in {READY_SECONDS} s: {said}")
             return 1
-        for name in ("kubelet", "coredns"):
+        for name in ("kubelet", "kube-controller-manager", "kube-scheduler", "coredns"):
             processes.start(name, commands[name])
         applied = watch.signature(layout.MANIFESTS)
         done = watch.apply(layout.MANIFESTS)
@@ -66,6 +68,19 @@ def run(options: ServerOptions) -> int:
     finally:
         log("info", "Stopping")
         processes.stop()
+
+
+def _raise_inotify_limit() -> None:
+    """Each node takes some twenty inotify instances; the usual limit of 128 for all of root is soon gone."""
+    limit = int(INOTIFY_INSTANCES.read_text())
+    if limit >= INOTIFY_WANTED:
+        return
+    try:
+        INOTIFY_INSTANCES.write_text(str(INOTIFY_WANTED))
+    except OSError as error:
+        log("warning", f"fs.inotify.max_user_instances stays at {limit}, too few for many nodes: {error}")
+        return
+    log("info", f"Raised fs.inotify.max_user_instances of this machine from {limit} to {INOTIFY_WANTED}")
 
 
 def _address() -> str:
@@ -99,6 +114,7 @@ def _prepare(node: render.Node) -> None:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
     (layout.COREDNS / "NodeHosts").touch()
+    store.adopt()
     for manifest in layout.SHIPPED_MANIFESTS.iterdir():
         # A restart must keep what k3d wrote into coredns.yaml.
         if not (layout.MANIFESTS / manifest.name).exists():
@@ -133,6 +149,9 @@ def _import_archive(archive: Path) -> None:
     # An unchanged archive is in containerd already when the container was restarted.
     mark = layout.STATE / "agent" / "imported" / f"{archive.name}-{archive.stat().st_mtime_ns}"
     if mark.exists():
+        return
+    if store.holds(archive):
+        log("info", f"The images of {archive} came with the node image")
         return
     started = time.monotonic()
     for attempt in range(20):

@@ -12,7 +12,6 @@ from stacks.problem import SettingsError
 
 def main() -> None:
     """Build the environment of the stack being run."""
-    environment = pulumi.get_stack()
     try:
         config = settings.load_settings()
         artifacts = supply.resolve(config)
@@ -20,8 +19,8 @@ def main() -> None:
         # A message for people: no traceback, and nothing has been created yet.
         pulumi.log.error(str(error))
         sys.exit(1)
-    built = topology.build(config, artifacts, environment)
-    for name, value in outputs.outputs(built, environment).items():
+    built = topology.build(config, artifacts, pulumi.get_stack())
+    for name, value in outputs.outputs(built).items():
         pulumi.export(name, value)
 
 

@@ -22,7 +22,7 @@ class BuiltImageArgs:
 
 
 def docker_platform(machine: str) -> str:
-    """Docker's name for a machine as `platform.machine()` calls it. Said, not left to the provider's guess."""
+    """Docker's name for a machine as `platform.machine()` calls it. Said, not guessed."""
     known = {"x86_64": "amd64", "aarch64": "arm64"}
     return f"linux/{known.get(machine.lower(), machine.lower())}"
 

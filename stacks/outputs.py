@@ -6,10 +6,11 @@ from typing import Any
 
 import pulumi
 
+from stacks.model import ClusterSettings
 from stacks.topology import Topology
 
 
-def outputs(topology: Topology, environment: str) -> dict[str, Any]:
+def outputs(topology: Topology) -> dict[str, Any]:
     """Stack outputs by name. Kubeconfigs are secrets; everything else is plain."""
     settings, clusters = topology.settings, topology.clusters
     return {
@@ -19,7 +20,7 @@ def outputs(topology: Topology, environment: str) -> dict[str, Any]:
                 "key": config.key,
                 "api": clusters[config.name].server,
                 "http": clusters[config.name].http,
-                "kubectl": kubectl_hint(environment, config.name),
+                "kubectl": kubectl_hint(config),
             }
             for config in settings.clusters
         },
@@ -35,9 +36,8 @@ def outputs(topology: Topology, environment: str) -> dict[str, Any]:
     }
 
 
-def kubectl_hint(environment: str, cluster: str) -> str:
-    """A command that reaches the cluster with its own kubeconfig and leaves ~/.kube/config alone."""
-    return (
-        f"kubectl --kubeconfig <(pulumi stack output --stack {environment} --show-secrets --json kubeconfigs"
-        f" | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"{cluster}\"])') get pods -A"
-    )
+def kubectl_hint(config: ClusterSettings) -> str:
+    """A command that reaches the cluster and leaves ~/.kube/config alone."""
+    if config.source == "existing":
+        return f"kubectl --kubeconfig {config.kubeconfig} --context {config.context} get pods -A"
+    return f"KUBECONFIG=$(k3d kubeconfig write {config.name}) kubectl get pods -A"

@@ -25,6 +25,20 @@ SECRET_KEY = "redisPassword"  # noqa: S105 - the name of a key, not a password
 # Stands for a value that Pulumi has encrypted; long enough to be a valid password.
 ENCRYPTED = "encrypted-by-pulumi"
 
+# Pydantic's kinds of error in words for people; others keep its own.
+_REASONS = {
+    "int_parsing": "not a whole number",
+    "int_type": "not a whole number",
+    "bool_parsing": "not true or false",
+    "bool_type": "not true or false",
+    "string_type": "not a text",
+    "tuple_type": "not a list",
+    "model_type": "not a mapping of keys",
+    "too_short": "needs at least {min_length} entry",
+    "string_too_long": "longer than {max_length} characters",
+    "greater_than_equal": "less than {ge}",
+    "less_than_equal": "more than {le}",
+}
 _FIELDS = {str(field.alias): name for name, field in Settings.model_fields.items()}
 
 
@@ -147,7 +161,7 @@ def _problem(details: ErrorDetails) -> Problem:
     if kind == "value_error":
         return Problem(path, value, str(context["error"]), f"It is: {about}")
     shown = None if isinstance(value, (dict, list)) else value
-    reason = details["msg"][:1].lower() + details["msg"][1:]
+    reason = _REASONS.get(kind, details["msg"][:1].lower() + details["msg"][1:]).format_map(context)
     return Problem(path, shown, reason, f"It is: {about}")
 
 

@@ -34,7 +34,7 @@ class Resource:
 
 @dataclass
 class Recorder(mocks.MockMonitor):
-    """Every registration, in order. `unknown` leaves out what only a real engine would know, as in preview."""
+    """Every registration, in order. `unknown` leaves out what a preview cannot know."""
 
     unknown: bool = False
     registered: list[Resource] = field(default_factory=list)
@@ -106,39 +106,46 @@ def environment() -> Callable[[str], dict[str, Any]]:
     return read_environment
 
 
-Run = Callable[..., Recorder]
+Change = Callable[[dict[str, Any]], None]
+_CACHE: dict[tuple[str, bool], Recorder] = {}
 
 
 @pytest.fixture
-def run() -> Run:
-    """Runs the program for an environment; `change` edits its configuration first."""
+def run() -> Callable[..., Recorder]:
+    """Runs the program for an environment; `change` edits its configuration first.
 
-    def run(
-        environment: str = "dev",
-        change: Callable[[dict[str, Any]], None] | None = None,
-        *,
-        preview: bool = False,
-    ) -> Recorder:
-        config = read_environment(environment)
-        if change:
-            change(config)
-        parsed = settings.parse(config)
-        artifacts = supply.resolve(parsed, {})
-        recorder = Recorder(unknown=preview)
-        pulumi.runtime.set_mocks(
-            recorder.mocks, project="multicluster-dapr", stack=environment, preview=preview, monitor=recorder
-        )
+    What is not changed is run once: registering hundreds of resources takes a second.
+    """
 
-        @pulumi.runtime.test
-        def program() -> None:
-            built = topology.build(parsed, artifacts, environment)
-            for name, value in outputs.outputs(built, environment).items():
-                pulumi.export(name, value)
-
-        program()
+    def run(environment: str = "dev", change: Change | None = None, *, preview: bool = False) -> Recorder:
+        if change is None and (environment, preview) in _CACHE:
+            return _CACHE[environment, preview]
+        recorder = _record(environment, change, preview=preview)
+        if change is None:
+            _CACHE[environment, preview] = recorder
         return recorder
 
     return run
+
+
+def _record(environment: str, change: Change | None, *, preview: bool) -> Recorder:
+    config = read_environment(environment)
+    if change:
+        change(config)
+    parsed = settings.parse(config)
+    artifacts = supply.resolve(parsed, {})
+    recorder = Recorder(unknown=preview)
+    pulumi.runtime.set_mocks(
+        recorder.mocks, project="multicluster-dapr", stack=environment, preview=preview, monitor=recorder
+    )
+
+    @pulumi.runtime.test
+    def program() -> None:
+        for name, value in outputs.outputs(topology.build(parsed, artifacts, environment)).items():
+            pulumi.export(name, value)
+
+    program()
+    return recorder
 
 
 def read_environment(environment: str) -> dict[str, Any]:

@@ -1,0 +1,387 @@
+"""What the components render, by equality."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components import (
+    built_image,
+    cluster_membership,
+    crds,
+    curl_client,
+    dapr,
+    gateway,
+    generated_password,
+    global_traffic_policy,
+    hub,
+    k3d_config,
+    node_app,
+    redis,
+    service_export,
+    state_store,
+    workload,
+)
+from stacks import settings, topology
+
+
+def _config(**changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "name": "cluster-1",
+        "environment": "dev",
+        "image": "node:1",
+        "network": "multi-clusters",
+        "gateway": "172.28.0.1",
+        "bind_addresses": ("127.0.0.1",),
+        "api_port": 6445,
+        "http_port": 81,
+        "archives": {},
+    }
+    parsed: dict[str, Any] = yaml.safe_load(k3d_config.render(**{**values, **changes}))
+    return parsed
+
+
+def test_the_k3d_file_is_k3ds_own_format() -> None:
+    direct = ["server:0:direct"]
+    assert _config(archives={"dapr": "/cache/dapr.tar"}) == {
+        "apiVersion": "k3d.io/v1alpha5",
+        "kind": "Simple",
+        "metadata": {"name": "cluster-1"},
+        "servers": 1,
+        "image": "node:1",
+        "network": "multi-clusters",
+        "kubeAPI": {"host": "172.28.0.1", "hostIP": "172.28.0.1", "hostPort": "6445"},
+        "ports": [
+            {"port": "127.0.0.1:6445:6443", "nodeFilters": direct},
+            {"port": "172.28.0.1:81:30080", "nodeFilters": direct},
+            {"port": "127.0.0.1:81:30080", "nodeFilters": direct},
+        ],
+        "options": {
+            "k3d": {"wait": True, "timeout": "300s", "disableLoadbalancer": True},
+            "k3s": {"extraArgs": [{"arg": "--disable=traefik", "nodeFilters": ["server:0"]}]},
+            "kubeconfig": {"updateDefaultKubeconfig": False, "switchCurrentContext": False},
+            "runtime": {
+                "labels": [{"label": "multicluster-dapr.environment=dev", "nodeFilters": ["server:0"]}]
+            },
+        },
+        "volumes": [
+            {
+                "volume": "/cache/dapr.tar:/var/lib/rancher/k3s/agent/images/dapr.tar:ro",
+                "nodeFilters": ["server:0"],
+            }
+        ],
+    }
+
+
+def test_an_address_is_bound_once() -> None:
+    ports = [entry["port"] for entry in _config(bind_addresses=("172.28.0.1", "127.0.0.1"))["ports"]]
+    assert ports == ["127.0.0.1:6445:6443", "172.28.0.1:81:30080", "127.0.0.1:81:30080"]
+
+
+@pytest.fixture
+def k3d(tmp_path: Path) -> Any:
+    """A k3d of our own on PATH that knows the clusters in a folder; returns a function that runs a script."""
+    clusters, folder = tmp_path / "clusters", tmp_path / "bin"
+    clusters.mkdir()
+    folder.mkdir()
+    fake = folder / "k3d"
+    fake.write_text(f"""#!/bin/sh
+cd {shlex.quote(str(clusters))}
+echo "$@" >> ../calls
+touch "$TMPDIR/k3d-config-tmp"
+case "$1 $2" in
+  "cluster list") test -e "$3" || exit 1; cat "$3" ;;
+  "cluster delete") rm -f "$3" ;;
+  "cluster create") cat > created; echo "chatter on stdout" ;;
+  "kubeconfig get") echo "kubeconfig of $3" ;;
+esac
+""")
+    fake.chmod(0o755)
+
+    def run(script: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        env = {"PATH": f"{folder}:{os.environ['PATH']}", "TMPDIR": str(tmp_path / "tmp")}
+        (tmp_path / "tmp").mkdir(exist_ok=True)
+        return subprocess.run(
+            ["/bin/sh", "-c", script], input=stdin, env=env, capture_output=True, text=True, check=False
+        )
+
+    run.clusters = clusters  # type: ignore[attr-defined]
+    run.calls = tmp_path / "calls"  # type: ignore[attr-defined]
+    run.tmp = tmp_path / "tmp"  # type: ignore[attr-defined]
+    return run
+
+
+SCRIPT = k3d_config.create_script(name="cluster-1", environment="dev")
+
+
+def test_creating_prints_the_kubeconfig_and_nothing_else(k3d: Any) -> None:
+    done = k3d(SCRIPT, "the config")
+    assert (done.returncode, done.stdout) == (0, "kubeconfig of cluster-1\n"), done.stderr
+    assert (k3d.clusters / "created").read_text() == "the config"
+    assert not list(k3d.tmp.iterdir()), "k3d leaves its copy of the configuration behind; the script must not"
+
+
+def test_a_cluster_left_by_an_interrupted_run_is_made_anew(k3d: Any) -> None:
+    (k3d.clusters / "cluster-1").write_text('[{"runtimeLabels":{"multicluster-dapr.environment":"dev"}}]')
+    done = k3d(SCRIPT)
+    assert done.returncode == 0
+    assert "was left by an interrupted run" in done.stderr
+    assert not (k3d.clusters / "cluster-1").exists(), "the old one is deleted first"
+
+
+@pytest.mark.parametrize("labels", ['{"app":"k3d"}', '{"multicluster-dapr.environment":"other"}'])
+def test_someone_elses_cluster_is_refused_and_kept(k3d: Any, labels: str) -> None:
+    (k3d.clusters / "cluster-1").write_text(f'[{{"runtimeLabels":{labels}}}]')
+    done = k3d(SCRIPT)
+    assert done.returncode == 1
+    assert "A k3d cluster named cluster-1 exists and is not part of environment dev." in done.stderr
+    assert "k3d cluster delete cluster-1" in done.stderr, "the message says the way out"
+    assert (k3d.clusters / "cluster-1").exists()
+
+
+def test_deleting_and_importing_are_one_call_each(k3d: Any) -> None:
+    assert k3d(k3d_config.delete_script(name="cluster-1")).returncode == 0
+    images = ["docker.io/multicluster-dapr/gateway:dev", "docker.io/multicluster-dapr/nodeapp:dev"]
+    assert k3d(k3d_config.import_script(name="cluster-1", images=images)).returncode == 0
+    assert k3d.calls.read_text().splitlines() == [
+        "cluster delete cluster-1",
+        "image import --mode direct --cluster cluster-1 " + " ".join(images),
+    ]
+
+
+def test_a_generated_password_is_48_hexadecimal_digits_and_new_each_time() -> None:
+    first, second = (
+        subprocess.run(
+            ["/bin/sh", "-c", generated_password.GENERATE], capture_output=True, text=True, check=True
+        )
+        for _ in range(2)
+    )
+    assert len(first.stdout) == 48
+    assert int(first.stdout, 16)
+    assert first.stdout != second.stdout
+
+
+def test_the_redis_file_quotes_the_password() -> None:
+    assert redis.redis_config('a"b\\c') == 'dir /data\nappendonly yes\nrequirepass "a\\"b\\\\c"\n'
+
+
+def test_dapr_values_follow_the_article() -> None:
+    assert dapr.dapr_values(
+        images="ghcr.io/dapr", version="1.16.0", mtls=False, storage_class="local-path"
+    ) == {
+        "global": {
+            "registry": "ghcr.io/dapr",
+            "tag": "1.16.0",
+            "imagePullPolicy": "IfNotPresent",
+            "mtls": {"enabled": False},
+        },
+        "dapr_scheduler": {"cluster": {"storageClassName": "local-path"}},
+    }
+
+
+def test_the_state_store_names_the_secret_and_holds_no_password() -> None:
+    assert state_store.state_store_spec("172.28.0.1:6379") == {
+        "type": "state.redis",
+        "version": "v1",
+        "metadata": [
+            {"name": "redisHost", "value": "172.28.0.1:6379"},
+            {"name": "redisPassword", "secretKeyRef": {"name": "redis", "key": "redis-password"}},
+        ],
+    }
+
+
+def test_nodeapp_is_annotated_as_in_the_article() -> None:
+    spec = node_app.deployment_spec(cluster="cluster-1", image="nodeapp:dev", digest="sha256:1")
+    assert spec["template"]["metadata"]["annotations"] == {
+        "dapr.io/enabled": "true",
+        "dapr.io/app-id": "nodeapp",
+        "dapr.io/app-port": "3000",
+        "dapr.io/enable-api-logging": "true",
+        "multicluster-dapr/image-digest": "sha256:1",
+    }
+    (container,) = spec["template"]["spec"]["containers"]
+    assert container["env"] == [
+        {"name": "APP_PORT", "value": "3000"},
+        {"name": "CLUSTER_NAME", "value": "cluster-1"},
+    ]
+    assert node_app.service_spec() == {
+        "selector": {"app": "node"},
+        "ports": [{"protocol": "TCP", "port": 3000, "targetPort": 3000}],
+    }
+
+
+def test_the_curl_client_sleeps_with_a_sidecar() -> None:
+    spec = curl_client.deployment_spec(image="curl:1")
+    assert spec["template"]["metadata"]["annotations"] == {
+        "dapr.io/enabled": "true",
+        "dapr.io/app-id": "curl",
+        "dapr.io/enable-api-logging": "true",
+        "dapr.io/log-level": "debug",
+    }
+    assert spec["template"]["spec"]["containers"][0]["command"] == ["sleep", "365d"]
+
+
+def test_the_gateways_arguments() -> None:
+    assert gateway.gateway_arguments(cluster_key="a/b/c/d", front_door=True, access_log=False) == [
+        "run",
+        "--cluster-key=a/b/c/d",
+        "--listen=0.0.0.0:8080",
+        "--east-west=0.0.0.0:15080",
+        "--admin=0.0.0.0:9090",
+        "--no-access-log",
+        "--front-door",
+    ]
+    assert hub.hub_arguments(cluster_key="a/b/c/d") == [
+        "hub",
+        "--admin=0.0.0.0:9090",
+        "--cluster-key=a/b/c/d",
+    ]
+
+
+def test_the_gateways_service_is_a_node_port_or_a_load_balancer() -> None:
+    port = {"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}
+    assert gateway.service_spec(node_port=30080, public_port=81) == {
+        "type": "NodePort",
+        "selector": {"app": "gateway"},
+        "ports": [{**port, "nodePort": 30080}],
+    }
+    assert gateway.service_spec(node_port=None, public_port=8443) == {
+        "type": "LoadBalancer",
+        "selector": {"app": "gateway"},
+        "ports": [{**port, "port": 8443}],
+    }
+
+
+def test_the_gateways_pods_are_bound_to_as_little_as_they_need() -> None:
+    template = workload.pod_template(
+        labels={"app": "gateway"}, image="gateway:dev", digest="sha256:1", args=["run"], ports={}, cache=True
+    )
+    spec = template["spec"]
+    (container,) = spec["containers"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["volumeMounts"] == [{"name": "cache", "mountPath": "/var/cache/gateway"}]
+    assert template["metadata"]["annotations"] == {"multicluster-dapr/image-digest": "sha256:1"}
+
+
+def test_the_hubs_kubeconfig_is_self_contained() -> None:
+    text = cluster_membership.hub_kubeconfig(
+        cluster="cluster-1", server="https://172.28.0.1:6445", ca_base64="Q0E=", token="token"
+    )
+    assert yaml.safe_load(text) == {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {
+                "name": "cluster-1",
+                "cluster": {"server": "https://172.28.0.1:6445", "certificate-authority-data": "Q0E="},
+            }
+        ],
+        "users": [{"name": "multicluster-hub", "user": {"token": "token"}}],
+        "contexts": [{"name": "cluster-1", "context": {"cluster": "cluster-1", "user": "multicluster-hub"}}],
+        "current-context": "cluster-1",
+    }
+
+
+def test_a_membership_hands_the_members_token_to_the_control_plane(run: Any) -> None:
+    recorder = run()
+    kubeconfig = yaml.safe_load(
+        recorder.find("cluster-2-membership-credential").inputs["stringData"]["kubeconfig"]
+    )
+    assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://172.28.0.1:6446"
+    assert kubeconfig["users"][0]["user"]["token"] == base64.b64decode("dG9rZW4=").decode()
+    assert recorder.find("cluster-2-membership-cluster").inputs["spec"] == {
+        "region": "default",
+        "zone": "default",
+        "group": "default",
+        "gatewayHost": "172.28.0.1",
+        "gatewayPort": 82,
+        "kubeconfigSecretRef": {"name": "cluster-2-kubeconfig", "key": "kubeconfig"},
+    }
+
+
+def test_the_export_is_the_articles(run: Any) -> None:
+    assert run().find("cluster-1-dapr-test-nodeapp-export-object").inputs["spec"] == {
+        "serviceAccountName": "*",
+        "pathRewrite": {"from": "^/nodeapp/?", "to": "/"},
+        "rules": [{"portNumber": 3000, "path": "/nodeapp", "pathType": "Prefix"}],
+    }
+
+
+def test_an_export_says_what_differs_from_the_kinds_defaults() -> None:
+    assert service_export.export_spec(
+        service_account_name="curl",
+        rules=[{"portNumber": 3000, "path": "/a", "pathType": "Exact"}],
+        rewrite=None,
+        session_sticky=True,
+        load_balancer="LeastWorkLoadBalancer",
+        target_clusters=["a/b/c/d"],
+    ) == {
+        "serviceAccountName": "curl",
+        "rules": [{"portNumber": 3000, "path": "/a", "pathType": "Exact"}],
+        "sessionSticky": True,
+        "loadBalancer": "LeastWorkLoadBalancer",
+        "targetClusters": ["a/b/c/d"],
+    }
+
+
+def test_a_policy_without_targets_has_none() -> None:
+    assert global_traffic_policy.policy_spec(lb_type="Locality", targets=()) == {"lbType": "Locality"}
+    assert global_traffic_policy.policy_spec(lb_type="FailOver", targets=(("a/b/c/d", None),)) == {
+        "lbType": "FailOver",
+        "targets": [{"clusterKey": "a/b/c/d"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        ("x86_64", "linux/amd64"),
+        ("AMD64", "linux/amd64"),
+        ("aarch64", "linux/arm64"),
+        ("arm64", "linux/arm64"),
+    ],
+)
+def test_images_are_built_for_this_machine(machine: str, expected: str) -> None:
+    assert built_image.docker_platform(machine) == expected
+
+
+def test_images_are_named_for_where_they_go() -> None:
+    assert built_image.image_name("gateway", "") == "docker.io/multicluster-dapr/gateway:dev"
+    assert built_image.image_name("gateway", "registry.local/x/") == "registry.local/x/gateway:dev"
+
+
+def test_only_definitions_are_read_as_definitions(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("kind: Pod\nmetadata: {name: a}\n")
+    with pytest.raises(ValueError, match="holds a Pod"):
+        crds.load_definitions(tmp_path)
+
+
+def test_the_server_of_a_context_is_read_from_its_kubeconfig() -> None:
+    text = yaml.safe_dump(
+        {
+            "contexts": [{"name": "prod", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": "https://prod:6443"}}],
+        }
+    )
+    assert topology.api_server(text, "prod") == "https://prod:6443"
+    with pytest.raises(KeyError, match="no context dev; it has: prod"):
+        topology.api_server(text, "dev")
+
+
+def test_namespaces_exist_where_something_needs_them(environment: Any) -> None:
+    parsed = settings.parse(environment("dev"))
+    assert topology.namespaces_of(parsed, "control-plane") == ()
+    assert topology.namespaces_of(parsed, "cluster-1") == ("dapr-test",)
+    assert topology.namespaces_of(parsed, "cluster-2") == ("curl", "dapr-test")

@@ -177,7 +177,7 @@ async def _run(args: argparse.Namespace) -> int:
         stopping = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
         # Routes keep following their pods while running requests finish; only then the watches end.
-        await server.drain(args.drain_seconds)
+        await server.drain(args.drain_seconds, args.drain_delay)
         running.cancel()
         stopping.cancel()
         (result, *_) = await asyncio.gather(running, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Real API servers for the e2e tests: etcd and kube-apiserver from the one binary, on loopback, no containers."""
+"""Real API servers for the e2e tests: etcd and kube-apiserver from the one binary, on loopback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,9 @@ class ApiServer:
             {
                 "current-context": "it",
                 "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-                "clusters": [{"name": "it", "cluster": {"server": self.url, "insecure-skip-tls-verify": True}}],
+                "clusters": [
+                    {"name": "it", "cluster": {"server": self.url, "insecure-skip-tls-verify": True}}
+                ],
                 "users": [{"name": "it", "user": {"token": token}}],
             }
         )
@@ -72,7 +74,8 @@ class ApiServer:
         key = self._folder / "sa.key"
         flags = {
             "etcd-servers": f"http://127.0.0.1:{self._ports[1]}", "secure-port": self._ports[0],
-            "bind-address": "127.0.0.1", "cert-dir": self._folder / "certs", "token-auth-file": self._folder / "tokens.csv",
+            "bind-address": "127.0.0.1", "cert-dir": self._folder / "certs",
+            "token-auth-file": self._folder / "tokens.csv",
             "service-account-key-file": key, "service-account-signing-key-file": key,
             "service-account-issuer": "https://test", "authorization-mode": "RBAC",
             "service-cluster-ip-range": "10.0.0.0/24", "disable-admission-plugins": "ServiceAccount",
@@ -109,20 +112,38 @@ class ApiServer:
             process.wait()
         self._processes.clear()
 
-    def call(self, method: str, path: str, body: Any = None, *, raw: bool = False, content: str = "json") -> Any:
+    def call(
+        self, method: str, path: str, body: Any = None, *, raw: bool = False, content: str = "json"
+    ) -> Any:
         """One request with full rights; the decoded answer. HTTPError for refusals."""
-        context = ssl._create_unverified_context()
-        kind = {"json": "application/json", "apply": "application/apply-patch+yaml", "merge": "application/merge-patch+json"}
-        request = urllib.request.Request(
+        context = ssl._create_unverified_context()  # noqa: S323  a certificate made for this test
+        kind = {
+            "json": "application/json",
+            "apply": "application/apply-patch+yaml",
+            "merge": "application/merge-patch+json",
+        }
+        request = urllib.request.Request(  # noqa: S310
             self.url + path, method=method, data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": kind[content]},
         )  # fmt: skip
-        with urllib.request.urlopen(request, context=context, timeout=10) as response:
+        with urllib.request.urlopen(request, context=context, timeout=10) as response:  # noqa: S310
             return response.read() if raw else json.loads(response.read())
+
+    def account(self, name: str, *rules: tuple[list[str], list[str], list[str]]) -> str:
+        """Token of a ServiceAccount in multicluster-system that may do this: API groups, resources, verbs."""
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(_account(name, rules)))
+        path = f"/api/v1/namespaces/multicluster-system/serviceaccounts/{name}/token"
+        return str(self.call("POST", path, {"spec": {}})["status"]["token"])
 
     def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
         """What kubectl prints, errors included."""
-        argv = [self._binary, "kubectl", f"--server={self.url}", "--insecure-skip-tls-verify", f"--token={TOKEN}"]
+        argv = [
+            self._binary,
+            "kubectl",
+            f"--server={self.url}",
+            "--insecure-skip-tls-verify",
+            f"--token={TOKEN}",
+        ]
         done = subprocess.run([*argv, *arguments], input=stdin, capture_output=True, text=True, check=False)
         if check and done.returncode:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
@@ -131,6 +152,31 @@ class ApiServer:
     def install_crds(self) -> None:
         self.kubectl("apply", "-f", str(CRDS))
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+
+
+def _account(name: str, rules: Iterable[tuple[list[str], list[str], list[str]]]) -> dict[str, Any]:
+    rbac = {"apiGroup": "rbac.authorization.k8s.io"}
+    items = [
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": name, "namespace": "multicluster-system"},
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": name},
+            "rules": [{"apiGroups": g, "resources": r, "verbs": v} for g, r, v in rules],
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {**rbac, "kind": "ClusterRole", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "multicluster-system"}],
+        },
+    ]
+    return {"apiVersion": "v1", "kind": "List", "items": items}
 
 
 @pytest.fixture(scope="module")

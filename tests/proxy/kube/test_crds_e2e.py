@@ -62,7 +62,10 @@ REFUSED = {
     "a rule on port 0": (export(rules=[{**RULE, "portNumber": 0}]), "greater than or equal to 1"),
     "a relative path": (export(rules=[{**RULE, "path": "nodeapp"}]), "should match"),
     "a path with query": (export(rules=[{**RULE, "path": "/a?b"}]), "should match"),
-    "an unknown path type": (export(rules=[{**RULE, "pathType": "ImplementationSpecific"}]), "Unsupported value"),
+    "an unknown path type": (
+        export(rules=[{**RULE, "pathType": "ImplementationSpecific"}]),
+        "Unsupported value",
+    ),
     "one path twice": (export(rules=[RULE, {**RULE, "portNumber": 3001}]), "same path and pathType"),
     "half a rewrite": (export(pathRewrite={"from": "^/a"}), "needs both from and to"),
     "an invalid pattern": (export(pathRewrite={"from": "(a", "to": "/"}), "missing closing )"),
@@ -88,9 +91,18 @@ REFUSED = {
     "Locality with two": (policy(lbType="Locality", targets=[key("a"), key("b")]), "at most one target"),
     "FailOver without": (policy(lbType="FailOver"), "at least one target"),
     "FailOver with none": (policy(lbType="FailOver", targets=[]), "at least one target"),
-    "a negative weight": (policy(lbType="FailOver", targets=[key("a", weight=-1)]), "greater than or equal to 0"),
-    "weight 101": (policy(lbType="ActiveActive", targets=[key("a", weight=101)]), "less than or equal to 100"),
-    "a target listed twice": (policy(lbType="ActiveActive", targets=[key("a"), key("a")]), "names a cluster twice"),
+    "a negative weight": (
+        policy(lbType="FailOver", targets=[key("a", weight=-1)]),
+        "greater than or equal to 0",
+    ),
+    "weight 101": (
+        policy(lbType="ActiveActive", targets=[key("a", weight=101)]),
+        "less than or equal to 100",
+    ),
+    "a target listed twice": (
+        policy(lbType="ActiveActive", targets=[key("a"), key("a")]),
+        "names a cluster twice",
+    ),
     "a short key": (policy(lbType="ActiveActive", targets=[{"clusterKey": "a/b/c"}]), "should match"),
     "an unknown lbType": (policy(lbType="Random"), "Unsupported value"),
     "a port twice": (imported({"port": 1, "endpoints": []}, {"port": 1, "endpoints": []}), "listed twice"),
@@ -109,7 +121,9 @@ def server(api_servers: Callable[[int], list[Any]]) -> Any:
 
 @pytest.mark.parametrize("what", ACCEPTED)
 def test_the_api_server_accepts(server: Any, what: str) -> None:
-    said = server.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(ACCEPTED[what]), check=False)
+    said = server.kubectl(
+        "create", "--dry-run=server", "-f", "-", stdin=json.dumps(ACCEPTED[what]), check=False
+    )
     assert "created (server dry run)" in said, said
 
 
@@ -134,4 +148,7 @@ def test_columns_are_those_of_the_article(server: Any) -> None:
     heads = {kind: server.kubectl("get", kind).split("\n")[0].split() for kind in ("sexp", "gtp", "clusters")}
     assert heads["sexp"] == ["NAME", "VALID", "CONFLICT", "AGE"]
     assert heads["gtp"] == ["NAME", "LB", "TYPE", "AGE"]
-    assert " ".join(heads["clusters"]) == "NAME REGION ZONE GROUP GATEWAY HOST GATEWAY PORT MANAGED MANAGED AGE AGE"
+    assert (
+        " ".join(heads["clusters"])
+        == "NAME REGION ZONE GROUP GATEWAY HOST GATEWAY PORT MANAGED MANAGED AGE AGE"
+    )

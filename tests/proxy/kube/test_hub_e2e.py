@@ -20,6 +20,21 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[3]
 FLOMESH = "/apis/flomesh.io/v1alpha1"
 PATIENCE = 20.0
+READ = ["get", "list", "watch"]
+MEMBER = [
+    (["flomesh.io"], ["serviceexports"], READ),
+    (["flomesh.io"], ["serviceexports/status", "serviceimports/status"], ["patch"]),
+    (["flomesh.io"], ["serviceimports"], [*READ, "create", "patch", "delete"]),
+    ([""], ["services"], READ),
+    ([""], ["namespaces"], ["get", "create"]),
+    ([""], ["events"], ["create", "patch"]),
+]
+"""All the hub may do in a member: more than this it must not need."""
+HOME = [
+    (["flomesh.io"], ["clusters"], READ),
+    (["flomesh.io"], ["clusters/status"], ["patch"]),
+    ([""], ["secrets"], READ),
+]
 
 
 def eventually(check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
@@ -47,9 +62,15 @@ class Clusters:
 
     def join(self, name: str, server: Any, port: int, **spec: Any) -> None:
         secret = {
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"kubeconfig": server.kubeconfig},
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
+            "stringData": {"kubeconfig": server.kubeconfig_with(server.account("multicluster-hub", *MEMBER))},
         }  # fmt: skip
-        body = {"gatewayHost": "172.28.0.1", "gatewayPort": port, "kubeconfigSecretRef": {"name": name}, **spec}
+        body = {
+            "gatewayHost": "172.28.0.1",
+            "gatewayPort": port,
+            "kubeconfigSecretRef": {"name": name},
+            **spec,
+        }
         self.apply(self.home, "/api/v1/namespaces/multicluster-system/secrets", secret)
         self.apply(self.home, f"{FLOMESH}/clusters", made("Cluster", name, body))
 
@@ -60,10 +81,17 @@ class Clusters:
 
     def service(self, server: Any, name: str = "nodeapp", port: int = 3000, **spec: Any) -> None:
         ports = [{"name": "http", "port": port, "protocol": "TCP"}]
-        body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": ports, **spec}}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name},
+            "spec": {"ports": ports, **spec},
+        }
         self.apply(server, "/api/v1/namespaces/dapr-test/services", body)
 
-    def export(self, server: Any, name: str = "nodeapp", path: str = "/nodeapp", port: int = 3000, **spec: Any) -> None:
+    def export(
+        self, server: Any, name: str = "nodeapp", path: str = "/nodeapp", port: int = 3000, **spec: Any
+    ) -> None:
         rules = [{"portNumber": port, "path": path, "pathType": "Prefix"}]
         body = made("ServiceExport", name, {"rules": rules, **spec})
         self.apply(server, f"{FLOMESH}/namespaces/dapr-test/serviceexports", body)
@@ -76,7 +104,8 @@ class Clusters:
         try:
             found = server.call("GET", f"{FLOMESH}/namespaces/dapr-test/serviceimports/{name}")
         except urllib.error.HTTPError as error:
-            assert error.code == 404
+            if error.code != 404:
+                raise
             return {}
         return {
             port["port"]: {endpoint["clusterKey"].split("/")[-1] for endpoint in port["endpoints"]}
@@ -95,12 +124,12 @@ class Clusters:
                 return condition["status"], condition["message"]
         return "", ""
 
-    def expect(self, server: Any, path: str, kind: str, status: str, words: str = "", seconds: float = PATIENCE) -> None:
+    def expect(self, server: Any, path: str, kind: str, status: str, words: str = "") -> None:
         def check() -> bool:
             found = self.condition(server, path, kind)
             return found[0] == status and words in found[1]
 
-        eventually(check, f"{kind}={status} {words!r} on {path}", seconds)
+        eventually(check, f"{kind}={status} {words!r} on {path}")
 
 
 def made(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +140,8 @@ def namespace(server: Any, name: str) -> None:
     try:
         server.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     except urllib.error.HTTPError as error:
-        assert error.code == 409
+        if error.code != 409:
+            raise
 
 
 class Process:
@@ -119,7 +149,7 @@ class Process:
 
     def __init__(self, folder: Path, server: Any, *arguments: str, **environ: str) -> None:
         kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(server.kubeconfig)
+        kubeconfig.write_text(server.kubeconfig_with(server.account("hub-home", *MEMBER, *HOME)))
         self.log = folder / "log"
         environment = {
             **os.environ, "PYTHONPATH": str(ROOT / "proxy"), "KUBECONFIG": str(kubeconfig),
@@ -149,6 +179,7 @@ def clusters(api_servers: Callable[[int], list[Any]], tmp_path_factory: pytest.T
     found = Clusters(api_servers(3), tmp_path_factory.mktemp("clusters"))
     namespace(found.home, "multicluster-system")
     for server in (found.one, found.two):
+        namespace(server, "multicluster-system")
         namespace(server, "dapr-test")
     return found
 
@@ -169,13 +200,18 @@ def joined(clusters: Clusters, hub: Process) -> Iterator[Clusters]:
     clusters.join("cluster-2", clusters.two, 82)
     yield clusters
     for server in (clusters.one, clusters.two):
-        for kind in (f"{FLOMESH}/namespaces/dapr-test/serviceexports", "/api/v1/namespaces/dapr-test/services"):
+        for kind in (
+            f"{FLOMESH}/namespaces/dapr-test/serviceexports",
+            "/api/v1/namespaces/dapr-test/services",
+        ):
             for item in server.call("GET", kind)["items"]:
                 clusters.remove(server, f"{kind}/{item['metadata']['name']}")
     for item in clusters.home.call("GET", f"{FLOMESH}/clusters")["items"]:
         clusters.remove(clusters.home, f"{FLOMESH}/clusters/{item['metadata']['name']}")
     for server in (clusters.home, clusters.one, clusters.two):
-        eventually(lambda s=server: not s.call("GET", f"{FLOMESH}/serviceimports")["items"], "imports are withdrawn")
+        eventually(
+            lambda s=server: not s.call("GET", f"{FLOMESH}/serviceimports")["items"], "imports are withdrawn"
+        )
 
 
 EXPORT = f"{FLOMESH}/namespaces/dapr-test/serviceexports/nodeapp"
@@ -348,9 +384,20 @@ def test_a_changed_secret_is_read_again(joined: Clusters) -> None:
     path = "/api/v1/namespaces/multicluster-system/secrets"
     cluster = f"{FLOMESH}/clusters/cluster-1"
     joined.expect(joined.home, cluster, "Managed", "True")
-    joined.apply(joined.home, path, {**secret, "stringData": {"kubeconfig": joined.one.kubeconfig_with("wrong")}})
+    joined.apply(
+        joined.home, path, {**secret, "stringData": {"kubeconfig": joined.one.kubeconfig_with("wrong")}}
+    )
     joined.expect(joined.home, cluster, "Managed", "False", "refuses the hub's credential")
-    joined.apply(joined.home, path, {**secret, "stringData": {"kubeconfig": joined.one.kubeconfig}})
+    joined.apply(
+        joined.home,
+        path,
+        {
+            **secret,
+            "stringData": {
+                "kubeconfig": joined.one.kubeconfig_with(joined.one.account("multicluster-hub", *MEMBER))
+            },
+        },
+    )
     joined.expect(joined.home, cluster, "Managed", "True")
 
 

@@ -31,7 +31,9 @@ def rule(port: int = 3000, path: str = "/nodeapp", kind: str = "Prefix") -> dict
     return {"portNumber": port, "path": path, "pathType": kind}
 
 
-def member(number: int, export_: dict[str, Any] | None = None, service_: dict[str, Any] | None = None) -> MemberView:
+def member(
+    number: int, export_: dict[str, Any] | None = None, service_: dict[str, Any] | None = None
+) -> MemberView:
     """cluster-<number>; with an export also the plain Service, unless another is given."""
     return MemberView(
         cluster(f"cluster-{number}"),
@@ -48,7 +50,9 @@ HOME = MemberView(cluster("control-plane"), None, {}, {}, {})
 def who(made: Plan, view: MemberView, key: tuple[str, str] = KEY) -> dict[int, list[str]]:
     """Exporters by port in the view's import."""
     body: Mapping[str, Any] = made.imports[view.key].get(key, {"spec": {"ports": []}})
-    return {p["port"]: [e["clusterKey"].split("/")[-1] for e in p["endpoints"]] for p in body["spec"]["ports"]}
+    return {
+        p["port"]: [e["clusterKey"].split("/")[-1] for e in p["endpoints"]] for p in body["spec"]["ports"]
+    }
 
 
 def verdict(made: Plan, view: MemberView, kind: str, key: tuple[str, str] = KEY) -> tuple[bool | None, str]:
@@ -172,7 +176,9 @@ def test_of_two_exports_with_one_path_in_a_cluster_the_older_has_it() -> None:
     late = {"metadata": {"namespace": "shop", "name": "web", "creationTimestamp": "2026-01-01T00:00:00Z"}}
     rules = {"spec": {"rules": [rule(path="/nodeapp/")]}}
     assert view.exports is not None
-    view = replace(view, exports={**view.exports, other: {**late, **rules}}, services={**view.services, other: service()})
+    view = replace(
+        view, exports={**view.exports, other: {**late, **rules}}, services={**view.services, other: service()}
+    )
     made = plan([view, member(2)])
     assert who(made, member(2)) == {}
     assert who(made, member(2), other) == {3000: ["cluster-1"]}
@@ -235,10 +241,16 @@ def test_an_import_made_by_somebody_else_is_left_alone_and_named() -> None:
 
 def test_the_plan_does_not_depend_on_the_order_of_anything() -> None:
     grpc = service({"name": "grpc", "port": 3000, "appProtocol": "grpc"})
-    views = [HOME, member(1, export()), member(2), member(3, export(created="2025-01-01T00:00:00Z"), grpc), member(4, export())]
+    views = [
+        HOME,
+        member(1, export()),
+        member(2),
+        member(3, export(created="2025-01-01T00:00:00Z"), grpc),
+        member(4, export()),
+    ]
     wanted = plan(views)
     for seed in range(20):
-        shuffled = random.Random(seed).sample(views, len(views))
+        shuffled = random.Random(seed).sample(views, len(views))  # noqa: S311
         assert plan(shuffled) == wanted
 
 

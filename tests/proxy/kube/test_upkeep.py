@@ -30,10 +30,16 @@ def after(actions: list[Action]) -> tuple[dict[Any, Any], dict[Any, Any]]:
     slices: dict[Any, Any] = {}
     for action in actions:
         assert action.verb == "create"
-        body: dict[str, Any] = {**action.body, "metadata": {**action.body["metadata"], "uid": "u", "resourceVersion": "7"}}
+        body: dict[str, Any] = {
+            **action.body,
+            "metadata": {**action.body["metadata"], "uid": "u", "resourceVersion": "7"},
+        }
         if action.resource.kind == "Service":
             ports = [{**port, "targetPort": port["port"]} for port in body["spec"]["ports"]]
-            services[action.key] = {**body, "spec": {**body["spec"], "clusterIP": "10.43.0.9", "ports": ports}}
+            services[action.key] = {
+                **body,
+                "spec": {**body["spec"], "clusterIP": "10.43.0.9", "ports": ports},
+            }
         else:
             slices[action.key] = {**body, "endpoints": body["endpoints"] or None}
     return services, slices
@@ -41,8 +47,14 @@ def after(actions: list[Action]) -> tuple[dict[Any, Any], dict[Any, Any]]:
 
 def test_an_import_gets_a_service_and_a_slice_with_the_gateways() -> None:
     service, endpoint_slice = run({KEY: imported()})
-    assert service.body["spec"] == {"type": "ClusterIP", "ports": [{"port": 3000, "protocol": "TCP", "name": "http"}]}
-    assert [endpoint["addresses"] for endpoint in endpoint_slice.body["endpoints"]] == [["10.42.0.10"], ["10.42.0.11"]]
+    assert service.body["spec"] == {
+        "type": "ClusterIP",
+        "ports": [{"port": 3000, "protocol": "TCP", "name": "http"}],
+    }
+    assert [endpoint["addresses"] for endpoint in endpoint_slice.body["endpoints"]] == [
+        ["10.42.0.10"],
+        ["10.42.0.11"],
+    ]
     assert endpoint_slice.body["ports"] == [{"name": "http", "port": 15080, "protocol": "TCP"}]
     assert endpoint_slice.body["metadata"]["labels"]["kubernetes.io/service-name"] == "nodeapp"
 
@@ -66,7 +78,10 @@ def test_a_changed_policy_changes_only_the_slice() -> None:
 
 
 def test_several_ports_get_names() -> None:
-    ports = [{"port": 3000, "endpoints": []}, {"port": 4000, "name": "admin", "appProtocol": "http", "endpoints": []}]
+    ports = [
+        {"port": 3000, "endpoints": []},
+        {"port": 4000, "name": "admin", "appProtocol": "http", "endpoints": []},
+    ]
     service, _ = run({KEY: imported(*ports)})
     assert service.body["spec"]["ports"] == [
         {"port": 3000, "protocol": "TCP", "name": "port-3000"},
@@ -82,7 +97,10 @@ def test_a_local_service_is_left_alone() -> None:
 
 def test_a_local_service_that_comes_later_takes_our_slice_away() -> None:
     _, slices = after(run({KEY: imported()}))
-    local = {"metadata": {"namespace": "dapr-test", "name": "nodeapp"}, "spec": {"selector": {"app": "nodeapp"}}}
+    local = {
+        "metadata": {"namespace": "dapr-test", "name": "nodeapp"},
+        "spec": {"selector": {"app": "nodeapp"}},
+    }
     (action,) = run({KEY: imported()}, {KEY: local}, slices)
     assert (action.verb, action.key, action.uid) == ("delete", SLICE_KEY, "u")
 
@@ -117,16 +135,25 @@ def test_a_slice_of_somebody_else_with_our_name_stays() -> None:
 def test_an_import_made_again_becomes_the_owner() -> None:
     services, slices = after(run({KEY: imported()}))
     actions = run({KEY: imported(uid="second")}, services, slices)
-    assert [action.body["metadata"]["ownerReferences"][0]["uid"] for action in actions] == ["second", "second"]
+    assert [action.body["metadata"]["ownerReferences"][0]["uid"] for action in actions] == [
+        "second",
+        "second",
+    ]
 
 
 def test_peers_are_the_ready_pods_behind_the_gateway_service() -> None:
     def endpoint_slice(service: str, family: str, *endpoints: tuple[str, bool | None]) -> dict[str, Any]:
         listed = [{"addresses": [address], "conditions": {"ready": ready}} for address, ready in endpoints]
-        return {"metadata": {"labels": {"kubernetes.io/service-name": service}}, "addressType": family, "endpoints": listed}
+        return {
+            "metadata": {"labels": {"kubernetes.io/service-name": service}},
+            "addressType": family,
+            "endpoints": listed,
+        }
 
     slices = {
-        ("mesh", "a"): endpoint_slice("gateway", "IPv4", ("10.0.0.2", True), ("10.0.0.3", False), ("10.0.0.1", None)),
+        ("mesh", "a"): endpoint_slice(
+            "gateway", "IPv4", ("10.0.0.2", True), ("10.0.0.3", False), ("10.0.0.1", None)
+        ),
         ("mesh", "b"): endpoint_slice("gateway", "IPv6", ("fd00::1", True)),
         ("mesh", "c"): endpoint_slice("other", "IPv4", ("10.0.0.4", True)),
         ("apps", "d"): endpoint_slice("gateway", "IPv4", ("10.0.0.5", True)),

@@ -1,0 +1,34 @@
+"""Shared engine, API server and Docker daemon of the stand-ins' tests on the real thing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import docker.errors
+import pytest
+
+from plugins.apiserver import ApiServer, running
+from plugins.engine import Engine
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return Engine(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with running(tmp_path_factory.mktemp("api")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> Iterator[docker.DockerClient]:
+    client = docker.from_env(version="auto", timeout=120)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def kubeconfig(api_server: ApiServer) -> Path:
+    return api_server.folder / "kubeconfig"

@@ -47,10 +47,15 @@ class Mode(IntEnum):
 class ShareState:
     """One cluster of one route: its rotation, its endpoints and its counters."""
 
-    __slots__ = ("buckets", "codes", "current", "endpoints", "kind", "next", "seconds", "share", "tag", "weight")
+    __slots__ = ("buckets", "codes", "current", "endpoints", "kind", "next", "reason", "seconds", "share", "tag",
+                 "weight")  # fmt: skip
 
-    def __init__(self, share: Share, endpoints: list[EndpointHealth], kind: str = "") -> None:
+    def __init__(
+        self, share: Share, endpoints: list[EndpointHealth], kind: str = "", reason: str = ""
+    ) -> None:
         self.share = share
+        self.reason = reason
+        """Why this cluster is chosen when nothing is wrong."""
         self.weight = share.weight * SCALE if endpoints else 0
         self.current = 0
         self.endpoints = endpoints
@@ -60,6 +65,17 @@ class ShareState:
         self.codes: dict[int, int] = {}
         self.buckets = [0] * (len(LATENCY_BUCKETS) + 1)
         self.seconds = 0.0
+
+    def turn(self) -> EndpointHealth | None:
+        """The endpoint whose turn it is, when nobody need be asked about: none hashed for, none away or returning."""
+        endpoints = self.endpoints
+        if not self.weight or self.kind in SCANNING:
+            return None
+        health = endpoints[self.next % len(endpoints)]
+        if health.returned or health.down:
+            return None
+        self.next += 1
+        return health
 
     def find(
         self, now: float, tried: Collection[EndpointHealth], mode: Mode, key: bytes = b""
@@ -125,10 +141,11 @@ class RouteState:
                     share,
                     [health_of(route, share, endpoint) for endpoint in share.endpoints],
                     "" if share.remote else route.balancing.kind,
+                    _reason(route, share, level),
                 )
                 for share in tier
             ]
-            for tier in route.tiers
+            for level, tier in enumerate(route.tiers)
         ]
         self.shares = [state for tier in self.tiers for state in tier]
         self.credit = 0.0
@@ -156,6 +173,11 @@ class RouteState:
             self.used = now
             if self.budget < RETRY_BUDGET:
                 self.budget += RETRY_EARNED
+            if affinity is None and len(self.tiers[0]) == 1:
+                state = self.tiers[0][0]
+                turn = state.turn()
+                if turn is not None:
+                    return Pick(state, turn, state.reason)
         key = b""
         if affinity is not None:
             key = affinity.key
@@ -172,7 +194,8 @@ class RouteState:
                 state, health = picked
                 if mode is Mode.GRADED and self._holds_back(level, tier, now):
                     continue
-                return Pick(state, health, self._reason(state, level, bool(tried), mode))
+                reason = "last-resort" if mode is Mode.PANIC else "retry" if tried else state.reason
+                return Pick(state, health, reason)
         return None
 
     def _holds_back(self, level: int, tier: list[ShareState], now: float) -> bool:
@@ -235,16 +258,13 @@ class RouteState:
                 return state, health
         return None
 
-    def _reason(self, state: ShareState, level: int, again: bool, mode: Mode) -> str:
-        if mode is Mode.PANIC:
-            return "last-resort"
-        if again:
-            return "retry"
-        if level:
-            return "fail-over"
-        if len(self.tiers[0]) > 1:
-            return "weight"
-        return "pinned" if state.share.remote else "local"
+
+def _reason(route: Route, share: Share, level: int) -> str:
+    if level:
+        return "fail-over"
+    if len(route.tiers[0]) > 1:
+        return "weight"
+    return "pinned" if share.remote else "local"
 
 
 def _work(health: EndpointHealth) -> int:

@@ -13,6 +13,7 @@ STRIPPED_FIELDS = re.compile(
     re.IGNORECASE,
 )
 REFUSED_FIELD = re.compile(rb"\r\nx-gateway-refused:[^\r]*", re.IGNORECASE)
+CHUNKED_FIELDS = re.compile(rb"\r\n(?:transfer-encoding|trailer):[^\r]*", re.IGNORECASE)
 HOST_FIELD = re.compile(rb"\r\nhost:[^\r]*", re.IGNORECASE)
 
 MAX_HOPS = 8
@@ -30,43 +31,44 @@ def strip_fields(fields: bytes, names: frozenset[bytes]) -> bytes:
     return b"".join([b"\r\n" + line for line in kept])
 
 
-def request_tail(request: RequestHead, peer: bytes, request_id: bytes) -> bytes:
-    """Everything of the forwarded head after the version, the same for every attempt.
+def forwarded_fields(peer: bytes, host: bytes) -> bytes:
+    """What tells the application where a request came from, when no proxy in front has begun to tell."""
+    return b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b" % (peer, host)
 
-    `peer`: the client's address as text. `request_id` is added when the client gave none.
+
+def request_tail(request: RequestHead, peer: bytes, forwarded: bytes, request_id: bytes) -> bytes:
+    """Everything of the forwarded head after the target, the same for every attempt.
+
+    `peer`: the client's address as text; `forwarded`: `forwarded_fields` of it and the request's host.
+    `request_id` is added when the client gave none.
     """
     fields = request.fields
     if request.strip is not None:
         fields = strip_fields(fields, request.strip)
-    if request.authority:
+    if request.authority or not request.host:
         fields = b"\r\nHost: " + request.host + HOST_FIELD.sub(b"", fields)
-    elif not request.host and request.minor == 0:
-        fields = b"\r\nHost: " + HOST_FIELD.sub(b"", fields)
-    if request.forwarded is None:
-        extra = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b" % (
-            peer,
-            request.host,
-        )
-    else:
+    if request.forwarded is not None:
         trail, proto, host = request.forwarded
-        extra = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (
-            trail + b", " + peer if trail else peer, proto or b"http", host or request.host,
-        )  # fmt: skip
+        forwarded = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (
+            trail + b", " + peer if trail else peer,
+            proto or b"http",
+            host or request.host,
+        )
     if not request.request_id:
-        extra += b"\r\nX-Request-Id: " + request_id
+        forwarded += b"\r\nX-Request-Id: " + request_id
     if request.upgrade:
-        extra += b"\r\nConnection: Upgrade\r\nUpgrade: " + request.upgrade
-    return b" HTTP/1.1" + fields + extra
+        forwarded += b"\r\nConnection: Upgrade\r\nUpgrade: " + request.upgrade
+    return b" HTTP/1.1" + fields + forwarded
 
 
 def response_head(
     response: ResponseHead, raw: bytes, *, trusted: bool, close: bool = False, keep_for_1_0: bool = False,
-    extra: bytes = b"",
+    decode: bool = False, extra: bytes = b"",
 ) -> bytes:  # fmt: skip
     """The head a client gets for an upstream's head `raw`, unchanged bytes wherever possible.
 
     `trusted`: the answer comes from another gateway, so that its X-Gateway-Refused may pass; from an application
-    it would make a gateway in front replay a request that was executed. `extra`: fields to add.
+    it would make a gateway in front replay a request that was executed. `decode`: the body follows without its chunks. `extra`: fields to add.
     """
     changed = close or keep_for_1_0 or extra or response.strip is not None or response.minor == 0
     if not changed and (trusted or not response.refused):
@@ -76,6 +78,8 @@ def response_head(
         fields = strip_fields(fields, response.strip)
     if response.refused and not trusted:
         fields = REFUSED_FIELD.sub(b"", fields)
+    if decode:
+        fields = CHUNKED_FIELDS.sub(b"", fields)
     if response.upgrade and response.status == 101:
         fields += b"\r\nConnection: Upgrade\r\nUpgrade: " + response.upgrade
     elif close:

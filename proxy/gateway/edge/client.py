@@ -3,43 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from gateway.core.answers import H2_REFUSAL, NOT_FOUND_TEXT, PROBE_ANSWER, make_answer
 from gateway.core.errors import ProtocolError
-from gateway.core.forward import MAX_HOPS
+from gateway.core.balance import RouteState
+from gateway.core.forward import MAX_HOPS, forwarded_fields
 from gateway.core.heads import head_end
 from gateway.core.limits import LINGER_BYTES, READ_AHEAD_BYTES, WRITE_HIGH_BYTES
 from gateway.core.request import H2_PREFACE, RequestHead, parse_request_head
-from gateway.core.route import Route
 from gateway.edge.exchange import Exchange
+from gateway.edge.worker import Listener, RequestEntry, Worker
 
-if TYPE_CHECKING:
-    from gateway.edge.worker import Worker
 
 FOREVER = float("inf")
-
-
-class Listener(Enum):
-    """How requests of a listener are routed."""
-
-    NORTH_SOUTH = "north-south"
-    EAST_WEST = "east-west"
 
 
 class Client(asyncio.Protocol):
     """States: between requests (`exchange` None), in an exchange, or lingering (answered for good, input dropped)."""
 
-    __slots__ = ("buffer", "deadline", "ended", "exchange", "lingered", "listener", "peer", "queued", "reading",
-                 "transport", "worker", "write_blocked")  # fmt: skip
+    __slots__ = (
+        "buffer",
+        "by_path",
+        "deadline",
+        "ended",
+        "exchange",
+        "forwarded",
+        "lingered",
+        "listener",
+        "memo",
+        "peer",
+        "queued",
+        "reading",
+        "transport",
+        "worker",
+        "write_blocked",
+    )
 
     transport: asyncio.Transport
 
     def __init__(self, worker: Worker, listener: Listener) -> None:
         self.worker = worker
         self.listener = listener
+        self.by_path = listener is Listener.NORTH_SOUTH
+        """Requests are routed by their path, not by Host."""
+        self.memo = worker.request_memos[listener]
         self.peer = b""
+        self.forwarded = (b"", b"")
+        """The Host asked for last and what is told the application about it: seldom anything else on a connection."""
         self.buffer = b""
         """Bytes read ahead: an unfinished head, or pipelined requests while one is under way."""
         self.exchange: Exchange | None = None
@@ -113,11 +124,6 @@ class Client(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.update_upstream_reading()
 
-    @property
-    def by_path(self) -> bool:
-        """Requests are routed by their path, not by Host."""
-        return self.listener is Listener.NORTH_SOUTH
-
     def update_reading(self) -> None:
         """Read from the socket only while what arrives can be passed on or fits the bounds."""
         if self.exchange is not None and self.exchange.wants_body:
@@ -135,6 +141,10 @@ class Client(asyncio.Protocol):
 
     def read_request(self, data: bytes) -> None:
         """`data` begins where a request begins."""
+        entry = self.memo.get(data)
+        if entry is not None:  # a whole head and nothing else, as most requests arrive
+            self._begin(entry, b"")
+            return
         limits = self.worker.limits
         if data[:2] == b"\r\n":  # one empty line before a request is allowed, for old clients' sake
             data = data[2:]
@@ -145,41 +155,47 @@ class Client(asyncio.Protocol):
                     self.deadline = self.worker.now + limits.head_seconds
                 self.buffer = data
                 return
-            if data.startswith(H2_PREFACE):
-                self.refuse_http2()
-                return
-            head = parse_request_head(data[:end] if end < len(data) else data, limits)
-            if limits.body_bytes is not None and head.length > limits.body_bytes:
-                raise ProtocolError(f"body longer than {limits.body_bytes} bytes", 413)  # noqa: TRY301
+            raw = data[:end] if end < len(data) else data
+            entry = self.memo.get(raw) or self._read_head(raw)
         except ProtocolError as error:
             self.refuse(error.status, str(error), "malformed")
             return
-        self._route(head, data[end:] if end < len(data) else b"")
+        if entry is not None:
+            self._begin(entry, data[end:] if end < len(data) else b"")
 
-    def _route(self, head: RequestHead, rest: bytes) -> None:
+    def _read_head(self, raw: bytes) -> RequestEntry | None:
+        """Read and route a head not seen before. None when it was answered here. ProtocolError to refuse it."""
         worker = self.worker
+        if raw == H2_PREFACE:
+            self.refuse_http2()
+            return None
+        head = parse_request_head(raw, worker.limits)
+        if worker.limits.body_bytes is not None and head.length > worker.limits.body_bytes:
+            raise ProtocolError(f"body longer than {worker.limits.body_bytes} bytes", 413)
         if head.hops >= MAX_HOPS:
-            self.refuse(508, f"request has passed {head.hops} gateways: routes form a loop", "loop")
-            return
-        route: Route | None
-        if self.listener is Listener.NORTH_SOUTH:
-            route = worker.snapshot.paths.find(head.target)
-        else:
-            route = worker.snapshot.hosts.find(head.host)
+            raise ProtocolError(f"request has passed {head.hops} gateways: routes form a loop", 508)
+        snapshot = worker.snapshot
+        route = snapshot.paths.find(head.target) if self.by_path else snapshot.hosts.find(head.host)
+        entry = (head, route, None if route is None else worker.state(route))
+        self.memo.keep(raw, entry)
+        return entry
+
+    def _begin(self, entry: RequestEntry, rest: bytes) -> None:
+        head, route, state = entry
         if head.probe and head.length == 0:
-            self._answer_probe(head, route, rest)
+            self._answer_probe(head, state, rest)
             return
-        self.exchange = exchange = Exchange(self, head, route)
+        self.exchange = exchange = Exchange(self, head, route, state)
         exchange.start(rest)
 
-    def _answer_probe(self, head: RequestHead, route: Route | None, rest: bytes) -> None:
+    def _answer_probe(self, head: RequestHead, state: RouteState | None, rest: bytes) -> None:
         """Say whether a request like this would reach an application, without sending it to one."""
         worker = self.worker
         if worker.draining:
             out = make_answer(503, "draining", refused="draining")
-        elif route is None:
+        elif state is None:
             out = make_answer(404, NOT_FOUND_TEXT, refused="no-route")
-        elif not worker.state(route).available(worker.now):
+        elif not state.available(worker.now):
             out = make_answer(404, NOT_FOUND_TEXT, refused="no-endpoints")
         else:
             out = PROBE_ANSWER
@@ -219,6 +235,12 @@ class Client(asyncio.Protocol):
                 self.transport.close()
             elif self.ended and self.exchange is not None:
                 self.exchange.client_eof()
+
+    def forwarded_for(self, host: bytes) -> bytes:
+        """`forwarded_fields` of this client for a Host."""
+        if self.forwarded[0] != host or not self.forwarded[1]:
+            self.forwarded = (host, forwarded_fields(self.peer, host))
+        return self.forwarded[1]
 
     # Ends
 

@@ -71,11 +71,15 @@ class Exchange:
     pick: Pick
     """Set at the first attempt."""
 
-    def __init__(self, client: Client, head: RequestHead, route: Route | None) -> None:
+    def __init__(
+        self, client: Client, head: RequestHead, route: Route | None, state: RouteState | None
+    ) -> None:
         self.client = client
         self.worker = client.worker
         self.head = head
         self.route = route
+        if state is not None:
+            self.state = state
         self.started = monotonic()
         self.hard_deadline = self.worker.now + self.worker.limits.total_seconds
         self.wants_body = head.length != 0
@@ -123,10 +127,10 @@ class Exchange:
         if route is None:
             self._own_answer(404, NOT_FOUND_TEXT, "no-route", refused=True)
             return
-        self.state = self.worker.state(route)
         if not self.request_id:
             self.request_id = self.worker.request_id()
-        self.tail = request_tail(head, self.client.peer, self.request_id)
+        client = self.client
+        self.tail = request_tail(head, client.peer, client.forwarded_for(head.host), self.request_id)
         if head.cookie or route.balancing is not DEFAULT_BALANCING:
             self.affinity = read_affinity(route.balancing, head, self.client.peer)
         self._attempt()
@@ -303,7 +307,10 @@ class Exchange:
         try:
             while end := head_end(data, limits.head_bytes):
                 raw = data[:end] if end < len(data) else data
-                answer = parse_response_head(raw, limits)
+                answer = self.worker.response_memo.get(raw)
+                if answer is None:
+                    answer = parse_response_head(raw, limits)
+                    self.worker.response_memo.keep(raw, answer)
                 if answer.status >= 200 or answer.status == 101:
                     self._begin_answer(answer, raw, data, end)
                     return
@@ -339,12 +346,10 @@ class Exchange:
             self.answer_body = ChunkedBody(decode=decode)
         elif length == UNTIL_CLOSE:
             self.answer_body = EndlessBody()
-        elif length:
+        elif length and end + length != len(data):
             self.answer_body = LengthBody(length)
         if length == UNTIL_CLOSE or decode or self._must_close():
             self.close_after = True
-        if decode:
-            answer.strip = (answer.strip or frozenset()) | {b"transfer-encoding", b"trailer"}
         close = self.close_after
         out = response_head(
             answer,
@@ -352,12 +357,15 @@ class Exchange:
             trusted=remote,
             close=close,
             keep_for_1_0=head.minor == 0 and not close,
+            decode=decode,
             extra=self._session_field() if self.state.route.balancing.sticky and not remote else b"",
         )
-        if self.answer_body is None:
+        if self.answer_body is None:  # no body, or all of it is here
+            if length:
+                out = data if out is raw else out + data[end:]
             self.client.transport.write(out)
             self.bytes_out += len(out)
-            self._answer_complete(clean=end == len(data))
+            self._answer_complete(clean=end + length == len(data))
         else:
             self._answer_data(data, end, b"" if out is raw else out)
 

@@ -10,9 +10,9 @@ from gateway.core.route import Route
 from gateway.core.snapshot import Snapshot
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.admin import AdminConnection, Page, json_page, text_page
-from gateway.edge.client import Client, Listener
+from gateway.edge.client import Client
 from gateway.edge.prober import Prober
-from gateway.edge.worker import Worker
+from gateway.edge.worker import Listener, Worker
 
 BACKLOG = 4096
 """Connections the kernel holds while this process is busy; it cuts the number to net.core.somaxconn."""

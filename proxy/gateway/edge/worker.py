@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.core.balance import RouteState
 from gateway.core.health import EndpointHealth
 from gateway.core.limits import Limits
+from gateway.core.request import RequestHead
+from gateway.core.response import ResponseHead
 from gateway.core.route import Endpoint, Route, Share
 from gateway.core.snapshot import Snapshot
 from gateway.edge.accesslog import AccessLog
@@ -18,11 +21,40 @@ from gateway.edge.pool import Pool
 if TYPE_CHECKING:
     from gateway.edge.client import Client
 
+T = TypeVar("T")
+
 TICK_SECONDS = 0.25
 """How often deadlines are looked at: the precision of every time limit."""
 
 POOL_FORGET_TICKS = 240
 """Ticks (a minute) after which pools and health of endpoints no route names any more are forgotten."""
+
+
+MEMO_ENTRIES = 1024
+MEMO_HEAD_BYTES = 2048
+"""Heads remembered with what was read from them, per listener: programs send the same head over and over. Longer heads
+are not worth keeping; all together at most a few MiB. When full the memo starts again."""
+
+RequestEntry = tuple[RequestHead, Route | None, RouteState | None]
+
+
+class Listener(Enum):
+    """How requests of a listener are routed."""
+
+    NORTH_SOUTH = "north-south"
+    EAST_WEST = "east-west"
+
+
+class Memo(dict[bytes, T]):
+    """What a head was read as, by its bytes: reading is a pure function, so the same bytes read the same."""
+
+    __slots__ = ()
+
+    def keep(self, head: bytes, entry: T) -> None:
+        if len(head) <= MEMO_HEAD_BYTES:
+            if len(self) >= MEMO_ENTRIES:
+                self.clear()
+            self[head] = entry
 
 
 class Worker:
@@ -43,9 +75,11 @@ class Worker:
         self.clients: set[Client] = set()
         self.pools: dict[Endpoint, Pool] = {}
         self.health: dict[tuple[str, Endpoint], EndpointHealth] = {}
+        self.request_memos: dict[Listener, Memo[RequestEntry]] = {listener: Memo() for listener in Listener}
+        self.response_memo: Memo[ResponseHead] = Memo()
         self._states: dict[Route, RouteState] = {}
         self._by_id: dict[int, RouteState] = {}
-        self._id_prefix = os.urandom(8).hex()
+        self._id_prefix = os.urandom(8).hex().encode()
         self._id_count = 0
         self.idle_event = asyncio.Event()
         """Set whenever the last client connection closes."""
@@ -66,6 +100,8 @@ class Worker:
         self.snapshot = snapshot
         self.generation += 1
         self._by_id = {}
+        for memo in self.request_memos.values():
+            memo.clear()
 
     def state(self, route: Route) -> RouteState:
         """The moving part of a route of the snapshot in force; made when first asked for."""
@@ -79,7 +115,7 @@ class Worker:
 
     def request_id(self) -> bytes:
         self._id_count += 1
-        return b"%b%08x" % (self._id_prefix.encode(), self._id_count)
+        return b"%b%08x" % (self._id_prefix, self._id_count)
 
     def _health(self, route: Route, share: Share, endpoint: Endpoint) -> EndpointHealth:
         # Behind one gateway one service can be down and another up, so they are told apart; a pod is one thing.

@@ -34,15 +34,23 @@ class DaprArgs:
 
 def dapr_values(*, images: str, version: str, mtls: bool, storage_class: str) -> dict[str, Any]:
     """Values of the chart: where images come from, the article's mTLS choice, storage of the scheduler."""
-    return {
+    values: dict[str, Any] = {
         "global": {
             "registry": images,
             "tag": version,
             "imagePullPolicy": "IfNotPresent",
             "mtls": {"enabled": mtls},
         },
-        "dapr_scheduler": {"cluster": {"storageClassName": storage_class}},
     }
+    if _has_scheduler(version):
+        values["dapr_scheduler"] = {"cluster": {"storageClassName": storage_class}}
+    return values
+
+
+def _has_scheduler(version: str) -> bool:
+    # Dapr 1.14 brought the scheduler; the article's 1.9 has none.
+    major, minor = version.split(".")[:2]
+    return (int(major), int(minor)) >= (1, 14)
 
 
 class Dapr(pulumi.ComponentResource):

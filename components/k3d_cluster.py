@@ -26,6 +26,8 @@ class K3dClusterArgs:
     api_port: int
     http_port: int
     archives: Mapping[str, str]
+    node_http_port: int = k3d_config.GATEWAY_NODE_PORT
+    memory: str = ""
 
 
 class K3dCluster(pulumi.ComponentResource):
@@ -90,4 +92,6 @@ def _render(name: str, args: K3dClusterArgs, network: str) -> str:
         api_port=args.api_port,
         http_port=args.http_port,
         archives=args.archives,
+        node_http_port=args.node_http_port,
+        memory=args.memory,
     )

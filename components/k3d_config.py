@@ -13,6 +13,8 @@ from components.cluster import LABEL
 IMAGES_FOLDER = "/var/lib/rancher/k3s/agent/images"
 # The gateway's NodePort; a NodePort and not a hostPort, so that a rolling restart drops nothing.
 GATEWAY_NODE_PORT = 30080
+# What k3s's own load balancer binds on the node for FSM's ingress.
+INGRESS_PORT = 80
 # Longer than a slow laptop needs, shorter than a person waits.
 TIMEOUT = "300s"
 SERVER = "server:0"
@@ -29,11 +31,14 @@ def render(
     api_port: int,
     http_port: int,
     archives: Mapping[str, str],
+    node_http_port: int = GATEWAY_NODE_PORT,
+    memory: str = "",
 ) -> str:
     """The `k3d.io/v1alpha5` Simple file of one cluster with one server.
 
     `gateway` is the network's first address: every container reaches every published port there.
     `archives` maps a name to a docker-archive file on the host, which the node imports at start.
+    `http_port` leads to `node_http_port` of the node; `memory` limits the node, such as 4g.
     """
     config: dict[str, Any] = {
         "apiVersion": "k3d.io/v1alpha5",
@@ -47,7 +52,7 @@ def render(
         "ports": [
             *(_port(address, api_port, 6443) for address in bind_addresses if address != gateway),
             *(
-                _port(address, http_port, GATEWAY_NODE_PORT)
+                _port(address, http_port, node_http_port)
                 for address in dict.fromkeys([gateway, *bind_addresses])
             ),
         ],
@@ -58,6 +63,8 @@ def render(
             "runtime": {"labels": [{"label": f"{LABEL}={environment}", "nodeFilters": [SERVER]}]},
         },
     }
+    if memory:
+        config["options"]["runtime"]["serversMemory"] = memory
     if archives:
         config["volumes"] = [
             {"volume": f"{path}:{IMAGES_FOLDER}/{archive}.tar:ro", "nodeFilters": [SERVER]}

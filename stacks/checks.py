@@ -225,10 +225,19 @@ def policies_make_sense(settings: Settings) -> Iterator[Problem]:
             )
 
 
-def mesh_is_available(settings: Settings) -> Iterator[Problem]:
-    """The flomesh mesh is not built yet."""
-    if settings.mesh == "flomesh":
-        yield Problem("mesh", "flomesh", "not available in this version", "Use `mesh: bundled`.")
+def weights_fit_the_mesh(settings: Settings) -> Iterator[Problem]:
+    """FSM's admission fails on a target without a weight (fixed after the article's version)."""
+    if settings.mesh != "flomesh":
+        return
+    for index, policy in enumerate(settings.policies):
+        for number, target in enumerate(policy.targets):
+            if policy.lb_type == "ActiveActive" and target.weight is None:
+                yield Problem(
+                    f"policies[{index}].targets[{number}].weight",
+                    None,
+                    "missing, and the flomesh mesh has no default",
+                    "Write 100.",
+                )
 
 
 # Each check with the settings it reads: it runs only when all of them are valid on their own.
@@ -242,7 +251,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (apps_run_on_members, frozenset({"clusters", "apps"})),
     (exports_have_apps, frozenset({"clusters", "apps", "exports"})),
     (policies_make_sense, frozenset({"clusters", "exports", "policies"})),
-    (mesh_is_available, frozenset({"mesh"})),
+    (weights_fit_the_mesh, frozenset({"mesh", "clusters", "policies"})),
 )
 
 

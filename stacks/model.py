@@ -39,6 +39,7 @@ DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_
 ClusterName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=32)]
 KeyPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=63)]
 ClusterKey = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+/[^/\s]+/[^/\s]+$")]
+Version = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Subnet = Annotated[str, AfterValidator(_network)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -101,7 +102,7 @@ class NetworkSettings(Section):
 class DaprSettings(Section):
     """The Dapr control plane of each member."""
 
-    version: str | None = Field(
+    version: Version | None = Field(
         default=None, description="Chart and runtime version; default that of the supply."
     )
     mtls: bool = Field(default=False, description="mTLS between Dapr sidecars; the article switches it off.")
@@ -195,6 +196,14 @@ class PolicySettings(Section):
     targets: tuple[PolicyTarget, ...] = Field(default=(), description="Where to; empty is every exporter.")
 
 
+class K3dSettings(Section):
+    """The nodes of k3d clusters."""
+
+    servers_memory: Annotated[str, Field(pattern=r"^([0-9]+[kmg])?$")] = Field(
+        default="", description="Memory limit of a node, such as 4g; empty: none."
+    )
+
+
 class ImagesSettings(Section):
     """The images built here."""
 
@@ -238,6 +247,11 @@ class Settings(Section):
     supply: Literal["auto", "upstream", "airgap"] = Field(
         default="auto", description="Where tools, images and charts come from; auto lets ./stack find out."
     )
+    versions: Literal["current", "article"] = Field(
+        default="current",
+        description="Set of versions in stacks/versions.yaml: today's or the article's.",
+    )
+    k3d: K3dSettings = Field(default=K3dSettings(), description="Nodes of k3d clusters: serversMemory.")
     mirror: str = Field(default="", description="Registry prefix put before every public image; empty: none.")
     images: ImagesSettings = Field(
         default=ImagesSettings(), description="Where images built here are pushed to."

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Supply:
     dapr: Image
     dapr_version: str
     dapr_chart: Chart
+    mesh_charts: Mapping[str, Chart]
     versions: Mapping[str, str]
 
 
@@ -57,56 +58,60 @@ def resolve(settings: Settings, environ: Mapping[str, str] = os.environ) -> Supp
     """The supply of this run. Raises SettingsError when it cannot provide what the settings ask for."""
     versions = yaml.safe_load(VERSIONS_FILE.read_text())
     path = environ.get(ENVIRONMENT_VARIABLE)
-    mode = settings.supply
-    if mode == "upstream" or (mode == "auto" and not path):
-        return from_upstream(versions, mirror=settings.mirror, dapr_version=settings.dapr.version)
+    if settings.supply == "upstream" or (settings.supply == "auto" and not path):
+        return from_upstream(settings, versions)
     if not path:
-        raise SettingsError(
-            [
-                Problem(
-                    "supply",
-                    mode,
-                    f"{ENVIRONMENT_VARIABLE} names no supply map",
-                    'Run `./stack up`, or `eval "$(./stack env)"` before pulumi.',
-                )
-            ]
-        )
-    return from_map(json.loads(Path(path).read_text()), versions, dapr_version=settings.dapr.version)
+        way_out = 'Run `./stack up`, or `eval "$(./stack env)"` before pulumi.'
+        reason = f"{ENVIRONMENT_VARIABLE} names no supply map"
+        raise SettingsError([Problem("supply", settings.supply, reason, way_out)])
+    return from_map(settings, json.loads(Path(path).read_text()), versions)
 
 
-def from_upstream(versions: Mapping[str, Any], *, mirror: str, dapr_version: str | None) -> Supply:
-    """Public references, each with the mirror's prefix when there is one."""
-    images = {name: Image(ref=mirrored(ref, mirror)) for name, ref in versions["images"].items()}
-    chart = versions["charts"]["dapr"]
-    version = dapr_version or versions["dapr"]
+def from_upstream(settings: Settings, versions: Mapping[str, Any]) -> Supply:
+    """Public references of the chosen set of versions, each with the mirror's prefix when there is one."""
+    chosen = versions.get(settings.versions, {})
+    refs = {**versions["images"], **chosen.get("images", {})}
+    images = {name: Image(ref=mirrored(ref, settings.mirror)) for name, ref in refs.items()}
+    dapr = settings.dapr.version or chosen.get("dapr") or versions["dapr"]
+    charts = {
+        name: Chart(chart=entry["name"], version=entry["version"], repository=entry["repository"])
+        for name, entry in versions["charts"].items()
+    }
     return Supply(
-        mode="mirror" if mirror else "upstream",
+        mode="mirror" if settings.mirror else "upstream",
         node=images["node"],
         redis=images["redis"],
         python=images["python"],
         curl=images["curl"],
         dapr=images["dapr"],
-        dapr_version=version,
-        dapr_chart=Chart(chart=chart["name"], version=version, repository=chart["repository"]),
-        versions=_versions(images["node"].ref, version, images["redis"].ref),
+        dapr_version=dapr,
+        # Dapr's chart and images are released together, under one number.
+        dapr_chart=replace(charts.pop("dapr"), version=dapr),
+        mesh_charts=charts,
+        versions=_versions(images["node"].ref, dapr, images["redis"].ref),
     )
 
 
-def from_map(content: Mapping[str, Any], versions: Mapping[str, Any], *, dapr_version: str | None) -> Supply:
+def from_map(settings: Settings, content: Mapping[str, Any], versions: Mapping[str, Any]) -> Supply:
     """The artifacts ./stack has made. They come in the one version of stacks/versions.yaml."""
     images: Mapping[str, Any] = content["images"]
-    has = images["dapr"].get("tag") or versions["dapr"]
-    if dapr_version not in (None, has):
-        raise SettingsError(
-            [
-                Problem(
-                    "dapr.version",
-                    dapr_version,
-                    f"the {content['mode']} supply has Dapr {has} only",
-                    "Remove the key, or use an upstream supply.",
-                )
-            ]
+    has, wanted = images["dapr"].get("tag") or versions["dapr"], settings.dapr.version
+    problems = [
+        Problem(path, value, f"the {content['mode']} supply has {only}", "Use an upstream supply for it.")
+        for path, value, wrong, only in (
+            (
+                "dapr.version",
+                settings.dapr.version,
+                settings.dapr.version not in (None, has),
+                f"Dapr {has} only",
+            ),
+            ("versions", settings.versions, settings.versions != "current", "the current versions only"),
+            ("mesh", settings.mesh, settings.mesh != "bundled", "no charts of FSM and osm-edge"),
         )
+        if wrong
+    ]
+    if problems:
+        raise SettingsError(problems)
     found = {
         name: Image(ref=images[name]["ref"], archive=images[name].get("archive"))
         for name in ("node", "redis", "python", "curl", "dapr")
@@ -117,6 +122,7 @@ def from_map(content: Mapping[str, Any], versions: Mapping[str, Any], *, dapr_ve
         **found,
         dapr_version=has,
         dapr_chart=Chart(chart=chart["chart"], version=chart["version"], repository=chart.get("repository")),
+        mesh_charts={},
         versions=_versions(found["node"].ref, has, found["redis"].ref),
     )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pulumi
 import pulumi_command as command
@@ -16,26 +15,23 @@ import yaml
 from components import k3d_config
 from components.built_image import BuiltImage, BuiltImageArgs
 from components.cluster import Cluster
-from components.cluster_membership import ClusterMembership, ClusterMembershipArgs
-from components.crds import Crds, CrdsArgs, load_definitions
 from components.curl_client import CurlClient, CurlClientArgs
 from components.dapr import LOCAL_STORAGE_CLASS, Dapr, DaprArgs
 from components.existing_cluster import ExistingCluster, ExistingClusterArgs
-from components.gateway import NODE_PORTS, Gateway, GatewayArgs
 from components.generated_password import GeneratedPassword
 from components.global_traffic_policy import GlobalTrafficPolicy, GlobalTrafficPolicyArgs
-from components.hub import Hub, HubArgs
 from components.image_import import ImageImport, ImageImportArgs
 from components.k3d_cluster import K3dCluster, K3dClusterArgs
 from components.local_network import LocalNetwork, LocalNetworkArgs
 from components.node_app import NodeApp, NodeAppArgs
+from components.osm_edge import mesh_namespace
 from components.redis import Redis, RedisArgs
 from components.service_export import ServiceExport, ServiceExportArgs, export_spec
 from components.state_store import StateStore, StateStoreArgs
+from stacks import bundled, flomesh
 from stacks.model import AppSettings, ClusterSettings, ExportSettings, Settings
+from stacks.parts import Member, Shared
 from stacks.supply import Supply
-
-CRD_FOLDER = Path(__file__).parent.parent / "proxy" / "crds"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,69 +44,32 @@ class Topology:
     redis_address: pulumi.Output[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Shared:
-    """What every cluster's part of the graph draws on.
-
-    `local` holds the providers of what runs on this machine: Docker objects and commands.
-    """
-
-    settings: Settings
-    supply: Supply
-    environment: str
-    local: pulumi.ResourceOptions
-    network: LocalNetwork | None
-    gateway: BuiltImage
-    nodeapp: BuiltImage
-    password: pulumi.Output[str]
-    definitions: Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Member:
-    """What later steps need to know of one cluster.
-
-    `imported` is what pods with our images wait for: nothing can flow from a node's image store.
-    """
-
-    config: ClusterSettings
-    cluster: Cluster
-    crds: Crds
-    gateway: Gateway
-    namespaces: dict[str, kubernetes.core.v1.Namespace]
-    imported: Sequence[pulumi.Resource]
-
-    def namespace(self, name: str) -> pulumi.Output[str]:
-        """A namespace of this cluster, known once it is there."""
-        known: pulumi.Output[str] = self.namespaces[name].metadata["name"]
-        return known
-
-
 def build(settings: Settings, supply: Supply, environment: str) -> Topology:
     """Create every resource of the environment."""
     local = pulumi.ResourceOptions(providers=[docker.Provider("docker"), command.Provider("command")])
-    shared = _Shared(
+    bundled_mesh = settings.mesh == "bundled"
+    shared = Shared(
         settings=settings,
         supply=supply,
         environment=environment,
         local=local,
         network=_network(settings, environment, local),
-        gateway=_image("gateway", "proxy", settings, supply, local),
+        gateway=_image("gateway", "proxy", settings, supply, local) if bundled_mesh else None,
         nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local),
         password=_password(settings, local),
-        definitions=load_definitions(CRD_FOLDER),
     )
     redis_address = _redis(shared)
-    members = {config.name: _mesh(shared, config, _cluster(shared, config)) for config in settings.clusters}
-    for config in settings.members:
-        _apps(shared, members[config.name], redis_address)
-    memberships = _join(settings, members)
-    _exports(settings, members, memberships)
-    _policies(settings, members)
+    clusters = {config.name: _member(shared, config) for config in settings.clusters}
+    plane, members = clusters[settings.control_plane.name], [clusters[c.name] for c in settings.members]
+    for member in members:
+        _apps(shared, member, redis_address)
+    memberships = bundled.join(plane, members) if bundled_mesh else flomesh.join(plane, members)
+    _exports(settings, clusters, memberships)
+    _policies(settings, clusters)
     return Topology(
         settings=settings,
         supply=supply,
-        clusters={name: member.cluster for name, member in members.items()},
+        clusters={name: member.cluster for name, member in clusters.items()},
         redis_address=redis_address,
     )
 
@@ -169,7 +128,7 @@ def _image(
     return BuiltImage(name, args, local)
 
 
-def _cluster(shared: _Shared, config: ClusterSettings) -> Cluster:
+def _cluster(shared: Shared, config: ClusterSettings) -> Cluster:
     if config.source == "existing":
         return _existing(config)
     if shared.network is None:
@@ -187,6 +146,10 @@ def _cluster(shared: _Shared, config: ClusterSettings) -> Cluster:
             api_port=int(config.api_port or 0),
             http_port=int(config.http_port or 0),
             archives=archives_of(settings, shared.supply, config.name),
+            node_http_port=(
+                k3d_config.GATEWAY_NODE_PORT if settings.mesh == "bundled" else k3d_config.INGRESS_PORT
+            ),
+            memory=settings.k3d.servers_memory,
         ),
         shared.local,
     ).cluster
@@ -213,7 +176,7 @@ def _password(settings: Settings, local: pulumi.ResourceOptions) -> pulumi.Outpu
     return GeneratedPassword("redis-password", local).value
 
 
-def _redis(shared: _Shared) -> pulumi.Output[str]:
+def _redis(shared: Shared) -> pulumi.Output[str]:
     redis, network = shared.settings.redis, shared.network
     if redis.mode == "external" or network is None:
         return pulumi.Output.from_input(f"{redis.host}:{redis.port}")
@@ -228,65 +191,39 @@ def _redis(shared: _Shared) -> pulumi.Output[str]:
     return Redis("redis", args, shared.local).address
 
 
-def _import(shared: _Shared, config: ClusterSettings, cluster: Cluster) -> list[pulumi.Resource]:
+def _import(shared: Shared, config: ClusterSettings, cluster: Cluster) -> list[pulumi.Resource]:
     if config.source != "k3d":
         return []
     runs_nodeapp = any(app.app == "nodeapp" and config.name in app.clusters for app in shared.settings.apps)
-    images = [shared.gateway, shared.nodeapp] if runs_nodeapp else [shared.gateway]
+    wanted = [shared.gateway, shared.nodeapp if runs_nodeapp else None]
+    images = [image for image in wanted if image is not None]
+    if not images:
+        return []
     return [
         ImageImport(f"{config.name}-images", ImageImportArgs(cluster=cluster, images=images), shared.local)
     ]
 
 
-def _mesh(shared: _Shared, config: ClusterSettings, cluster: Cluster) -> _Member:
-    name, provider = config.name, cluster.provider
+def _member(shared: Shared, config: ClusterSettings) -> Member:
+    name, cluster = config.name, _cluster(shared, config)
     imported = _import(shared, config, cluster)
-    crds = Crds(
-        f"{name}-crds", CrdsArgs(cluster=cluster, definitions=shared.definitions), cluster.component()
-    )
-    # It watches the kinds from its first moment, and its pods need the image on the node.
-    waits = pulumi.ResourceOptions(provider=provider, depends_on=[crds, *imported])
-    gateway = Gateway(
-        f"{name}-gateway",
-        GatewayArgs(
-            cluster=cluster,
-            image=shared.gateway.ref,
-            digest=shared.gateway.digest,
-            replicas=shared.settings.gateway.replicas,
-            access_log=shared.settings.gateway.access_log,
-            front_door=config.role == "control-plane",
-            node_port=_node_port(config, cluster),
-        ),
-        waits,
-    )
-    if config.role == "control-plane":
-        hub = HubArgs(
-            cluster=cluster,
-            namespace=gateway.namespace,
-            image=shared.gateway.ref,
-            digest=shared.gateway.digest,
-        )
-        Hub(f"{name}-hub", hub, waits)
+    if shared.settings.mesh == "bundled":
+        mesh = bundled.install(shared, config, cluster, imported)
+    else:
+        mesh = flomesh.install(shared, config, cluster)
+    in_osm = shared.settings.mesh == "flomesh" and config.role == "member"
     namespaces = {
         namespace: kubernetes.core.v1.Namespace(
             f"{name}-{namespace}",
-            metadata={"name": namespace},
-            opts=pulumi.ResourceOptions(provider=provider, deleted_with=cluster.owner),
+            metadata=mesh_namespace(namespace) if in_osm else {"name": namespace},
+            opts=pulumi.ResourceOptions(provider=cluster.provider, deleted_with=cluster.owner),
         )
         for namespace in namespaces_of(shared.settings, name)
     }
-    return _Member(
-        config=config, cluster=cluster, crds=crds, gateway=gateway, namespaces=namespaces, imported=imported
-    )
+    return Member(config=config, cluster=cluster, mesh=mesh, namespaces=namespaces, imported=imported)
 
 
-def _node_port(config: ClusterSettings, cluster: Cluster) -> int | None:
-    if config.source == "k3d":
-        return k3d_config.GATEWAY_NODE_PORT
-    return cluster.gateway_port if cluster.gateway_port in NODE_PORTS else None
-
-
-def _apps(shared: _Shared, member: _Member, redis_address: pulumi.Output[str]) -> None:
+def _apps(shared: Shared, member: Member, redis_address: pulumi.Output[str]) -> None:
     cluster, supply = member.cluster, shared.supply
     dapr = Dapr(
         f"{cluster.name}-dapr",
@@ -320,10 +257,10 @@ def _apps(shared: _Shared, member: _Member, redis_address: pulumi.Output[str]) -
     for app in apps:
         if cluster.name in app.clusters:
             store = [stores[app.namespace]] if app.namespace in stores else []
-            _app(shared, member, app, [dapr, *member.imported, *store])
+            _app(shared, member, app, [dapr, *member.mesh.before_pods, *member.imported, *store])
 
 
-def _app(shared: _Shared, member: _Member, app: AppSettings, waits: Sequence[pulumi.Resource]) -> None:
+def _app(shared: Shared, member: Member, app: AppSettings, waits: Sequence[pulumi.Resource]) -> None:
     cluster, namespace = member.cluster, member.namespace(app.namespace)
     name = f"{cluster.name}-{app.namespace}-{app.app}"
     # A pod admitted before Dapr's injector runs has no sidecar, and a sidecar reads its components once.
@@ -337,28 +274,7 @@ def _app(shared: _Shared, member: _Member, app: AppSettings, waits: Sequence[pul
     NodeApp(name, args, options)
 
 
-def _join(settings: Settings, members: dict[str, _Member]) -> list[ClusterMembership]:
-    plane = members[settings.control_plane.name]
-    memberships = []
-    for config in settings.members:
-        member = members[config.name]
-        args = ClusterMembershipArgs(
-            member=member.cluster,
-            member_namespace=member.gateway.namespace,
-            control_plane=plane.cluster,
-            control_plane_namespace=plane.gateway.namespace,
-        )
-        # The Cluster kind is the control plane's; the hub makes namespaces of imports and must not be first.
-        waits = [plane.crds, *member.namespaces.values()]
-        memberships.append(
-            ClusterMembership(f"{config.name}-membership", args, pulumi.ResourceOptions(depends_on=waits))
-        )
-    return memberships
-
-
-def _exports(
-    settings: Settings, members: dict[str, _Member], memberships: Sequence[ClusterMembership]
-) -> None:
+def _exports(settings: Settings, members: dict[str, Member], memberships: Sequence[pulumi.Resource]) -> None:
     for export in settings.exports:
         spec = _export_spec(export)
         for name in export.clusters:
@@ -373,12 +289,12 @@ def _exports(
                 ),
                 # Joining comes first: an export made before is lost on clusters that join later (flomesh).
                 pulumi.ResourceOptions(
-                    provider=member.cluster.provider, depends_on=[member.crds, *memberships]
+                    provider=member.cluster.provider, depends_on=[*member.mesh.kinds, *memberships]
                 ),
             )
 
 
-def _policies(settings: Settings, members: dict[str, _Member]) -> None:
+def _policies(settings: Settings, members: dict[str, Member]) -> None:
     for policy in settings.policies:
         member = members[policy.cluster]
         GlobalTrafficPolicy(
@@ -391,7 +307,7 @@ def _policies(settings: Settings, members: dict[str, _Member]) -> None:
                 targets=tuple((settings.target_key(target), target.weight) for target in policy.targets),
             ),
             # The kind has to be there.
-            pulumi.ResourceOptions(provider=member.cluster.provider, depends_on=[member.crds]),
+            pulumi.ResourceOptions(provider=member.cluster.provider, depends_on=list(member.mesh.kinds)),
         )
 
 

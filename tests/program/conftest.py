@@ -15,6 +15,7 @@ from pulumi.runtime import mocks, rpc
 from stacks import outputs, settings, supply, topology
 
 ROOT = Path(__file__).parents[2]
+CLUSTER_IPS = {"kube-system/kube-dns": "10.43.0.10", "default/kubernetes": "10.43.0.1"}
 TOKEN = {"ca.crt": "Q0E=", "token": "dG9rZW4="}
 
 
@@ -59,6 +60,21 @@ class Recorder(mocks.MockMonitor):
             )
         return super().RegisterResource(request)
 
+    def ReadResource(self, request: Any) -> Any:
+        self.registered.append(
+            Resource(
+                type=request.type,
+                name=request.name,
+                parent=_name(request.parent),
+                provider=_name(request.provider),
+                deleted_with="",
+                after=("read, not made",),
+                inputs={"id": request.id},
+                in_clear={"id": request.id},
+            )
+        )
+        return super().ReadResource(request)
+
     def find(self, name: str) -> Resource:
         """The resource with this logical name, not a component."""
         found = [resource for resource in self.registered if resource.name == name]
@@ -72,6 +88,8 @@ class _Outputs(mocks.Mocks):
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         outputs = dict(args.inputs)
+        if args.resource_id:
+            outputs |= {"spec": {"clusterIP": CLUSTER_IPS[args.resource_id]}}
         if not self.recorder.unknown:
             if args.typ == "command:local:Command":
                 outputs |= {"stdout": f"stdout of {args.name}", "stderr": ""}
@@ -111,11 +129,14 @@ _CACHE: dict[tuple[str, bool], Recorder] = {}
 
 
 @pytest.fixture
-def run() -> Callable[..., Recorder]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorder]:
     """Runs the program for an environment; `change` edits its configuration first.
 
     What is not changed is run once: registering hundreds of resources takes a second.
     """
+
+    _write_kubeconfig(tmp_path / ".kube" / "config")
+    monkeypatch.setenv("HOME", str(tmp_path))
 
     def run(environment: str = "dev", change: Change | None = None, *, preview: bool = False) -> Recorder:
         if change is None and (environment, preview) in _CACHE:
@@ -128,8 +149,28 @@ def run() -> Callable[..., Recorder]:
     return run
 
 
+def _write_kubeconfig(path: Path) -> None:
+    """What Pulumi.existing.yaml points at."""
+    names = ("hub", "east", "west")
+    path.parent.mkdir()
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "clusters": [
+                    {"name": n, "cluster": {"server": f"https://{n}.example.org:6443"}} for n in names
+                ],
+                "contexts": [{"name": n, "context": {"cluster": n, "user": n}} for n in names],
+                "users": [{"name": n, "user": {"token": f"token-of-{n}"}} for n in names],
+            }
+        )
+    )
+
+
 def _record(environment: str, change: Change | None, *, preview: bool) -> Recorder:
     config = read_environment(environment)
+    if environment == "existing":
+        # What a user does once, by `pulumi config set --secret`.
+        config["redisPassword"] = "a-password-of-theirs"
     if change:
         change(config)
     parsed = settings.parse(config)

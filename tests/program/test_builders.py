@@ -18,12 +18,14 @@ from components import (
     crds,
     curl_client,
     dapr,
+    fsm,
     gateway,
     generated_password,
     global_traffic_policy,
     hub,
     k3d_config,
     node_app,
+    osm_edge,
     redis,
     service_export,
     state_store,
@@ -78,6 +80,12 @@ def test_the_k3d_file_is_k3ds_own_format() -> None:
             }
         ],
     }
+
+
+def test_the_nodes_memory_and_ingress_follow_the_settings() -> None:
+    config = _config(memory="4g", node_http_port=80)
+    assert config["options"]["runtime"]["serversMemory"] == "4g"
+    assert config["ports"][-1]["port"] == "127.0.0.1:81:80"
 
 
 def test_an_address_is_bound_once() -> None:
@@ -183,6 +191,38 @@ def test_dapr_values_follow_the_article() -> None:
             "mtls": {"enabled": False},
         },
         "dapr_scheduler": {"cluster": {"storageClassName": "local-path"}},
+    }
+
+
+def test_dapr_without_a_scheduler_gets_no_values_for_one() -> None:
+    values = dapr.dapr_values(images="ghcr.io/dapr", version="1.9.6", mtls=False, storage_class="local-path")
+    assert set(values) == {"global"}
+
+
+def test_the_flomesh_charts_get_the_articles_values() -> None:
+    assert fsm.fsm_values() == {"fsm": {"logLevel": 5}}
+    assert osm_edge.osm_values(dns_address="10.43.0.10") == {
+        "osm": {
+            "meshName": "osm",
+            "osmNamespace": "osm-system",
+            "certificateProvider": {"kind": "tresor"},
+            "image": {"pullPolicy": "Always"},
+            "sidecarLogLevel": "error",
+            "controllerLogLevel": "warn",
+            "localDNSProxy": {"enable": True, "primaryUpstreamDNSServerIPAddr": "10.43.0.10"},
+        }
+    }
+
+
+def test_fsm_takes_a_kubeconfig_of_one_document() -> None:
+    assert fsm.join_kubeconfig("---\napiVersion: v1\n") == "apiVersion: v1\n"
+    assert fsm.join_spec(key="r/z/g/n", host="172.28.0.1", port=81, kubeconfig="k") == {
+        "region": "r",
+        "zone": "z",
+        "group": "g",
+        "gatewayHost": "172.28.0.1",
+        "gatewayPort": 81,
+        "kubeconfig": "k",
     }
 
 

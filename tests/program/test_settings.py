@@ -375,17 +375,30 @@ def test_a_mirror_is_put_before_every_public_image(mirror: str, dev: Config) -> 
         assert image.ref.removeprefix(prefix).split("/")[0] in ("docker.io", "ghcr.io")
 
 
-def test_a_version_the_supply_has_not_is_refused(dev: Config) -> None:
+def test_what_the_supply_has_not_is_refused(dev: Config) -> None:
+    images: Config = {name: {"ref": name} for name in ("node", "redis", "python", "curl")}
+    images["dapr"] = {"ref": "ghcr.io/dapr", "tag": "1.16.0"}
     content = {
         "mode": "airgap",
-        "images": {name: {"ref": name} for name in ("node", "redis", "python", "curl")},
+        "images": images,
         "charts": {"dapr": {"chart": "/dapr", "version": "1.16.0"}},
     }
-    content["images"]["dapr"] = {"ref": "ghcr.io/dapr", "tag": "1.16.0"}  # type: ignore[index]
-    with pytest.raises(
-        SettingsError, match=r"dapr.version = '1.9.6': the airgap supply has Dapr 1.16.0 only"
-    ):
-        supply.from_map(content, {"dapr": "1.16.0"}, dapr_version="1.9.6")
+    wanted = settings.parse({**dev, "dapr": {"version": "1.9.6"}, "versions": "article", "mesh": "flomesh"})
+    with pytest.raises(SettingsError) as caught:
+        supply.from_map(wanted, content, {"dapr": "1.16.0"})
+    assert [str(problem) for problem in caught.value.problems] == [
+        "dapr.version = '1.9.6': the airgap supply has Dapr 1.16.0 only. Use an upstream supply for it.",
+        "versions = 'article': the airgap supply has the current versions only. Use an upstream supply for it.",
+        "mesh = 'flomesh': the airgap supply has no charts of FSM and osm-edge. Use an upstream supply for it.",
+    ]
+
+
+def test_the_articles_versions_are_the_articles(environment: Callable[[str], Config]) -> None:
+    found = supply.resolve(settings.parse(environment("article")), {})
+    assert found.node.ref == "docker.io/rancher/k3s:v1.23.8-k3s2"
+    assert (found.dapr_version, found.dapr_chart.version) == ("1.9.6", "1.9.6")
+    assert found.mesh_charts["fsm"].version == "0.2.1-alpha.3"
+    assert found.mesh_charts["osm-edge"].version == "1.3.1"
 
 
 def test_air_gap_without_a_supply_map_says_how_to_get_one(dev: Config) -> None:

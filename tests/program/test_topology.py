@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from stacks import settings, supply, topology
+from stacks import bundled, settings, supply, topology
 
-ENVIRONMENTS = ["dev"]
+ENVIRONMENTS = ["dev", "article", "existing", "scale"]
 PASSWORD = "a-password-of-this-test"
 
 
@@ -52,18 +52,58 @@ def test_a_preview_with_nothing_known_registers_the_same_resources(environment: 
     )
 
 
-def test_every_resource_names_its_provider(run: Any) -> None:
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_resource_names_its_provider(environment: str, run: Any) -> None:
     bare = [
         r.name
-        for r in run().registered
+        for r in run(environment).registered
         if not r.provider and not r.type.startswith(("pulumi:providers:", "multicluster-dapr:"))
     ]
     assert not bare, "default providers are switched off: nothing may reach for the ambient kubeconfig"
 
 
-def test_what_is_inside_a_cluster_goes_with_it(run: Any) -> None:
-    kept = [r.name for r in run().registered if r.type.startswith("kubernetes:") and not r.deleted_with]
+@pytest.mark.parametrize("environment", ["dev", "article", "scale"])
+def test_what_is_inside_a_cluster_goes_with_it(environment: str, run: Any) -> None:
+    kept = [
+        r.name
+        for r in run(environment).registered
+        if r.type.startswith("kubernetes:") and not r.deleted_with and "id" not in r.inputs
+    ]
     assert not kept, "destroy deletes the k3d clusters and nothing one by one"
+
+
+def test_a_cluster_of_someone_else_is_only_spoken_to(run: Any) -> None:
+    recorder = run("existing")
+    assert not [r.name for r in recorder.registered if r.type == "command:local:Command"], "no k3d, no import"
+    assert not [r.name for r in recorder.registered if r.deleted_with], (
+        "destroy removes what is inside, one by one"
+    )
+    assert not recorder.find("gateway-image").inputs["skipPush"], "its nodes pull from the registry"
+    identifiers = {
+        r.inputs["clusterIdentifier"] for r in recorder.registered if r.type == "pulumi:providers:kubernetes"
+    }
+    assert identifiers == {f"https://{name}.example.org:6443" for name in ("hub", "east", "west")}
+
+
+def test_flomesh_patches_its_mesh_before_any_pod(run: Any) -> None:
+    recorder = run("article")
+    patch = recorder.find("cluster-1-osm-edge-mesh-config")
+    assert patch.inputs["spec"] == {
+        "traffic": {
+            "outboundIPRangeExclusionList": ["10.43.0.1/32"],
+            "outboundPortExclusionList": [50005, 8201, 6379],
+        }
+    }
+    assert "cluster-1-osm-edge-mesh-config" in recorder.find("cluster-1-dapr-test-nodeapp").after
+    labels = recorder.find("cluster-1-dapr-test").inputs["metadata"]
+    assert labels["labels"] == {"openservicemesh.io/monitored-by": "osm"}
+
+
+def test_flomesh_joins_with_the_members_own_kubeconfig(run: Any) -> None:
+    joined = run("article").find("cluster-1-membership-cluster")
+    assert joined.provider == "control-plane-kubernetes"
+    assert joined.inputs["spec"]["kubeconfig"] == "stdout of cluster-1-k3d"
+    assert "stdout of" not in str(joined.in_clear), "it is an administrator's credential"
 
 
 def test_each_cluster_has_one_provider_bound_to_its_life(run: Any) -> None:
@@ -146,7 +186,7 @@ def test_a_fourth_member_adds_only_its_own_resources(run: Any) -> None:
 
 def test_crds_reach_the_engine_as_they_are_on_file(run: Any) -> None:
     registered = run().find("cluster-1-crds-serviceexports").inputs
-    on_file = yaml.safe_load((topology.CRD_FOLDER / "serviceexports.yaml").read_text())
+    on_file = yaml.safe_load((bundled.CRD_FOLDER / "serviceexports.yaml").read_text())
     assert registered["spec"] == on_file["spec"], "the SDK must not rename a key of a schema"
 
 
@@ -163,7 +203,7 @@ def test_archives_go_to_the_nodes_that_use_them(environment: Any) -> None:
         },
         "charts": {"dapr": {"chart": "/charts/dapr", "version": "1.16.0"}},
     }
-    artifacts = supply.from_map(content, {"dapr": "1.16.0"}, dapr_version=None)
+    artifacts = supply.from_map(parsed, content, {"dapr": "1.16.0"})
     assert topology.archives_of(parsed, artifacts, "control-plane") == {}
     assert topology.archives_of(parsed, artifacts, "cluster-1") == {"dapr": "/dapr.tar"}
     assert topology.archives_of(parsed, artifacts, "cluster-2") == {"dapr": "/dapr.tar", "curl": "/curl.tar"}

@@ -1,0 +1,64 @@
+"""What the steps of a topology hand to one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.built_image import BuiltImage
+from components.cluster import Cluster
+from components.local_network import LocalNetwork
+from stacks.model import ClusterSettings, Settings
+from stacks.supply import Supply
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mesh:
+    """The mesh of one cluster.
+
+    Objects of its kinds wait for `kinds`, pods for `before_pods`. `namespace` is where the bundled mesh
+    lives; the flomesh mesh brings its own.
+    """
+
+    kinds: Sequence[pulumi.Resource]
+    before_pods: Sequence[pulumi.Resource] = ()
+    namespace: pulumi.Output[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What every cluster's part of the graph draws on.
+
+    `local` holds the providers of what runs on this machine: Docker objects and commands.
+    """
+
+    settings: Settings
+    supply: Supply
+    environment: str
+    local: pulumi.ResourceOptions
+    network: LocalNetwork | None
+    gateway: BuiltImage | None
+    nodeapp: BuiltImage
+    password: pulumi.Output[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """What later steps need to know of one cluster.
+
+    `imported` is what pods with our images wait for: nothing can flow from a node's image store.
+    """
+
+    config: ClusterSettings
+    cluster: Cluster
+    mesh: Mesh
+    namespaces: dict[str, kubernetes.core.v1.Namespace]
+    imported: Sequence[pulumi.Resource]
+
+    def namespace(self, name: str) -> pulumi.Output[str]:
+        """A namespace of this cluster, known once it is there."""
+        known: pulumi.Output[str] = self.namespaces[name].metadata["name"]
+        return known

@@ -1,4 +1,4 @@
-"""Running a long command: output into a log file, its latest line into the progress, failure into an error."""
+"""Running a long command: output to a log file, its latest line to the progress, failure to an error."""
 
 from __future__ import annotations
 

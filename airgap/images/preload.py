@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from docker.errors import ImageNotFound
@@ -11,41 +12,42 @@ from airgap.images.docker_build import LABEL, ImageBuilder, content_hex
 from airgap.report import Report, SupplyError
 
 SECONDS = 300
-RECIPE_VERSION = 2
+RECIPE_VERSION = 2  # raise to have everyone's image made again
 
 
-def ensure_preloaded(builder: ImageBuilder, node: str, archive: Path, repository: str, report: Report) -> str:
-    """Reference of an image like `node` that holds the archive's images; made once per pair of the two."""
-    content = content_hex((RECIPE_VERSION, node, archive.name))
+def ensure_preloaded(
+    builder: ImageBuilder, node: str, archives: Sequence[Path], repository: str, report: Report
+) -> str:
+    """Reference of an image like `node` that holds the archives' images; made once per set of them."""
+    content = content_hex((RECIPE_VERSION, node, [archive.name for archive in archives]))
     reference = f"{repository}:{content}"
     try:
         builder.client.images.get(reference)
     except ImageNotFound:
-        with report.step(f"Unpacking {archive.name} into {reference}"):
-            _preload(builder, node, archive, repository, content)
+        with report.step(f"Unpacking images into {reference}"):
+            _preload(builder, node, archives, reference)
     return reference
 
 
-def _preload(builder: ImageBuilder, node: str, archive: Path, repository: str, content: str) -> None:
-    inside = f"/preload/{archive.name}"
+def _preload(builder: ImageBuilder, node: str, archives: Sequence[Path], reference: str) -> None:
+    # Mounts and not volumes: a volume would become part of the committed image.
+    mounts = [Mount(f"/preload/{path.name}", str(path), type="bind", read_only=True) for path in archives]
     container = builder.client.containers.create(
         node,
         entrypoint=["/usr/bin/python3", "-m", "k3s_node.store"],
-        command=[inside],
+        command=[mount["Target"] for mount in mounts],
         environment={"PYTHONPATH": "/usr/lib/k3s-node"},
-        # A mount and not a volume: a volume would become part of the committed image.
-        mounts=[Mount(inside, str(archive), type="bind", read_only=True)],
+        mounts=mounts,
         privileged=True,
         network_mode="none",
     )
+    repository, content = reference.rsplit(":", 1)
     try:
         container.start()
         code = container.wait(timeout=SECONDS)["StatusCode"]
         if code != 0:
             said = container.logs(tail=15).decode(errors="replace")
-            raise SupplyError(
-                f"Images of {archive} could not be unpacked into {node}, exit code {code}:\n{said}"
-            )
+            raise SupplyError(f"Images could not be unpacked into {node}, exit code {code}:\n{said}")
         changes = ['ENTRYPOINT ["/bin/k3s"]', 'CMD ["server"]', "ENV PYTHONPATH=", f"LABEL {LABEL}={content}"]
         container.commit(repository=repository, tag=content, changes=changes)
     finally:

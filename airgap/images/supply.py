@@ -36,20 +36,23 @@ def ensure_supply(cache: Path, docker_host: str, report: Report) -> dict[str, An
         chart = ensure_dapr_chart(cache, versions.dapr, report)
         for recipe in (*dapr, curl):
             builder.ensure(recipe)
+        python = recipes.python(base, ensure_wheels(cache, report))
+        builder.ensure(python)
         dapr_archive = builder.ensure_archive("dapr", dapr)
+        curl_archive = builder.ensure_archive("curl", [curl])
+        # The Python base because the images of the gateway and the demo app lie on it.
+        preloaded = [dapr_archive, curl_archive, builder.ensure_archive("python", [python])]
         node_repository = f"{recipes.REPOSITORY}/node"
         return {
             "mode": "airgap",
             "images": {
                 "node": {
-                    "ref": ensure_preloaded(
-                        builder, builder.ensure(node), dapr_archive, node_repository, report
-                    )
+                    "ref": ensure_preloaded(builder, builder.ensure(node), preloaded, node_repository, report)
                 },
                 "k3d-tools": {"ref": builder.ensure(recipes.k3d_tools(base))},
                 "redis": {"ref": builder.ensure(recipes.redis(base))},
-                "python": {"ref": builder.ensure(recipes.python(base, ensure_wheels(cache, report)))},
-                "curl": {"ref": curl.reference, "archive": str(builder.ensure_archive("curl", [curl]))},
+                "python": {"ref": python.reference},
+                "curl": {"ref": curl.reference, "archive": str(curl_archive)},
                 "dapr": {
                     "ref": recipes.DAPR_REPOSITORY,
                     "tag": versions.dapr,

@@ -3,7 +3,8 @@
 `build` runs in a privileged container of the node image: it imports archives and copies what containerd
 made of them to `layout.STORE`, which is then committed as a layer of the image. `adopt` runs in a node: it
 links those snapshots into the node's own containerd. Overlay cannot have its upper layer on overlay, but it
-can have its lower ones there, which is all an image's snapshot ever is.
+can have its lower ones there, which is all an image's snapshot ever is. One limit: no layer may delete a
+file of a layer below, because the mark for that (a character device 0:0) cannot be copied onto overlay.
 """
 
 from __future__ import annotations

@@ -99,12 +99,7 @@ def from_map(settings: Settings, content: Mapping[str, Any], versions: Mapping[s
     problems = [
         Problem(path, value, f"the {content['mode']} supply has {only}", "Use an upstream supply for it.")
         for path, value, wrong, only in (
-            (
-                "dapr.version",
-                settings.dapr.version,
-                settings.dapr.version not in (None, has),
-                f"Dapr {has} only",
-            ),
+            ("dapr.version", wanted, wanted not in (None, has), f"Dapr {has} only"),
             ("versions", settings.versions, settings.versions != "current", "the current versions only"),
             ("mesh", settings.mesh, settings.mesh != "bundled", "no charts of FSM and osm-edge"),
         )

@@ -6,6 +6,7 @@ the hub offers to the other clusters is what that gateway serves.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -127,8 +128,14 @@ def _rewrite_fault(spec: Object) -> str:
     rewrite = section(spec, "pathRewrite")
     if not rewrite.get("from") or not rewrite.get("to"):
         return ""
+    return _pattern_fault(str(rewrite["from"]), str(rewrite["to"]))
+
+
+@functools.lru_cache(maxsize=4096)
+def _pattern_fault(pattern: str, to: str) -> str:
+    """Compiling is most of the cost of a plan, and patterns seldom change."""
     try:
-        Rewrite(str(rewrite["from"]), str(rewrite["to"]))
+        Rewrite(pattern, to)
     except RewriteError as error:
         return f"pathRewrite: {error}"
     return ""

@@ -142,26 +142,27 @@ class Hub:
     def _verdicts(self) -> Iterator[tuple[Object, Condition]]:
         own, own_key = self._own(), self._own_key
         for cluster in list(self._clusters.objects.values()):
-            name = key_of(cluster)[1]
+            link = self._links.get(key_of(cluster)[1])
+            verdict: Condition | None = None
             if cluster in own[:1]:
-                trouble = self._home.trouble or self._home_address.trouble
-                good = "this is the hub's own cluster"
-                yield (
-                    cluster,
-                    Condition("Managed", not trouble, "Failed" if trouble else "Success", trouble or good),
-                )
+                verdict = self._own_verdict()
             elif cluster in own:
-                message = (
-                    f"Cluster {key_of(own[0])[1]!r} already is the hub's own cluster; delete one of them"
+                verdict = _unmanaged(
+                    f"Cluster {key_of(own[0])[1]!r} is the hub's own already; delete one of them"
                 )
-                yield cluster, Condition("Managed", False, "Failed", message)
-            elif name in self._links and self._links[name].key == own_key:
-                message = (
-                    f"{own_key} is the key of the hub's own cluster; give this one another name or group"
-                )
-                yield cluster, Condition("Managed", False, "Failed", message)
-            elif name in self._links:
-                yield cluster, self._links[name].managed()
+            elif link is not None and link.key == own_key:
+                verdict = _unmanaged(f"{own_key} is the key of the hub's own cluster; give this one another")
+            elif link is not None:
+                verdict = link.managed()
+            if verdict is not None:
+                yield cluster, verdict
+
+    def _own_verdict(self) -> Condition | None:
+        if not self._home.asked:
+            return None
+        if trouble := self._home.trouble or self._home_address.trouble:
+            return _unmanaged(trouble)
+        return Condition("Managed", True, "Success", "this is the hub's own cluster")
 
     async def _tell(self, cluster: Object, condition: Condition) -> bool:
         now = time.time()
@@ -178,6 +179,10 @@ class Hub:
             log.warning("status of Cluster %s: %s", key_of(cluster)[1], error)
             return False
         return True
+
+
+def _unmanaged(message: str) -> Condition:
+    return Condition("Managed", False, "Failed", message)
 
 
 def _is_own(cluster: Object) -> bool:

@@ -167,12 +167,14 @@ class Link:
             return MemberView(self.key, self._resolver.address, None)
         return self.member.view(self.key, self._resolver.address)
 
-    def managed(self) -> Condition:
-        """Whether the cluster is under the hub's management now, and if not why."""
+    def managed(self) -> Condition | None:
+        """Whether the cluster is under the hub's management now, and if not why. None: not asked yet."""
         troubles = [self._fault, self._resolver.trouble]
         troubles.append(self.member.trouble if self.member is not None else None)
         if found := "; ".join(trouble for trouble in troubles if trouble):
             return Condition("Managed", False, "Failed", found)
+        if self.member is None or not self.member.asked:
+            return None
         return Condition(
-            "Managed", True, "Success", "the API server answers and the hub's credential is accepted"
+            "Managed", True, "Success", "the API server answers and accepts the hub's credential"
         )

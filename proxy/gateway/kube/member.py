@@ -14,7 +14,7 @@ from typing import Any
 from gateway.kube.client import KubeClient
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound, Refused
 from gateway.kube.events import condition_events
-from gateway.kube.objects import Key, Object, key_of, meta, version_of
+from gateway.kube.objects import Key, Object, key_of, meta, section, version_of
 from gateway.kube.plan import Address, MemberView, is_ours, same_import
 from gateway.kube.resources import EVENT, EXPORT, HUB, IMPORT, MANAGED_BY, NAMESPACE, SERVICE
 from gateway.kube.status import Condition, status_patch
@@ -46,8 +46,9 @@ class Member:
         self._limit = asyncio.Semaphore(PARALLEL)
         self._refused: dict[Key, Mapping[str, Any]] = {}
         """Import bodies that the API server did not accept, so as not to send the same again and again."""
-        self.trouble: str | None = "not asked yet"
-        """Why the cluster cannot be managed right now; None when it can."""
+        self._trouble: str | None = None
+        self.asked = False
+        """The cluster has been asked whether it can be managed: before that, `trouble` means nothing."""
 
     def view(self, key: str, address: Address | None) -> MemberView:
         known = self._exports.synced and self._services.synced
@@ -74,11 +75,21 @@ class Member:
             tasks.create_task(self._probe(), name=f"{self.name}: probe")
             tasks.create_task(self._write(), name=f"{self.name}: write")
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the cluster cannot be managed right now; None when it can."""
+        if self._trouble is not None:
+            return self._trouble
+        for informer in (self._exports, self._services, self._imports):
+            if informer.error is not None:
+                return f"cannot follow {informer.resource.plural}: {informer.error}"
+        return None
+
     async def _probe(self) -> None:
         while True:
             trouble = await self._ask()
-            if trouble != self.trouble:
-                self.trouble = trouble
+            if trouble != self._trouble or not self.asked:
+                self._trouble, self.asked = trouble, True
                 self._on_change()
             await asyncio.sleep(PROBE_SECONDS)
 
@@ -112,8 +123,10 @@ class Member:
 
     async def _bring_about(self) -> bool:
         """One round of writes. False when something is left to try again."""
-        done = self._wanted is None or await self._all(self._import_calls(self._wanted))
-        return await self._all(self._report(key) for key in sorted(self._exports.objects)) and done
+        wanted = self._wanted or {}
+        done = self._wanted is None or await self._all(self._import_calls(wanted))
+        done = await self._all(self._report(key) for key in sorted(self._exports.objects)) and done
+        return await self._all(self._report_import(key, body) for key, body in wanted.items()) and done
 
     def _import_calls(self, wanted: Mapping[Key, Mapping[str, Any]]) -> Iterator[Coroutine[Any, Any, bool]]:
         existing = self._imports.objects
@@ -202,6 +215,31 @@ class Member:
                 return True
             except KubeError as error:
                 log.warning("%s: status of export %s/%s: %s", self.name, *key, error)
+                return isinstance(error, Invalid)
+        return True
+
+    async def _report_import(self, key: Key, body: Mapping[str, Any]) -> bool:
+        """The exporting clusters and the addresses of their gateways, for those who look at an import."""
+        existing = self._imports.objects.get(key)
+        if existing is None or not is_ours(existing):
+            return True
+        addresses: dict[str, set[str]] = {}
+        for port in body["spec"]["ports"]:
+            for endpoint in port["endpoints"]:
+                addresses.setdefault(endpoint["clusterKey"], set()).add(endpoint["target"]["ip"])
+        clusters = [{"cluster": name, "addresses": sorted(addresses[name])} for name in sorted(addresses)]
+        if section(existing, "status").get("clusters") == clusters:
+            return True
+        namespace, name = key
+        patch = {name_: body[name_] for name_ in ("apiVersion", "kind")}
+        patch |= {"metadata": {"namespace": namespace, "name": name}, "status": {"clusters": clusters}}
+        async with self._limit:
+            try:
+                await self._client.apply(IMPORT, namespace, name, patch, status=True)
+            except NotFound:
+                return True
+            except KubeError as error:
+                log.warning("%s: status of import %s/%s: %s", self.name, namespace, name, error)
                 return isinstance(error, Invalid)
         return True
 

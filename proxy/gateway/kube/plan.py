@@ -81,8 +81,9 @@ def plan(views: Sequence[MemberView]) -> Plan:
     services = _exporters(views)
     for exporters in services.values():
         _settle_ports(exporters)
-    imports: dict[str, dict[Key, Mapping[str, Any]]] = {}
     unknown = {view.key for view in views if not view.known}
+    writer = _Writer()
+    imports: dict[str, dict[Key, Mapping[str, Any]]] = {}
     for view in views:
         if view.imports is None:
             continue
@@ -90,18 +91,14 @@ def plan(views: Sequence[MemberView]) -> Plan:
         kept = {key: imported for key, imported in view.imports.items() if is_ours(imported)}
         for key in sorted(services.keys() | kept.keys()):
             exporters = [exporter for exporter in services.get(key, ()) if exporter.reaches(view.key)]
-            ports = _ports(exporters, kept.get(key, {}), unknown - {view.key})
-            if not ports:
-                continue
-            if key in view.imports and key not in kept:
+            body = writer.body(key, exporters, kept.get(key, {}), unknown - {view.key})
+            if body is not None and (key in kept or key not in view.imports):
+                wanted[key] = body
+            elif body is not None:
                 for exporter in exporters:
                     exporter.conflicts.append(
                         f"{view.key} has a ServiceImport of this name the hub did not make; it is left alone"
                     )
-                continue
-            account = next((e.verdict.account for e in exporters if e.verdict.account), "")
-            account = account or str(spec_of(kept.get(key, {})).get("serviceAccountName") or "")
-            wanted[key] = _import(key, ports, account)
     known_keys = {view.key for view in views}
     conditions: dict[str, dict[Key, tuple[Condition, ...]]] = {view.key: {} for view in views}
     for key, exporters in services.items():
@@ -111,6 +108,34 @@ def plan(views: Sequence[MemberView]) -> Plan:
                 _conflict(exporter.conflicts),
             )
     return Plan(imports, conditions)
+
+
+class _Writer:
+    """Writes import bodies. Importers that see the same exporters share one: nearly all of them do."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[Key, tuple[str, ...]], Mapping[str, Any] | None] = {}
+
+    def body(
+        self, key: Key, exporters: Sequence[_Exporter], existing: Object, unknown: set[str]
+    ) -> Mapping[str, Any] | None:
+        """None when there is nothing to import."""
+        if unknown and existing:
+            return self._write(key, exporters, existing, unknown)
+        same = (key, tuple(exporter.view.key for exporter in exporters))
+        if same not in self._made:
+            self._made[same] = self._write(key, exporters, {}, set())
+        return self._made[same]
+
+    @staticmethod
+    def _write(
+        key: Key, exporters: Sequence[_Exporter], existing: Object, unknown: set[str]
+    ) -> Mapping[str, Any] | None:
+        ports = _ports(exporters, existing, unknown)
+        if not ports:
+            return None
+        account = next((exporter.verdict.account for exporter in exporters if exporter.verdict.account), "")
+        return _import(key, ports, account or str(spec_of(existing).get("serviceAccountName") or ""))
 
 
 def _exporters(views: Iterable[MemberView]) -> dict[Key, list[_Exporter]]:
@@ -147,28 +172,33 @@ def _ports(exporters: Sequence[_Exporter], existing: Object, unknown: set[str]) 
         if (address := exporter.view.address) is None:
             continue
         for offer in exporter.accepted:
-            port = ports.setdefault(
-                offer.port, _port(offer, [port["name"] for port in ports.values() if "name" in port])
-            )
+            said = {"name": offer.name, "appProtocol": offer.app_protocol}
             target = {"host": address.host, "ip": address.ip, "port": address.port, "path": offer.path}
-            port["endpoints"].append({"clusterKey": exporter.view.key, "target": target})
+            endpoint = {"clusterKey": exporter.view.key, "target": target}
+            _port(ports, offer.port, said)["endpoints"].append(endpoint)
     for before in listed(spec_of(existing), "ports"):
-        for endpoint in listed(before, "endpoints"):
-            if endpoint.get("clusterKey") in unknown:
-                kept = {name: value for name, value in before.items() if name != "endpoints"}
-                port = ports.setdefault(int(before.get("port") or 0), {**kept, "endpoints": []})
-                port["endpoints"].append(endpoint)
+        for kept in listed(before, "endpoints"):
+            if kept.get("clusterKey") in unknown:
+                _port(ports, int(before.get("port") or 0), before)["endpoints"].append(kept)
     for port in ports.values():
         port["endpoints"].sort(key=lambda endpoint: str(endpoint.get("clusterKey")))
     return [ports[number] for number in sorted(ports)]
 
 
-def _port(offer: Offer, taken: Sequence[str]) -> dict[str, Any]:
-    """Without endpoints. Clusters may give one name to different ports; in one Service names are unique."""
-    name = f"{offer.name[:56]}-{offer.port}" if offer.name in taken else offer.name
-    port: dict[str, Any] = {"port": offer.port, "protocol": "TCP", "endpoints": []}
+def _port(ports: dict[int, dict[str, Any]], number: int, said: Object) -> dict[str, Any]:
+    """The entry of this port, made as `said` if there is none yet.
+
+    Clusters may give one name to different ports; in one Service names are unique.
+    """
+    if number in ports:
+        return ports[number]
+    name = str(said.get("name") or "")
+    if name and any(port.get("name") == name for port in ports.values()):
+        name = f"{name[:56]}-{number}"
+    port: dict[str, Any] = {"port": number, "protocol": "TCP", "endpoints": []}
     port |= {"name": name} if name else {}
-    port |= {"appProtocol": offer.app_protocol} if offer.app_protocol else {}
+    port |= {"appProtocol": said["appProtocol"]} if said.get("appProtocol") else {}
+    ports[number] = port
     return port
 
 

@@ -5,8 +5,12 @@ import gets a Service without selector, and an EndpointSlice that lists the read
 policy lets a request leave the cluster, and nobody otherwise: the caller's connection is then refused, not
 left hanging.
 
-Every replica of the gateway computes the same objects. A Service that somebody else made is never touched,
-and one of ours that somebody gave a selector is theirs from then on.
+A local Service (with a selector) of the same name answers for itself. Only while none of its pods is ready,
+and the policy lets requests leave, it gets the same EndpointSlice beside its own empty ones, so that
+callers reach the other clusters. The Service object itself is never touched.
+
+Every replica of the gateway computes the same objects. One of our Services that somebody gave a selector is
+theirs from then on.
 """
 
 from __future__ import annotations
@@ -88,23 +92,55 @@ def upkeep(
     port: int,
 ) -> Iterator[Action]:
     """What to write now. `pods` are the addresses of the gateways, `port` their east-west port."""
-    wanted: set[Key] = set()
+    standing: set[Key] = set()
+    sliced: set[Key] = set()
+    served = _served(slices)
     for key, imported in sorted(imports.items()):
         service = services.get(key)
-        ports = _ports(imported)
-        if not ports or (service is not None and (not is_ours(service) or has_selector(service))):
+        if service is None or (is_ours(service) and not has_selector(service)):
+            if not (ports := _ports(imported)):
+                continue
+            standing.add(key)
+            yield from _ensure(SERVICE, key, _service(imported, ports), service)
+            listed_pods = pods if leaves(*key) else ()
+        elif has_selector(service) and key not in served and pods and leaves(*key):
+            ports, listed_pods = _shared_ports(imported, service), pods
+        else:
             continue
-        wanted.add(key)
-        yield from _ensure(SERVICE, key, _service(imported, ports), service)
-        slice_key = (key[0], slice_name(key[1]))
-        body = _slice(imported, ports, pods if leaves(*key) else (), port)
-        yield from _ensure(SLICE, slice_key, body, slices.get(slice_key))
+        if ports:
+            sliced.add(key)
+            slice_key = (key[0], slice_name(key[1]))
+            yield from _ensure(
+                SLICE, slice_key, _slice(imported, ports, listed_pods, port), slices.get(slice_key)
+            )
     for key, service in sorted(services.items()):
-        if is_ours(service) and key not in wanted:
+        if is_ours(service) and key not in standing:
             yield _release(key, service) if has_selector(service) else _delete(SERVICE, key, service)
     for key, endpoint_slice in sorted(slices.items()):
-        if is_ours(endpoint_slice) and (key[0], label(endpoint_slice, SERVICE_NAME)) not in wanted:
+        if is_ours(endpoint_slice) and (key[0], label(endpoint_slice, SERVICE_NAME)) not in sliced:
             yield _delete(SLICE, key, endpoint_slice)
+
+
+def _served(slices: Mapping[Key, Object]) -> set[Key]:
+    """Services with a ready pod of their own."""
+    return {
+        (namespace, label(endpoint_slice, SERVICE_NAME))
+        for (namespace, _), endpoint_slice in slices.items()
+        if not is_ours(endpoint_slice)
+        and any(
+            section(endpoint, "conditions").get("ready") is not False
+            for endpoint in listed(endpoint_slice, "endpoints")
+        )
+    }
+
+
+def _shared_ports(imported: Object, service: Object) -> list[tuple[str, Object]]:
+    """The imported ports that a local Service has too, under its own names. None for a headless Service: its
+    callers dial the port of the pods, where no gateway listens."""
+    if spec_of(service).get("clusterIP") == "None":
+        return []
+    own = {port.get("port"): str(port.get("name") or "") for port in listed(spec_of(service), "ports")}
+    return [(own[port.get("port")], port) for _, port in _ports(imported) if port.get("port") in own]
 
 
 def _ports(imported: Object) -> list[tuple[str, Object]]:

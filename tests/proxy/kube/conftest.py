@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ class ApiServer:
         folder.mkdir()
         self._binary, self._folder = binary, folder
         self._ports = [free_port() for _ in range(3)]
+        self._tokens: dict[str, str] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         key = subprocess.run(["openssl", "genrsa", "2048"], check=True, capture_output=True)
         (folder / "sa.key").write_bytes(key.stdout)
@@ -126,14 +128,24 @@ class ApiServer:
             self.url + path, method=method, data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": kind[content]},
         )  # fmt: skip
-        with urllib.request.urlopen(request, context=context, timeout=10) as response:  # noqa: S310
-            return response.read() if raw else json.loads(response.read())
+        for _ in range(50):
+            try:
+                with urllib.request.urlopen(request, context=context, timeout=10) as response:  # noqa: S310
+                    return response.read() if raw else json.loads(response.read())
+            except urllib.error.HTTPError as error:
+                # A server that has just started asks for patience this way.
+                if error.code != 429:
+                    raise
+                time.sleep(0.2)
+        raise TimeoutError(f"{path} is answered 429 all the time")
 
     def account(self, name: str, *rules: tuple[list[str], list[str], list[str]]) -> str:
         """Token of a ServiceAccount in multicluster-system that may do this: API groups, resources, verbs."""
-        self.kubectl("apply", "-f", "-", stdin=json.dumps(_account(name, rules)))
-        path = f"/api/v1/namespaces/multicluster-system/serviceaccounts/{name}/token"
-        return str(self.call("POST", path, {"spec": {}})["status"]["token"])
+        if name not in self._tokens:
+            self.kubectl("apply", "-f", "-", stdin=json.dumps(_account(name, rules)))
+            path = f"/api/v1/namespaces/multicluster-system/serviceaccounts/{name}/token"
+            self._tokens[name] = str(self.call("POST", path, {"spec": {}})["status"]["token"])
+        return self._tokens[name]
 
     def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
         """What kubectl prints, errors included."""

@@ -245,7 +245,7 @@ def test_traffic_follows_the_policy(
     refused = eventually(lambda: clean.stand_in() == [], "Locality keeps requests in")
     with capsys.disabled():
         print(
-            f"\nrouted {followed * 1000:.0f} ms after the policy changed, stand-in filled {listed * 1000:.0f} ms"
+            f"\nrouted {followed * 1000:.0f} ms after the policy changed, filled {listed * 1000:.0f} ms"
             f" later; emptied {refused * 1000:.0f} ms after Locality"
         )
 
@@ -306,12 +306,23 @@ def test_a_stand_in_that_gets_a_selector_is_handed_over(
     clean.server.call(
         "PATCH", f"{SERVICES}/nodeapp", {"spec": {"selector": {"app": "nodeapp"}}}, content="merge"
     )
-    eventually(lambda: clean.get(f"{SLICES}/nodeapp-imported") is None, "our endpoints leave it")
     eventually(
         lambda: "ownerReferences" not in clean.get(f"{SERVICES}/nodeapp")["metadata"], "our mark leaves it"
     )
+    pod = {"addresses": ["10.42.0.30"], "conditions": {"ready": True}}
+    body = {
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "endpoints": [pod], "metadata": {"name": "nodeapp-x", "labels": {"kubernetes.io/service-name": "nodeapp"}},
+        "ports": [{"name": "http", "port": 3000, "protocol": "TCP"}],
+    }  # fmt: skip
+    assert clean.stand_in(), "while it has no pods, the other clusters answer"
+    clean.apply(SLICES, body)
+    eventually(lambda: clean.get(f"{SLICES}/nodeapp-imported") is None, "our endpoints leave it")
+    body["endpoints"] = [{**pod, "conditions": {"ready": False}}]
+    clean.apply(SLICES, body)
+    eventually(clean.stand_in, "its pods are gone, the other clusters answer again")
     clean.delete(f"{FLOMESH}/serviceimports/nodeapp")
-    time.sleep(0.3)
+    eventually(lambda: clean.get(f"{SLICES}/nodeapp-imported") is None, "nobody else is left")
     assert clean.get(f"{SERVICES}/nodeapp") is not None, "it is theirs now"
 
 
@@ -355,7 +366,7 @@ def test_routes_stay_while_the_api_server_is_away(
     clean.policy("ActiveActive")
     eventually(lambda: gateway.call()[0] == 200, "routed")
     saved = tmp_path / "cache" / "objects.json"
-    eventually(lambda: "ActiveActive" in saved.read_text(), "kept on disk")
+    eventually(lambda: saved.exists() and "ActiveActive" in saved.read_text(), "kept on disk")
     clean.server.stop_api()
     second = None
     try:
@@ -375,6 +386,7 @@ def test_routes_stay_while_the_api_server_is_away(
 
 
 def test_without_anything_on_disk_a_gateway_waits_for_the_api_server(clean: Cluster, tmp_path: Path) -> None:
+    clean.server.account("gateway", *RULES)
     clean.server.stop_api()
     try:
         waiting = Gateway(tmp_path, clean.server)

@@ -234,6 +234,11 @@ def test_an_export_reaches_the_other_member_and_the_control_plane(joined: Cluste
     }
     joined.expect(joined.one, EXPORT, "Valid", "True")
     joined.expect(joined.one, EXPORT, "Conflict", "False")
+    clusters = [{"cluster": "default/default/default/cluster-1", "addresses": ["172.28.0.1"]}]
+    path = f"{FLOMESH}/namespaces/dapr-test/serviceimports/nodeapp"
+    eventually(
+        lambda: joined.two.call("GET", path).get("status", {}).get("clusters") == clusters, "its status"
+    )
     joined.expect(joined.home, f"{FLOMESH}/clusters/cluster-1", "Managed", "True")
     eventually(lambda: "Valid" in joined.one.kubectl("get", "events", "-n", "dapr-test"), "an event tells")
 

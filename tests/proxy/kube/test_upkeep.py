@@ -92,7 +92,35 @@ def test_several_ports_get_names() -> None:
 def test_a_local_service_is_left_alone() -> None:
     for spec in ({"selector": {"app": "nodeapp"}}, {}):
         local = {"metadata": {"namespace": "dapr-test", "name": "nodeapp"}, "spec": spec}
-        assert run({KEY: imported()}, {KEY: local}) == []
+        assert run({KEY: imported()}, {KEY: local}, local_pods(True)) == []
+
+
+def local_pods(ready: bool) -> dict[Any, Any]:
+    metadata = {"labels": {"kubernetes.io/service-name": "nodeapp"}}
+    endpoints = [{"addresses": ["10.42.0.20"], "conditions": {"ready": ready}}]
+    return {("dapr-test", "nodeapp-x"): {"metadata": metadata, "endpoints": endpoints}}
+
+
+def local_service(**spec: Any) -> dict[Any, Any]:
+    ports = [{"name": "web", "port": 3000}, {"name": "other", "port": 3001}]
+    base = {"selector": {"app": "nodeapp"}, "ports": ports, **spec}
+    return {KEY: {"metadata": {"namespace": "dapr-test", "name": "nodeapp"}, "spec": base}}
+
+
+def test_a_local_service_without_ready_pods_falls_back_on_the_gateways() -> None:
+    (action,) = run({KEY: imported()}, local_service(), local_pods(False))
+    assert (action.verb, action.key) == ("create", SLICE_KEY)
+    assert action.body["ports"] == [{"name": "web", "port": 15080, "protocol": "TCP"}]
+    assert run({KEY: imported()}, local_service(), local_pods(False), leaves=False) == []
+    assert run({KEY: imported()}, local_service(), local_pods(False), pods=()) == []
+    assert run({KEY: imported()}, local_service(clusterIP="None"), local_pods(False)) == []
+
+
+def test_a_local_service_with_ready_pods_answers_for_itself_again() -> None:
+    _, ours = after(run({KEY: imported()}, local_service(), local_pods(False)))
+    assert run({KEY: imported()}, local_service(), {**ours, **local_pods(False)}) == []
+    (action,) = run({KEY: imported()}, local_service(), {**ours, **local_pods(True)})
+    assert (action.verb, action.key) == ("delete", SLICE_KEY)
 
 
 def test_a_local_service_that_comes_later_takes_our_slice_away() -> None:
@@ -101,7 +129,7 @@ def test_a_local_service_that_comes_later_takes_our_slice_away() -> None:
         "metadata": {"namespace": "dapr-test", "name": "nodeapp"},
         "spec": {"selector": {"app": "nodeapp"}},
     }
-    (action,) = run({KEY: imported()}, {KEY: local}, slices)
+    (action,) = run({KEY: imported()}, {KEY: local}, {**slices, **local_pods(True)})
     assert (action.verb, action.key, action.uid) == ("delete", SLICE_KEY, "u")
 
 
@@ -116,7 +144,7 @@ def test_both_go_with_the_import() -> None:
 def test_a_stand_in_with_a_selector_is_handed_over() -> None:
     services, slices = after(run({KEY: imported()}))
     services[KEY]["spec"]["selector"] = {"app": "nodeapp"}
-    release, remove = run({KEY: imported()}, services, slices)
+    release, remove = run({KEY: imported()}, services, {**slices, **local_pods(True)})
     assert release.body["metadata"] == {
         "labels": dict.fromkeys(OURS),
         "ownerReferences": None,

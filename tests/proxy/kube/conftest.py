@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -25,6 +26,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def kube_binary() -> str | None:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "multicluster-dapr" / "tools"
+    return shutil.which("kube") or next((str(path) for path in sorted(cache.glob("*/kube"))), None)
 
 
 class ApiServer:
@@ -194,9 +200,9 @@ def _account(name: str, rules: Iterable[tuple[list[str], list[str], list[str]]])
 @pytest.fixture(scope="module")
 def api_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], list[ApiServer]]]:
     """Starts so many API servers with our CRDs; they live until the module is done."""
-    binary = shutil.which("kube")
+    binary = kube_binary()
     if binary is None:
-        pytest.skip("no `kube` (etcd, kube-apiserver and kubectl in one) on PATH; ./stack makes it")
+        pytest.skip("no `kube` on PATH or in the cache of ./stack, which makes it")
     started: list[ApiServer] = []
 
     def start(count: int) -> list[ApiServer]:

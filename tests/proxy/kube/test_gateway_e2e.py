@@ -312,7 +312,8 @@ def test_a_stand_in_that_gets_a_selector_is_handed_over(
     pod = {"addresses": ["10.42.0.30"], "conditions": {"ready": True}}
     body = {
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "endpoints": [pod], "metadata": {"name": "nodeapp-x", "labels": {"kubernetes.io/service-name": "nodeapp"}},
+        "endpoints": [pod],
+        "metadata": {"name": "nodeapp-x", "labels": {"kubernetes.io/service-name": "nodeapp"}},
         "ports": [{"name": "http", "port": 3000, "protocol": "TCP"}],
     }  # fmt: skip
     assert clean.stand_in(), "while it has no pods, the other clusters answer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -29,6 +30,8 @@ def own_host() -> str:
 
 def answers(host: str) -> bool:
     """Whether a Docker daemon answers at this DOCKER_HOST."""
+    if host.startswith("unix://") and not _accepts(host.removeprefix("unix://")):
+        return False
     try:
         client = docker.DockerClient(base_url=host, timeout=5)
     except (DockerException, ValueError):
@@ -41,6 +44,17 @@ def answers(host: str) -> bool:
         client.close()
 
 
+def _accepts(path: str) -> bool:
+    """Whether anything listens on a Unix socket; the SDK would leak a failed attempt."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(5)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True
+
+
 def running_daemon() -> str | None:
     """DOCKER_HOST of a daemon that answers now: the user's choice, ours, the system's, in this order."""
     chosen = os.environ.get("DOCKER_HOST")
@@ -51,9 +65,9 @@ def running_daemon() -> str | None:
             f"DOCKER_HOST={chosen} is set, but no Docker daemon answers there: "
             "start that daemon, or unset DOCKER_HOST to let another one be used."
         )
-    for socket in (SOCKET, SYSTEM_SOCKET):
-        if socket.exists() and answers(f"unix://{socket}"):
-            return f"unix://{socket}"
+    for path in (SOCKET, SYSTEM_SOCKET):
+        if answers(f"unix://{path}"):
+            return f"unix://{path}"
     return None
 
 
@@ -140,7 +154,7 @@ def _start(dockerd: str, cache: Path, log: Path) -> None:
     else:
         process = None  # started by a run that was killed while it waited
     deadline = time.monotonic() + START_SECONDS
-    while not (SOCKET.exists() and answers(own_host())):
+    while not answers(own_host()):
         if process is not None and process.poll() is not None:
             raise SupplyError(f"dockerd ended with {process.returncode}. Last lines of {log}:\n{_tail(log)}")
         if time.monotonic() > deadline:

@@ -86,20 +86,23 @@ export TMPDIR="$workspace" KUBECONFIG="$workspace/kubeconfig"
 def create_script(*, name: str, environment: str) -> str:
     """Make the cluster from the file on stdin and print its kubeconfig.
 
-    A cluster of that name with our label was left by an interrupted run and is made anew; any other is
-    someone else's and is refused.
+    A cluster of that name with our label was left by an interrupted run and is made anew, and so is one
+    without a server, which nobody can use; any other is someone else's and is refused.
     """
     return f"""{_WORKSPACE}\
 if found=$(k3d cluster list {name} --output json 2>/dev/null) && [ "$found" != "[]" ]; then
   case $found in
-    *'"{LABEL}":"{environment}"'*)
-      echo "Cluster {name} was left by an interrupted run: making it anew." >&2
-      k3d cluster delete {name} >&2 ;;
-    *)
-      echo "A k3d cluster named {name} exists and is not part of environment {environment}." \\
-        "Rename it in Pulumi.{environment}.yaml, or remove the other: k3d cluster delete {name}" >&2
-      exit 1 ;;
+    *'"{LABEL}":"{environment}"'*) theirs= ;;
+    *'"role":"server"'*) theirs=1 ;;
+    *) theirs= ;;
   esac
+  if [ -n "$theirs" ]; then
+    echo "A k3d cluster named {name} exists and is not part of environment {environment}." \\
+      "Rename it in Pulumi.{environment}.yaml, or remove the other: k3d cluster delete {name}" >&2
+    exit 1
+  fi
+  echo "Cluster {name} was left by an interrupted run: making it anew." >&2
+  k3d cluster delete {name} >&2
 fi
 k3d cluster create --config - >&2
 k3d kubeconfig get {name}

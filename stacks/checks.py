@@ -112,27 +112,21 @@ def subnet_is_free(settings: Settings) -> Iterator[Problem]:
             )
 
 
-def redis_host(settings: Settings) -> Iterator[Problem]:
-    """An external Redis has an address and a password, ours has neither address nor choice."""
+def redis_fits_its_mode(settings: Settings) -> Iterator[Problem]:
+    """An external Redis has an address and a password, one in a cluster an address, a container neither."""
     redis = settings.redis
-    if redis.mode == "external" and not redis.host:
-        yield Problem(
-            "redis.host", None, "missing for mode external", "Set the host name or address of that Redis."
-        )
+    if redis.mode != "container" and not redis.host:
+        yield Problem("redis.host", None, f"missing for mode {redis.mode}", "Set its host name or address.")
     if redis.mode == "external" and settings.redis_password is None:
-        yield Problem(
-            "redisPassword",
-            None,
-            "missing for redis.mode external",
-            "Set it with `pulumi config set --secret redisPassword`.",
-        )
+        way_out = "Set it with `pulumi config set --secret redisPassword`."
+        yield Problem("redisPassword", None, "missing for redis.mode external", way_out)
     if redis.mode == "container" and redis.host:
-        yield Problem(
-            "redis.host",
-            redis.host,
-            "has no meaning for mode container",
-            "Remove it, or set `mode: external`.",
-        )
+        way_out = "Remove it, or choose another mode."
+        yield Problem("redis.host", redis.host, "has no meaning for mode container", way_out)
+    on_k3d = any(cluster.role == "control-plane" and cluster.source == "k3d" for cluster in settings.clusters)
+    if redis.mode == "statefulset" and on_k3d:
+        reason = "the control plane is made by k3d, which publishes no port for it"
+        yield Problem("redis.mode", redis.mode, reason, "Use `mode: container`.")
 
 
 def apps_run_on_members(settings: Settings) -> Iterator[Problem]:
@@ -247,7 +241,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (cluster_sources, frozenset({"clusters", "images"})),
     (unique_ports, frozenset({"clusters", "redis"})),
     (subnet_is_free, frozenset({"network"})),
-    (redis_host, frozenset({"redis", "redis_password"})),
+    (redis_fits_its_mode, frozenset({"clusters", "redis", "redis_password"})),
     (apps_run_on_members, frozenset({"clusters", "apps"})),
     (exports_have_apps, frozenset({"clusters", "apps", "exports"})),
     (policies_make_sense, frozenset({"clusters", "exports", "policies"})),

@@ -111,13 +111,14 @@ class DaprSettings(Section):
 class RedisSettings(Section):
     """The state store all members share."""
 
-    mode: Literal["container", "external"] = Field(
-        default="container", description="Run it here, or use one that runs."
+    mode: Literal["container", "statefulset", "external"] = Field(
+        default="container", description="A container here, in the control plane cluster, or one that runs."
     )
     host: str | None = Field(
-        default=None, description="external: host name or address reachable from every member."
+        default=None, description="statefulset, external: name or address that every member reaches."
     )
-    port: Port = Field(default=6379, description="Port on the host, and of an external Redis.")
+    port: Port = Field(default=6379, description="Port members reach it at.")
+    namespace: DnsLabel = Field(default="default", description="statefulset: an existing namespace.")
 
 
 class GatewaySettings(Section):
@@ -230,7 +231,7 @@ class Settings(Section):
     )
     dapr: DaprSettings = Field(default=DaprSettings(), description="Dapr on every member: version and mtls.")
     redis: RedisSettings = Field(
-        default=RedisSettings(), description="The shared state store: mode, host and port."
+        default=RedisSettings(), description="The shared state store: mode, host, port and namespace."
     )
     redis_password: Password | None = Field(
         default=None,

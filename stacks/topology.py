@@ -26,6 +26,7 @@ from components.local_network import LocalNetwork, LocalNetworkArgs
 from components.node_app import NodeApp, NodeAppArgs
 from components.osm_edge import mesh_namespace
 from components.redis import Redis, RedisArgs
+from components.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
 from components.service_export import ServiceExport, ServiceExportArgs, export_spec
 from components.state_store import StateStore, StateStoreArgs
 from stacks import bundled, flomesh
@@ -58,9 +59,9 @@ def build(settings: Settings, supply: Supply, environment: str) -> Topology:
         nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local),
         password=_password(settings, local),
     )
-    redis_address = _redis(shared)
     clusters = {config.name: _member(shared, config) for config in settings.clusters}
     plane, members = clusters[settings.control_plane.name], [clusters[c.name] for c in settings.members]
+    redis_address = _redis(shared, plane.cluster)
     for member in members:
         _apps(shared, member, redis_address)
     memberships = bundled.join(plane, members) if bundled_mesh else flomesh.join(plane, members)
@@ -176,8 +177,18 @@ def _password(settings: Settings, local: pulumi.ResourceOptions) -> pulumi.Outpu
     return GeneratedPassword("redis-password", local).value
 
 
-def _redis(shared: Shared) -> pulumi.Output[str]:
+def _redis(shared: Shared, plane: Cluster) -> pulumi.Output[str]:
     redis, network = shared.settings.redis, shared.network
+    if redis.mode == "statefulset":
+        in_cluster = RedisStatefulSetArgs(
+            cluster=plane,
+            namespace=redis.namespace,
+            image=shared.supply.redis.ref,
+            host=str(redis.host),
+            port=redis.port,
+            password=shared.password,
+        )
+        return RedisStatefulSet("redis", in_cluster, plane.component()).address
     if redis.mode == "external" or network is None:
         return pulumi.Output.from_input(f"{redis.host}:{redis.port}")
     args = RedisArgs(

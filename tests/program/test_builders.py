@@ -27,6 +27,7 @@ from components import (
     node_app,
     osm_edge,
     redis,
+    redis_stateful_set,
     service_export,
     state_store,
     workload,
@@ -136,8 +137,16 @@ def test_creating_prints_the_kubeconfig_and_nothing_else(k3d: Any) -> None:
     assert not list(k3d.tmp.iterdir()), "k3d leaves its copy of the configuration behind; the script must not"
 
 
-def test_a_cluster_left_by_an_interrupted_run_is_made_anew(k3d: Any) -> None:
-    (k3d.clusters / "cluster-1").write_text('[{"runtimeLabels":{"multicluster-dapr.environment":"dev"}}]')
+@pytest.mark.parametrize(
+    "left",
+    [
+        '[{"role":"server","runtimeLabels":{"multicluster-dapr.environment":"dev"}}]',
+        '[{"role":"noRole","runtimeLabels":{"k3d.cluster":"cluster-1"}}]',
+    ],
+    ids=["a server with our label", "k3d's own helper container, and no server yet"],
+)
+def test_a_cluster_left_by_an_interrupted_run_is_made_anew(k3d: Any, left: str) -> None:
+    (k3d.clusters / "cluster-1").write_text(left)
     done = k3d(SCRIPT)
     assert done.returncode == 0
     assert "was left by an interrupted run" in done.stderr
@@ -146,7 +155,7 @@ def test_a_cluster_left_by_an_interrupted_run_is_made_anew(k3d: Any) -> None:
 
 @pytest.mark.parametrize("labels", ['{"app":"k3d"}', '{"multicluster-dapr.environment":"other"}'])
 def test_someone_elses_cluster_is_refused_and_kept(k3d: Any, labels: str) -> None:
-    (k3d.clusters / "cluster-1").write_text(f'[{{"runtimeLabels":{labels}}}]')
+    (k3d.clusters / "cluster-1").write_text(f'[{{"role":"server","runtimeLabels":{labels}}}]')
     done = k3d(SCRIPT)
     assert done.returncode == 1
     assert "A k3d cluster named cluster-1 exists and is not part of environment dev." in done.stderr
@@ -178,6 +187,21 @@ def test_a_generated_password_is_48_hexadecimal_digits_and_new_each_time() -> No
 
 def test_the_redis_file_quotes_the_password() -> None:
     assert redis.redis_config('a"b\\c') == 'dir /data\nappendonly yes\nrequirepass "a\\"b\\\\c"\n'
+
+
+def test_redis_in_a_cluster_keeps_its_password_in_a_secret() -> None:
+    spec = redis_stateful_set.stateful_set_spec(image="redis:7")
+    pod = spec["template"]["spec"]
+    assert pod["volumes"] == [{"name": "config", "secret": {"secretName": "multicluster-redis"}}]
+    assert pod["containers"][0]["command"] == ["redis-server", "/usr/local/etc/redis/redis.conf"]
+    assert spec["volumeClaimTemplates"][0]["spec"]["resources"] == {"requests": {"storage": "1Gi"}}
+
+
+def test_redis_in_a_cluster_is_published_where_members_reach_it() -> None:
+    (port,) = redis_stateful_set.service_spec(port=30379)["ports"]
+    assert (port["port"], port["nodePort"]) == (6379, 30379)
+    service = redis_stateful_set.service_spec(port=6379)
+    assert (service["type"], service["ports"][0]["port"]) == ("LoadBalancer", 6379)
 
 
 def test_dapr_values_follow_the_article() -> None:

@@ -184,7 +184,7 @@ MISTAKES: list[tuple[str, Callable[[Config], None], str]] = [
     (
         "external Redis without a host",
         _set(redis={"mode": "external"}),
-        "redis.host: missing for mode external. Set the host name or address of that Redis.",
+        "redis.host: missing for mode external. Set its host name or address.",
     ),
     (
         "external Redis without a password",
@@ -192,6 +192,14 @@ MISTAKES: list[tuple[str, Callable[[Config], None], str]] = [
         (
             "redisPassword: missing for redis.mode external. "
             "Set it with `pulumi config set --secret redisPassword`."
+        ),
+    ),
+    (
+        "Redis in a k3d cluster",
+        _set(redis={"mode": "statefulset", "host": "172.28.0.1"}),
+        (
+            "redis.mode = 'statefulset': the control plane is made by k3d, which publishes no port for it. "
+            "Use `mode: container`."
         ),
     ),
     (

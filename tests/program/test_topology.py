@@ -85,6 +85,14 @@ def test_a_cluster_of_someone_else_is_only_spoken_to(run: Any) -> None:
     assert identifiers == {f"https://{name}.example.org:6443" for name in ("hub", "east", "west")}
 
 
+def test_redis_can_live_in_the_control_plane(run: Any) -> None:
+    redis = {"mode": "statefulset", "host": "192.0.2.10", "port": 30379}
+    recorder = run("existing", lambda config: config.update(redis=redis))
+    assert recorder.find("redis-server").provider == "hub-kubernetes"
+    store = recorder.find("east-dapr-test-statestore-component").inputs["spec"]["metadata"]
+    assert store[0] == {"name": "redisHost", "value": "192.0.2.10:30379"}
+
+
 def test_flomesh_patches_its_mesh_before_any_pod(run: Any) -> None:
     recorder = run("article")
     patch = recorder.find("cluster-1-osm-edge-mesh-config")

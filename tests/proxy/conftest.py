@@ -206,9 +206,12 @@ class Net:
 
 @pytest.fixture
 async def net() -> AsyncIterator[Net]:
+    faults: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(repr(context)))
     found = Net()
     yield found
     await found.close()
+    assert not faults, "nothing may go wrong unseen in a callback or a task"
 
 
 async def read_head(reader: asyncio.StreamReader) -> bytes:

@@ -137,6 +137,7 @@ def _start(dockerd: str, cache: Path, log: Path) -> None:
     pid = _own_pid()
     if pid is None:
         PIDFILE.unlink(missing_ok=True)  # dockerd refuses to start when any process has the number in it
+        _end_orphaned_containerd()
         (cache / "daemon").mkdir(parents=True, exist_ok=True)
         (cache / "daemon" / "daemon.json").write_text("{}\n")
         wrapper = install_wrapper(cache / "daemon") if machine_lacks_capabilities() else None
@@ -164,14 +165,31 @@ def _start(dockerd: str, cache: Path, log: Path) -> None:
         time.sleep(0.1)
 
 
+def _end_orphaned_containerd() -> None:
+    """End the containerd of a dockerd that was killed: the next dockerd would wait for it in vain.
+
+    Containers go on: they belong to their shims.
+    """
+    folder = RUN / "exec" / "containerd"
+    pid = _process(folder / "containerd.pid", str(folder / "containerd.toml"))
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+    (folder / "containerd.pid").unlink(missing_ok=True)
+
+
 def _own_pid() -> int | None:
-    """Process id of our own daemon while it lives; a stale or reused number in the pidfile is not it."""
+    """Process id of our own daemon while it lives."""
+    return _process(PIDFILE, f"--pidfile={PIDFILE}")
+
+
+def _process(pidfile: Path, word: str) -> int | None:
+    """Process id in a pidfile, when that process has `word` on its command line; else the file is stale."""
     try:
-        pid = int(PIDFILE.read_text())
+        pid = int(pidfile.read_text())
         argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
         return None
-    return pid if f"--pidfile={PIDFILE}".encode() in argv else None
+    return pid if word.encode() in argv else None
 
 
 def _running_containers() -> int:

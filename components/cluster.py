@@ -11,6 +11,9 @@ import pulumi_kubernetes as kubernetes
 LABEL = "multicluster-dapr.environment"
 # Ready pods take seconds where images are at hand and a minute or two where they are pulled.
 READY = "5m"
+# On Services whose pods a Deployment beside them already waits for: waiting for their endpoints once more
+# only makes them later.
+UNAWAITED = {"pulumi.com/skipAwait": "true"}
 
 
 @dataclass(frozen=True, kw_only=True)

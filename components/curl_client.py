@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster import Cluster
+from components.cluster import UNAWAITED, Cluster
 
 NAME = "curl"
 LABELS = {"app": NAME}
@@ -69,7 +69,7 @@ class CurlClient(pulumi.ComponentResource):
         account = kubernetes.core.v1.ServiceAccount(
             f"{name}-account", metadata=metadata, opts=args.cluster.child(self)
         )
-        deployment = kubernetes.apps.v1.Deployment(
+        kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
             spec=deployment_spec(image=args.image),
@@ -78,9 +78,8 @@ class CurlClient(pulumi.ComponentResource):
         )
         kubernetes.core.v1.Service(
             f"{name}-service",
-            metadata={**metadata, "labels": {"app": NAME, "service": NAME}},
+            metadata={**metadata, "labels": {"app": NAME, "service": NAME}, "annotations": UNAWAITED},
             spec=service_spec(),
-            # Created with pods behind it: a Service without endpoints keeps its own await waiting.
-            opts=args.cluster.child(self, depends_on=[deployment]),
+            opts=args.cluster.child(self),
         )
         self.register_outputs({})

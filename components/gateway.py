@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import rbac
-from components.cluster import Cluster
+from components.cluster import UNAWAITED, Cluster
 from components.workload import ADMIN_PORT, SYSTEM_NAMESPACE, pod_template
 
 NAME = "gateway"
@@ -107,7 +107,7 @@ class Gateway(pulumi.ComponentResource):
             ports={"http": HTTP_PORT, "east-west": EAST_WEST_PORT},
             cache=True,
         )
-        deployment = kubernetes.apps.v1.Deployment(
+        kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
             spec=deployment_spec(replicas=args.replicas, template=template),
@@ -116,9 +116,8 @@ class Gateway(pulumi.ComponentResource):
         )
         kubernetes.core.v1.Service(
             f"{name}-service",
-            metadata=metadata,
+            metadata={**metadata, "annotations": UNAWAITED},
             spec=service_spec(node_port=args.node_port, public_port=cluster.gateway_port),
-            # Created with pods behind it: a Service without endpoints keeps its own await waiting.
-            opts=cluster.child(self, depends_on=[deployment]),
+            opts=cluster.child(self),
         )
         self.register_outputs({"namespace": self.namespace})

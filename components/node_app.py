@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster import Cluster
+from components.cluster import UNAWAITED, Cluster
 
 NAME = "nodeapp"
 LABELS = {"app": "node"}
@@ -76,7 +76,7 @@ class NodeApp(pulumi.ComponentResource):
     def __init__(self, name: str, args: NodeAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:app:NodeApp", name, None, opts)
         metadata = {"name": NAME, "namespace": args.namespace, "labels": LABELS}
-        deployment = kubernetes.apps.v1.Deployment(
+        kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
             spec=deployment_spec(cluster=args.cluster.name, image=args.image, digest=args.digest),
@@ -84,9 +84,8 @@ class NodeApp(pulumi.ComponentResource):
         )
         kubernetes.core.v1.Service(
             f"{name}-service",
-            metadata=metadata,
+            metadata={**metadata, "annotations": UNAWAITED},
             spec=service_spec(),
-            # Created with pods behind it: a Service without endpoints keeps its own await waiting.
-            opts=args.cluster.child(self, depends_on=[deployment]),
+            opts=args.cluster.child(self),
         )
         self.register_outputs({})

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster import Cluster
+from components.cluster import UNAWAITED, Cluster
 from components.gateway import NODE_PORTS
 from components.redis import REDIS_PORT, redis_config
 
@@ -102,10 +102,11 @@ class RedisStatefulSet(pulumi.ComponentResource):
         )
         service = kubernetes.core.v1.Service(
             f"{name}-service",
-            metadata=metadata,
+            metadata={**metadata, "annotations": UNAWAITED},
             spec=service_spec(port=args.port),
-            # Created with a pod behind it: a Service without endpoints keeps its own await waiting.
-            opts=args.cluster.child(self, depends_on=[server]),
+            opts=args.cluster.child(self),
         )
-        self.address = service.id.apply(lambda _: f"{args.host}:{args.port}")
+        # Nobody should dial Redis before it is there.
+        there = pulumi.Output.all(server.id, service.id)
+        self.address = there.apply(lambda _: f"{args.host}:{args.port}")
         self.register_outputs({"address": self.address})

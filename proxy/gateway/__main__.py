@@ -20,7 +20,8 @@ def _cluster_key(text: str) -> str:
     parts = text.split("/")
     if len(parts) != 4 or not all(parts):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a cluster key: give region/zone/group/name, for example default/default/default/cluster-1"
+            f"{text!r} is not a cluster key: give region/zone/group/name, "
+            "for example default/default/default/cluster-1"
         )
     return text
 
@@ -59,7 +60,7 @@ def _add_data_plane(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=20.0,
         metavar="S",
-        help="how long running requests may take after SIGTERM (default: 20, below Kubernetes' 30 with the delay)",
+        help="how long running requests may take after SIGTERM (default: 20, below Kubernetes' 30)",
     )
     parser.add_argument(
         "--drain-delay",
@@ -94,7 +95,8 @@ def build_parser() -> argparse.ArgumentParser:
         type=_cluster_key,
         default="default/default/default/control-plane",
         metavar="REGION/ZONE/GROUP/NAME",
-        help="key of the hub's own cluster while no Cluster object with isInCluster names it (default: %(default)s)",
+        help="key of the hub's own cluster while no Cluster object with isInCluster names it "
+        "(default: %(default)s)",
     )
 
     serve = commands.add_parser("serve", help="gateway on YAML files, no Kubernetes")
@@ -123,14 +125,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     # Imported late on purpose: a gateway without Kubernetes must not need, load or wait for its client.
     if args.command == "run":
-        from gateway.kube import run
+        from gateway.kube import run  # noqa: PLC0415
 
         return run.main(args)
     if args.command == "hub":
-        from gateway.kube import hub
+        from gateway.kube import hub  # noqa: PLC0415
 
         return hub.main(args)
-    from gateway import serve
+    from gateway import serve  # noqa: PLC0415
 
     return serve.check(args) if args.command == "check" else serve.main(args)
 

@@ -63,8 +63,8 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
             content = file.read_bytes()
             total += len(content)
             if total > MAX_OBJECTS_BYTES:
-                raise ObjectsError(f"{path} holds more than {MAX_OBJECTS_BYTES} bytes of objects")  # noqa: TRY301
-            for document in yaml.load_all(content, Loader=loader):  # noqa: S506  a safe loader, in C when there
+                raise ObjectsError(f"{path} holds more than {MAX_OBJECTS_BYTES} bytes of objects")
+            for document in yaml.load_all(content, Loader=loader):
                 objects.extend(_unfold(document, file))
         except OSError as error:
             raise ObjectsError(f"cannot read {file}: {error.strerror}") from error
@@ -166,7 +166,7 @@ async def _serve(args: argparse.Namespace) -> None:
 
 
 def _follow(args: argparse.Namespace, path: Path, seen: Any, server: GatewayServer) -> Any:
-    """Reload when a file has changed. Files in the middle of being written keep the last good configuration."""
+    """Reload when a file has changed. Half-written files keep the last good configuration."""
     now = signature(path)
     if now == seen:
         return seen

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 import uvloop
+
 from gateway.core.limits import Limits
 from gateway.core.snapshot import compile_snapshot
 from gateway.edge.server import GatewayServer
@@ -29,7 +31,8 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 
 class Make:
-    """Builders of raw Kubernetes objects; everything is called `app` in namespace `demo` unless said otherwise."""
+    """Builders of raw Kubernetes objects; everything is called `app` in namespace `demo` unless said
+    otherwise."""
 
     key = staticmethod(key)
 
@@ -49,13 +52,14 @@ class Make:
         return {
             "kind": "EndpointSlice",
             "metadata": {
-                "name": f"{name}-{port}-{label}", "namespace": "demo",
+                "name": f"{name}-{port}-{label}",
+                "namespace": "demo",
                 "labels": {"kubernetes.io/service-name": name},
             },
             "addressType": "IPv4",
             "endpoints": [{"addresses": [one], "conditions": conditions} for one in addresses],
             "ports": [{"name": label, "port": port, "protocol": "TCP"}],
-        }  # fmt: skip
+        }
 
     @staticmethod
     def export(
@@ -115,9 +119,13 @@ class Net:
     ) -> tuple[int, int, GatewayServer]:
         """A running gateway: north-south port, east-west port, the server. No access log."""
         server = GatewayServer(
-            cluster_key=key(cluster), listen="127.0.0.1:0", east_west="127.0.0.1:0", admin="127.0.0.1:0",
-            access_log=False, limits=Limits(**limits),
-        )  # fmt: skip
+            cluster_key=key(cluster),
+            listen="127.0.0.1:0",
+            east_west="127.0.0.1:0",
+            admin="127.0.0.1:0",
+            access_log=False,
+            limits=Limits(**limits),
+        )
         server.swap(compile_snapshot(objects, key(cluster), front_door).snapshot)
         await server.start()
         server.set_ready(True)
@@ -168,8 +176,15 @@ class Net:
         async with asyncio.timeout(PATIENCE):
             return await reader.read()
 
-    async def ask(self, port: int, target: str = "/", host: str = "x", method: str = "GET", body: bytes = b"",
-                  fields: str = "") -> tuple[int, bytes, bytes]:  # fmt: skip
+    async def ask(  # noqa: PLR0917
+        self,
+        port: int,
+        target: str = "/",
+        host: str = "x",
+        method: str = "GET",
+        body: bytes = b"",
+        fields: str = "",
+    ) -> tuple[int, bytes, bytes]:
         """One request on its own connection: status, head, body."""
         reader, writer = await self.connect(port)
         length = f"Content-Length: {len(body)}\r\n" if body or method == "POST" else ""
@@ -197,10 +212,8 @@ class Net:
         for gateway in self.gateways:
             await gateway.drain(0.05)
         for writer in self._writers:
-            try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 await writer.wait_closed()
-            except (ConnectionError, asyncio.IncompleteReadError):
-                pass
         await asyncio.sleep(0.01)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from gateway.core.body import ChunkedBody, LengthBody
-from gateway.core.errors import ProtocolError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.core.body import ChunkedBody, LengthBody
+from gateway.core.errors import ProtocolError
 
 NEXT = b"GET /next HTTP/1.1\r\n"
 

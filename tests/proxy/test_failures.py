@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from gateway.core.snapshot import compile_snapshot
 
 
@@ -38,14 +39,14 @@ HOST = "app.demo:3000"
 
 
 async def test_a_refused_connection_is_tried_elsewhere_for_any_method(net: Any, make: Any, ok: Any) -> None:
-    app = await net.app(lambda head, body: ok(b"up " + body))
+    app = await net.app(lambda _head, body: ok(b"up " + body))
     port = await east(net, make, make.policy("ActiveActive"), c1=await free_port(net), c3=app)
     for _ in range(6):
         assert (await net.ask(port, host=HOST, method="POST", body=b"order"))[::2] == (200, b"up order")
 
 
 async def test_an_idempotent_request_without_an_answer_is_replayed(net: Any, make: Any, ok: Any) -> None:
-    app = await net.app(lambda head, body: ok(b"up " + body))
+    app = await net.app(lambda _head, body: ok(b"up " + body))
     port = await east(net, make, make.policy("ActiveActive"), c1=await net.server(reset), c3=app)
     for _ in range(6):
         assert (await net.ask(port, host=HOST, method="PUT", body=b"x"))[::2] == (200, b"up x")
@@ -74,14 +75,14 @@ async def test_a_body_too_long_to_keep_is_sent_once(net: Any, make: Any, ok: Any
         await reader.readexactly(100_000)
         writer.transport.abort()
 
-    app = await net.app(lambda head, body: ok())
+    app = await net.app(lambda _head, _body: ok())
     policy = make.policy("FailOver", c1=99, c3=1)
     port = await east(net, make, policy, c1=await net.server(read_then_reset), c3=app)
     assert (await net.ask(port, host=HOST, method="PUT", body=b"x" * 100_000))[0] == 502
 
 
 async def test_fail_over_leaves_a_dead_local_application(net: Any, make: Any, ok: Any) -> None:
-    app = await net.app(lambda head, body: ok(b"remote"))
+    app = await net.app(lambda _head, _body: ok(b"remote"))
     local = make.slice("127.0.0.1", port=await free_port(net))
     port = await east(net, make, make.policy("FailOver"), make.service(), local, c1=app)
     for _ in range(5):
@@ -95,7 +96,7 @@ async def test_gateway_up_but_application_down_is_tried_elsewhere(net: Any, make
     )
     live, _, _ = await net.gateway(
         make.service(),
-        make.slice("127.0.0.1", port=await net.app(lambda head, body: ok(body))),
+        make.slice("127.0.0.1", port=await net.app(lambda _head, body: ok(body))),
         make.export(),
     )
     _, port, _ = await net.gateway(make.imported(c1=empty, c2=dead, c3=live), make.policy("ActiveActive"))
@@ -144,7 +145,7 @@ async def test_a_silent_application_is_given_up(net: Any, make: Any) -> None:
 
 
 async def test_an_address_that_swallows_packets_is_given_up(net: Any, make: Any, ok: Any) -> None:
-    imported = make.imported(path="/", c1=1, c3=await net.app(lambda head, body: ok()))
+    imported = make.imported(path="/", c1=1, c3=await net.app(lambda _head, _body: ok()))
     imported["spec"]["ports"][0]["endpoints"][0]["target"] = {
         "ip": "192.0.2.1",
         "port": 9,
@@ -156,10 +157,13 @@ async def test_an_address_that_swallows_packets_is_given_up(net: Any, make: Any,
         assert (await net.ask(port, host=HOST, method="POST"))[0] == 200
 
 
-@pytest.mark.parametrize("answer", [
-    b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+    ],
+)
 async def test_an_answer_cut_off_is_never_made_to_look_whole(net: Any, make: Any, answer: bytes) -> None:
     async def lie(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -170,16 +174,19 @@ async def test_an_answer_cut_off_is_never_made_to_look_whole(net: Any, make: Any
         await net.ask(port, host=HOST)
 
 
-@pytest.mark.parametrize("answer", [
-    b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabcd\r\n0\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Le",
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
-    b"\x00\x01\x02\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nX: " + b"y" * 40_000,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabcd\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
+        b"\x00\x01\x02\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 40_000,
+    ],
+)
 async def test_an_answer_that_is_no_http_becomes_502(net: Any, make: Any, answer: bytes) -> None:
     async def lie(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -285,12 +292,14 @@ async def settled(value: Callable[[], int]) -> int:
 
 async def until(condition: Any) -> None:
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  what is waited for has no event
             await asyncio.sleep(0.05)
 
 
-async def test_probes_see_an_application_leave_and_return_behind_its_gateway(net: Any, make: Any, ok: Any) -> None:
-    app = await net.app(lambda head, body: ok())
+async def test_probes_see_an_application_leave_and_return_behind_its_gateway(
+    net: Any, make: Any, ok: Any
+) -> None:
+    app = await net.app(lambda _head, _body: ok())
     full = make.service(), make.slice("127.0.0.1", port=app), make.export()
     remote, _, exporter = await net.gateway(*full)
     _, port, importer = await net.gateway(make.imported(c1=remote), make.policy("ActiveActive"))
@@ -306,7 +315,7 @@ async def test_probes_see_an_application_leave_and_return_behind_its_gateway(net
 
 async def test_a_probe_never_reaches_an_application(net: Any, make: Any, ok: Any) -> None:
     seen = []
-    app = await net.app(lambda head, body: seen.append(head) or ok())
+    app = await net.app(lambda head, _body: seen.append(head) or ok())
     port, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export())
     reader, writer = await net.connect(port)
     for target, status in (("/app", 204), ("/other", 404), ("/app/x", 204)):

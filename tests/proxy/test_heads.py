@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.core.errors import ProtocolError
 from gateway.core.heads import CHUNKED, UNTIL_CLOSE, head_end
 from gateway.core.limits import Limits
 from gateway.core.request import parse_request_head
 from gateway.core.response import parse_response_head
-from hypothesis import given
-from hypothesis import strategies as st
 
 LIMITS = Limits(head_bytes=2048, head_fields=8, target_bytes=200)
 
 GOOD = {
-    "minimal": (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", {"method": b"GET", "target": b"/", "host": b"a", "length": 0}),
+    "minimal": (
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        {"method": b"GET", "target": b"/", "host": b"a", "length": 0},
+    ),
     "old": (b"GET /x HTTP/1.0\r\n\r\n", {"keep_alive": False, "host": b"", "minor": 0}),
     "old kept": (b"GET /x HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", {"keep_alive": True}),
     "close": (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", {"keep_alive": False}),
-    "length": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:  7 \r\n\r\n", {"length": 7, "idempotent": False}),
+    "length": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:  7 \r\n\r\n",
+        {"length": 7, "idempotent": False},
+    ),
     "chunked": (b"POST / HTTP/1.1\r\nhost:a\r\nTransfer-Encoding: Chunked\r\n\r\n", {"length": CHUNKED}),
     "absolute": (
         b"GET http://b.c:80/p?q HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -28,7 +35,8 @@ GOOD = {
     "absolute query": (b"GET http://b?q HTTP/1.1\r\nHost: a\r\n\r\n", {"target": b"/?q"}),
     "star": (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", {"target": b"*"}),
     "expect": (
-        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-Continue\r\n\r\n", {"length": 1, "idempotent": False},
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-Continue\r\n\r\n",
+        {"length": 1, "idempotent": False},
     ),
     "key": (b"POST / HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\n\r\n", {"idempotent": True}),
     "upgrade": (
@@ -36,21 +44,28 @@ GOOD = {
         {"upgrade": b"websocket", "keep_alive": True},
     ),
     "h2c is no upgrade": (
-        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n",
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+            b"Upgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n"
+        ),
         {"upgrade": b""},
     ),
     "v6": (b"GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", {"host": b"[::1]:80"}),
     "obs-text": (b"GET / HTTP/1.1\r\nHost: a\r\nX: caf\xe9\r\n\r\n", {"host": b"a"}),
-}  # fmt: skip
+}
 
 REFUSED = {
     "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),
     "two hosts": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
     "bad host": (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
     "host list": (b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 400),
-    "both framings": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+    "both framings": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        400,
+    ),
     "both framings, other order": (
-        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", 400,
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+        400,
     ),
     "two lengths": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", 400),
     "length list": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\n", 400),
@@ -63,7 +78,8 @@ REFUSED = {
     "encoding gzip": (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
     "encoding list": (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 400),
     "encoding twice": (
-        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+        400,
     ),
     "encoding xchunked": (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", 400),
     "encoding quoted": (b'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "chunked"\r\n\r\n', 400),
@@ -98,12 +114,15 @@ REFUSED = {
     "method length": (b"G" * 33 + b" / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "expect": (b"GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", 417),
     "connection names host": (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Host\r\n\r\n", 400),
-    "connection names forwarded": (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Forwarded-For\r\n\r\n", 400),
+    "connection names forwarded": (
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Forwarded-For\r\n\r\n",
+        400,
+    ),
     "connection no token": (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: a b\r\n\r\n", 400),
     "target": (b"GET /" + b"a" * 200 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
     "fields": (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: 1\r\n" * 9 + b"\r\n", 431),
     "bytes": (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"1" * 2048 + b"\r\n\r\n", 431),
-}  # fmt: skip
+}
 
 
 def feed(data: bytes, step: int) -> bytes:
@@ -154,12 +173,26 @@ def test_no_bytes_crash_the_parsers(noise: bytes) -> None:
                 pass
 
 
-@given(st.lists(st.sampled_from([
-    b"Host: a\r\n", b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n",
-    b"Content-Length : 3\r\n", b" folded\r\n", b"X: y\r\n", b"Transfer-Encoding: identity\r\n", b"X: \n\r\n",
-]), max_size=6))  # fmt: skip
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"Host: a\r\n",
+                b"Content-Length: 3\r\n",
+                b"Transfer-Encoding: chunked\r\n",
+                b"Connection: close\r\n",
+                b"Content-Length : 3\r\n",
+                b" folded\r\n",
+                b"X: y\r\n",
+                b"Transfer-Encoding: identity\r\n",
+                b"X: \n\r\n",
+            ]
+        ),
+        max_size=6,
+    )
+)
 def test_framing_is_never_ambiguous(fields: list[bytes]) -> None:
-    """Whatever is accepted has one Host, at most one framing, and no line another parser could see differently."""
+    """Whatever is accepted has one Host, at most one framing, and no line others could see otherwise."""
     data = b"POST / HTTP/1.1\r\n" + b"".join(fields) + b"\r\n"
     try:
         parse_request_head(data, LIMITS)
@@ -171,12 +204,15 @@ def test_framing_is_never_ambiguous(fields: list[bytes]) -> None:
 
 
 RESPONSES = {
-    "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", {"status": 200, "length": 2, "keep_alive": True}),
+    "length": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+        {"status": 200, "length": 2, "keep_alive": True},
+    ),
     "no reason": (b"HTTP/1.1 204\r\n\r\n", {"status": 204, "length": UNTIL_CLOSE}),
     "1.0": (b"HTTP/1.0 200 OK\r\n\r\n", {"keep_alive": False, "length": UNTIL_CLOSE}),
     "chunked": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", {"length": CHUNKED}),
     "refused": (b"HTTP/1.1 404 Not Found\r\nX-Gateway-Refused: no-route\r\n\r\n", {"refused": b"no-route"}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", RESPONSES)
@@ -186,16 +222,19 @@ def test_a_valid_response_head_is_read(name: str) -> None:
     assert {field: getattr(head, field) for field in expected} == expected
 
 
-@pytest.mark.parametrize("data", [
-    b"HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\n",
-    b"HTTP/1.1 099 Odd\r\n\r\n",
-    b"HTTP/2 200 OK\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
-    b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nX : y\r\n\r\n",
-    b"SSH-2.0\r\n\r\n",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\n",
+        b"HTTP/1.1 099 Odd\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX : y\r\n\r\n",
+        b"SSH-2.0\r\n\r\n",
+    ],
+)
 def test_a_response_that_could_desynchronise_is_refused(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse_response_head(data, LIMITS)

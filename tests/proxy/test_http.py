@@ -18,9 +18,11 @@ async def exported(net: Any, make: Any, app: int, **options: Any) -> int:
     """North-south port of a gateway that exports the application on `/app`, rewritten to `/`."""
     limits = {**options}
     port, _, _ = await net.gateway(
-        make.service(), make.slice("127.0.0.1", port=app),
-        make.export(pathRewrite={"from": "^/app/?", "to": "/"}), **limits,
-    )  # fmt: skip
+        make.service(),
+        make.slice("127.0.0.1", port=app),
+        make.export(pathRewrite={"from": "^/app/?", "to": "/"}),
+        **limits,
+    )
     return int(port)
 
 
@@ -43,7 +45,10 @@ async def test_forwarding_fields_of_a_proxy_in_front_are_kept_and_continued(
     net: Any, make: Any, ok: Any
 ) -> None:
     port = await exported(net, make, await net.app(echo(ok)))
-    fields = "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Request-Id: mine\r\ntraceparent: 00-a-b-01\r\n"
+    fields = (
+        "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Request-Id: mine\r\n"
+        "traceparent: 00-a-b-01\r\n"
+    )
     _, _, body = await net.ask(port, "/app", host="x", fields=fields)
     lines = body.decode().split("\r\n")
     assert "X-Forwarded-For: 1.2.3.4, 127.0.0.1" in lines
@@ -59,7 +64,10 @@ async def test_fields_of_one_hop_stay_on_it(net: Any, make: Any, ok: Any) -> Non
         )
 
     port = await exported(net, make, await net.app(reply))
-    fields = "Connection: keep-alive, X-Secret\r\nX-Secret: 1\r\nTE: trailers\r\nKeep-Alive: 3\r\nProxy-Connection: x\r\n"
+    fields = (
+        "Connection: keep-alive, X-Secret\r\nX-Secret: 1\r\nTE: trailers\r\n"
+        "Keep-Alive: 3\r\nProxy-Connection: x\r\n"
+    )
     _, head, body = await net.ask(port, "/app", fields=fields + "X-Kept: 1\r\n")
     for name in (b"connection:", b"x-secret", b"te:", b"keep-alive:"):
         assert b"\r\n" + name not in body.lower()
@@ -143,7 +151,7 @@ async def test_bodies_of_any_size_pass_unchanged_both_ways(
         )
         return b"Transfer-Encoding: chunked\r\n\r\n" + parts + b"0\r\n\r\n"
 
-    port = await exported(net, make, await net.app(lambda head, body: b"HTTP/1.1 200 OK\r\n" + frame(body)))
+    port = await exported(net, make, await net.app(lambda _head, body: b"HTTP/1.1 200 OK\r\n" + frame(body)))
     reader, writer = await net.connect(port)
     for _ in range(2):
         writer.write(b"POST /app HTTP/1.1\r\nHost: x\r\n" + frame(content))
@@ -245,14 +253,14 @@ async def test_absolute_form_counts_before_host(net: Any, make: Any, ok: Any) ->
 
 async def test_old_clients_get_what_they_can_read(net: Any, make: Any) -> None:
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
-    port = await exported(net, make, await net.app(lambda head, body: chunked))
+    port = await exported(net, make, await net.app(lambda _head, _body: chunked))
     answer = await net.talk(port, b"GET /app HTTP/1.0\r\n\r\n")
     assert answer.endswith(b"\r\n\r\nabcde")
     assert b"chunked" not in answer
 
 
 async def test_an_old_client_may_keep_its_connection(net: Any, make: Any, ok: Any) -> None:
-    port = await exported(net, make, await net.app(lambda head, body: ok()))
+    port = await exported(net, make, await net.app(lambda _head, _body: ok()))
     reader, writer = await net.connect(port)
     for _ in range(2):
         writer.write(b"GET /app HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
@@ -325,7 +333,7 @@ async def test_a_policy_that_lets_nothing_out_refuses_clearly(net: Any, make: An
 
 
 async def test_a_sticky_export_keeps_a_session_on_its_pod(net: Any, make: Any, ok: Any) -> None:
-    first, second = [await net.app(lambda head, body, n=n: ok(n)) for n in (b"1", b"2")]
+    first, second = [await net.app(lambda _head, _body, n=n: ok(n)) for n in (b"1", b"2")]
     objects = make.service(), make.slice("127.0.0.1", port=first), make.slice("127.0.0.1", port=second)
     objects[2]["metadata"]["name"] = "other"
     port, _, _ = await net.gateway(*objects, make.export(sessionSticky=True))
@@ -340,7 +348,7 @@ async def test_a_sticky_export_keeps_a_session_on_its_pod(net: Any, make: Any, o
 async def test_a_session_holds_across_clusters(net: Any, make: Any, ok: Any) -> None:
     gateways = {}
     for cluster in ("c1", "c3"):
-        app = await net.app(lambda head, body, name=cluster.encode(): ok(name))
+        app = await net.app(lambda _head, _body, name=cluster: ok(name.encode()))
         objects = make.service(), make.slice("127.0.0.1", port=app), make.export(sessionSticky=True)
         gateways[cluster], _, _ = await net.gateway(*objects, cluster=cluster)
     _, port, _ = await net.gateway(make.imported(**gateways), make.policy("ActiveActive"))

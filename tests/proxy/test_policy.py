@@ -6,13 +6,14 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from gateway.core.balance import RouteState
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.core.affinity import Affinity
+from gateway.core.balance import RouteState
 from gateway.core.health import EJECT_SECONDS, FAILURES, SLOW_START_SECONDS, EndpointHealth
 from gateway.core.route import Endpoint, Route, Share
 from gateway.core.snapshot import compile_snapshot
-from hypothesis import given
-from hypothesis import strategies as st
 
 REMOTES = {"c1": 8081, "c3": 8083}
 
@@ -79,10 +80,17 @@ def test_without_a_policy_a_service_stays_in_its_cluster(make: Any) -> None:
     assert not bench.snapshot.leaves_cluster("demo", "app")
 
 
-@pytest.mark.parametrize(("kind", "targets", "leaves"), [
-    ("Locality", {}, False), ("Locality", {"c1": None}, True), ("FailOver", {"c1": 1}, True),
-    ("ActiveActive", {"c1": 0}, False), ("ActiveActive", {"gone": 1}, False), ("ActiveActive", {}, True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "targets", "leaves"),
+    [
+        ("Locality", {}, False),
+        ("Locality", {"c1": None}, True),
+        ("FailOver", {"c1": 1}, True),
+        ("ActiveActive", {"c1": 0}, False),
+        ("ActiveActive", {"gone": 1}, False),
+        ("ActiveActive", {}, True),
+    ],
+)
 def test_whether_a_policy_lets_traffic_out(
     make: Any, kind: str, targets: dict[str, int | None], leaves: bool
 ) -> None:
@@ -121,9 +129,11 @@ def test_pods_of_one_cluster_take_turns(make: Any) -> None:
 
 def test_a_failed_local_request_goes_to_the_targets_in_order_of_weight(make: Any) -> None:
     state = Bench(
-        make.service(), make.slice("10.0.0.1"), make.imported(c1=1, c2=2, c3=3),
+        make.service(),
+        make.slice("10.0.0.1"),
+        make.imported(c1=1, c2=2, c3=3),
         make.policy("FailOver", c1=10, c2=90, c3=50),
-    ).state()  # fmt: skip
+    ).state()
     tried: list[EndpointHealth] = []
     order = []
     while (pick := state.pick(0.0, tried)) is not None:
@@ -152,7 +162,8 @@ def test_a_returning_local_cluster_takes_its_requests_back_in_steps(make: Any) -
     assert pick is not None
     pick.health.failed(0.0, certain=True)
     share = [
-        picks(state, 100, now=EJECT_SECONDS + SLOW_START_SECONDS * part).get("here", 0) for part in (0.01, 0.5, 1.1)
+        picks(state, 100, now=EJECT_SECONDS + SLOW_START_SECONDS * part).get("here", 0)
+        for part in (0.01, 0.5, 1.1)
     ]
     assert share[0] < 20 < share[1] < 70 < share[2] == 100
 
@@ -184,9 +195,11 @@ def chosen(state: RouteState, affinity: Affinity | None = None) -> str:
 
 
 def test_hashing_sends_one_key_to_one_pod_and_moves_only_the_keys_of_a_lost_one(make: Any) -> None:
-    objects = make.service(), make.slice(*(f"10.0.0.{n}" for n in range(1, 6))), make.export(
-        loadBalancer="HashingLoadBalancer"
-    )  # fmt: skip
+    objects = (
+        make.service(),
+        make.slice(*(f"10.0.0.{n}" for n in range(1, 6))),
+        make.export(loadBalancer="HashingLoadBalancer"),
+    )
     state = Bench(*objects).state()
     keys = [Affinity(key=b"%d" % n) for n in range(200)]
     before = [chosen(state, key) for key in keys]
@@ -200,14 +213,23 @@ def test_hashing_sends_one_key_to_one_pod_and_moves_only_the_keys_of_a_lost_one(
 
 
 def test_least_work_goes_to_the_pod_with_the_fewest_requests(make: Any) -> None:
-    objects = make.service(), make.slice("10.0.0.1", "10.0.0.2"), make.export(loadBalancer="LeastWorkLoadBalancer")
+    objects = (
+        make.service(),
+        make.slice("10.0.0.1", "10.0.0.2"),
+        make.export(loadBalancer="LeastWorkLoadBalancer"),
+    )
     state = Bench(*objects).state()
     state.shares[0].endpoints[0].active = 5
     assert {chosen(state) for _ in range(10)} == {"10.0.0.2:3000"}
 
 
 def test_a_session_goes_back_to_its_pod_and_its_cluster(make: Any) -> None:
-    objects = make.service(), make.slice("10.0.0.1", "10.0.0.2"), make.imported(c1=81), make.policy("ActiveActive")
+    objects = (
+        make.service(),
+        make.slice("10.0.0.1", "10.0.0.2"),
+        make.imported(c1=81),
+        make.policy("ActiveActive"),
+    )
     state = Bench(*objects).state()
     local, remote = state.shares
     session = Affinity(local.tag, local.endpoints[1].tag)
@@ -230,7 +252,7 @@ def test_the_last_ones_standing_are_never_left_out(make: Any) -> None:
 def test_a_failing_local_cluster_makes_fail_over_go_elsewhere_at_once(make: Any) -> None:
     state = Bench(
         make.service(), make.slice("10.0.0.1"), make.imported(**REMOTES), make.policy("FailOver")
-    ).state()  # fmt: skip
+    ).state()
     pick = state.pick(0.0)
     assert pick is not None
     pick.health.failed(0.0, certain=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gateway.core.rewrite import Rewrite, RewriteError
-from gateway.core.snapshot import compile_snapshot
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.core.rewrite import Rewrite, RewriteError
+from gateway.core.snapshot import compile_snapshot
 
 HERE = "default/default/default/here"
 
@@ -17,10 +18,22 @@ def compiled(*objects: Any) -> Any:
     return compile_snapshot(objects, HERE).snapshot
 
 
-@pytest.mark.parametrize(("target", "hit"), [
-    ("/app", True), ("/app/", True), ("/app/ports", True), ("/app?x=/y", True), ("/app/a//b", True),
-    ("/appx", False), ("//app", False), ("/", False), ("/APP", False), ("*", False), ("/ap", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("target", "hit"),
+    [
+        ("/app", True),
+        ("/app/", True),
+        ("/app/ports", True),
+        ("/app?x=/y", True),
+        ("/app/a//b", True),
+        ("/appx", False),
+        ("//app", False),
+        ("/", False),
+        ("/APP", False),
+        ("*", False),
+        ("/ap", False),
+    ],
+)
 @pytest.mark.parametrize("path", ["/app", "/app/", "/app/*"])
 def test_prefix_matches_by_element(make: Any, path: str, target: str, hit: bool) -> None:
     snapshot = compiled(make.service(), make.export(path=path))
@@ -29,16 +42,27 @@ def test_prefix_matches_by_element(make: Any, path: str, target: str, hit: bool)
 
 def test_exact_comes_before_prefix_and_longest_prefix_first(make: Any) -> None:
     snapshot = compiled(
-        make.service("a"), make.service("b"), make.service("c"), make.service("d"),
-        make.export("a", "/x"), make.export("b", "/x/y"), make.export("c", "/x/y", "Exact"), make.export("d", "/"),
-    )  # fmt: skip
+        make.service("a"),
+        make.service("b"),
+        make.service("c"),
+        make.service("d"),
+        make.export("a", "/x"),
+        make.export("b", "/x/y"),
+        make.export("c", "/x/y", "Exact"),
+        make.export("d", "/"),
+    )
     found = {
         target: snapshot.paths.find(target).service
         for target in (b"/x", b"/x/y", b"/x/y/", b"/x/yz", b"/q", b"/")
     }
     assert found == {
-        b"/x": "demo/a", b"/x/y": "demo/c", b"/x/y/": "demo/b", b"/x/yz": "demo/a", b"/q": "demo/d", b"/": "demo/d",
-    }  # fmt: skip
+        b"/x": "demo/a",
+        b"/x/y": "demo/c",
+        b"/x/y/": "demo/b",
+        b"/x/yz": "demo/a",
+        b"/q": "demo/d",
+        b"/": "demo/d",
+    }
 
 
 ELEMENTS = st.lists(st.sampled_from(["a", "b", "ab", "", "%2f", "..", "a.b"]), max_size=5)
@@ -53,16 +77,32 @@ def test_the_table_equals_a_slow_reference(rules: dict[tuple[str, bool], int], p
     objects: list[Any] = []
     for number, (rule, exact) in enumerate(rules):
         name = f"s{number}"
-        objects.append({
-            "kind": "Service", "metadata": {"name": name, "namespace": "demo"}, "spec": {"ports": [{"port": 1}]},
-        })  # fmt: skip
-        objects.append({
-            "kind": "ServiceExport",
-            "metadata": {"name": name, "namespace": "demo", "creationTimestamp": f"2026-01-01T00:00:{number:02d}Z"},
-            "spec": {"rules": [{
-                "path": "/" + rule, "pathType": "Exact" if exact else "Prefix", "portNumber": 1,
-            }]},
-        })  # fmt: skip
+        objects.append(
+            {
+                "kind": "Service",
+                "metadata": {"name": name, "namespace": "demo"},
+                "spec": {"ports": [{"port": 1}]},
+            }
+        )
+        objects.append(
+            {
+                "kind": "ServiceExport",
+                "metadata": {
+                    "name": name,
+                    "namespace": "demo",
+                    "creationTimestamp": f"2026-01-01T00:00:{number:02d}Z",
+                },
+                "spec": {
+                    "rules": [
+                        {
+                            "path": "/" + rule,
+                            "pathType": "Exact" if exact else "Prefix",
+                            "portNumber": 1,
+                        }
+                    ]
+                },
+            }
+        )
     found = compiled(*objects).paths.find(("/" + path + query).encode())
     assert (found.service if found else None) == reference(list(rules), "/" + path)
 
@@ -81,10 +121,19 @@ def reference(rules: list[tuple[str, bool]], path: str) -> str | None:
     return best[1] if best else None
 
 
-@pytest.mark.parametrize("host", [
-    "app.demo", "app.demo:3000", "app.demo.svc", "app.demo.svc:3000", "app.demo.svc.cluster.local:3000",
-    "app.demo.svc.clusterset.local", "APP.Demo:3000", "app.demo.svc.cluster.local.:3000",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "host",
+    [
+        "app.demo",
+        "app.demo:3000",
+        "app.demo.svc",
+        "app.demo.svc:3000",
+        "app.demo.svc.cluster.local:3000",
+        "app.demo.svc.clusterset.local",
+        "APP.Demo:3000",
+        "app.demo.svc.cluster.local.:3000",
+    ],
+)
 def test_every_form_of_a_services_name_is_its_host(make: Any, host: str) -> None:
     snapshot = compiled(make.imported(c1=81))
     route = snapshot.hosts.find(host.encode())

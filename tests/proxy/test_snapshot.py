@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gateway.core.snapshot import compile_snapshot
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.core.snapshot import compile_snapshot
 
 HERE = "default/default/default/here"
 
@@ -27,18 +28,21 @@ def test_good_objects_have_no_problems(make: Any) -> None:
     )
 
 
-@pytest.mark.parametrize(("changes", "reason"), [
-    ({"rules": None}, "NoRules"),
-    ({"rules": [{"path": "app", "pathType": "Prefix", "portNumber": 3000}]}, "InvalidPath"),
-    ({"rules": [{"path": "/a?b", "pathType": "Prefix", "portNumber": 3000}]}, "InvalidPath"),
-    ({"rules": [{"path": "/a", "pathType": "Regex", "portNumber": 3000}]}, "InvalidPathType"),
-    ({"rules": [{"path": "/a", "pathType": "Exact", "portNumber": 1}]}, "PortNotFound"),
-    ({"rules": [{"path": "/a", "pathType": "Exact", "portNumber": "x"}]}, "InvalidPort"),
-    ({"rules": "x"}, "Invalid"),
-    ({"loadBalancer": "Random"}, "InvalidLoadBalancer"),
-    ({"pathRewrite": {"from": "(", "to": "/"}}, "InvalidRewrite"),
-    ({"pathRewrite": {"from": "a", "to": "$7"}}, "InvalidRewrite"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"rules": None}, "NoRules"),
+        ({"rules": [{"path": "app", "pathType": "Prefix", "portNumber": 3000}]}, "InvalidPath"),
+        ({"rules": [{"path": "/a?b", "pathType": "Prefix", "portNumber": 3000}]}, "InvalidPath"),
+        ({"rules": [{"path": "/a", "pathType": "Regex", "portNumber": 3000}]}, "InvalidPathType"),
+        ({"rules": [{"path": "/a", "pathType": "Exact", "portNumber": 1}]}, "PortNotFound"),
+        ({"rules": [{"path": "/a", "pathType": "Exact", "portNumber": "x"}]}, "InvalidPort"),
+        ({"rules": "x"}, "Invalid"),
+        ({"loadBalancer": "Random"}, "InvalidLoadBalancer"),
+        ({"pathRewrite": {"from": "(", "to": "/"}}, "InvalidRewrite"),
+        ({"pathRewrite": {"from": "a", "to": "$7"}}, "InvalidRewrite"),
+    ],
+)
 def test_a_bad_export_is_named_and_the_good_one_is_served(
     make: Any, changes: dict[str, Any], reason: str
 ) -> None:
@@ -67,17 +71,39 @@ def test_of_two_exports_with_one_path_the_older_is_served(make: Any) -> None:
     assert route.service == "demo/old"
 
 
-@pytest.mark.parametrize(("spec", "reason"), [
-    ({"lbType": "Random"}, "InvalidLbType"),
-    ({"lbType": "FailOver", "targets": [{"clusterKey": "c1"}]}, "InvalidClusterKey"),
-    ({"lbType": "ActiveActive", "targets": [{"clusterKey": "default/default/default/c1", "weight": -1}]}, "InvalidWeight"),
-    ({"lbType": "ActiveActive", "targets": [{"clusterKey": "default/default/default/nope"}]}, "UnknownTarget"),
-    ({"lbType": "ActiveActive", "targets": [{"clusterKey": "default/default/default/c1"}] * 2}, "DuplicateTarget"),
-    ({"lbType": "Locality", "targets": [
-        {"clusterKey": "default/default/default/c1"}, {"clusterKey": "default/default/default/c3"},
-    ]}, "InvalidTargets"),
-    ({"lbType": "FailOver", "targets": "c1"}, "Invalid"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"lbType": "Random"}, "InvalidLbType"),
+        ({"lbType": "FailOver", "targets": [{"clusterKey": "c1"}]}, "InvalidClusterKey"),
+        (
+            {
+                "lbType": "ActiveActive",
+                "targets": [{"clusterKey": "default/default/default/c1", "weight": -1}],
+            },
+            "InvalidWeight",
+        ),
+        (
+            {"lbType": "ActiveActive", "targets": [{"clusterKey": "default/default/default/nope"}]},
+            "UnknownTarget",
+        ),
+        (
+            {"lbType": "ActiveActive", "targets": [{"clusterKey": "default/default/default/c1"}] * 2},
+            "DuplicateTarget",
+        ),
+        (
+            {
+                "lbType": "Locality",
+                "targets": [
+                    {"clusterKey": "default/default/default/c1"},
+                    {"clusterKey": "default/default/default/c3"},
+                ],
+            },
+            "InvalidTargets",
+        ),
+        ({"lbType": "FailOver", "targets": "c1"}, "Invalid"),
+    ],
+)
 def test_what_is_wrong_with_a_policy_is_named(make: Any, spec: dict[str, Any], reason: str) -> None:
     policy = make.policy("Locality")
     policy["spec"] = spec
@@ -121,10 +147,13 @@ def test_the_gateways_own_stand_ins_are_not_local_endpoints(make: Any) -> None:
 def test_only_ready_endpoints_of_the_named_port_count(make: Any) -> None:
     service = make.service(ports={3000: "http", 9000: "admin"})
     objects = [
-        service, make.slice("10.0.0.1"), make.slice("10.0.0.2", port=9001, label="admin"),
-        make.slice("10.0.0.3", port=3001, ready=False), make.slice("10.0.0.4", port=3002, terminating=True, ready=True),
+        service,
+        make.slice("10.0.0.1"),
+        make.slice("10.0.0.2", port=9001, label="admin"),
+        make.slice("10.0.0.3", port=3001, ready=False),
+        make.slice("10.0.0.4", port=3002, terminating=True, ready=True),
         make.export(),
-    ]  # fmt: skip
+    ]
     route = compile_snapshot(objects, HERE).snapshot.paths.find(b"/app")
     assert route is not None
     assert [str(endpoint) for endpoint in route.shares[0].endpoints] == ["10.0.0.1:3000"]
@@ -135,9 +164,12 @@ def test_the_front_door_reaches_any_exporter_on_the_path_it_serves(make: Any) ->
     assert compile_snapshot(objects, HERE).snapshot.paths.find(b"/app/x") is None
     route = compile_snapshot(objects, HERE, front_door=True).snapshot.paths.find(b"/app/x")
     assert route is not None
-    assert [(str(share.endpoints[0]), share.target(b"/app/x")) for share in route.shares if share.endpoints] == [
-        ("127.0.0.1:81", b"/app/x"), ("127.0.0.1:83", b"/app/x"),
-    ]  # fmt: skip
+    assert [
+        (str(share.endpoints[0]), share.target(b"/app/x")) for share in route.shares if share.endpoints
+    ] == [
+        ("127.0.0.1:81", b"/app/x"),
+        ("127.0.0.1:83", b"/app/x"),
+    ]
 
 
 def test_a_locally_exported_path_joins_the_front_door(make: Any) -> None:
@@ -149,18 +181,54 @@ def test_a_locally_exported_path_joins_the_front_door(make: Any) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([
-        "metadata", "spec", "rules", "ports", "endpoints", "target", "name", "namespace", "labels", "path", "port",
-        "clusterKey", "targets", "weight", "lbType", "addresses", "conditions", "pathRewrite", "from", "to", "ip",
-    ]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "metadata",
+                    "spec",
+                    "rules",
+                    "ports",
+                    "endpoints",
+                    "target",
+                    "name",
+                    "namespace",
+                    "labels",
+                    "path",
+                    "port",
+                    "clusterKey",
+                    "targets",
+                    "weight",
+                    "lbType",
+                    "addresses",
+                    "conditions",
+                    "pathRewrite",
+                    "from",
+                    "to",
+                    "ip",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
-@given(st.lists(st.tuples(
-    st.sampled_from(["Service", "EndpointSlice", "ServiceExport", "ServiceImport", "GlobalTrafficPolicy", "Pod"]),
-    st.dictionaries(st.sampled_from(["spec", "endpoints", "ports", "addressType"]), JSON, max_size=4), JSON,
-), max_size=5))  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["Service", "EndpointSlice", "ServiceExport", "ServiceImport", "GlobalTrafficPolicy", "Pod"]
+            ),
+            st.dictionaries(st.sampled_from(["spec", "endpoints", "ports", "addressType"]), JSON, max_size=4),
+            JSON,
+        ),
+        max_size=5,
+    )
+)
 def test_no_object_can_crash_the_compiler_or_take_down_a_good_route(
     rough: list[tuple[str, Any, Any]],
 ) -> None:
@@ -168,9 +236,10 @@ def test_no_object_can_crash_the_compiler_or_take_down_a_good_route(
     good = [
         {"kind": "Service", "metadata": {"name": "ok", "namespace": "ok"}, "spec": {"ports": [{"port": 1}]}},
         {
-            "kind": "ServiceExport", "metadata": {"name": "ok", "namespace": "ok", "creationTimestamp": "2000"},
+            "kind": "ServiceExport",
+            "metadata": {"name": "ok", "namespace": "ok", "creationTimestamp": "2000"},
             "spec": {"rules": [{"path": "/good", "pathType": "Exact", "portNumber": 1}]},
         },
-    ]  # fmt: skip
+    ]
     route = compile_snapshot([*objects, *good], HERE, front_door=True).snapshot.paths.find(b"/good")
     assert route is not None

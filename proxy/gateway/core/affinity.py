@@ -1,4 +1,5 @@
-"""What ties requests to the same endpoint: a session cookie, or a hash of where they come from or what they carry."""
+"""What ties requests to the same endpoint: a session cookie, or a hash of where they come from or what
+they carry."""
 
 from __future__ import annotations
 
@@ -55,7 +56,7 @@ def session_cookie(cluster: str, endpoint: str) -> bytes:
 
 
 def read_affinity(balancing: Balancing, head: RequestHead, peer: bytes) -> Affinity | None:
-    """None when the request may go anywhere. The cookie counts at every gateway on the way, asked for or not."""
+    """None when the request may go anywhere. The cookie counts at every gateway on the way."""
     cluster = endpoint = ""
     if head.cookie:
         match = COOKIE_VALUE.search(head.cookie)
@@ -69,7 +70,9 @@ def _hash_key(hash_on: str, head: RequestHead, peer: bytes) -> bytes:
     """Never empty: without the header or cookie asked for, the source decides."""
     where, _, name = hash_on.partition(":")
     if where == "header":
-        match = re.search(rb"\r\n" + re.escape(name.encode()) + rb":[ \t]*([^\r]+)", head.fields, re.IGNORECASE)
+        match = re.search(
+            rb"\r\n" + re.escape(name.encode()) + rb":[ \t]*([^\r]+)", head.fields, re.IGNORECASE
+        )
         if match is not None:
             return bytes(match[1])
     elif where == "cookie":

@@ -21,7 +21,8 @@ H2_REFUSAL = (
     b"\x00\x00\x22\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0d"  # GOAWAY, HTTP_1_1_REQUIRED
     b"HTTP/1.1 only on this port"
 )
-"""To a client that opens with the HTTP/2 preface: said in its own language, so that its error names the cause."""
+"""To a client that opens with the HTTP/2 preface: said in its own language, so that its error names the
+cause."""
 
 
 def make_answer(
@@ -29,7 +30,8 @@ def make_answer(
 ) -> bytes:
     """A complete plain-text answer.
 
-    `refused`: short reason that no application has seen the request, which lets a gateway in front try elsewhere.
+    `refused`: short reason that no application has seen the request, which lets a gateway in front try
+    elsewhere.
     """
     body = text.encode() + b"\n"
     extra = b""

@@ -1,8 +1,8 @@
 """Which cluster and which endpoint gets a request: smooth weighted round robin, ejection, order of retries.
 
-State lives beside the snapshot, one `RouteState` per route in use, and is carried over when a new snapshot has the
-same route, so that a change elsewhere neither restarts the rotation nor forgets what is broken. Time comes in as
-an argument, in seconds of any monotonic clock.
+State lives beside the snapshot, one `RouteState` per route in use, and is carried over when a new snapshot
+has the same route, so that a change elsewhere neither restarts the rotation nor forgets what is broken. Time
+comes in as an argument, in seconds of any monotonic clock.
 """
 
 from __future__ import annotations
@@ -47,8 +47,19 @@ class Mode(IntEnum):
 class ShareState:
     """One cluster of one route: its rotation, its endpoints and its counters."""
 
-    __slots__ = ("buckets", "codes", "current", "endpoints", "kind", "next", "reason", "seconds", "share", "tag",
-                 "weight")  # fmt: skip
+    __slots__ = (
+        "buckets",
+        "codes",
+        "current",
+        "endpoints",
+        "kind",
+        "next",
+        "reason",
+        "seconds",
+        "share",
+        "tag",
+        "weight",
+    )
 
     def __init__(
         self, share: Share, endpoints: list[EndpointHealth], kind: str = "", reason: str = ""
@@ -67,7 +78,7 @@ class ShareState:
         self.seconds = 0.0
 
     def turn(self) -> EndpointHealth | None:
-        """The endpoint whose turn it is, when nobody need be asked about: none hashed for, none away or returning."""
+        """The endpoint whose turn it is, when there is nothing to compare and it is well."""
         endpoints = self.endpoints
         if not self.weight or self.kind in SCANNING:
             return None
@@ -82,10 +93,6 @@ class ShareState:
     ) -> EndpointHealth | None:
         """The endpoint this cluster would use, of those not tried and, unless in panic, not left out."""
         endpoints = self.endpoints
-        if len(endpoints) == 1:
-            only = endpoints[0]
-            fit = only not in tried and (mode is Mode.PANIC or not only.out(now))
-            return only if fit else None
         if not endpoints:
             return None
         start = self.next % len(endpoints)
@@ -131,9 +138,7 @@ class RouteState:
 
     __slots__ = ("budget", "credit", "route", "shares", "tiers", "used")
 
-    def __init__(
-        self, route: Route, health_of: Callable[[Route, Share, Endpoint], EndpointHealth]
-    ) -> None:
+    def __init__(self, route: Route, health_of: Callable[[Route, Share, Endpoint], EndpointHealth]) -> None:
         self.route = route
         self.tiers = [
             [
@@ -168,7 +173,7 @@ class RouteState:
     def pick(
         self, now: float, tried: Collection[EndpointHealth] = (), affinity: Affinity | None = None
     ) -> Pick | None:
-        """The next endpoint for a request, or for a replay that has `tried` some. None when nothing is left."""
+        """The next endpoint for a request, or for a replay that has `tried` some. None: nothing is left."""
         if not tried:
             self.used = now
             if self.budget < RETRY_BUDGET:

@@ -1,7 +1,7 @@
 """Where a body ends, without holding it: bytes are counted or scanned and forwarded as they came.
 
-`feed(data, start)` returns the index in `data` after the body's last byte, or -1 when all of it belongs to the
-body and more is to come.
+`feed(data, start)` returns the index in `data` after the body's last byte, or -1 when all of it belongs to
+the body and more is to come.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FORBIDDEN_TRAILER = re.compile(
     rb"|content-encoding|content-type|content-range|x-request-id|x-gateway-\w+):",
     re.IGNORECASE,
 )
-"""Fields that decide framing, routing or trust mean nothing after the body, unless someone is fooled by them."""
+"""Fields that decide framing, routing or trust mean nothing after the body, unless one is fooled by them."""
 
 SIZE: Final = 0
 DATA: Final = 1
@@ -54,7 +54,7 @@ class EndlessBody:
 
     __slots__ = ()
 
-    def feed(self, data: bytes, start: int) -> int:
+    def feed(self, data: bytes, start: int) -> int:  # noqa: ARG002  as the others
         return -1
 
 

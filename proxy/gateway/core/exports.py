@@ -12,7 +12,8 @@ from gateway.core.rewrite import Rewrite, RewriteError
 from gateway.core.route import normal_prefix
 
 HASH_ON_ANNOTATION = "multicluster.flomesh.io/hash-on"
-"""What HashingLoadBalancer hashes: `source` (default), `header:NAME` or `cookie:NAME`. Ours: the schema has no field."""
+"""What HashingLoadBalancer hashes: `source` (default), `header:NAME` or `cookie:NAME`. Ours: the schema
+has no field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,13 @@ def read_exports(objects: Objects, report: Callable[[Key, FieldError], None]) ->
     exports = objects.exports
     for key in sorted(exports, key=lambda key: (_created(exports[key]), key)):
         try:
-            listed, rewrite, balancing = _read_export(objects, key)
+            listed, how = _read_export(objects, key)
         except FieldError as error:
             report(key, error)
             continue
         for index, item in enumerate(listed):
             try:
-                rule = _read_rule(objects, key, item, f"spec.rules[{index}]", rewrite, balancing)
+                rule = _read_rule(objects, key, item, f"spec.rules[{index}]", how)
                 _claim(taken, rule, f"spec.rules[{index}]")
             except FieldError as error:
                 report(key, error)
@@ -62,7 +63,7 @@ def _claim(taken: dict[tuple[bool, bytes], Key], rule: Rule, where: str) -> None
     taken[rule.place] = rule.key
 
 
-def _read_export(objects: Objects, key: Key) -> tuple[list[Raw], Rewrite | None, Balancing]:
+def _read_export(objects: Objects, key: Key) -> tuple[list[Raw], tuple[Rewrite | None, Balancing]]:
     raw = objects.exports[key]
     spec = section(raw.get("spec"), "spec")
     service = objects.services.get(key)
@@ -74,7 +75,7 @@ def _read_export(objects: Objects, key: Key) -> tuple[list[Raw], Rewrite | None,
     listed = items(spec.get("rules"), "spec.rules")
     if not listed:
         raise FieldError("NoRules", "spec.rules is empty: give at least one path rule")
-    return listed, _read_rewrite(spec), _read_balancing(raw, spec)
+    return listed, (_read_rewrite(spec), _read_balancing(raw, spec))
 
 
 def _read_rewrite(spec: Raw) -> Rewrite | None:
@@ -92,7 +93,9 @@ def _read_rewrite(spec: Raw) -> Rewrite | None:
 def _read_balancing(raw: Raw, spec: Raw) -> Balancing:
     kind = spec.get("loadBalancer") or ROUND_ROBIN
     if kind not in KINDS:
-        raise FieldError("InvalidLoadBalancer", f"spec.loadBalancer is {kind!r}: give one of {', '.join(sorted(KINDS))}")
+        raise FieldError(
+            "InvalidLoadBalancer", f"spec.loadBalancer is {kind!r}: give one of {', '.join(sorted(KINDS))}"
+        )
     annotations = section(section(raw.get("metadata"), "metadata").get("annotations"), "metadata.annotations")
     hash_on: Any = annotations.get(HASH_ON_ANNOTATION) or "source"
     if not isinstance(hash_on, str) or HASH_ON.fullmatch(hash_on) is None:
@@ -102,7 +105,7 @@ def _read_balancing(raw: Raw, spec: Raw) -> Balancing:
 
 
 def _read_rule(
-    objects: Objects, key: Key, raw: Raw, where: str, rewrite: Rewrite | None, balancing: Balancing
+    objects: Objects, key: Key, raw: Raw, where: str, how: tuple[Rewrite | None, Balancing]
 ) -> Rule:
     kind = raw.get("pathType")
     if kind not in {"Exact", "Prefix"}:
@@ -112,8 +115,10 @@ def _read_rule(
     ports = objects.services[key].ports
     if port not in ports:
         known = ", ".join(map(str, sorted(ports))) or "none"
-        raise FieldError("PortNotFound", f"{where}.portNumber {port} is no TCP port of the Service: it has {known}")
-    return Rule(key, kind == "Exact", path, port, rewrite, balancing)
+        raise FieldError(
+            "PortNotFound", f"{where}.portNumber {port} is no TCP port of the Service: it has {known}"
+        )
+    return Rule(key, kind == "Exact", path, port, *how)
 
 
 def _created(raw: Raw) -> str:

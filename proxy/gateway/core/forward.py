@@ -67,8 +67,9 @@ def response_head(
 ) -> bytes:  # fmt: skip
     """The head a client gets for an upstream's head `raw`, unchanged bytes wherever possible.
 
-    `trusted`: the answer comes from another gateway, so that its X-Gateway-Refused may pass; from an application
-    it would make a gateway in front replay a request that was executed. `decode`: the body follows without its chunks. `extra`: fields to add.
+    `trusted`: the answer comes from another gateway, so that its X-Gateway-Refused may pass; from an
+    application it would make a gateway in front replay a request that was executed. `decode`: the body
+    follows without its chunks. `extra`: fields to add.
     """
     changed = close or keep_for_1_0 or extra or response.strip is not None or response.minor == 0
     if not changed and (trusted or not response.refused):

@@ -1,10 +1,10 @@
 """Grammar shared by request and response heads.
 
-A head is validated whole by one regular expression and read by a second. Strictness is what keeps the gateway and
-the server behind it in step: whatever two parsers could read differently (bare LF, folded lines, both framings, two
-lengths, space before a colon) is refused, never repaired. Head bytes are forwarded as they came wherever nothing has
-to change; `fields` of a head therefore keeps the form `\\r\\nName: value` for every field, so that fields can be cut
-and appended without touching the others.
+A head is validated whole by one regular expression and read by a second. Strictness is what keeps the gateway
+and the server behind it in step: whatever two parsers could read differently (bare LF, folded lines, both
+framings, two lengths, space before a colon) is refused, never repaired. Head bytes are forwarded as they came
+wherever nothing has to change; `fields` of a head therefore keeps the form `\\r\\nName: value` for every
+field, so that fields can be cut and appended without touching the others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONE_LF = re.compile(rb"(?<!\r)\n")
 
 HOP_BY_HOP = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"))
 REFUSED = b"x-gateway-refused"
-"""Field of an answer made by a gateway itself, before any application saw the request: safe to try elsewhere."""
+"""Field of an answer made by a gateway itself, before any application saw the request: try elsewhere."""
 
 CHUNKED = -1
 UNTIL_CLOSE = -2

@@ -1,9 +1,9 @@
 """Whether an endpoint is worth a try, judged by what happened to requests and probes sent there.
 
-Passive: after `FAILURES` failures in a row, or one that proves it unreachable, an endpoint is left out for a time that
-doubles with every further ejection. Active: a probe that fails keeps another cluster's gateway out for as long as
-probes fail; one that succeeds lets it in. Whoever comes back gets a growing part of its share (`ramp`), never all at
-once. Nobody is left out when there is nobody else (see `RouteState.pick`).
+Passive: after `FAILURES` failures in a row, or one that proves it unreachable, an endpoint is left out for a
+time that doubles with every further ejection. Active: a probe that fails keeps another cluster's gateway out
+for as long as probes fail; one that succeeds lets it in. Whoever comes back gets a growing part of its share
+(`ramp`), never all at once. Nobody is left out when there is nobody else (see `RouteState.pick`).
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class EndpointHealth:
             self.spell = EJECT_SECONDS
 
     def failed(self, now: float, *, certain: bool = False) -> bool:
-        """Count a failure; True when it ejects. `certain`: refused or unreachable, no second opinion needed."""
+        """Count a failure; True when it ejects. `certain`: unreachable, no second opinion needed."""
         self.failures += 1
         if (self.failures < FAILURES and not certain) or self.ejected_until > now:
             return False

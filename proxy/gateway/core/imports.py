@@ -26,7 +26,12 @@ def read_import(raw: Raw, own: str, report: Callable[[FieldError], None]) -> dic
             continue
         for number, endpoint in enumerate(endpoints):
             try:
-                _add(shares, _read_share(endpoint, f"{where}.endpoints[{number}]"), own, f"{where}.endpoints[{number}]")
+                _add(
+                    shares,
+                    _read_share(endpoint, f"{where}.endpoints[{number}]"),
+                    own,
+                    f"{where}.endpoints[{number}]",
+                )
             except FieldError as error:
                 report(error)
     return ports
@@ -43,7 +48,8 @@ def _read_share(raw: Raw, where: str) -> Share:
     target = section(raw.get("target"), f"{where}.target")
     path = path_text(target.get("path") or "/", f"{where}.target.path")
     endpoint = Endpoint(
-        address(target.get("ip"), f"{where}.target.ip"), port_number(target.get("port"), f"{where}.target.port")
+        address(target.get("ip"), f"{where}.target.ip"),
+        port_number(target.get("port"), f"{where}.target.port"),
     )
     cluster = text(raw.get("clusterKey"), f"{where}.clusterKey")
     return Share(cluster, (endpoint,), remote=True, prefix=normal_prefix(path))

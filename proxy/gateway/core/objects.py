@@ -127,7 +127,7 @@ def address(raw: Any, where: str) -> str:
 
 @dataclass(slots=True)
 class Objects:
-    """Objects by kind and key. Of two with one key the last counts, as in a file that is read from the top."""
+    """Objects by kind and key. Of two with one key the last counts, as in a file read from the top."""
 
     exports: dict[Key, Raw] = field(default_factory=dict)
     imports: dict[Key, Raw] = field(default_factory=dict)

@@ -38,7 +38,7 @@ def read_policy(raw: Raw) -> tuple[Policy, list[FieldError]]:
         try:
             cluster = _cluster_key(item.get("clusterKey"), f"{where}.clusterKey")
             if cluster in targets:
-                raise FieldError(
+                raise FieldError(  # noqa: TRY301  one fault among those collected
                     "DuplicateTarget", f"{where}.clusterKey {cluster!r} is listed twice: the first counts"
                 )
             targets[cluster] = _weight(item.get("weight"), f"{where}.weight")

@@ -21,12 +21,12 @@ ANSWER_SECONDS = 2.0
 
 
 def probe_request(route: Route, share: Share) -> bytes:
-    """A request the gateway answers itself. One that does not know the field passes it on as an ordinary GET."""
+    """A request the gateway answers itself. One that does not know the field passes on a plain GET."""
     namespace, _, name = route.service.partition("/")
     path = share.prefix or (route.where.partition(" ")[2].encode() or b"/")
     return (
-        b"GET %b HTTP/1.1\r\nHost: %b\r\nX-Gateway-Probe: 1\r\nUser-Agent: gateway-probe\r\nConnection: close\r\n\r\n"
-        % (path, f"{name}.{namespace}:{route.port}".encode())
+        b"GET %b HTTP/1.1\r\nHost: %b\r\nX-Gateway-Probe: 1\r\nUser-Agent: gateway-probe\r\n"
+        b"Connection: close\r\n\r\n" % (path, f"{name}.{namespace}:{route.port}".encode())
     )
 
 

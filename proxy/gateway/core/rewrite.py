@@ -1,8 +1,8 @@
 """Path rewriting of exports: every match of a regular expression over path and query is replaced.
 
-Patterns run on RE2, in time linear in the target, so no pattern and no request can stall the gateway. What RE2 does
-not know (look-around, back-references) is refused when the export is read. Bytes are matched as Latin-1: a target
-is ASCII on the wire and must come back byte for byte.
+Patterns run on RE2, in time linear in the target, so no pattern and no request can stall the gateway. What
+RE2 does not know (look-around, back-references) is refused when the export is read. Bytes are matched as
+Latin-1: a target is ASCII on the wire and must come back byte for byte.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def parse_replacement(text: str) -> tuple[Piece, ...]:
     while at < len(raw):
         here = raw[at : at + 1]
         following = raw[at + 1 : at + 2]
-        if here == b"$" and following in {b"$", b"&"} or (here == b"$" and following.isdigit()):
+        if (here == b"$" and following in {b"$", b"&"}) or (here == b"$" and following.isdigit()):
             at += 2
             if following == b"$":
                 literal += b"$"
@@ -64,7 +64,8 @@ class Rewrite:
     __slots__ = ("_memo", "_pattern", "_pieces", "source", "to")
 
     def __init__(self, source: str, to: str) -> None:
-        """RewriteError when `source` is no RE2 pattern, `to` names a group it lacks, or either is not Latin-1."""
+        """RewriteError when `source` is no RE2 pattern, `to` names a group it lacks, or either is not
+        Latin-1."""
         self.source = source
         self.to = to
         if len(source) > MAX_PATTERN:

@@ -1,7 +1,8 @@
 """What a request is matched to, and the two tables it is matched by.
 
-Path rules (north-south): an Exact hit first, then the longest Prefix by path element. Hosts (east-west): every
-form of an imported service's name is a key. Both are dictionaries: the number of routes costs nothing per request.
+Path rules (north-south): an Exact hit first, then the longest Prefix by path element. Hosts (east-west):
+every form of an imported service's name is a key. Both are dictionaries: the number of routes costs nothing
+per request.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class Share:
 class Route:
     """Where requests of one path rule or one imported port may go.
 
-    `tiers` in order of preference: requests go to the first tier with a cluster that can take them, and within it
-    by weight. A share of weight 0 is drained: never chosen, but named in `/config`.
+    `tiers` in order of preference: requests go to the first tier with a cluster that can take them, and
+    within it by weight. A share of weight 0 is drained: never chosen, but named in `/config`.
     """
 
     service: str
@@ -64,7 +65,8 @@ class Route:
     port: int
     """The Service's port."""
     where: str
-    """The path rule or host this route is reached by, for people: `Prefix /nodeapp`, `nodeapp.dapr-test:3000`."""
+    """The path rule or host this route is reached by, for people: `Prefix /nodeapp`, `nodeapp.dapr-
+    test:3000`."""
     policy: str
     """lbType in force."""
     tiers: tuple[tuple[Share, ...], ...]

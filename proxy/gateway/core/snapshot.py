@@ -200,4 +200,3 @@ class _Compiler:
                 if share.prefix == prefix:
                     found.setdefault(share.cluster, Share(share.cluster, share.endpoints, remote=True))
         return list(found.values())
-

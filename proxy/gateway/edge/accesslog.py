@@ -1,4 +1,5 @@
-"""Access log: one JSON object per line on standard output, written by a thread so that a slow reader stalls nobody."""
+"""Access log: one JSON object per line on standard output, written by a thread so that a slow reader
+stalls nobody."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class AdminConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._arm()
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         if self._timer is not None:
             self._timer.cancel()
 

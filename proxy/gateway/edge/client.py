@@ -6,8 +6,8 @@ import asyncio
 from typing import cast
 
 from gateway.core.answers import H2_REFUSAL, NOT_FOUND_TEXT, PROBE_ANSWER, make_answer
-from gateway.core.errors import ProtocolError
 from gateway.core.balance import RouteState
+from gateway.core.errors import ProtocolError
 from gateway.core.forward import MAX_HOPS, forwarded_fields
 from gateway.core.heads import head_end
 from gateway.core.limits import LINGER_BYTES, READ_AHEAD_BYTES, WRITE_HIGH_BYTES
@@ -15,12 +15,12 @@ from gateway.core.request import H2_PREFACE, RequestHead, parse_request_head
 from gateway.edge.exchange import Exchange
 from gateway.edge.worker import Listener, RequestEntry, Worker
 
-
 FOREVER = float("inf")
 
 
 class Client(asyncio.Protocol):
-    """States: between requests (`exchange` None), in an exchange, or lingering (answered for good, input dropped)."""
+    """States: between requests (`exchange` None), in an exchange, or lingering (answered for good, input
+    dropped)."""
 
     __slots__ = (
         "buffer",
@@ -50,7 +50,8 @@ class Client(asyncio.Protocol):
         self.memo = worker.request_memos[listener]
         self.peer = b""
         self.forwarded = (b"", b"")
-        """The Host asked for last and what is told the application about it: seldom anything else on a connection."""
+        """The Host asked for last and what is told the application about it: seldom anything else on a
+        connection."""
         self.buffer = b""
         """Bytes read ahead: an unfinished head, or pipelined requests while one is under way."""
         self.exchange: Exchange | None = None
@@ -78,7 +79,7 @@ class Client(asyncio.Protocol):
         if len(worker.clients) > worker.limits.clients:
             self.refuse(503, "too many connections", "overload")
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         worker = self.worker
         worker.clients.discard(self)
         if not worker.clients:
@@ -164,7 +165,7 @@ class Client(asyncio.Protocol):
             self._begin(entry, data[end:] if end < len(data) else b"")
 
     def _read_head(self, raw: bytes) -> RequestEntry | None:
-        """Read and route a head not seen before. None when it was answered here. ProtocolError to refuse it."""
+        """Read and route a head not seen before. None: it was answered here. ProtocolError: refuse it."""
         worker = self.worker
         if raw == H2_PREFACE:
             self.refuse_http2()
@@ -219,7 +220,8 @@ class Client(asyncio.Protocol):
         if not self.reading:
             self.update_reading()
         if data:
-            # Through the loop: a client that pipelines many requests must neither recurse nor starve the others.
+            # Through the loop: a client that pipelines many requests must neither recurse nor starve the
+            # others.
             self.buffer = data
             self.queued = True
             self.worker.loop.call_soon(self._next)
@@ -245,14 +247,20 @@ class Client(asyncio.Protocol):
     # Ends
 
     def refuse(self, status: int, text: str, reason: str) -> None:
-        """Answer outside an exchange, then close: after a malformed request nothing that follows can be trusted."""
+        """Answer outside an exchange, then close: after a malformed request nothing that follows can be
+        trusted."""
         worker = self.worker
         worker.metrics.answered(status, reason)
         if worker.log is not None:
-            worker.log.write({
-                "listener": self.listener.value, "client": self.peer.decode(), "status": status, "reason": reason,
-                "detail": text,
-            })  # fmt: skip
+            worker.log.write(
+                {
+                    "listener": self.listener.value,
+                    "client": self.peer.decode(),
+                    "status": status,
+                    "reason": reason,
+                    "detail": text,
+                }
+            )
         self.transport.write(make_answer(status, text, refused=reason, close=True))
         self.linger()
 
@@ -262,7 +270,7 @@ class Client(asyncio.Protocol):
         self.linger()
 
     def linger(self) -> None:
-        """Send the end of our side, then drop what still comes: closing at once could reset the answer away."""
+        """Send the end of our side, then drop what still comes: closing at once could reset it away."""
         if self.transport.is_closing():
             return
         if self.ended:

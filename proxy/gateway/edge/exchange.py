@@ -272,7 +272,7 @@ class Exchange:
         self._lost_upstream(message, status=504 if timed_out else 502, certain=True)
 
     def _lost_upstream(self, message: str, *, status: int, certain: bool) -> None:
-        """The attempt failed before any byte of an answer. `certain`: the request cannot have been executed."""
+        """The attempt failed before any byte of an answer. `certain`: it cannot have been executed."""
         # A kept connection that the server had closed says nothing about the server: it may be tried again.
         stale = self.upstream is not None and self.upstream.used and self.upstream.lost
         if not stale:
@@ -376,7 +376,10 @@ class Exchange:
 
     def _session_field(self) -> bytes:
         pick, affinity = self.pick, self.affinity
-        if affinity is not None and (affinity.cluster, affinity.endpoint) == (pick.state.tag, pick.health.tag):
+        if affinity is not None and (affinity.cluster, affinity.endpoint) == (
+            pick.state.tag,
+            pick.health.tag,
+        ):
             return b""
         return session_cookie(pick.state.share.cluster, str(pick.health.endpoint))
 
@@ -424,7 +427,7 @@ class Exchange:
         self.client.exchange_done(self, keep=not self.close_after)
 
     def _try_elsewhere(self) -> bool:
-        """Another gateway said that no application saw the request: go on if there is somewhere left to go."""
+        """Another gateway said that no application saw the request: go on if there is somewhere to go."""
         self.pick.health.failed(self.worker.now, certain=True)
         if self.kept is None or self.attempts >= self.worker.limits.attempts:
             return False
@@ -459,7 +462,9 @@ class Exchange:
         elif self.buffer:
             self._broken_answer("answer ended in the middle of its head")
         else:
-            self._lost_upstream("the service closed the connection without an answer", status=502, certain=False)
+            self._lost_upstream(
+                "the service closed the connection without an answer", status=502, certain=False
+            )
 
     def update_upstream_reading(self) -> None:
         """Follow the client: a client that does not read stops the upstream from being read."""
@@ -551,21 +556,23 @@ class Exchange:
         if worker.log is None:
             return
         head, route = self.head, self.route
-        worker.log.write({
-            "listener": self.client.listener.value,
-            "client": self.client.peer.decode(),
-            "method": head.method.decode(),
-            "host": head.host.decode("latin-1"),
-            "target": head.target.decode("latin-1"),
-            "status": self.status or 499,
-            "seconds": round(seconds, 6),
-            "bytes_in": self.bytes_in,
-            "bytes_out": self.bytes_out,
-            "service": route.service if route else None,
-            "policy": route.policy if route else None,
-            "cluster": pick.state.share.cluster if pick else None,
-            "endpoint": str(pick.health.endpoint) if pick else None,
-            "reason": reason or (pick.reason if pick else ""),
-            "attempts": self.attempts,
-            "request_id": self.request_id.decode("latin-1"),
-        })
+        worker.log.write(
+            {
+                "listener": self.client.listener.value,
+                "client": self.client.peer.decode(),
+                "method": head.method.decode(),
+                "host": head.host.decode("latin-1"),
+                "target": head.target.decode("latin-1"),
+                "status": self.status or 499,
+                "seconds": round(seconds, 6),
+                "bytes_in": self.bytes_in,
+                "bytes_out": self.bytes_out,
+                "service": route.service if route else None,
+                "policy": route.policy if route else None,
+                "cluster": pick.state.share.cluster if pick else None,
+                "endpoint": str(pick.health.endpoint) if pick else None,
+                "reason": reason or (pick.reason if pick else ""),
+                "attempts": self.attempts,
+                "request_id": self.request_id.decode("latin-1"),
+            }
+        )

@@ -1,7 +1,7 @@
 """Counters and their Prometheus text form.
 
-Requests are counted on the objects a request already holds (`ShareState`), so counting costs an addition; names and
-labels are put together only when somebody asks.
+Requests are counted on the objects a request already holds (`ShareState`), so counting costs an addition;
+names and labels are put together only when somebody asks.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 REUSE_SECONDS = 1.0
-"""How long a connection may have been idle to be used for a request that cannot be replayed: well below the 5 s
-after which the quickest of common servers (Node.js) close theirs."""
+"""How long a connection may have been idle to be used for a request that cannot be replayed: well below
+the 5 s after which the quickest of common servers (Node.js) close theirs."""
 
 
 class PoolFull(Exception):  # noqa: N818  a state, not a fault
@@ -38,8 +38,10 @@ class Pool:
         self.connecting: set[asyncio.Task[None]] = set()
 
     def acquire(self, exchange: Exchange) -> Upstream | None:
-        """An idle connection now, or None and `exchange.connected` or `connect_failed` later. Raises PoolFull."""
-        # A server may be closing a connection at the very moment it is reused. Who can be replayed takes the risk.
+        """An idle connection now, or None and `exchange.connected` or `connect_failed` later. Raises
+        PoolFull."""
+        # A server may be closing a connection at the very moment it is reused. Who can be replayed takes the
+        # risk.
         oldest = 0.0 if exchange.head.idempotent else self.worker.now - REUSE_SECONDS
         while self.idle and self.idle[-1].idle_since >= oldest:
             upstream = self.idle.pop()

@@ -95,7 +95,7 @@ class GatewayServer:
         self._prober.start()
 
     def swap(self, snapshot: Snapshot) -> None:
-        """Route every new request by this snapshot; requests under way finish on the one they started with."""
+        """Route every new request by this snapshot; those under way finish on the one they began with."""
         self._snapshot = snapshot
         if self._worker is not None:
             self._worker.swap(snapshot)
@@ -107,8 +107,8 @@ class GatewayServer:
     async def drain(self, deadline_seconds: float, delay_seconds: float = 0.0) -> None:
         """Finish what runs, close idle connections and stop; at the deadline abort the rest.
 
-        `delay_seconds`: before that, go on accepting while `/readyz` says no and every answer asks its client to
-        reconnect, so that those who still send here are never refused.
+        `delay_seconds`: before that, go on accepting while `/readyz` says no and every answer asks its client
+        to reconnect, so that those who still send here are never refused.
         """
         worker = self._worker
         if worker is None:
@@ -138,14 +138,18 @@ class GatewayServer:
         if worker.log is not None:
             worker.log.close()
 
+    def _running(self) -> Worker:
+        if self._worker is None:
+            raise RuntimeError("the server was not started")
+        return self._worker
+
     def _readyz(self) -> Page:
         if self._worker is not None and self._worker.draining:
             return text_page(503, "draining\n")
         return text_page(200, "ok\n") if self._ready else text_page(503, "no configuration yet\n")
 
     def _metrics(self) -> Page:
-        worker = self._worker
-        assert worker is not None
+        worker = self._running()
         gauges = {
             "gateway_config_generation": worker.generation,
             "gateway_ready": int(self._ready and not worker.draining),
@@ -155,17 +159,14 @@ class GatewayServer:
             "gateway_upstream_idle": sum(len(pool.idle) for pool in worker.pools.values()),
             "gateway_upstream_queue": sum(len(pool.waiting) for pool in worker.pools.values()),
             "gateway_ejections_total": sum(health.ejections for health in worker.health.values()),
-            "gateway_endpoints_ejected": sum(
-                health.out(worker.now) for health in worker.health.values()
-            ),
+            "gateway_endpoints_ejected": sum(health.out(worker.now) for health in worker.health.values()),
             "gateway_log_lines_dropped_total": worker.log.dropped if worker.log is not None else 0,
         }
         text = worker.metrics.render(worker.states(), gauges)
         return 200, "text/plain; version=0.0.4; charset=utf-8", text
 
     def _config(self) -> Page:
-        worker = self._worker
-        assert worker is not None
+        worker = self._running()
         snapshot = worker.snapshot
         return json_page({
             "cluster": self._cluster_key,

@@ -1,4 +1,5 @@
-"""What all connections of one process share: the snapshot in force, its moving parts, limits, clock, counters."""
+"""What all connections of one process share: the snapshot in force, its moving parts, limits, clock,
+counters."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ POOL_FORGET_TICKS = 240
 
 MEMO_ENTRIES = 1024
 MEMO_HEAD_BYTES = 2048
-"""Heads remembered with what was read from them, per listener: programs send the same head over and over. Longer heads
-are not worth keeping; all together at most a few MiB. When full the memo starts again."""
+"""Heads remembered with what was read from them, per listener: programs send the same head over and over.
+Longer heads are not worth keeping; all together at most a few MiB. When full the memo starts again."""
 
 RequestEntry = tuple[RequestHead, Route | None, RouteState | None]
 
@@ -118,7 +119,8 @@ class Worker:
         return b"%b%08x" % (self._id_prefix, self._id_count)
 
     def _health(self, route: Route, share: Share, endpoint: Endpoint) -> EndpointHealth:
-        # Behind one gateway one service can be down and another up, so they are told apart; a pod is one thing.
+        # Behind one gateway one service can be down and another up, so they are told apart; a pod is one
+        # thing.
         key = (route.service if share.remote else "", endpoint)
         health = self.health.get(key)
         if health is None:

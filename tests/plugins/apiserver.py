@@ -1,6 +1,7 @@
 """A real Kubernetes API server on loopback, without nodes: etcd, kube-apiserver and kube-controller-manager.
 
-Pods stay Pending, everything else is real. `python tests/plugins/apiserver.py DIR` runs one until interrupted.
+Pods stay Pending, everything else is real. `python tests/plugins/apiserver.py DIR`
+runs one until interrupted.
 """
 
 import base64
@@ -163,18 +164,19 @@ def _kubeconfig(url: str, authority: bytes) -> str:
 
 def _wait_ready(server: ApiServer) -> None:
     # Only waits: the certificate to trust is not written yet.
-    context = ssl._create_unverified_context()
+    context = ssl._create_unverified_context()  # noqa: S323
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         for process in server.processes:
             if process.poll() is not None:
                 raise RuntimeError(f"{process.args[1]} ended; its log is in {server.folder}")  # type: ignore[index]
-        request = urllib.request.Request(
-            f"{server.url}/readyz", headers={"Authorization": f"Bearer {_TOKEN}"}
-        )
+        headers = {"Authorization": f"Bearer {_TOKEN}"}
+        request = urllib.request.Request(f"{server.url}/readyz", headers=headers)  # noqa: S310
         with (
             contextlib.suppress(OSError),
-            urllib.request.urlopen(request, context=context, timeout=2) as response,
+            urllib.request.urlopen(  # noqa: S310
+                request, context=context, timeout=2
+            ) as response,
         ):
             if response.status == 200:
                 return

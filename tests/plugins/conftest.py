@@ -6,7 +6,6 @@ from pathlib import Path
 import docker
 import docker.errors
 import pytest
-
 from plugins.apiserver import ApiServer, running
 from plugins.engine import Engine
 

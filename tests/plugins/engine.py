@@ -1,7 +1,7 @@
 """Runs small Pulumi programs on the real engine, with the stand-ins or with whatever PULUMI_HOME is given.
 
-MULTICLUSTER_DAPR_OFFICIAL_HOME points the same cases at a PULUMI_HOME with the official plugins (and the folder of a
-pulumi binary that has the official language host beside it on PATH).
+MULTICLUSTER_DAPR_OFFICIAL_HOME points the same cases at a PULUMI_HOME with the official plugins; PATH must
+then begin with the folder of a pulumi binary that has the official language host beside it.
 """
 
 import json
@@ -31,7 +31,7 @@ class Engine:
     def __post_init__(self) -> None:
         found = shutil.which("pulumi")
         if found is None:
-            raise RuntimeError("no `pulumi` on PATH: run ./stack up once, then eval \"$(./stack env)\"")
+            raise RuntimeError('no `pulumi` on PATH: run ./stack up once, then eval "$(./stack env)"')
         home, tools, state = (self.folder / name for name in ("home", "tools", "state"))
         state.mkdir(parents=True)
         path = os.environ["PATH"]

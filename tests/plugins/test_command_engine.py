@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from plugins.engine import Engine
 
 pytestmark = pytest.mark.e2e

@@ -1,14 +1,17 @@
 """Run one command of a local.Command: environment, streams, files it leaves, and the errors users see."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import re
 import signal
+import subprocess
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from airgap.plugins.base.provider import ProviderError
 from airgap.plugins.base.values import ARCHIVE_SIGNATURE, ASSET_SIGNATURE, SIGNATURE
@@ -20,7 +23,7 @@ _CHUNK_BYTES = 1 << 16
 
 @dataclass
 class _Streams:
-    """What a process wrote, apart and interleaved, and the unfinished line of each stream."""
+    """What a process wrote, apart and interleaved."""
 
     both: bytearray = field(default_factory=bytearray)
     stdout: bytearray = field(default_factory=bytearray)
@@ -36,82 +39,96 @@ async def run(
 ) -> tuple[str, str]:
     """Run `command` as `inputs` (plain values) say; answers stdout and stderr, each less a final newline.
 
-    `line` gets each line that `logging` lets through. When `stop` is set the direct child is killed.
+    `line` gets each line that `logging` lets through, from another thread. When `stop` is set the direct
+    child is killed. Threads rather than asyncio's processes: those cannot tell that a child has ended
+    while one of its own children still holds the pipes.
     """
-    argv = [*(inputs.get("interpreter") or ["/bin/sh", "-c"]), command]
-    directory = inputs.get("dir") or None
-    if directory and not os.path.isdir(directory):  # noqa: ASYNC240, PTH112 one stat
-        reason = "not a directory" if os.path.exists(directory) else "no such file or directory"  # noqa: ASYNC240, PTH110
-        raise ProviderError(_failure(f"chdir {directory}: {reason}", command, b""))
-    environment = {**os.environ, **(inputs.get("environment") or {}), **extra}
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.PIPE if inputs.get("stdin") is not None else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=directory,
-            env=environment,
-        )
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        text = f"fork/exec {argv[0]}: {reason}"
-        if "/" not in argv[0]:
-            text = f"exec: {go_quote(argv[0])}: executable file not found in $PATH"
-        raise ProviderError(_failure(text, command, b"")) from error
+    process = await asyncio.to_thread(_start, command, inputs, extra)
     streams = _Streams()
-    logging = inputs.get("logging") or "stdoutAndStderr"
+    logging = str(inputs.get("logging") or "stdoutAndStderr").lower()
     pumps = [
-        _pump(process.stdout, streams.stdout, streams.both, line if "stdout" in logging else None),
-        _pump(process.stderr, streams.stderr, streams.both, line if "stderr" in logging.lower() else None),
-        _feed(process.stdin, inputs.get("stdin")),
+        _thread(_pump, process.stdout, streams.stdout, streams.both, line if "stdout" in logging else None),
+        _thread(_pump, process.stderr, streams.stderr, streams.both, line if "stderr" in logging else None),
+        _thread(_feed, process.stdin, inputs.get("stdin")),
     ]
-    tasks = [asyncio.create_task(pump) for pump in pumps]
-    watcher = asyncio.create_task(_kill_when(stop, process))
+    loop = asyncio.get_running_loop()
+    ended, drained = asyncio.Event(), asyncio.Event()
+
+    def watch() -> None:
+        process.wait()
+        loop.call_soon_threadsafe(ended.set)
+        for pump in pumps:
+            pump.join()
+        with contextlib.suppress(RuntimeError):  # a killed child's offspring may outlive the loop
+            loop.call_soon_threadsafe(drained.set)
+
+    _thread(watch)
+    killer = asyncio.create_task(_kill_when(stop, process))
     try:
-        status = await process.wait()
-        done_in = _PIPE_SECONDS if status == -signal.SIGKILL else None
-        await asyncio.wait(tasks, timeout=done_in)
+        await ended.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(drained.wait(), _PIPE_SECONDS if stop.is_set() else None)
     finally:
-        for task in (*tasks, watcher):
-            task.cancel()
+        killer.cancel()
+    status = process.returncode
     if status != 0:
         reason = f"exit status {status}" if status > 0 else f"signal: {_signal_words(-status)}"
         raise ProviderError(_failure(reason, command, bytes(streams.both)))
     return _text(streams.stdout), _text(streams.stderr)
 
 
-async def _kill_when(stop: asyncio.Event, process: asyncio.subprocess.Process) -> None:
+def _start(command: str, inputs: dict[str, Any], extra: dict[str, str]) -> subprocess.Popen[bytes]:
+    argv = [*(inputs.get("interpreter") or ["/bin/sh", "-c"]), command]
+    directory = inputs.get("dir") or None
+    if directory and not Path(directory).is_dir():
+        reason = "not a directory" if Path(directory).exists() else "no such file or directory"
+        raise ProviderError(_failure(f"chdir {directory}: {reason}", command, b""))
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if inputs.get("stdin") is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=directory,
+            env={**os.environ, **(inputs.get("environment") or {}), **extra},
+            bufsize=0,
+        )
+    except OSError as error:
+        text = f"fork/exec {argv[0]}: {(error.strerror or str(error)).lower()}"
+        if "/" not in argv[0]:
+            text = f"exec: {go_quote(argv[0])}: executable file not found in $PATH"
+        raise ProviderError(_failure(text, command, b"")) from error
+
+
+def _thread(target: Callable[..., None], *arguments: Any) -> threading.Thread:
+    thread = threading.Thread(target=target, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+async def _kill_when(stop: asyncio.Event, process: subprocess.Popen[bytes]) -> None:
     await stop.wait()
-    if process.returncode is None:
-        process.kill()
+    process.kill()
 
 
-async def _feed(pipe: asyncio.StreamWriter | None, text: str | None) -> None:
+def _feed(pipe: IO[bytes] | None, text: str | None) -> None:
     if pipe is None or text is None:
         return
-    try:
+    # A command need not read its input.
+    with contextlib.suppress(BrokenPipeError), pipe:
         pipe.write(text.encode())
-        await pipe.drain()
-    except (BrokenPipeError, ConnectionResetError):
-        return  # a command need not read its input
-    finally:
-        pipe.close()
 
 
-async def _pump(
-    pipe: asyncio.StreamReader | None, own: bytearray, both: bytearray, line: Callable[[str], None] | None
-) -> None:
-    if pipe is None:
-        return
+def _pump(pipe: IO[bytes], own: bytearray, both: bytearray, line: Callable[[str], None] | None) -> None:
     rest = b""
-    while chunk := await pipe.read(_CHUNK_BYTES):
-        own += chunk
-        both += chunk
-        *lines, rest = (rest + chunk).split(b"\n")
-        for one in lines:
-            if line:
-                line(one.decode(errors="replace"))
+    with pipe:
+        while chunk := pipe.read(_CHUNK_BYTES):
+            own += chunk
+            both += chunk
+            *lines, rest = (rest + chunk).split(b"\n")
+            for one in lines:
+                if line:
+                    line(one.decode(errors="replace"))
     if rest and line:
         line(rest.decode(errors="replace"))
 

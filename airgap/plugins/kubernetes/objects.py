@@ -227,6 +227,11 @@ def diff_objects(
         old.setdefault(key, new.get(key))
     changes = compare(_without_nulls(old), _without_nulls(new))
     changes = without_ignored(changes, request.ignore_changes)
+    for path in [path for path, change in changes.items() if change == "add"]:
+        # The API server drops empty values: one we sent before and that is not there is no change.
+        value = _at(new, path)
+        if not value and _at(old_inputs, path) == value:
+            del changes[path]
     rules = replace_rules(
         new, patch=patch, secret_mutable=secret_mutable, config_map_mutable=config_map_mutable
     )
@@ -236,6 +241,16 @@ def diff_objects(
     )
     same_place = (metadata(new).get("namespace") or "") == (metadata(live).get("namespace") or "")
     return Diff(changes, replaces, delete_before_replace=bool(replaces) and fixed_name and same_place)
+
+
+def _at(value: Any, path: Path) -> Any:
+    """The member at a path, UNKNOWN when there is none."""
+    for part in path:
+        members = dict(enumerate(value)) if isinstance(value, list) else value
+        if not isinstance(members, dict) or part not in members:
+            return UNKNOWN
+        value = members[part]
+    return value
 
 
 def _without_nulls(value: Any) -> Any:

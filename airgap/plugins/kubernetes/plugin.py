@@ -109,7 +109,9 @@ class KubernetesProvider(Provider):
         self._default_namespace = variables.get("namespace") or access.namespace or "default"
         client = Client(access)
         self._unreachable = await probe(client)
-        if not self._unreachable:
+        if self._unreachable:
+            await client.close()
+        else:
             self._resources = Resources(
                 client, self.cancelled, self._flags["enablePatchForce"], self._flags["upsertExistingObjects"]
             )

@@ -17,7 +17,7 @@ from airgap.plugins.kubernetes.objects import annotation, metadata
 DEFAULT_SECONDS = 600.0
 _FIRST_POLL_SECONDS = 0.05
 _POLL_SECONDS = 0.5
-_TOKEN_SECONDS = 5.0
+_TOKEN_SECONDS = 30.0  # the official plugin gives up after 5, too few for a machine that makes four clusters
 _SETTLE_SECONDS = 10.0  # how long a Service's endpoints must be quiet
 
 

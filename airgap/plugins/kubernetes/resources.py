@@ -171,8 +171,8 @@ class Resources:
                 return request.inputs
             raise ProviderError(
                 f"update of resource {_quoted(request)} failed because the Kubernetes API server reported "
-                "that the apiVersion for this resource does not exist. Verify that any required CRDs have been "
-                f"created: {error}"
+                "that the apiVersion for this resource does not exist. Verify that any required CRDs have "
+                f"been created: {error}"
             ) from error
         except ApiError as error:
             if request.preview and error.code == 403:

@@ -1,0 +1,159 @@
+"""Commands without the engine: process, environment, texts, files."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airgap.plugins.base.logs import Log
+from airgap.plugins.base.provider import ProviderError, Request
+from airgap.plugins.base.values import UNKNOWN, Secret
+from airgap.plugins.command.plugin import CommandProvider, validate
+from airgap.plugins.command.process import collect, go_quote, run
+
+
+def request(**fields: Any) -> Request:
+    return Request(urn="urn:x", type="command:local:Command", name="made", log=Log(None), **fields)
+
+
+async def _run(command: str, **inputs: Any) -> tuple[str, str, list[str]]:
+    lines: list[str] = []
+    stdout, stderr = await run(command, inputs, {}, lines.append, asyncio.Event())
+    return stdout, stderr, lines
+
+
+async def test_each_stream_loses_exactly_one_newline() -> None:
+    stdout, stderr, _ = await _run("printf 'a\\n\\n'; printf b >&2")
+    assert (stdout, stderr) == ("a\n", "b")
+
+
+async def test_interpreter_directory_environment_and_stdin_are_used(tmp_path: Path) -> None:
+    inputs = {
+        "interpreter": ["/bin/sh", "-ec"],
+        "dir": str(tmp_path),
+        "environment": {"A": "1"},
+        "stdin": "in",
+    }
+    stdout, _, _ = await _run('pwd; echo "$A"; cat', **inputs)
+    assert stdout.splitlines() == [str(tmp_path), "1", "in"]
+
+
+async def test_a_command_that_ignores_its_input_is_fine() -> None:
+    stdout, _, _ = await _run("echo done", stdin="x" * 1_000_000)
+    assert stdout == "done"
+
+
+@pytest.mark.parametrize(
+    ("logging", "lines"),
+    [("none", []), ("stdout", ["o"]), ("stderr", ["e"]), ("stdoutAndStderr", ["e", "o"])],
+)
+async def test_logging_chooses_the_lines_shown(logging: str, lines: list[str]) -> None:
+    assert sorted((await _run("echo o; echo e >&2", logging=logging))[2]) == lines
+
+
+@pytest.mark.parametrize(
+    ("command", "inputs", "text"),
+    [
+        ("echo no; exit 4", {}, 'exit status 4: running "echo no; exit 4":\nno\n'),
+        ("kill -9 $$", {}, 'signal: killed: running "kill -9 $$":\n'),
+        (
+            "x",
+            {"interpreter": ["nowhere-1"]},
+            'exec: "nowhere-1": executable file not found in $PATH: running "x":\n',
+        ),
+        (
+            "x",
+            {"interpreter": ["/no/where"]},
+            'fork/exec /no/where: no such file or directory: running "x":\n',
+        ),
+        ("x", {"dir": "/no/where"}, 'chdir /no/where: no such file or directory: running "x":\n'),
+    ],
+)
+async def test_failures_read_as_the_official_plugins(command: str, inputs: dict[str, Any], text: str) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await _run(command, **inputs)
+    assert str(caught.value) == text
+
+
+async def test_a_stop_kills_the_child_and_does_not_wait_for_its_offspring() -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.2, stop.set)
+    with pytest.raises(ProviderError, match="signal: killed"):
+        await asyncio.wait_for(run("sleep 4 & exec sleep 30", {}, {}, lambda _: None, stop), 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"), [('a"b\\', '"a\\"b\\\\"'), ("é\n\t", '"é\\n\\t"'), ("\x01", '"\\x01"')]
+)
+def test_commands_are_quoted_as_go_does(text: str, quoted: str) -> None:
+    assert go_quote(text) == quoted
+
+
+def test_globs_choose_files(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.md", "sub/c.txt", "sub/deep/d.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    assert list(collect(["*.txt"], str(tmp_path))) == ["a.txt"]
+    assert list(collect(["**/*.txt", "!sub/deep/**"], str(tmp_path))) == ["a.txt", "sub/c.txt"]
+
+
+async def test_update_sees_the_last_output_and_delete_too(tmp_path: Path) -> None:
+    provider = CommandProvider()
+    seen = tmp_path / "seen"
+    inputs = {
+        "create": "echo one",
+        "update": 'echo "$PULUMI_COMMAND_STDOUT+"',
+        "delete": f'echo "$PULUMI_COMMAND_STDOUT" > {seen}',
+    }
+    id_, state = await provider.create(request(inputs=inputs))
+    assert state["stdout"] == "one"
+    assert id_.startswith("made")
+    assert len(id_) == len("made") + 8
+    state = await provider.update(request(id=id_, inputs=inputs, old_inputs=inputs, state=state))
+    assert state["stdout"] == "one+"
+    await provider.delete(request(id=id_, state=state))
+    assert seen.read_text() == "one+\n"
+
+
+async def test_a_preview_keeps_streams_until_an_input_changes() -> None:
+    provider = CommandProvider()
+    old = {"create": "echo one"}
+    state = {**old, "stdout": "one", "stderr": ""}
+    kept = await provider.update(
+        request(inputs={**old, "delete": "true"}, old_inputs=old, state=state, preview=True)
+    )
+    assert kept["stdout"] == "one", "an input that is merely new changes nothing"
+    gone = await provider.update(
+        request(inputs={"create": "echo 2"}, old_inputs=old, state=state, preview=True)
+    )
+    assert gone["stdout"] is UNKNOWN
+
+
+async def test_only_outputs_named_like_a_secret_input_are_secret() -> None:
+    inputs = {"create": "echo $P", "environment": {"P": Secret("x")}}
+    _, state = await CommandProvider().create(request(inputs=inputs))
+    assert state["environment"] == {"P": Secret("x")}
+    assert state["stdout"] == "x"
+
+
+async def test_triggers_replace_only_as_a_whole() -> None:
+    provider = CommandProvider()
+    element = await provider.diff(request(inputs={"triggers": [2]}, old_inputs={"triggers": [1]}))
+    assert element.changes == {("triggers", 0): "update"}
+    assert not element.replaces, "for elements the SDK itself asks for replacement"
+    whole = await provider.diff(request(inputs={"triggers": UNKNOWN}, old_inputs={"triggers": [1]}))
+    assert whole.replaces == {("triggers",)}
+
+
+def test_bad_inputs_are_named() -> None:
+    fields = {"create": "string", "environment": "map", "triggers": "any list"}
+    problems = validate({"create": 3, "environment": {"A": 1}, "odd": 1, "triggers": ["x", 1]}, fields)
+    assert [problem.property for problem in problems] == ["create", "environment.A", "odd"]
+
+
+async def test_run_reports_a_missing_command() -> None:
+    _, failures = await CommandProvider().invoke("command:local:run", {}, Log(None))
+    assert [failure.property for failure in failures] == ["command"]
+    result, _ = await CommandProvider().invoke("command:local:run", {"command": "echo hi"}, Log(None))
+    assert result["stdout"] == "hi"

@@ -1,0 +1,428 @@
+"""Objects, readiness, releases and configuration of the kubernetes stand-in; no cluster needed."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airgap.plugins.base.logs import Log
+from airgap.plugins.base.provider import ProviderError, Request
+from airgap.plugins.base.values import UNKNOWN, Secret
+from airgap.plugins.kubernetes import managers, ready
+from airgap.plugins.kubernetes.access import KubeconfigError, active_cluster, load, load_text
+from airgap.plugins.kubernetes.client import ApiError
+from airgap.plugins.kubernetes.helm import (
+    _message,
+    chart_arguments,
+    deploy_arguments,
+    merge,
+    resource_names,
+    uninstall_arguments,
+)
+from airgap.plugins.kubernetes.objects import (
+    assign_name,
+    canonical_inputs,
+    checkpoint,
+    diff_objects,
+    group_version_kind,
+    mark_secrets,
+    object_id,
+    prune,
+    split_state,
+)
+from airgap.plugins.kubernetes.plugin import KubernetesProvider
+from airgap.plugins.kubernetes.release import Releases
+
+
+def request(kind: str = "kubernetes:core/v1:ConfigMap", **fields: Any) -> Request:
+    return Request(urn="urn:x", type=kind, name="made", log=Log(None), seed=b"seed", **fields)
+
+
+@pytest.mark.parametrize(
+    ("token", "kind", "expected"),
+    [
+        ("kubernetes:core/v1:Secret", "Secret", ("v1", "Secret", False)),
+        ("kubernetes:apps/v1:Deployment", "Deployment", ("apps/v1", "Deployment", False)),
+        ("kubernetes:apps/v1:DeploymentPatch", "Deployment", ("apps/v1", "Deployment", True)),
+        ("kubernetes:dapr.io/v1alpha1:Component", "Component", ("dapr.io/v1alpha1", "Component", False)),
+        ("kubernetes:x.io/v1:RoutePatch", "RoutePatch", ("x.io/v1", "RoutePatch", False)),
+    ],
+)
+def test_type_tokens_name_version_and_kind(token: str, kind: str, expected: tuple[str, str, bool]) -> None:
+    assert group_version_kind(token, kind) == expected
+
+
+def test_a_name_is_made_once_and_kept() -> None:
+    named, failures = assign_name(request(), {"kind": "ConfigMap"}, {})
+    assert not failures
+    meta = named["metadata"]
+    assert meta["annotations"] == {"pulumi.com/autonamed": "true"}
+    assert meta["name"].startswith("made-")
+    assert len(meta["name"]) == len("made-") + 8
+    kept, _ = assign_name(request(), {"metadata": {}}, named)
+    assert kept["metadata"]["name"] == meta["name"]
+    own, _ = assign_name(request(), {"metadata": {"name": "own"}}, named)
+    assert own == {"metadata": {"name": "own"}}
+
+
+def test_autonaming_follows_the_stacks_configuration() -> None:
+    proposed, _ = assign_name(request(proposed_name="theirs"), {}, {})
+    assert proposed["metadata"]["name"] == "theirs"
+    _, failures = assign_name(request(autonaming_disabled=True), {}, {})
+    assert "autonaming is disabled" in failures[0].reason
+
+
+def test_string_data_becomes_data_unless_something_is_unknown() -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "stringData": {"a": "x"}, "data": {"b": "eQ=="}}
+    assert canonical_inputs(secret)["data"] == {"a": "eA==", "b": "eQ=="}
+    assert "stringData" in canonical_inputs({**secret, "stringData": {"a": UNKNOWN}})
+
+
+def test_server_set_metadata_is_left_out() -> None:
+    values = {"metadata": {"name": "a", "uid": "1", "resourceVersion": "2", "managedFields": []}}
+    assert canonical_inputs(values) == {"metadata": {"name": "a"}}
+
+
+def test_a_secrets_data_is_always_secret_and_other_values_follow_the_program() -> None:
+    assert mark_secrets({}, {"kind": "Secret", "data": {"a": "x"}})["data"] == Secret({"a": "x"})
+    marked = mark_secrets({"data": {"a": Secret("x")}}, {"kind": "ConfigMap", "data": {"a": "x", "b": "y"}})
+    assert marked["data"] == {"a": Secret("x"), "b": "y"}
+
+
+def test_the_state_can_be_read_back() -> None:
+    inputs = {"kind": "CustomResourceDefinition", "spec": {"x-kubernetes-map-type": "atomic"}}
+    state = checkpoint(inputs, {**inputs, "status": {}}, inputs, "v1", "manager")
+    assert state["spec"] == {"x_kubernetes_map_type": "atomic"}
+    old_inputs, live = split_state(state)
+    assert old_inputs == inputs
+    assert live == {**inputs, "status": {}}
+
+
+def test_live_state_is_cut_to_the_shape_of_the_inputs() -> None:
+    live = {"a": {"b": 1, "c": 2}, "l": [{"x": 1, "y": 2}, {"x": 3}], "d": 4}
+    assert prune(live, {"a": {"b": 9}, "l": [{"x": 0}]}) == {"a": {"b": 1}, "l": [{"x": 1}]}
+
+
+def _diff(
+    old: dict[str, Any], new: dict[str, Any], live: dict[str, Any] | None = None, **options: Any
+) -> Any:
+    state = checkpoint(old, live or old, old, "v1", "m")
+    return diff_objects(request(state=state, inputs=new), namespaced=True, patch=False, **options)
+
+
+PLACE = {"name": "a", "namespace": "n"}
+CONFIG_MAP: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": PLACE, "data": {"x": "1"}}
+
+
+def test_data_of_a_config_map_replaces_deleting_first_when_the_name_is_fixed() -> None:
+    found = _diff(CONFIG_MAP, {**CONFIG_MAP, "data": {"x": "2"}})
+    assert found.replaces == {("data", "x")}
+    assert found.delete_before_replace
+    automatic = {"name": "a", "namespace": "n", "annotations": {"pulumi.com/autonamed": "true"}}
+    old = {**CONFIG_MAP, "metadata": automatic}
+    assert not _diff(old, {**old, "data": {"x": "2"}}).delete_before_replace
+    assert not _diff(CONFIG_MAP, {**CONFIG_MAP, "data": {"x": "2"}}, config_map_mutable=True).replaces
+
+
+def test_the_default_namespace_may_be_left_unsaid() -> None:
+    unsaid = {**CONFIG_MAP, "metadata": {"name": "a"}}
+    assert not _diff(unsaid, {**CONFIG_MAP, "metadata": {"name": "a", "namespace": "default"}})
+    found = _diff(unsaid, {**CONFIG_MAP, "metadata": {"name": "a", "namespace": "other"}})
+    assert found.replaces == {("metadata", "namespace")}
+    assert not found.delete_before_replace
+
+
+def test_drift_of_a_stated_field_is_a_change_and_of_others_is_not() -> None:
+    live = {**CONFIG_MAP, "data": {"x": "7", "more": "m"}}
+    assert _diff(CONFIG_MAP, CONFIG_MAP, live).changes == {("data", "x"): "update"}
+
+
+def test_empty_values_the_server_drops_are_no_change() -> None:
+    old = {**CONFIG_MAP, "metadata": {**PLACE, "annotations": {}}}
+    assert not _diff(old, old, CONFIG_MAP)
+    assert _diff(CONFIG_MAP, {**CONFIG_MAP, "immutable": False})
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "field", "replaced"),
+    [
+        ("apps/v1", "Deployment", "selector", True),
+        ("apps/v1", "Deployment", "replicas", False),
+        ("apps/v1", "StatefulSet", "serviceName", True),
+        ("batch/v1", "Job", "template", True),
+        ("v1", "Service", "clusterIP", True),
+        ("v1", "Pod", "containers", True),
+        ("x.io/v1", "Thing", "selector", False),
+    ],
+)
+def test_replace_rules_are_those_of_the_kind(api_version: str, kind: str, field: str, replaced: bool) -> None:
+    old = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}, "spec": {field: "1"}}
+    assert bool(_diff(old, {**old, "spec": {field: "2"}}).replaces) is replaced
+
+
+def test_ids_hold_the_namespace_where_there_is_one() -> None:
+    assert object_id({"metadata": {"name": "a", "namespace": "n"}}) == "n/a"
+    assert object_id({"metadata": {"name": "a"}}) == "a"
+
+
+def test_ignored_fields_of_others_are_left_out_and_ours_keep_their_live_value() -> None:
+    live = {
+        "spec": {"replicas": 5, "paused": True},
+        "metadata": {
+            "managedFields": [
+                {"manager": "other", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+                {"manager": "me", "fieldsV1": {"f:spec": {"f:paused": {}}}},
+            ]
+        },
+    }
+    inputs = {"spec": {"replicas": 1, "paused": False}}
+    applied = managers.without_ignored(inputs, live, "me", ["spec.replicas", "spec.paused"])
+    assert applied == {"spec": {"paused": True}}
+    assert inputs == {"spec": {"replicas": 1, "paused": False}}, "the inputs themselves stay"
+
+
+def test_a_conflict_names_the_managers() -> None:
+    error = ApiError(409, "Conflict", 'conflict with "other": .spec.replicas')
+    text = managers.conflict_text("me", error)
+    assert '"me"' in text
+    assert '"other"' in text
+
+
+def _wait() -> ready.Wait:
+    return ready.Wait(client=None, log=Log(None), cancelled=asyncio.Event())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "live", "is_ready"),
+    [
+        ("Pod", {"status": {"phase": "Succeeded"}}, True),
+        ("Pod", {"metadata": {"name": "p"}, "status": {"phase": "Pending"}}, False),
+        (
+            "StatefulSet",
+            {"spec": {"replicas": 1}, "metadata": {"generation": 1}, "status": {"observedGeneration": 1}},
+            False,
+        ),
+        (
+            "StatefulSet",
+            {
+                "spec": {"replicas": 1},
+                "metadata": {"generation": 1},
+                "status": {
+                    "observedGeneration": 1,
+                    "replicas": 1,
+                    "readyReplicas": 1,
+                    "currentReplicas": 1,
+                    "currentRevision": "r",
+                    "updateRevision": "r",
+                },
+            },
+            True,
+        ),
+        ("DaemonSet", {"metadata": {"generation": 2}, "status": {"observedGeneration": 1}}, False),
+        ("DaemonSet", {"metadata": {"generation": 1}, "status": {"observedGeneration": 1}}, True),
+        (
+            "Deployment",
+            {"metadata": {"generation": 2, "name": "d"}, "spec": {}, "status": {"observedGeneration": 1}},
+            False,
+        ),
+        (
+            "Deployment",
+            {
+                "metadata": {"generation": 1, "name": "d"},
+                "spec": {"replicas": 0},
+                "status": {"observedGeneration": 1},
+            },
+            True,
+        ),
+    ],
+)
+async def test_readiness_follows_the_status(kind: str, live: dict[str, Any], is_ready: bool) -> None:
+    rule = next(rule for (_, name), rule in ready._RULES.items() if name == kind)
+    assert (await rule(_wait(), live) == []) is is_ready
+
+
+async def test_a_failed_job_is_not_waited_for() -> None:
+    condition = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "m"}
+    with pytest.raises(ready.FailedForGoodError, match="BackoffLimitExceeded"):
+        await ready._job(_wait(), {"metadata": {"name": "j"}, "status": {"conditions": [condition]}})
+
+
+@pytest.mark.parametrize(
+    ("text", "is_ready"),
+    [
+        ("jsonpath={.status.phase}", True),
+        ("jsonpath={.status.phase}=Running", True),
+        ("jsonpath={.status.phase}=Gone", False),
+        ("jsonpath={.status.list[0].a}=1", True),
+        ("condition=Ready", True),
+        ("condition=Ready=False", False),
+        ('["condition=Ready", "jsonpath={.status.none}"]', False),
+    ],
+)
+async def test_wait_for_expressions(text: str, is_ready: bool) -> None:
+    status = {"phase": "Running", "list": [{"a": 1}], "conditions": [{"type": "Ready", "status": "True"}]}
+    rule = ready.custom_rule(text)
+    assert rule is not None
+    assert (await rule(_wait(), {"metadata": {}, "status": status}) == []) is is_ready
+
+
+def test_a_malformed_wait_for_is_refused() -> None:
+    with pytest.raises(ProviderError, match="waitFor"):
+        ready.custom_rule("ready please")
+
+
+RELEASE = {
+    "name": "dapr",
+    "namespace": "dapr-system",
+    "chart": "dapr",
+    "version": "1.16.0",
+    "repositoryOpts": {"repo": "https://charts.test"},
+    "values": {"password": "hunter2"},
+    "timeout": 600,
+    "atomic": True,
+    "maxHistory": 3,
+}
+
+
+def test_helm_gets_its_flags_and_never_a_value() -> None:
+    install = deploy_arguments("install", RELEASE, "dapr-system")
+    assert install[:7] == ["install", "dapr", "dapr", "--repo", "https://charts.test", "--version", "1.16.0"]
+    assert "hunter2" not in " ".join(install)
+    assert install[install.index("--values") + 1] == "-"
+    assert {"--atomic", "--wait", "600s"} <= set(install)
+    upgrade = deploy_arguments("upgrade", {**RELEASE, "skipAwait": True}, "old-namespace")
+    assert upgrade[upgrade.index("--namespace") + 1] == "old-namespace"
+    assert "--wait" not in upgrade
+    assert upgrade[-2:] == ["--history-max", "3"]
+
+
+def test_a_chart_in_a_folder_takes_no_version(tmp_path: Path) -> None:
+    assert chart_arguments({"chart": str(tmp_path), "version": "1"}) == [str(tmp_path)]
+
+
+def test_uninstall_waits_unless_told_not_to() -> None:
+    assert "--wait" in uninstall_arguments(RELEASE)
+    assert "--wait" not in uninstall_arguments({**RELEASE, "atomic": False, "skipAwait": True})
+
+
+def test_helms_errors_lose_their_prefix() -> None:
+    assert _message("WARN x\nError: INSTALLATION FAILED: cannot re-use a name") == "cannot re-use a name"
+
+
+def test_values_merge_deeply() -> None:
+    assert merge({"a": {"b": 1, "c": 2}, "l": [1]}, {"a": {"b": 3}, "l": [2]}) == {
+        "a": {"b": 3, "c": 2},
+        "l": [2],
+    }
+
+
+def test_resources_of_a_release_are_listed_by_kind() -> None:
+    manifest = (
+        "---\n# none\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b, namespace: n}\n"
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {name: a}\n"
+    )
+    assert resource_names(manifest) == {"Deployment.apps/apps/v1": ["n/b"], "Secret/v1": ["a"]}
+
+
+def test_a_release_is_replaced_only_for_its_name_or_namespace() -> None:
+    state = {"__inputs": Secret({"name": "a", "namespace": "n", "values": {"x": 1}})}
+    found = Releases.diff(
+        request(state=state, inputs={"name": "a", "namespace": "m", "values": {"x": UNKNOWN}})
+    )
+    assert found.changes == {("namespace",): "update", ("values", "x"): "update"}
+    assert found.replaces == {("namespace",)}
+    assert not found.delete_before_replace
+
+
+def _kubeconfig(server: str = "https://one", context: str = "c", token: str = "t") -> str:  # noqa: S107
+    return json.dumps(
+        {
+            "current-context": context,
+            "clusters": [{"name": "k", "cluster": {"server": server}}],
+            "users": [{"name": "u", "user": {"token": token}}],
+            "contexts": [{"name": context, "context": {"cluster": "k", "user": "u", "namespace": "home"}}],
+        }
+    )
+
+
+async def test_a_kubeconfig_is_contents_or_a_path(tmp_path: Path) -> None:
+    access = await load(_kubeconfig(), "", "")
+    assert (access.server, access.namespace) == ("https://one", "home")
+    assert access.headers == {"Authorization": "Bearer t"}
+    path = tmp_path / "config"
+    path.write_text(_kubeconfig())
+    assert load_text(str(path))["current-context"] == "c"
+    with pytest.raises(KubeconfigError, match="context 'x' does not exist"):
+        await load(_kubeconfig(), "x", "")
+    with pytest.raises(KubeconfigError, match="parse"):
+        load_text("a: [")
+
+
+async def test_exec_credentials_are_asked_for() -> None:
+    config = json.loads(_kubeconfig())
+    credential = json.dumps({"status": {"token": "made"}})
+    config["users"][0]["user"] = {"exec": {"command": "echo", "args": [credential]}}
+    assert (await load(json.dumps(config), "", "")).headers == {"Authorization": "Bearer made"}
+
+
+def test_the_active_cluster_is_found_by_context() -> None:
+    config = json.loads(_kubeconfig())
+    assert active_cluster(config, "", "") == {"server": "https://one"}
+    assert active_cluster(config, "none", "") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "replaced"),
+    [
+        ({"kubeconfig": _kubeconfig()}, {"kubeconfig": _kubeconfig(token="other")}, set()),
+        ({"kubeconfig": _kubeconfig()}, {"kubeconfig": _kubeconfig(context="d")}, set()),
+        ({"kubeconfig": _kubeconfig()}, {"kubeconfig": _kubeconfig("https://two")}, {("kubeconfig",)}),
+        ({"kubeconfig": _kubeconfig()}, {"kubeconfig": UNKNOWN}, {("kubeconfig",)}),
+        (
+            {"kubeconfig": _kubeconfig(), "clusterIdentifier": "a"},
+            {"kubeconfig": UNKNOWN, "clusterIdentifier": "a"},
+            set(),
+        ),
+        (
+            {"kubeconfig": _kubeconfig(), "clusterIdentifier": "a"},
+            {"kubeconfig": _kubeconfig(), "clusterIdentifier": "b"},
+            {("clusterIdentifier",)},
+        ),
+        ({"kubeconfig": _kubeconfig()}, {"kubeconfig": _kubeconfig(), "clusterIdentifier": "a"}, set()),
+    ],
+)
+async def test_a_provider_is_replaced_only_for_another_cluster(
+    old: dict[str, Any], new: dict[str, Any], replaced: set[tuple[str]]
+) -> None:
+    found = await KubernetesProvider().diff_config(request(old_inputs=old, inputs=new))
+    assert found
+    assert found.replaces == replaced
+
+
+async def test_an_unreachable_cluster_still_checks_and_previews(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PULUMI_K8S_DELETE_UNREACHABLE", raising=False)
+    provider = KubernetesProvider()
+    await provider.configure({"kubeconfig": _kubeconfig("http://127.0.0.1:9"), "namespace": "n"})
+    inputs, failures = await provider.check(request(inputs={"apiVersion": "v1", "kind": "ConfigMap"}))
+    assert not failures
+    assert inputs["metadata"]["namespace"] == "n"
+    scoped, _ = await provider.check(
+        request("kubernetes:core/v1:Namespace", inputs={"apiVersion": "v1", "kind": "Namespace"})
+    )
+    assert "namespace" not in scoped["metadata"]
+    assert await provider.create(request(inputs=inputs, preview=True)) == ("", inputs)
+    with pytest.raises(ProviderError, match="unreachable"):
+        await provider.create(request(inputs=inputs))
+    with pytest.raises(ProviderError, match="PULUMI_K8S_DELETE_UNREACHABLE"):
+        await provider.delete(request(id="n/a", state=inputs))
+    monkeypatch.setenv("PULUMI_K8S_DELETE_UNREACHABLE", "true")
+    await provider.configure({"kubeconfig": _kubeconfig("http://127.0.0.1:9")})
+    await provider.delete(request(id="n/a", state=inputs))
+    assert (await provider.read(request(id="n/a", state=inputs)))[0] == ""
+
+
+async def test_provider_arguments_that_are_not_covered_are_refused() -> None:
+    _, failures = await KubernetesProvider().check_config({"renderYamlToDirectory": "out", "namespace": "n"})
+    assert [failure.property for failure in failures] == ["renderYamlToDirectory"]

@@ -1,0 +1,152 @@
+"""The value codec and the diff helper."""
+
+from typing import Any
+
+import pytest
+from google.protobuf import struct_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airgap.plugins.base.diff import compare, contains, format_path, parse_path, without_ignored
+from airgap.plugins.base.values import (
+    ASSET_SIGNATURE,
+    SIGNATURE,
+    UNKNOWN,
+    Secret,
+    copy_secrets,
+    decode,
+    drop_nulls,
+    encode,
+    has_secret,
+    has_unknown,
+    plain,
+    random_suffix,
+)
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text() | st.just(UNKNOWN),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(), inner, max_size=4)
+        | inner.map(lambda value: value if isinstance(value, Secret) else Secret(value))
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(), VALUES, max_size=5))
+def test_values_survive_the_wire(values: dict[str, Any]) -> None:
+    assert decode(encode(values)) == values
+
+
+def test_whole_numbers_come_back_as_integers() -> None:
+    message = struct_pb2.Struct()
+    message.update({"replicas": 3.0, "share": 0.5})
+    decoded = decode(message)
+    assert decoded == {"replicas": 3, "share": 0.5}
+    assert isinstance(decoded["replicas"], int), "Go's integer fields reject 3.0"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1c4a061d-8072-4f0a-a4cb-0ff528b18fe7", "04da6b54-80e4-46f7-96ec-b56ff0331ba9"],
+)
+def test_every_kind_of_unknown_is_the_same_unknown(text: str) -> None:
+    message = struct_pb2.Struct()
+    message.update({"value": text})
+    assert decode(message)["value"] is UNKNOWN
+
+
+def test_output_values_become_plain_secret_or_unknown() -> None:
+    signature = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+    message = struct_pb2.Struct()
+    message.update(
+        {
+            "known": {SIGNATURE: signature, "value": "x"},
+            "secret": {SIGNATURE: signature, "value": "x", "secret": True},
+            "unknown": {SIGNATURE: signature},
+        }
+    )
+    assert decode(message) == {"known": "x", "secret": Secret("x"), "unknown": UNKNOWN}
+
+
+def test_assets_pass_untouched() -> None:
+    asset = {SIGNATURE: ASSET_SIGNATURE, "path": "", "hash": "ab", "text": "content"}
+    assert decode(encode({"asset": asset})) == {"asset": asset}
+
+
+def test_secrets_are_found_stripped_and_never_printed() -> None:
+    value = {"a": Secret({"b": [1, UNKNOWN]}), "c": None}
+    assert plain(value) == {"a": {"b": [1, UNKNOWN]}, "c": None}
+    assert has_secret(value)
+    assert has_unknown(value)
+    assert "1" not in repr(value["a"])
+    assert drop_nulls(value) == {"a": Secret({"b": [1, UNKNOWN]})}
+
+
+def test_secretness_is_copied_by_path_and_a_list_with_a_secret_is_secret_as_a_whole() -> None:
+    source = {"data": {"a": Secret("x"), "b": "y"}, "list": ["p", Secret("q")], "gone": Secret("z")}
+    target = {"data": {"a": "x", "b": "y", "c": "n"}, "list": ["p", "q"], "other": 1}
+    assert copy_secrets(source, target) == {
+        "data": {"a": Secret("x"), "b": "y", "c": "n"},
+        "list": Secret(["p", "q"]),
+        "other": 1,
+    }
+
+
+def test_a_suffix_depends_on_the_seed_alone() -> None:
+    assert random_suffix(b"seed", 8) == random_suffix(b"seed", 8)
+    assert random_suffix(b"seed", 8) != random_suffix(b"other", 8)
+    assert len(random_suffix(b"seed", 7)) == 7
+
+
+PATHS = [
+    (("spec", "containers", 0, "image"), "spec.containers[0].image"),
+    (("metadata", "annotations", "x.y/z"), 'metadata.annotations["x.y/z"]'),
+    (("metadata", "labels", "a-b"), "metadata.labels.a-b"),
+    (("x.y", 'q"t'), '["x.y"]["q\\"t"]'),
+]
+
+
+@pytest.mark.parametrize(("path", "text"), PATHS)
+def test_paths_are_written_and_read_as_the_engine_does(path: tuple[str | int, ...], text: str) -> None:
+    assert format_path(path) == text
+    assert parse_path(text) == path
+
+
+def test_a_pattern_covers_what_lies_below_it() -> None:
+    assert contains(("spec",), ("spec", "a", 0))
+    assert contains(("list", "*", "a"), ("list", 3, "a"))
+    assert not contains(("spec", "a"), ("spec",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changes"),
+    [
+        ({"a": 1}, {"a": 1.0}, {}),
+        ({"a": 1}, {"a": True}, {("a",): "update"}),
+        ({"a": {"b": 1, "c": 2}}, {}, {("a",): "delete"}),
+        ({}, {"a": {"b": 1}}, {("a",): "add"}),
+        ({"l": [1, 2, 3]}, {"l": [1, 5]}, {("l", 1): "update", ("l", 2): "delete"}),
+        ({"a": "x"}, {"a": UNKNOWN}, {("a",): "update"}),
+        ({"a": Secret("x")}, {"a": "x"}, {}),
+        ({"a": [1]}, {"a": {"0": 1}}, {("a",): "update"}),
+    ],
+)
+def test_differences_have_their_path_and_kind(old: Any, new: Any, changes: dict[Any, str]) -> None:
+    assert compare(old, new) == changes
+
+
+def test_secretness_can_count_as_a_difference() -> None:
+    assert compare({"a": Secret("x")}, {"a": "x"}, secrecy=True) == {("a",): "update"}
+
+
+def test_ignored_paths_leave_the_diff() -> None:
+    changes = compare({"a": {"b": 1, "c": 1}}, {"a": {"b": 2, "c": 2}})
+    assert without_ignored(changes, ["a.b"]) == {("a", "c"): "update"}
+
+
+@given(VALUES)
+def test_nothing_differs_from_itself(value: Any) -> None:
+    if not has_unknown(value):
+        assert compare(value, value) == {}

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from airgap.leftovers import PREFIX
 from airgap.programs import GO_FOLDER, Program
 from airgap.report import Report, SupplyError
 from airgap.run import run_logged
@@ -74,7 +75,7 @@ def _build(cache: Path, module: str, group: Sequence[Program], report: Report) -
     tools.mkdir(parents=True, exist_ok=True)
     with (
         report.step(f"Building {names}") as step,
-        tempfile.TemporaryDirectory(prefix=".building-", dir=tools) as building,
+        tempfile.TemporaryDirectory(prefix=PREFIX, dir=tools) as building,
     ):
         step.update("looking at the packages")
         run_logged(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from airgap import leftovers
 from airgap.gobuild import ensure_programs, is_built, program_path
 from airgap.programs import Program, programs
 from airgap.report import Report, SupplyError
@@ -21,6 +22,7 @@ def ensure_tools(cache: Path, report: Report, names: Sequence[str] = NAMES) -> d
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise SupplyError(f"No such tool: {', '.join(unknown)}; known are {', '.join(NAMES)}.")
+    leftovers.clear(cache)
     with explain_disk_full(cache):
         ensure_programs(cache, [known[name] for name in names], report)
     return {name: _tool_path(cache, name, known[name]) for name in names}

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from airgap.leftovers import PREFIX
 from airgap.programs import GO_FOLDER
 from airgap.report import Report, SupplyError
 
@@ -22,7 +23,7 @@ def ensure_dapr_chart(cache: Path, version: str, report: Report) -> Path:
     with report.step(f"Copying the Dapr chart {version}"):
         source = _module_folder(version) / "charts" / "dapr"
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".copying-") as folder:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=PREFIX) as folder:
             fresh = Path(folder) / "dapr"
             shutil.copytree(source, fresh)
             for path in (fresh, *fresh.rglob("*")):

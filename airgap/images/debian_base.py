@@ -12,6 +12,7 @@ from docker.errors import ImageNotFound
 
 from airgap import debian
 from airgap.images.docker_build import HEX_DIGITS, ImageBuilder
+from airgap.leftovers import PREFIX
 from airgap.report import Report
 from airgap.run import run_logged
 
@@ -47,7 +48,7 @@ def ensure_base(builder: ImageBuilder, cache: Path, report: Report) -> str:
         )
         with report.step("Bootstrapping the Debian base image") as step:
             cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cache, prefix=".debian-") as folder:
+            with tempfile.TemporaryDirectory(dir=cache, prefix=PREFIX) as folder:
                 root = Path(folder) / "root"
                 lines = sources(_apt_targets())
                 run_logged(

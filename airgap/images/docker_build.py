@@ -15,6 +15,7 @@ from typing import Any
 import docker
 from docker.errors import DockerException, ImageNotFound
 
+from airgap.leftovers import PREFIX
 from airgap.report import Report, Step, SupplyError
 
 HEX_DIGITS = 12
@@ -116,7 +117,7 @@ class ImageBuilder:
         # The SDK's own call takes one image only; several in one archive share their layers.
         url = f"{api.base_url}/v{api.api_version}/images/get"
         written = shown = 0
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".saving-") as file:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=PREFIX) as file:
             with api.get(url, params={"names": list(references)}, stream=True, timeout=600) as answer:
                 answer.raise_for_status()
                 for chunk in answer.iter_content(1024 * 1024):

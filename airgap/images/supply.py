@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from airgap import leftovers
 from airgap.gobuild import ensure_programs
 from airgap.images import recipes
 from airgap.images.chart import ensure_dapr_chart
@@ -24,6 +25,7 @@ def ensure_supply(cache: Path, docker_host: str, report: Report) -> dict[str, An
     """Build or find every image, archive and chart; return the supply map (JSON types only)."""
     versions = load_versions()
     known = programs(versions)
+    leftovers.clear(cache)
     with explain_disk_full(cache):
         builder = ImageBuilder(connect(docker_host), cache, report)
         base = ensure_base(builder, cache, report)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from airgap.leftovers import PREFIX
 from airgap.report import Report
 from airgap.run import run_logged
 
@@ -26,7 +27,7 @@ def ensure_wheels(cache: Path, report: Report, locks: tuple[Path, ...] = LOCKS) 
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
         report.step("Downloading Python wheels") as step,
-        tempfile.TemporaryDirectory(dir=target.parent, prefix=".downloading-") as folder,
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=PREFIX) as folder,
     ):
         for lock in locks:
             run_logged(
@@ -40,7 +41,7 @@ def ensure_wheels(cache: Path, report: Report, locks: tuple[Path, ...] = LOCKS) 
         for wheel in Path(folder).glob("*.whl"):
             wheel.replace(fresh / wheel.name)
         fresh.replace(target)
-    for old in target.parent.iterdir():
+    for old in target.parent.iterdir():  # images hold the wheels; older folders serve nobody
         if old != target:
             shutil.rmtree(old)
     return target

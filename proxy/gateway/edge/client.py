@@ -13,6 +13,7 @@ from gateway.core.heads import head_end
 from gateway.core.limits import LINGER_BYTES, READ_AHEAD_BYTES, WRITE_HIGH_BYTES
 from gateway.core.request import H2_PREFACE, RequestHead, parse_request_head
 from gateway.edge.exchange import Exchange
+from gateway.edge.sending import Sending
 from gateway.edge.worker import Listener, RequestEntry, Worker
 
 FOREVER = float("inf")
@@ -203,7 +204,7 @@ class Client(asyncio.Protocol):
         self.transport.write(out)
         self._go_on(rest) if head.keep_alive else self.linger()
 
-    def exchange_done(self, exchange: Exchange, *, keep: bool) -> None:
+    def exchange_done(self, exchange: Sending, *, keep: bool) -> None:
         """The answer is written. `keep`: the connection may carry another request."""
         if self.exchange is not exchange:
             return

@@ -10,7 +10,7 @@ from gateway.core.route import Endpoint
 from gateway.edge.upstream import Upstream
 
 if TYPE_CHECKING:
-    from gateway.edge.exchange import Exchange
+    from gateway.edge.sending import Sending
     from gateway.edge.worker import Worker
 
 
@@ -34,10 +34,10 @@ class Pool:
         self.idle: list[Upstream] = []
         self.total = 0
         """Connections open or being opened."""
-        self.waiting: deque[Exchange] = deque()
+        self.waiting: deque[Sending] = deque()
         self.connecting: set[asyncio.Task[None]] = set()
 
-    def acquire(self, exchange: Exchange) -> Upstream | None:
+    def acquire(self, exchange: Sending) -> Upstream | None:
         """An idle connection now, or None and `exchange.connected` or `connect_failed` later. Raises
         PoolFull."""
         # A server may be closing a connection at the very moment it is reused. Who can be replayed takes the
@@ -97,13 +97,13 @@ class Pool:
             if exchange.waits:
                 self._open(exchange)
 
-    def _open(self, exchange: Exchange) -> None:
+    def _open(self, exchange: Sending) -> None:
         self.total += 1
         task = self.worker.loop.create_task(self._connect(exchange), name=f"connect {self.endpoint}")
         self.connecting.add(task)
         task.add_done_callback(self.connecting.discard)
 
-    async def _connect(self, exchange: Exchange) -> None:
+    async def _connect(self, exchange: Sending) -> None:
         seconds = self.worker.limits.connect_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -125,7 +125,7 @@ class Pool:
             else:
                 self.release(upstream)
 
-    def _failed(self, exchange: Exchange, message: str, *, timed_out: bool) -> None:
+    def _failed(self, exchange: Sending, message: str, *, timed_out: bool) -> None:
         self.total -= 1
         self._serve_next()
         if exchange.waits:

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from gateway.edge.exchange import Exchange
     from gateway.edge.pool import Pool
+    from gateway.edge.sending import Sending
 
 from gateway.core.limits import WRITE_HIGH_BYTES
 
@@ -22,7 +22,7 @@ class Upstream(asyncio.Protocol):
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self.exchange: Exchange | None = None
+        self.exchange: Sending | None = None
         self.idle_since = 0.0
         self.used = False
         """Has served a request before: its closing may just be the server's idle limit."""

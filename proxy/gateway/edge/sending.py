@@ -1,0 +1,360 @@
+"""The first half of an exchange: the request on its way, by as many attempts as are safe, and its ways to end.
+
+An exchange outlives neither its client connection nor its answer. It borrows an upstream connection; whatever
+arrives late on a connection it has given back finds no exchange there.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from gateway.core.affinity import DEFAULT_BALANCING, Affinity, read_affinity
+from gateway.core.answers import NOT_FOUND_TEXT, make_answer
+from gateway.core.balance import Pick, RouteState
+from gateway.core.body import Body, ChunkedBody, LengthBody
+from gateway.core.errors import ProtocolError
+from gateway.core.forward import request_tail
+from gateway.core.heads import CHUNKED
+from gateway.core.health import EndpointHealth
+from gateway.core.request import RequestHead
+from gateway.core.response import ResponseHead
+from gateway.core.route import Route
+from gateway.edge.metrics import observe
+from gateway.edge.pool import PoolFull
+from gateway.edge.upstream import Upstream
+
+if TYPE_CHECKING:
+    from gateway.edge.client import Client
+
+
+class Sending(ABC):
+    """Made by a client connection for each request, as an `Exchange`; `start` sets it going."""
+
+    __slots__ = (
+        "affinity",
+        "answer",
+        "answer_body",
+        "attempts",
+        "body",
+        "buffer",
+        "bytes_in",
+        "bytes_out",
+        "client",
+        "close_after",
+        "ended",
+        "hard_deadline",
+        "head",
+        "kept",
+        "kept_bytes",
+        "pick",
+        "reading_upstream",
+        "request_id",
+        "route",
+        "started",
+        "state",
+        "status",
+        "tail",
+        "tried",
+        "tunnel",
+        "upstream",
+        "waits",
+        "wants_body",
+        "worker",
+    )
+
+    body: Body
+    """Set when the request has one."""
+    state: RouteState
+    tail: bytes
+    """Set when there is a route."""
+    pick: Pick
+    """Set at the first attempt."""
+
+    def __init__(
+        self, client: Client, head: RequestHead, route: Route | None, state: RouteState | None
+    ) -> None:
+        self.client = client
+        self.worker = client.worker
+        self.head = head
+        self.route = route
+        if state is not None:
+            self.state = state
+        self.started = monotonic()
+        self.hard_deadline = self.worker.now + self.worker.limits.total_seconds
+        self.wants_body = head.length != 0
+        """More of the request's body is to come."""
+        self.kept: list[bytes] | None = []
+        """The body so far while it is short enough to be sent again; None once it is not."""
+        self.kept_bytes = 0
+        self.affinity: Affinity | None = None
+        self.tried: list[EndpointHealth] = []
+        self.attempts = 0
+        self.upstream: Upstream | None = None
+        self.waits = False
+        """Waiting for a connection."""
+        self.reading_upstream = True
+        self.buffer = b""
+        """An unfinished answer head."""
+        self.answer: ResponseHead | None = None
+        self.answer_body: Body | None = None
+        self.close_after = not head.keep_alive
+        self.status = 0
+        self.tunnel = False
+        self.ended = False
+        self.request_id = head.request_id
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    # What arrives on the upstream connection, see `Exchange`
+
+    @abstractmethod
+    def upstream_data(self, data: bytes) -> None:
+        """Bytes of the answer."""
+
+    @abstractmethod
+    def upstream_eof(self) -> bool:
+        """The upstream sends no more. True to keep its connection for writing."""
+
+    @abstractmethod
+    def upstream_lost(self, error: Exception | None) -> None:
+        """The upstream connection is gone."""
+
+    # Request
+
+    def start(self, rest: bytes) -> None:
+        """Begin, with the bytes that came after the head."""
+        head = self.head
+        if head.length == CHUNKED:
+            self.body = ChunkedBody(self.worker.limits.body_bytes)
+        elif head.length:
+            self.body = LengthBody(head.length)
+        if rest:
+            if self.wants_body:
+                self.client_data(rest)
+                if self.ended:
+                    return
+            else:
+                self.client.buffer = rest
+                self.client.update_reading()
+        route = self.route
+        if route is None:
+            self._own_answer(404, NOT_FOUND_TEXT, "no-route", refused=True)
+            return
+        if not self.request_id:
+            self.request_id = self.worker.request_id()
+        client = self.client
+        self.tail = request_tail(head, client.peer, client.forwarded_for(head.host), self.request_id)
+        if head.cookie or route.balancing is not DEFAULT_BALANCING:
+            self.affinity = read_affinity(route.balancing, head, self.client.peer)
+        self._attempt()
+
+    def client_data(self, data: bytes) -> None:
+        """Bytes of the body, perhaps followed by the next request."""
+        try:
+            end = self.body.feed(data, 0)
+        except ProtocolError as error:
+            self._fail(error.status, str(error), "malformed")
+            return
+        if end >= 0:
+            self.wants_body = False
+            if end < len(data):
+                self.client.buffer = data[end:]
+                data = data[:end]
+        self.bytes_in += len(data)
+        if self.kept is not None:
+            self.kept.append(data)
+            self.kept_bytes += len(data)
+        upstream = self.upstream
+        if upstream is not None:
+            if self.kept is not None and self.kept_bytes > self.worker.limits.replay_bytes:
+                self.kept = None
+            upstream.transport.write(data)
+            self._await_peer()
+        self.client.update_reading()
+
+    @property
+    def can_take_body(self) -> bool:
+        if self.upstream is not None:
+            return not self.upstream.write_blocked
+        return self.kept_bytes <= self.worker.limits.replay_bytes
+
+    def _await_peer(self) -> None:
+        """Set the deadline for whoever must move next."""
+        limits = self.worker.limits
+        stalling = self.wants_body or self.answer is not None
+        deadline = self.worker.now + (limits.stall_seconds if stalling else limits.first_byte_seconds)
+        self.client.deadline = deadline if self.tunnel else min(deadline, self.hard_deadline)
+
+    # Attempts
+
+    def _attempt(self) -> None:
+        """Try the next endpoint, or answer when there is none."""
+        worker = self.worker
+        full = False
+        while self.attempts < worker.limits.attempts:
+            pick = self.state.pick(worker.now, self.tried, self.affinity)
+            if pick is None:
+                break
+            self.pick = pick
+            self.attempts += 1
+            self.tried.append(pick.health)
+            self.waits = True
+            self._await_peer()
+            pick.health.active += 1
+            try:
+                upstream = pick.health.pool.acquire(self)
+            except PoolFull:
+                self._end_attempt()
+                full = True
+                continue
+            if upstream is not None:
+                self.connected(upstream)
+            return
+        if full:
+            self._fail(503, "all connections to the service are busy", "overload", refused=True)
+        elif self.attempts:
+            self._fail(502, "no endpoint of the service could be reached", "unreachable", refused=True)
+        elif self.client.by_path:
+            # As the article's mesh answers: a path whose Service has no ready endpoint is not there.
+            self._own_answer(404, NOT_FOUND_TEXT, "no-endpoints", refused=True)
+        else:
+            route = self.state.route
+            text = f"{route.where} has no ready endpoint that its policy ({route.policy}) allows"
+            self._own_answer(503, text, "no-endpoints", refused=True)
+
+    def _end_attempt(self) -> None:
+        """The request is no longer on its way to, or at, the endpoint picked last."""
+        self.waits = False
+        if self.attempts:
+            self.pick.health.active -= 1
+
+    def connected(self, upstream: Upstream) -> None:
+        """A connection is ours: send what there is of the request."""
+        self.waits = False
+        self.upstream = upstream
+        upstream.exchange = self
+        self.reading_upstream = True
+        head = self.head
+        share = self.pick.state.share
+        out = head.method + b" " + share.target(head.target) + self.tail
+        if share.remote:
+            out += b"\r\nX-Gateway-Hops: %d\r\n\r\n" % (head.hops + 1)
+        else:
+            out += b"\r\n\r\n"
+        if self.kept:
+            out += b"".join(self.kept)
+            if self.kept_bytes > self.worker.limits.replay_bytes:
+                self.kept = None
+        upstream.transport.write(out)
+        self._await_peer()
+        if self.wants_body:
+            self.client.update_reading()
+
+    def connect_failed(self, message: str, *, timed_out: bool) -> None:
+        """Nothing was sent: any request may go elsewhere."""
+        self._lost_upstream(message, status=504 if timed_out else 502, certain=True)
+
+    def _lost_upstream(self, message: str, *, status: int, certain: bool) -> None:
+        """The attempt failed before any byte of an answer. `certain`: it cannot have been executed."""
+        # A kept connection that the server had closed says nothing about the server: it may be tried again.
+        stale = self.upstream is not None and self.upstream.used and self.upstream.lost
+        if not stale:
+            self.pick.health.failed(self.worker.now, certain=certain)
+        safe = certain or (self.head.idempotent and self.kept is not None)
+        again = safe and self.attempts < self.worker.limits.attempts and self.state.may_retry()
+        if again and not self.client.transport.is_closing():
+            self.worker.metrics.retries += 1
+            self._drop_upstream()
+            if stale:
+                self.tried.pop()
+            self._attempt()
+        else:
+            self._fail(status, message, "unreachable" if certain else "no-answer", refused=certain)
+
+    # Ends
+
+    def _must_close(self) -> bool:
+        """Whether the client's connection cannot carry another request after this one."""
+        client = self.client
+        return self.wants_body or self.worker.draining or (client.ended and not client.buffer)
+
+    def _fail(self, status: int, text: str, reason: str, *, refused: bool = False) -> None:
+        """Answer for an exchange that went wrong, or cut it off when an answer has begun."""
+        if self.answer is not None:
+            self._abort(reason)
+            return
+        self._drop_upstream()
+        self._own_answer(status, text, reason, refused=refused)
+
+    def _own_answer(self, status: int, text: str, reason: str, *, refused: bool) -> None:
+        """`refused`: no application has seen the request, so that a gateway in front may go elsewhere."""
+        self.status = status
+        if self._must_close():
+            self.close_after = True
+        self.worker.metrics.answered(status, reason)
+        out = make_answer(
+            status,
+            text,
+            refused=reason if refused else "",
+            close=self.close_after,
+            head_only=self.head.method == b"HEAD",
+            minor=self.head.minor,
+        )
+        self.bytes_out += len(out)
+        self.client.transport.write(out)
+        self._finish(reason)
+        self.client.exchange_done(self, keep=not self.close_after)
+
+    def _abort(self, reason: str) -> None:
+        """Cut the client off: the only honest end of an answer that has begun and cannot be finished."""
+        self._finish(reason)
+        self._drop_upstream()
+        self.client.transport.abort()
+
+    def _drop_upstream(self) -> None:
+        """Give up the attempt under way, if any."""
+        upstream, self.upstream = self.upstream, None
+        if not self.ended and (self.waits or upstream is not None):
+            self._end_attempt()
+        if upstream is not None and not upstream.lost:
+            upstream.discard()
+
+    def _finish(self, reason: str) -> None:
+        """Count and log, once."""
+        if self.ended:
+            return
+        if self.waits or self.upstream is not None or self.answer is not None:
+            self._end_attempt()
+        self.ended = True
+        worker = self.worker
+        seconds = monotonic() - self.started
+        pick = self.pick if self.attempts else None
+        if pick is not None:
+            observe(pick.state, self.status or 499, seconds)
+        if worker.log is not None:
+            worker.log.write(self._record(seconds, reason or (pick.reason if pick is not None else "")))
+
+    def _record(self, seconds: float, reason: str) -> dict[str, Any]:
+        """What the access log says."""
+        head, route = self.head, self.route
+        pick = self.pick if self.attempts else None
+        return {
+            "listener": self.client.listener.value,
+            "client": self.client.peer.decode(),
+            "method": head.method.decode(),
+            "host": head.host.decode("latin-1"),
+            "target": head.target.decode("latin-1"),
+            "status": self.status or 499,
+            "seconds": round(seconds, 6),
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "service": route.service if route else None,
+            "policy": route.policy if route else None,
+            "cluster": pick.state.share.cluster if pick else None,
+            "endpoint": str(pick.health.endpoint) if pick else None,
+            "reason": reason,
+            "attempts": self.attempts,
+            "request_id": self.request_id.decode("latin-1"),
+        }

@@ -62,8 +62,10 @@ class K3dCluster(pulumi.ComponentResource):
             kubeconfig=kubeconfig,
             # One id per life of the cluster: a new life replaces what is in it, a new credential does not.
             cluster_identifier=made.id,
-            # A killed run leaves objects the state does not know; in a cluster of our own they are ours.
+            # A killed run leaves objects the state does not know, with fields of a manager it does not know
+            # either; in a cluster of our own they are ours.
             upsert_existing_objects=True,
+            enable_patch_force=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.cluster = Cluster(

@@ -1,4 +1,4 @@
-"""The first half of an exchange: the request on its way, by as many attempts as are safe, and its ways to end.
+"""The first half of an exchange: the request on its way, by as many attempts as are safe, and ways to end.
 
 An exchange outlives neither its client connection nor its answer. It borrows an upstream connection; whatever
 arrives late on a connection it has given back finds no exchange there.

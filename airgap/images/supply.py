@@ -43,7 +43,8 @@ def ensure_supply(cache: Path, docker_host: str, report: Report) -> dict[str, An
         dapr_archive = builder.ensure_archive("dapr", dapr)
         curl_archive = builder.ensure_archive("curl", [curl])
         # The Python base because the images of the gateway and the demo app lie on it.
-        preloaded = [dapr_archive, curl_archive, builder.ensure_archive("python", [python])]
+        python_archive = builder.ensure_archive("python", [python])
+        preloaded = [pause_archive, dapr_archive, curl_archive, python_archive]
         node_repository = f"{recipes.REPOSITORY}/node"
         return {
             "mode": "airgap",

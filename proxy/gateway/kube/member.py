@@ -17,7 +17,7 @@ from gateway.kube.events import condition_events
 from gateway.kube.objects import Key, Object, key_of, meta, section, version_of
 from gateway.kube.plan import Address, MemberView, is_ours, same_import
 from gateway.kube.resources import EVENT, EXPORT, HUB, IMPORT, MANAGED_BY, NAMESPACE, SERVICE
-from gateway.kube.status import Condition, status_patch
+from gateway.kube.status import Condition, current, status_patch
 from gateway.kube.watch import Backoff, Informer, Signal, without_managed_fields
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ PROBE_SECONDS = 5.0
 """How often reachability is checked; also the patience of one check. So Managed is at most 10 s behind."""
 WITHDRAW_SECONDS = 10.0
 """How long a cluster that leaves may take to let its imports be removed."""
+PATIENCE_SECONDS = 1.0
+"""How long a first bad verdict is held back."""
 PARALLEL = 8
 SETTLE_SECONDS = 0.002
 
@@ -46,6 +48,8 @@ class Member:
         self._limit = asyncio.Semaphore(PARALLEL)
         self._refused: dict[Key, Mapping[str, Any]] = {}
         """Import bodies that the API server did not accept, so as not to send the same again and again."""
+        self._first_seen: dict[str, float] = {}
+        """By uid of an export whose first verdict was bad: when that was, on the loop's clock."""
         self._trouble: str | None = None
         self.asked = False
         """The cluster has been asked whether it can be managed: before that, `trouble` means nothing."""
@@ -125,7 +129,10 @@ class Member:
         """One round of writes. False when something is left to try again."""
         wanted = self._wanted or {}
         done = self._wanted is None or await self._all(self._import_calls(wanted))
-        done = await self._all(self._report(key) for key in sorted(self._exports.objects)) and done
+        exports = self._exports.objects
+        uids = {str(meta(obj).get("uid")) for obj in exports.values()}
+        self._first_seen = {uid: seen for uid, seen in self._first_seen.items() if uid in uids}
+        done = await self._all(self._report(key) for key in sorted(exports)) and done
         return await self._all(self._report_import(key, body) for key, body in wanted.items()) and done
 
     def _import_calls(self, wanted: Mapping[Key, Mapping[str, Any]]) -> Iterator[Coroutine[Any, Any, bool]]:
@@ -206,6 +213,8 @@ class Member:
         patch = status_patch(export, conditions, now)
         if patch is None:
             return True
+        if self._too_early(export, conditions):
+            return False
         async with self._limit:
             try:
                 await self._client.apply(EXPORT, *key, patch, status=True)
@@ -217,6 +226,18 @@ class Member:
                 log.warning("%s: status of export %s/%s: %s", self.name, *key, error)
                 return isinstance(error, Invalid)
         return True
+
+    def _too_early(self, export: Object, conditions: Iterable[Condition]) -> bool:
+        """Whether a first verdict that is bad should wait.
+
+        A Service made together with its export may be seen a moment after it, and a false alarm stays in the
+        events for an hour.
+        """
+        if current(export, "Valid") or all(c.status is not False for c in conditions if c.type == "Valid"):
+            return False
+        uid = str(meta(export).get("uid"))
+        now = asyncio.get_running_loop().time()
+        return now - self._first_seen.setdefault(uid, now) < PATIENCE_SECONDS
 
     async def _report_import(self, key: Key, body: Mapping[str, Any]) -> bool:
         """The exporting clusters and the addresses of their gateways, for those who look at an import."""

@@ -1,0 +1,263 @@
+"""The hub's moving parts in one process, against APIs of a few lines: joins, leaves, deaths, credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from proxy.kube.mini_api import GOOD, MiniApi, Path
+
+from gateway.kube import member as member_module
+from gateway.kube import watch as watch_module
+from gateway.kube.access import from_kubeconfig
+from gateway.kube.client import KubeClient
+from gateway.kube.hub import Hub
+from gateway.kube.hub_admin import HubMetrics
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
+
+class World:
+    """A home and members; the words the tests are written in."""
+
+    def __init__(self) -> None:
+        self.home, self.one, self.two = MiniApi(), MiniApi(), MiniApi()
+        self.apis = {"cluster-1": self.one, "cluster-2": self.two}
+        self.metrics = HubMetrics()
+        self._task: asyncio.Task[None] | None = None
+        self._client: KubeClient | None = None
+
+    async def start_hub(self) -> None:
+        self._client = KubeClient(from_kubeconfig(self.home.kubeconfig()), field_manager="test")
+        await self._client.open()
+        self._task = asyncio.create_task(Hub(self._client, "multicluster-system", self.metrics).run())
+
+    async def stop_hub(self) -> None:
+        assert self._task is not None
+        assert self._client is not None
+        self._task.cancel()
+        (result,) = await asyncio.gather(self._task, return_exceptions=True)
+        await self._client.close()
+        assert isinstance(result, asyncio.CancelledError), result
+
+    async def secret(self, name: str, token: str = GOOD) -> None:
+        text = base64.b64encode(self.apis[name].kubeconfig(token).encode()).decode()
+        await self.home.put("secrets", "multicluster-system", name, data={"kubeconfig": text})
+
+    async def join(self, name: str, **spec: Any) -> None:
+        await self.secret(name)
+        body = {"gatewayHost": "172.28.0.1", "gatewayPort": 80, "kubeconfigSecretRef": {"name": name}, **spec}
+        await self.home.put("clusters", "", name, spec=body)
+
+    async def export(self, api: MiniApi, name: str = "app", **spec: Any) -> None:
+        rules = [{"portNumber": 3000, "path": f"/{name}", "pathType": "Prefix"}]
+        await api.put("services", "demo", name, spec={"ports": [{"name": "http", "port": 3000}]})
+        await api.put("serviceexports", "demo", name, spec={"rules": rules, **spec})
+
+    def exporters(self, api: MiniApi, name: str = "app") -> set[str]:
+        found = api.objects.get(("serviceimports", "demo", name), {"spec": {"ports": []}})
+        return {e["clusterKey"].split("/")[-1] for p in found["spec"]["ports"] for e in p["endpoints"]}
+
+    async def expect(self, api: MiniApi, *clusters: str, name: str = "app") -> None:
+        await until(lambda: self.exporters(api, name) == set(clusters), f"{name} is imported from {clusters}")
+
+    async def condition(self, api: MiniApi, path: Path, kind: str, status: str, words: str = "") -> None:
+        def check() -> bool:
+            listed = api.objects.get(path, {}).get("status", {}).get("conditions", [])
+            return any(c["type"] == kind and c["status"] == status and words in c["message"] for c in listed)
+
+        await until(check, f"{kind}={status} {words!r} on {path}")
+
+
+async def until(check: Callable[[], bool], what: str) -> None:
+    try:
+        async with asyncio.timeout(8):
+            while not check():  # noqa: ASYNC110  what is awaited is the result
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        pytest.fail(f"not within 8 s: {what}")
+
+
+@pytest.fixture
+async def quiet_world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """Without a hub yet."""
+    monkeypatch.setattr(member_module, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(member_module, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(watch_module.Backoff.__init__, "__defaults__", (0.02, 0.2))
+    made = World()
+    for api in (made.home, made.one, made.two):
+        await api.start()
+    yield made
+    for api in (made.home, made.one, made.two):
+        await api.stop()
+
+
+@pytest.fixture
+async def world(quiet_world: World) -> AsyncIterator[World]:
+    await quiet_world.start_hub()
+    yield quiet_world
+    await quiet_world.stop_hub()
+
+
+CLUSTER_1: Path = ("clusters", "", "cluster-1")
+EXPORT: Path = ("serviceexports", "demo", "app")
+
+
+async def test_an_export_is_imported_elsewhere_in_a_namespace_made_for_it(world: World) -> None:
+    await world.join("cluster-1")
+    await world.join("cluster-2")
+    await world.export(world.one)
+    await world.expect(world.two, "cluster-1")
+    await world.expect(world.home, "cluster-1")
+    assert world.exporters(world.one) == set()
+    assert world.two.objects["namespaces", "", "demo"]["metadata"]["labels"][MANAGED_BY] == "multicluster-hub"
+    await world.condition(world.one, EXPORT, "Valid", "True")
+    await world.condition(world.home, CLUSTER_1, "Managed", "True")
+    clusters = [{"cluster": "default/default/default/cluster-1", "addresses": ["172.28.0.1"]}]
+
+    def shown() -> bool:
+        found = world.two.objects["serviceimports", "demo", "app"]
+        return bool(found.get("status", {}).get("clusters") == clusters)
+
+    await until(shown, "the import's status names the exporter")
+
+
+async def test_a_late_joiner_and_one_that_leaves(world: World) -> None:
+    await world.join("cluster-1")
+    await world.export(world.one)
+    await world.export(world.two)
+    await world.expect(world.home, "cluster-1")
+    await world.join("cluster-2")
+    await world.expect(world.two, "cluster-1")
+    await world.expect(world.one, "cluster-2")
+    await world.home.remove(*CLUSTER_1)
+    await world.expect(world.two)
+    await world.expect(world.one)
+    await world.expect(world.home, "cluster-2")
+
+
+async def test_a_dead_member_blocks_nobody(world: World) -> None:
+    await world.join("cluster-1")
+    await world.join("cluster-2")
+    await world.export(world.one)
+    await world.expect(world.two, "cluster-1")
+    await world.one.stop()
+    await world.condition(world.home, CLUSTER_1, "Managed", "False", "cannot reach")
+    await world.export(world.two, "other")
+    await world.expect(world.home, "cluster-2", name="other")
+    assert world.exporters(world.two) == {"cluster-1"}
+    await world.one.start()
+    await world.expect(world.one, "cluster-2", name="other")
+    await world.condition(world.home, CLUSTER_1, "Managed", "True")
+
+
+async def test_a_restarted_hub_keeps_what_a_dead_member_exported(quiet_world: World) -> None:
+    world = quiet_world
+    await world.start_hub()
+    await world.join("cluster-1")
+    await world.join("cluster-2")
+    await world.export(world.one)
+    await world.export(world.two)
+    await world.expect(world.home, "cluster-1", "cluster-2")
+    await world.expect(world.two, "cluster-1")
+    await world.stop_hub()
+    await world.one.stop()
+    await world.start_hub()
+    await world.two.remove(*EXPORT)
+    await world.expect(world.home, "cluster-1")
+    assert world.exporters(world.two) == {"cluster-1"}
+    await world.one.start()
+    await world.one.remove(*EXPORT)
+    await world.expect(world.home)
+    await world.expect(world.two)
+    await world.stop_hub()
+
+
+async def test_a_new_credential_is_taken_up(world: World) -> None:
+    await world.join("cluster-1")
+    await world.export(world.one)
+    await world.expect(world.home, "cluster-1")
+    world.one.token = "rotated"
+    await world.condition(world.home, CLUSTER_1, "Managed", "False", "refuses the hub's credential")
+    await world.secret("cluster-1", "rotated")
+    await world.condition(world.home, CLUSTER_1, "Managed", "True")
+    assert world.exporters(world.home) == {"cluster-1"}
+
+
+async def test_a_missing_secret_and_one_that_comes_later(world: World) -> None:
+    await world.join("cluster-1", kubeconfigSecretRef={"name": "later"})
+    await world.condition(world.home, CLUSTER_1, "Managed", "False", "no Secret 'later'")
+    text = base64.b64encode(world.one.kubeconfig().encode()).decode()
+    await world.home.put("secrets", "multicluster-system", "later", data={"kubeconfig": text})
+    await world.condition(world.home, CLUSTER_1, "Managed", "True")
+
+
+async def test_missing_rights_are_named(world: World) -> None:
+    world.one.refused = {"services"}
+    await world.join("cluster-1")
+    await world.condition(world.home, CLUSTER_1, "Managed", "False", "cannot follow services")
+    world.one.refused = set()
+    await world.condition(world.home, CLUSTER_1, "Managed", "True")
+
+
+async def test_a_host_name_is_resolved(world: World) -> None:
+    await world.join("cluster-1", gatewayHost="localhost", gatewayPort=8080)
+    await world.export(world.one)
+    await world.expect(world.home, "cluster-1")
+    (port,) = world.home.objects["serviceimports", "demo", "app"]["spec"]["ports"]
+    assert port["endpoints"][0]["target"] == {
+        "host": "localhost",
+        "ip": "127.0.0.1",
+        "port": 8080,
+        "path": "/app",
+    }
+
+
+async def test_a_host_name_that_does_not_resolve_is_named(world: World) -> None:
+    await world.join("cluster-1", gatewayHost="nowhere.invalid")
+    await world.export(world.one)
+    await world.condition(world.home, CLUSTER_1, "Managed", "False", "does not resolve")
+    assert world.exporters(world.home) == set()
+
+
+async def test_the_hubs_own_cluster_can_be_a_member(world: World) -> None:
+    await world.join("cluster-1")
+    await world.home.put("clusters", "", "central", spec={"isInCluster": True, "gatewayHost": "172.28.0.1"})
+    await world.export(world.home)
+    await world.expect(world.one, "central")
+    await world.condition(world.home, ("clusters", "", "central"), "Managed", "True", "own cluster")
+    await world.home.put("clusters", "", "zzz", spec={"isInCluster": True})
+    await world.condition(
+        world.home, ("clusters", "", "zzz"), "Managed", "False", "'central' is the hub's own"
+    )
+
+
+async def test_a_service_seen_after_its_export_raises_no_alarm(world: World) -> None:
+    await world.join("cluster-1")
+    await world.condition(world.home, CLUSTER_1, "Managed", "True")
+    await world.export(world.one)
+    await world.condition(world.one, EXPORT, "Valid", "True")
+
+    def reasons() -> list[str]:
+        return [str(obj["reason"]) for path, obj in world.one.objects.items() if path[0] == "events"]
+
+    await until(lambda: bool(reasons()), "an event")
+    assert reasons() == ["Valid"]
+
+
+async def test_what_others_change_in_an_import_is_put_right(world: World) -> None:
+    await world.join("cluster-1")
+    await world.export(world.one)
+    await world.expect(world.home, "cluster-1")
+    wanted = world.home.objects["serviceimports", "demo", "app"]["spec"]
+    labels = {"labels": {MANAGED_BY: "multicluster-hub"}}
+    await world.home.put(
+        "serviceimports", "demo", "app", metadata=labels, spec={"type": "ClusterSetIP", "ports": []}
+    )
+    await world.expect(world.home, "cluster-1")
+    assert world.home.objects["serviceimports", "demo", "app"]["spec"] == wanted
+    await world.home.remove("serviceimports", "demo", "app")
+    await world.expect(world.home, "cluster-1")

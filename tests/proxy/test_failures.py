@@ -322,3 +322,16 @@ async def test_a_probe_never_reaches_an_application(net: Any, make: Any, ok: Any
         writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nX-Gateway-Probe: 1\r\n\r\n".encode())
         assert (await net.answer(reader))[0] == status
     assert not seen
+
+
+async def test_a_gateway_that_swallows_requests_is_left_out_and_its_requests_go_elsewhere(
+    net: Any, make: Any, ok: Any
+) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    app = await net.app(lambda _head, _body: ok(b"up"))
+    policy = make.policy("FailOver", c1=99, c3=1)
+    port = await east(net, make, policy, c1=await net.server(silent), c3=app)
+    answers = await asyncio.gather(*(net.ask(port, host=HOST) for _ in range(20)))
+    assert {answer[::2] for answer in answers} == {(200, b"up")}, "long before the 60 s of a first byte"

@@ -11,13 +11,15 @@ from gateway.core.route import Route, Share
 RECENT_SECONDS = 60.0
 """A route not used for this long is not probed: ten thousand imports nobody calls cost nothing."""
 
-HEALTHY_SECONDS = 5.0
-"""Between probes of a gateway that is well. With traffic, failures are noticed by the traffic itself."""
+HEALTHY_SECONDS = 2.0
+"""Between probes of a gateway that is well."""
 
-FAILING_SECONDS = 1.0
+FAILING_SECONDS = 0.5
 """Between probes of one that is not: how long its return may go unnoticed."""
 
-ANSWER_SECONDS = 2.0
+ANSWER_SECONDS = 1.0
+"""For a connection and an answer. A gateway that swallows requests in silence is left out within six seconds: two
+between probes, half of one for the round, two misses of one each, half of one between them."""
 
 
 def probe_request(route: Route, share: Share) -> bytes:

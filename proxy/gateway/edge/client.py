@@ -193,9 +193,7 @@ class Client(asyncio.Protocol):
     def _answer_probe(self, head: RequestHead, state: RouteState | None, rest: bytes) -> None:
         """Say whether a request like this would reach an application, without sending it to one."""
         worker = self.worker
-        if worker.draining:
-            out = make_answer(503, "draining", refused="draining")
-        elif state is None:
+        if state is None:
             out = make_answer(404, NOT_FOUND_TEXT, refused="no-route")
         elif not state.available(worker.now):
             out = make_answer(404, NOT_FOUND_TEXT, refused="no-endpoints")
@@ -226,7 +224,7 @@ class Client(asyncio.Protocol):
             self.buffer = data
             self.queued = True
             self.worker.loop.call_soon(self._next)
-        elif self.ended:
+        elif self.ended or self.worker.stopping:
             self.transport.close()
 
     def _next(self) -> None:

@@ -83,11 +83,14 @@ class Pool:
         while self.idle and self.idle[0].idle_since < before:
             self.idle.pop(0).transport.close()
 
-    def close(self) -> None:
-        """Drop idle connections and connections being made."""
+    def close_idle(self) -> None:
         for upstream in self.idle:
             upstream.transport.close()
         self.idle.clear()
+
+    def close(self) -> None:
+        """Drop idle connections and connections being made."""
+        self.close_idle()
         for task in self.connecting:
             task.cancel()
 

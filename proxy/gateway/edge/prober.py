@@ -88,6 +88,8 @@ class Prober:
         ok = probe_passed(answer, self._worker.limits)
         was = health.down
         health.probed(self._worker.now, ok=ok)
+        if health.down and not was and not answer:  # silent, not merely refusing what is new
+            self._worker.give_up(health)
         if health.down != was:
             verdict = "is left out: its probe failed" if health.down else "is back: its probe was answered"
             log.info("%s of %s at %s %s", route.service, share.cluster, health.endpoint, verdict)

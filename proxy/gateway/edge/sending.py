@@ -224,6 +224,12 @@ class Sending(ABC):
             text = f"{route.where} has no ready endpoint that its policy ({route.policy}) allows"
             self._own_answer(503, text, "no-endpoints", refused=True)
 
+    def give_up(self, health: EndpointHealth) -> None:
+        """Stop waiting for an endpoint known to be dead, if this request can be sent again."""
+        waiting = self.upstream is not None and self.answer is None and self.pick.health is health
+        if waiting and self.head.idempotent and self.kept is not None:
+            self._lost_upstream("the service stopped answering", status=504, certain=False)
+
     def _end_attempt(self) -> None:
         """The request is no longer on its way to, or at, the endpoint picked last."""
         self.waits = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from typing import Any
 
 from gateway.core.limits import Limits
@@ -69,6 +70,7 @@ class GatewayServer:
     async def start(self) -> None:
         """Bind and serve. OSError when an address cannot be bound; then nothing is left listening."""
         loop = asyncio.get_running_loop()
+        _raise_descriptor_limit()
         worker = Worker(loop, self._snapshot, self._limits, AccessLog() if self._access_log else None)
         self._worker = worker
         factories: dict[str, Any] = {
@@ -116,6 +118,7 @@ class GatewayServer:
         worker.draining = True
         if delay_seconds:
             await asyncio.sleep(delay_seconds)
+        worker.stopping = True
         for name, server in self._servers.items():
             if name != "admin":
                 server.close()
@@ -177,6 +180,13 @@ class GatewayServer:
                 str(health.endpoint) for health in worker.health.values() if health.out(worker.now)
             }),
         })  # fmt: skip
+
+
+def _raise_descriptor_limit() -> None:
+    """Two descriptors per request under way: the usual soft limit of 1,024 is for programs with files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def describe_route(route: Route) -> dict[str, Any]:

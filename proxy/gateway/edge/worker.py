@@ -71,6 +71,9 @@ class Worker:
         self.generation = 0
         self.metrics = Metrics()
         self.draining = False
+        """Answers ask their clients to reconnect."""
+        self.stopping = False
+        """No connection is kept any more."""
         self.now = loop.time()
         """Time of the last tick; for deadlines, where a quarter of a second does not matter."""
         self.clients: set[Client] = set()
@@ -113,6 +116,14 @@ class Worker:
                 state = self._states[route] = RouteState(route, self._health)
             self._by_id[id(route)] = state
         return state
+
+    def give_up(self, health: EndpointHealth) -> None:
+        """An endpoint is known to be dead: whoever waits for it and can go elsewhere does so now."""
+        for client in list(self.clients):
+            if client.exchange is not None:
+                client.exchange.give_up(health)
+        if health.pool is not None:
+            health.pool.close_idle()
 
     def request_id(self) -> bytes:
         self._id_count += 1

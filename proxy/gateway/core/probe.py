@@ -18,7 +18,7 @@ FAILING_SECONDS = 0.5
 """Between probes of one that is not: how long its return may go unnoticed."""
 
 ANSWER_SECONDS = 1.0
-"""For a connection and an answer. A gateway that swallows requests in silence is left out within six seconds: two
+"""For a connection and an answer. A gateway that swallows requests is left out within six seconds: two
 between probes, half of one for the round, two misses of one each, half of one between them."""
 
 

@@ -1,0 +1,141 @@
+"""`gateway serve` and `gateway check` as a user runs them: processes, files, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.__main__ import main
+from gateway.serve import ObjectsError, read_objects
+
+KEY = "default/default/default/here"
+
+
+def write(folder: Path, *objects: Any, name: str = "objects.yaml") -> None:
+    """In place of what was there at once, as editors and ConfigMap mounts do."""
+    (folder / "new").write_text(yaml.safe_dump_all(objects), encoding="utf-8")
+    (folder / "new").replace(folder / name)
+
+
+def test_check_says_what_is_routed_where(
+    make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(
+        tmp_path,
+        make.service(),
+        make.slice("10.0.0.1"),
+        make.export(pathRewrite={"from": "^/app", "to": "/"}),
+    )
+    write(tmp_path, make.imported("far", c1=81), make.policy("FailOver", "far", c1=5), name="far.yml")
+    assert main(["check", "--objects", str(tmp_path), "--cluster-key", KEY]) == 0
+    text = capsys.readouterr().out
+    assert "Prefix /app -> demo/app:3000" in text
+    assert "10.0.0.1:3000" in text
+    assert "far.demo:3000 -> demo/far:3000 (FailOver)" in text
+    assert "default/default/default/c1 weight 5: 127.0.0.1:81 path prefix /app" in text
+
+
+def test_check_fails_on_problems_and_names_them(
+    make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, make.export())
+    assert main(["check", "--objects", str(tmp_path)]) == 1
+    assert "problem: ServiceExport demo/app: ServiceNotFound" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["a: [", "just text", "- 1", "metadata: {}"])
+def test_what_is_no_object_is_named_with_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(content, encoding="utf-8")
+    assert main(["check", "--objects", str(file)]) == 2
+    assert str(file) in capsys.readouterr().err
+    with pytest.raises(ObjectsError):
+        read_objects(file)
+
+
+def test_lists_of_objects_are_unfolded(make: Any, tmp_path: Path) -> None:
+    write(tmp_path, {"kind": "List", "apiVersion": "v1", "items": [make.service(), make.export()]}, None)
+    assert [raw["kind"] for raw in read_objects(tmp_path)] == ["Service", "ServiceExport"]
+
+
+@pytest.mark.parametrize("key", ["cluster-1", "a/b/c", "a//c/d", "a/b/c/d/e"])
+def test_a_malformed_cluster_key_is_refused_with_an_example(
+    key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--objects", ".", "--cluster-key", key, "--listen", "127.0.0.1:0"])
+    assert "region/zone/group/name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("listen", ["8080", "127.0.0.1:http", "127.0.0.1:99999"])
+def test_a_malformed_address_is_refused_with_an_example(
+    tmp_path: Path, listen: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--objects", str(tmp_path), "--cluster-key", KEY, "--listen", listen]) == 1
+    assert "HOST:PORT" in capsys.readouterr().err
+
+
+class Served:
+    """A running `gateway serve` process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+        self.process = process
+        self.port = port
+
+
+@pytest.fixture
+async def served(make: Any, net: Any, ok: Any, tmp_path: Path) -> AsyncIterator[Served]:
+    app = await net.app(lambda head, _body: ok(head.split(b" ")[1]))
+    write(tmp_path, make.service(), make.slice("127.0.0.1", port=app), make.export())
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "serve", "--objects", str(tmp_path), "--cluster-key", KEY,
+        "--listen", "127.0.0.1:0", "--drain-seconds", "5",
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "proxy")},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    line = b""
+    while b"serving listen=" not in line:
+        line = await process.stderr.readline()
+        assert line, "the gateway did not start"
+    yield Served(process, int(line.rsplit(b":", 1)[1]))
+    if process.returncode is None:
+        process.kill()
+    await process.communicate()
+
+
+async def test_files_are_followed_and_a_broken_one_changes_nothing(
+    served: Served, make: Any, net: Any, tmp_path: Path
+) -> None:
+    assert (await net.ask(served.port, "/app/x"))[::2] == (200, b"/app/x")
+    before = yaml.safe_load_all((tmp_path / "objects.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "objects.yaml").write_text("kind: [", encoding="utf-8")
+    await asyncio.sleep(1.5)
+    assert (await net.ask(served.port, "/app/x"))[0] == 200
+    write(tmp_path, *before, make.export("app", "/new"))
+    async with asyncio.timeout(20):
+        while (await net.ask(served.port, "/new"))[0] != 200:  # noqa: ASYNC110  another process's doing
+            await asyncio.sleep(0.1)
+
+
+async def test_sigterm_drains_and_ends_well_with_every_request_logged(served: Served, net: Any) -> None:
+    reader, writer = await net.connect(served.port)
+    writer.write(b"GET /app HTTP/1.1\r\nHost: x\r\n\r\nGET /none HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await net.answer(reader))[0] == 200
+    assert (await net.answer(reader))[0] == 404
+    served.process.send_signal(signal.SIGTERM)
+    out, _ = await served.process.communicate()
+    assert served.process.returncode == 0
+    records = [yaml.safe_load(line) for line in out.splitlines()]
+    assert [(record["status"], record["reason"]) for record in records] == [(200, "local"), (404, "no-route")]
+    assert records[0]["cluster"] == KEY

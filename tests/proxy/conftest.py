@@ -10,10 +10,15 @@ from typing import Any
 
 import pytest
 import uvloop
+from hypothesis import settings
 
 from gateway.core.limits import Limits
 from gateway.core.snapshot import compile_snapshot
 from gateway.edge.server import GatewayServer
+
+# Examples are bounded by number. A bound in milliseconds would only measure how busy the machine is.
+settings.register_profile("proxy", deadline=None)
+settings.load_profile("proxy")
 
 Raw = dict[str, Any]
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -64,7 +64,7 @@ def walk(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row("✔" if row.passed else "✗", escape(row.step), escape(row.expected), escape(row.seen))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDTH_OF_LOGS).print(table)
     if arguments.json:
         Path(arguments.json).write_text(to_json(demo.as_json(rows)) + "\n")
     failed = [row.step for row in rows if not row.passed]
@@ -126,6 +126,8 @@ def _engine(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> 
     preflight.check_ports(chosen, bench.env, arguments.environment)
     return Engine(bench, arguments.environment, progress)
 
+
+WIDTH_OF_LOGS = 140  # columns of a table that is not shown on a terminal
 
 Command = Callable[[argparse.Namespace, Paths, Progress], int]
 COMMANDS: Mapping[str, Command] = {

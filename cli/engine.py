@@ -18,6 +18,9 @@ from cli.progress import Progress
 from cli.workbench import Workbench
 
 
+PARALLEL = "32"
+
+
 class Engine:
     """One environment (Pulumi stack) on a prepared machine."""
 
@@ -86,7 +89,7 @@ class Engine:
 
     def up_quietly(self) -> None:
         """The same without display, for changes made on the way; output is shown only when it fails."""
-        self._output(["up", "--yes", "--skip-preview"], timeout=600)
+        self._output(["up", "--yes", "--skip-preview", "--parallel", PARALLEL], timeout=600)
 
     def preview(self, *, diff: bool) -> None:
         """Show what `up` would change."""
@@ -116,7 +119,9 @@ class Engine:
         return loaded
 
     def _operate(self, operation: str, flags: list[str], way_out: str) -> None:
-        argv = ["pulumi", operation, "--stack", self.environment, "--suppress-permalink=true", *flags]
+        # Most of the work is waiting for clusters: the default of four times the cores would queue it.
+        argv = ["pulumi", operation, "--stack", self.environment, "--parallel", PARALLEL, *flags]
+        argv.append("--suppress-permalink=true")
         ended = process.foreground(argv, env=self.env, cwd=self.bench.paths.root)
         if ended.interrupted:
             raise UserError(f"interrupted during `{operation}`. {way_out}", code=130)

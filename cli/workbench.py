@@ -107,6 +107,8 @@ def bench(paths: Paths, mode: str, docker_host: str, made: Mapping[str, Path]) -
     }
     if docker_host:
         exports["DOCKER_HOST"] = docker_host
+        # k3d mounts the daemon's socket into its nodes and would otherwise look for the usual one.
+        exports["DOCKER_SOCK"] = docker_host.removeprefix("unix://")
     if mode == "airgap":
         exports["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
         exports["MULTICLUSTER_DAPR_SUPPLY"] = str(paths.supply_map)

@@ -140,6 +140,20 @@ def test_a_program_error_is_shown_once_and_only_with_the_users_frames(engine: En
     assert "__main__.py" in failed.output
     assert "runpy" not in failed.output
     assert "child.py" not in failed.output
+    stack.program(
+        """
+        import pulumi
+
+        def later(value):
+            raise ValueError("bad " + value)
+
+        pulumi.export("a", pulumi.Output.from_input("value").apply(later))
+        """
+    )
+    failed = stack.run("preview", check=False)
+    assert "in later" in failed.output, failed.output
+    assert failed.output.count("ValueError: bad value") == 1
+    assert "run_pulumi_func" not in failed.output
 
 
 def test_an_interrupt_ends_a_command_without_a_traceback(engine: Engine, tmp_path: Path) -> None:

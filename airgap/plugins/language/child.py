@@ -10,6 +10,7 @@ import runpy
 import signal
 import sys
 import traceback
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,7 @@ from typing import Any
 
 # The engine reads this exit code, by way of the language host, as "the error is already on the screen".
 REPORTED = 32
+_FRAMES = "_multicluster_dapr_frames"  # attribute of an error: the frames it first passed
 
 
 def main() -> None:
@@ -41,6 +43,7 @@ def main() -> None:
     loop = asyncio.new_event_loop()
     loop.set_default_executor(ThreadPoolExecutor(max_workers=run["threads"]))
     loop.set_exception_handler(_quiet)
+    loop.set_task_factory(_remembering)  # type: ignore[arg-type]
     try:
         loop.run_until_complete(pulumi.runtime.run_in_stack(lambda: _run_program(program)))
     except pulumi.RunError as error:
@@ -66,9 +69,27 @@ def _run_program(program: Path) -> None:
     runpy.run_path(str(program), run_name="__main__")
 
 
+def _remembering(
+    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any
+) -> asyncio.Task[Any]:
+    """Make tasks that note where an error arose: asyncio forgets it when a second task awaits the first."""
+
+    async def noting() -> Any:
+        try:
+            return await work
+        except Exception as error:
+            if not hasattr(error, _FRAMES):
+                setattr(error, _FRAMES, traceback.extract_tb(error.__traceback__))
+            raise
+
+    return asyncio.Task(noting(), loop=loop, **options)
+
+
 def user_traceback(error: BaseException) -> str:
     """The error's traceback from the first frame of the user's code on."""
     report = traceback.TracebackException.from_exception(error)
+    if hasattr(error, _FRAMES):
+        report.stack = getattr(error, _FRAMES)
     one: traceback.TracebackException | None = report
     while one is not None:
         own = [not _is_internal(frame.filename) for frame in one.stack]

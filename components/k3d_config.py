@@ -73,11 +73,17 @@ def render(
     return yaml.safe_dump(config, sort_keys=False)
 
 
-# k3d copies its configuration to a temporary file and never removes it, and would write to ~/.kube/config:
-# both are pointed at a folder that goes away with the command.
-_WORKSPACE = """\
+def _workspace(name: str) -> str:
+    """First lines of every script: a folder of its own for what k3d writes.
+
+    k3d copies its configuration to a temporary file and never removes it, and would write to
+    ~/.kube/config: both go into the folder, which goes away with the command. A command that was killed
+    leaves its folder to the next one for the same cluster.
+    """
+    return f"""\
 set -eu
-workspace=$(mktemp -d)
+rm -rf "${{TMPDIR:-/tmp}}"/multicluster-dapr-{name}.*
+workspace=$(mktemp -d "${{TMPDIR:-/tmp}}/multicluster-dapr-{name}.XXXXXX")
 trap 'rm -rf "$workspace"' EXIT
 export TMPDIR="$workspace" KUBECONFIG="$workspace/kubeconfig"
 """
@@ -89,7 +95,7 @@ def create_script(*, name: str, environment: str) -> str:
     A cluster of that name with our label was left by an interrupted run and is made anew, and so is one
     without a server, which nobody can use; any other is someone else's and is refused.
     """
-    return f"""{_WORKSPACE}\
+    return f"""{_workspace(name)}\
 if found=$(k3d cluster list {name} --output json 2>/dev/null) && [ "$found" != "[]" ]; then
   case $found in
     *'"{LABEL}":"{environment}"'*) theirs= ;;
@@ -111,17 +117,17 @@ k3d kubeconfig get {name}
 
 def update_script(*, name: str) -> str:
     """Read the kubeconfig again; the cluster itself is left alone."""
-    return f"{_WORKSPACE}k3d kubeconfig get {name}\n"
+    return f"{_workspace(name)}k3d kubeconfig get {name}\n"
 
 
 def delete_script(*, name: str) -> str:
     """Remove the cluster; not an error when it is gone already."""
-    return f"{_WORKSPACE}k3d cluster delete {name} >&2\n"
+    return f"{_workspace(name)}k3d cluster delete {name} >&2\n"
 
 
 def import_script(*, name: str, images: Sequence[str]) -> str:
     """Copy images from the Docker daemon into the cluster's node."""
-    return f"{_WORKSPACE}k3d image import --mode direct --cluster {name} {' '.join(images)} >&2\n"
+    return f"{_workspace(name)}k3d image import --mode direct --cluster {name} {' '.join(images)} >&2\n"
 
 
 def _port(address: str, host_port: int, node_port: int) -> dict[str, Any]:

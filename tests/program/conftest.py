@@ -58,7 +58,7 @@ class Recorder(mocks.MockMonitor):
                     in_clear=_plain(kept, show=False),
                 )
             )
-        return super().RegisterResource(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
     def ReadResource(self, request: Any) -> Any:
         self.registered.append(
@@ -73,7 +73,7 @@ class Recorder(mocks.MockMonitor):
                 in_clear={"id": request.id},
             )
         )
-        return super().ReadResource(request)
+        return super().ReadResource(request)  # type: ignore[no-untyped-call]
 
     def find(self, name: str) -> Resource:
         """The resource with this logical name, not a component."""
@@ -180,7 +180,7 @@ def _record(environment: str, change: Change | None, *, preview: bool) -> Record
         recorder.mocks, project="multicluster-dapr", stack=environment, preview=preview, monitor=recorder
     )
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def program() -> None:
         for name, value in outputs.outputs(topology.build(parsed, artifacts, environment)).items():
             pulumi.export(name, value)

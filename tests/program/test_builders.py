@@ -163,6 +163,14 @@ def test_someone_elses_cluster_is_refused_and_kept(k3d: Any, labels: str) -> Non
     assert (k3d.clusters / "cluster-1").exists()
 
 
+def test_what_a_killed_command_left_goes_with_the_next(k3d: Any) -> None:
+    k3d.tmp.mkdir()
+    (k3d.tmp / "multicluster-dapr-cluster-1.abc123").mkdir()
+    (k3d.tmp / "multicluster-dapr-cluster-10.abc123").mkdir()
+    assert k3d(k3d_config.delete_script(name="cluster-1")).returncode == 0
+    assert [path.name for path in k3d.tmp.iterdir()] == ["multicluster-dapr-cluster-10.abc123"]
+
+
 def test_deleting_and_importing_are_one_call_each(k3d: Any) -> None:
     assert k3d(k3d_config.delete_script(name="cluster-1")).returncode == 0
     images = ["docker.io/multicluster-dapr/gateway:dev", "docker.io/multicluster-dapr/nodeapp:dev"]

@@ -371,7 +371,7 @@ def test_pulumi_yaml_declares_every_key_of_the_model() -> None:
 
 def test_settings_cannot_be_changed(dev: Config) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        settings.parse(dev).mesh = "flomesh"  # type: ignore[misc]
+        settings.parse(dev).mesh = "flomesh"
 
 
 @pytest.mark.parametrize("mirror", ["", "mirror.example.org/cache", "mirror.example.org/cache/"])

@@ -19,6 +19,7 @@ from typing import Any, cast
 import yaml
 
 from gateway.kube.errors import CredentialError
+from gateway.kube.objects import listed
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -60,7 +61,7 @@ def from_kubeconfig(text: str) -> Access:
     """The current context of a self-contained kubeconfig. CredentialError says what is wrong with it."""
     try:
         config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise CredentialError("kubeconfig is not YAML") from error  # the text itself is secret
     if not isinstance(config, Mapping):
         raise CredentialError("kubeconfig is not a mapping")
@@ -98,8 +99,8 @@ def from_kubeconfig(text: str) -> Access:
 
 
 def _entry(config: Mapping[str, Any], section: str, inner: str, name: str) -> Mapping[str, Any]:
-    for item in config.get(section) or ():
-        if isinstance(item, Mapping) and item.get("name") == name and isinstance(item.get(inner), Mapping):
+    for item in listed(config, section):
+        if item.get("name") == name and isinstance(item.get(inner), Mapping):
             return cast("Mapping[str, Any]", item[inner])
     raise CredentialError(f"kubeconfig has no entry {name!r} in {section}, which its current-context needs")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gateway.core.rewrite import Rewrite, RewriteError
 from gateway.core.route import normal_prefix
-from gateway.kube.objects import Key, Object, listed, meta, section, spec_of
+from gateway.kube.objects import Key, Object, listed, meta, port_of, section, spec_of, texts
 from gateway.kube.status import Condition
 
 PROTOCOLS = {"http", "https", "http2", "h2c", "grpc", "grpc-web", "tcp", "tls", "ws", "wss"}
@@ -80,14 +80,14 @@ def _judge(
     spec, created = spec_of(export), _created(export)
     if fault := _service_fault(key, service) or _rewrite_fault(spec):
         return Verdict(created, faults=(fault,))
-    ports = {port.get("port"): port for port in listed(spec_of(service or {}), "ports")}
+    ports = {port_of(port): port for port in listed(spec_of(service or {}), "ports")}
     offers: dict[int, Offer] = {}
     faults: list[str] = []
     exact: set[int] = set()
     for rule in listed(spec, "rules"):
-        number, path, kind = rule.get("portNumber"), str(rule.get("path") or ""), rule.get("pathType")
+        number, path, kind = port_of(rule, "portNumber"), str(rule.get("path") or ""), rule.get("pathType")
         port = ports.get(number)
-        if not isinstance(number, int) or port is None or port.get("protocol", "TCP") != "TCP":
+        if not number or port is None or port.get("protocol", "TCP") != "TCP":
             names = ", ".join(sorted(str(name) for name in ports)) or "none"
             faults.append(f"path {path}: {number} is not a TCP port of the Service, which has {names}")
             continue
@@ -108,7 +108,7 @@ def _judge(
         tuple(offers.values()),
         tuple(faults),
         notes,
-        frozenset(str(target) for target in spec.get("targetClusters") or ()),
+        frozenset(texts(spec, "targetClusters")),
         str(spec.get("serviceAccountName") or ""),
     )
 

@@ -85,9 +85,14 @@ class Hub:
             # Before all Cluster objects are known, every endpoint would look like that of a removed cluster.
             if not self.synced:
                 continue
-            await self._follow_clusters()
             started = time.perf_counter()
-            self._plan()
+            try:
+                await self._follow_clusters()
+                self._plan()
+            except Exception:
+                # A defect met by one object must not end the hub, whose members would all lose it.
+                log.exception("no plan could be made; the last one stays until something changes")
+                continue
             self._metrics.plan_seconds.set(time.perf_counter() - started)
             self._metrics.plans.inc()
             self._untold.set()

@@ -22,6 +22,18 @@ def listed(parent: Object, name: str) -> Sequence[Object]:
     return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list | tuple) else []
 
 
+def texts(parent: Object, name: str) -> Sequence[str]:
+    """The strings in the list at `name`, none when absent or something else."""
+    found = parent.get(name)
+    return [item for item in found if isinstance(item, str)] if isinstance(found, list | tuple) else []
+
+
+def port_of(obj: Object, name: str = "port") -> int:
+    """The number at `name`, 0 when absent or something else."""
+    found = obj.get(name)
+    return found if isinstance(found, int) else 0
+
+
 def meta(obj: Object) -> Object:
     return section(obj, "metadata")
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.kube.exports import Offer, Verdict, judge_exports
-from gateway.kube.objects import Key, Object, label, listed, section, spec_of
+from gateway.kube.objects import Key, Object, label, listed, port_of, section, spec_of
 from gateway.kube.resources import FLOMESH, HUB, IMPORT, MANAGED_BY
 from gateway.kube.status import Condition
 
@@ -178,8 +178,8 @@ def _ports(exporters: Sequence[_Exporter], existing: Object, unknown: set[str]) 
             _port(ports, offer.port, said)["endpoints"].append(endpoint)
     for before in listed(spec_of(existing), "ports"):
         for kept in listed(before, "endpoints"):
-            if kept.get("clusterKey") in unknown:
-                _port(ports, int(before.get("port") or 0), before)["endpoints"].append(kept)
+            if str(kept.get("clusterKey")) in unknown:
+                _port(ports, port_of(before), before)["endpoints"].append(kept)
     for port in ports.values():
         port["endpoints"].sort(key=lambda endpoint: str(endpoint.get("clusterKey")))
     return [ports[number] for number in sorted(ports)]

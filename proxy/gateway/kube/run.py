@@ -96,8 +96,13 @@ class Controller:
             objects = self._relevant()
             fingerprint = [(str(obj["kind"]), key_of(obj), version_of(obj)) for obj in objects]
             if fingerprint != self._fingerprint:
-                compiled = self._compile(objects)
                 self._fingerprint = fingerprint
+                try:
+                    compiled = self._compile(objects)
+                except Exception:
+                    # A defect met by one object: the routes so far are worth more than a restart into it.
+                    log.exception("these objects cannot be compiled; the last good routes stay")
+                    continue
                 self._server.set_ready(True)
                 self._writer.take(compiled)
                 self._objects = objects

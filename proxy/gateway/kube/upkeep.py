@@ -27,8 +27,10 @@ from gateway.kube.objects import (
     label,
     listed,
     meta,
+    port_of,
     section,
     spec_of,
+    texts,
     version_of,
 )
 from gateway.kube.resources import (
@@ -78,7 +80,7 @@ def peers(slices: Mapping[Key, Object], namespace: str, service: str) -> tuple[s
                 continue
             for endpoint in listed(endpoint_slice, "endpoints"):
                 if section(endpoint, "conditions").get("ready") is not False:
-                    found.update(endpoint.get("addresses") or ())
+                    found.update(texts(endpoint, "addresses"))
     return tuple(sorted(found))
 
 
@@ -135,12 +137,14 @@ def _served(slices: Mapping[Key, Object]) -> set[Key]:
 
 
 def _shared_ports(imported: Object, service: Object) -> list[tuple[str, Object]]:
-    """The imported ports that a local Service has too, under its own names. None for a headless Service: its
-    callers dial the port of the pods, where no gateway listens."""
+    """The imported ports that a local Service has too, under its own names.
+
+    None for a headless Service: its callers dial the port of the pods, where no gateway listens.
+    """
     if spec_of(service).get("clusterIP") == "None":
         return []
-    own = {port.get("port"): str(port.get("name") or "") for port in listed(spec_of(service), "ports")}
-    return [(own[port.get("port")], port) for _, port in _ports(imported) if port.get("port") in own]
+    own = {port_of(port): str(port.get("name") or "") for port in listed(spec_of(service), "ports")}
+    return [(own[port_of(port)], port) for _, port in _ports(imported) if port_of(port) in own]
 
 
 def _ports(imported: Object) -> list[tuple[str, Object]]:

@@ -60,7 +60,12 @@ class Writer:
             await self._wake.wait(retry)
             if self._compiled is None:
                 continue
-            if await self._write(self._compiled):
+            try:
+                done = await self._write(self._compiled)
+            except Exception:
+                log.exception("a round of writes failed; it is tried again")  # a defect, but routing goes on
+                done = False
+            if done:
                 backoff.reset()
                 retry = None
             else:

@@ -1,0 +1,143 @@
+"""Objects of any shape: nothing that is in an object may stop the hub or the gateway's controller."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.core.snapshot import compile_snapshot
+from gateway.kube.access import from_kubeconfig
+from gateway.kube.errors import CredentialError
+from gateway.kube.exports import judge_exports
+from gateway.kube.link import cluster_key
+from gateway.kube.plan import Address, MemberView, plan
+from gateway.kube.status import Condition, status_patch
+from gateway.kube.upkeep import OURS, peers, upkeep
+
+KEY = ("demo", "app")
+NAMES = {"namespace": "demo", "name": "app"}
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+JUNK = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+
+
+def shaped(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """A mapping with these fields, some missing; or junk."""
+    return st.fixed_dictionaries({}, optional=fields) | JUNK
+
+
+PORT = shaped(port=st.integers(0, 70000) | JUNK, name=st.sampled_from(["http", "grpc", ""]) | JUNK,
+              protocol=st.sampled_from(["TCP", "UDP"]) | JUNK, appProtocol=JUNK)  # fmt: skip
+RULE = shaped(portNumber=st.just(3000) | JUNK, path=st.sampled_from(["/a", "/a/", "b"]) | JUNK, pathType=JUNK)
+REWRITE = shaped(**{"from": st.sampled_from(["(", "^/a"]) | JUNK, "to": JUNK})
+EXPORT = shaped(
+    rules=st.lists(RULE, max_size=3) | JUNK, pathRewrite=REWRITE, targetClusters=JUNK, serviceAccountName=JUNK
+)
+SERVICE = shaped(
+    ports=st.lists(PORT, max_size=3) | JUNK,
+    type=st.just("ExternalName") | JUNK,
+    selector=JUNK,
+    clusterIP=JUNK,
+)
+TARGET = shaped(host=JUNK, ip=JUNK, port=JUNK, path=JUNK)
+ENDPOINT = shaped(clusterKey=st.sampled_from(["a/b/c/one", "a/b/c/two"]) | JUNK, target=TARGET)
+IMPORT = shaped(
+    ports=st.lists(shaped(port=JUNK, name=JUNK, endpoints=st.lists(ENDPOINT, max_size=2) | JUNK), max_size=2)
+    | JUNK
+)
+SLICE = shaped(
+    endpoints=st.lists(shaped(addresses=JUNK, conditions=JUNK), max_size=2) | JUNK,
+    ports=JUNK,
+    addressType=JUNK,
+)
+
+
+def obj(kind: str, spec: Any, labels: dict[str, str] | None = None) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {**NAMES, "labels": labels or {}}, "spec": spec}
+
+
+@given(export=EXPORT, service=SERVICE, imported=IMPORT)
+@settings(max_examples=300, deadline=None)
+def test_the_plan_stands_any_object(export: Any, service: Any, imported: Any) -> None:
+    labels = {"app.kubernetes.io/managed-by": "multicluster-hub"}
+    exports, services = {KEY: obj("ServiceExport", export)}, {KEY: obj("Service", service)}
+    judge_exports(exports, services)
+    address = Address("h", "10.0.0.1", 80)
+    imports = {KEY: obj("ServiceImport", imported, labels)}
+    plan([
+        MemberView("a/b/c/one", address, exports, services, imports),
+        MemberView("a/b/c/two", address, None, {}, imports),
+        MemberView("a/b/c/three", None, {}, {}, imports),
+    ])  # fmt: skip
+
+
+@given(imported=IMPORT, service=SERVICE, endpoint_slice=SLICE)
+@settings(max_examples=300, deadline=None)
+def test_the_upkeep_stands_any_object(imported: Any, service: Any, endpoint_slice: Any) -> None:
+    labels = {"kubernetes.io/service-name": "app"}
+    slices: dict[tuple[str, str], Any] = {("demo", "x"): {"metadata": {**NAMES, "labels": labels}}}
+    if isinstance(endpoint_slice, dict):
+        slices["demo", "x"].update(endpoint_slice)
+    peers(slices, "demo", "app")
+    for marks in ({}, OURS):
+        services = {KEY: obj("Service", service, marks)}
+        list(
+            upkeep(
+                {KEY: obj("ServiceImport", imported)},
+                services,
+                slices,
+                lambda *_: True,
+                pods=("1.1.1.1",),
+                port=1,
+            )
+        )
+
+
+@given(export=EXPORT, service=SERVICE, imported=IMPORT, policy=JUNK)
+@settings(max_examples=200, deadline=None)
+def test_the_routes_stand_any_object(export: Any, service: Any, imported: Any, policy: Any) -> None:
+    kinds = {
+        "ServiceExport": export,
+        "Service": service,
+        "ServiceImport": imported,
+        "GlobalTrafficPolicy": policy,
+    }
+    objects = [{**obj(kind, spec), "apiVersion": "flomesh.io/v1alpha1"} for kind, spec in kinds.items()]
+    compile_snapshot(objects, "a/b/c/one", front_door=True)
+
+
+@given(text=JUNK.map(yaml.safe_dump) | st.text())
+@settings(max_examples=200, deadline=None)
+def test_any_kubeconfig_is_taken_or_refused(text: str) -> None:
+    with contextlib.suppress(CredentialError):
+        from_kubeconfig(text)
+
+
+@given(context=JUNK, cluster=JUNK, user=JUNK)
+@settings(max_examples=200, deadline=None)
+def test_any_part_of_a_kubeconfig_is_taken_or_refused(context: Any, cluster: Any, user: Any) -> None:
+    document = {
+        "current-context": "it",
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}, context],
+        "clusters": [
+            {"name": "it", "cluster": {"server": "https://a", "certificate-authority-data": cluster}}
+        ],
+        "users": [
+            {"name": "it", "user": {"token": user, "client-key-data": user, "client-certificate-data": user}}
+        ],
+    }
+    with contextlib.suppress(CredentialError):
+        from_kubeconfig(yaml.safe_dump(document))
+
+
+@given(spec=JUNK, status=JUNK)
+def test_keys_and_conditions_of_any_object(spec: Any, status: Any) -> None:
+    found = {**obj("Cluster", spec), "status": status}
+    assert cluster_key(found).endswith("/app")
+    assert status_patch(found, [Condition("Managed", True, "Success", "fine")], 0.0) is not None

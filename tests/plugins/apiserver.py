@@ -193,6 +193,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    with running(Path(sys.argv[1])) as api_server:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the processes are ended as well
+    with contextlib.suppress(KeyboardInterrupt), running(Path(sys.argv[1])) as api_server:
         print(api_server.folder / "kubeconfig", flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        signal.pause()

@@ -43,6 +43,24 @@ def remove_unknown(
             process.output(["docker", kind, "rm", *force, identity], env=env)
 
 
+def remove_orphan_clusters(
+    env: Mapping[str, str], environment: str, resources: Iterable[Mapping[str, Any]], progress: Progress
+) -> None:
+    """Delete k3d clusters on the environment's network that the state does not know.
+
+    A destroy after a killed `up` would else fail at the network, which their nodes still use. They are
+    found by the network and not by our label alone: k3d's helper container does not carry it.
+    """
+    known = {str(resource["urn"]).rsplit("::", 1)[1] for resource in resources if "urn" in resource}
+    for network in labelled(env, environment, "network").values():
+        argv = ["docker", "ps", "--all", "--filter", f"network={network}", "--filter", "label=app=k3d"]
+        names = process.output([*argv, "--format", '{{.Label "k3d.cluster"}}'], env=env).split()
+        for name in sorted(set(names)):
+            if f"{name}-k3d" not in known:
+                progress.note(f"Repairing: deleting cluster {name}, left by a run that was killed.")
+                process.output(["k3d", "cluster", "delete", name], env=env)
+
+
 def published_ports(env: Mapping[str, str], environment: str) -> set[int]:
     """Host ports that containers of this environment hold already."""
     argv = ["docker", "ps", "--filter", f"label={LABEL}={environment}", "--format", "{{.Ports}}"]

@@ -17,7 +17,6 @@ from cli.paths import PROJECT
 from cli.progress import Progress
 from cli.workbench import Workbench
 
-
 PARALLEL = "32"
 
 
@@ -97,7 +96,8 @@ class Engine:
 
     def destroy(self) -> None:
         """Remove every resource, then the stack and everything kept about it."""
-        self._repair()
+        resources = self._repair()
+        docker_objects.remove_orphan_clusters(self.bench.env, self.environment, resources, self.progress)
         self._operate(
             "destroy", ["--yes", "--skip-preview"], "Run ./stack destroy again: it goes on where it stopped."
         )
@@ -145,10 +145,10 @@ class Engine:
             with os.fdopen(descriptor, "w") as handle:
                 handle.write(secrets.token_urlsafe(32))
 
-    def _repair(self) -> None:
-        """Undo what a killed run left: its lock, its half-made resources."""
+    def _repair(self) -> list[dict[str, Any]]:
+        """Undo what a killed run left: its lock, its half-made resources. Returns the state's resources."""
         if not self.exists():
-            return
+            return []
         self._break_stale_lock()
         state = self.state()
         deployment = state["deployment"]
@@ -158,9 +158,9 @@ class Engine:
                 item for item in deployment["pending_operations"] if item["type"] != "creating"
             ]
             self._import(state)
-        docker_objects.remove_unknown(
-            self.bench.env, self.environment, deployment.get("resources") or [], self.progress
-        )
+        resources: list[dict[str, Any]] = deployment.get("resources") or []
+        docker_objects.remove_unknown(self.bench.env, self.environment, resources, self.progress)
+        return resources
 
     def _import(self, state: dict[str, Any]) -> None:
         target = self.folder / "repaired-state.json"

@@ -96,13 +96,11 @@ def create_script(*, name: str, environment: str) -> str:
     without a server, which nobody can use; any other is someone else's and is refused.
     """
     return f"""{_workspace(name)}\
-if found=$(k3d cluster list {name} --output json 2>/dev/null) && [ "$found" != "[]" ]; then
-  case $found in
-    *'"{LABEL}":"{environment}"'*) theirs= ;;
-    *'"role":"server"'*) theirs=1 ;;
-    *) theirs= ;;
-  esac
-  if [ -n "$theirs" ]; then
+if k3d cluster list {name} >/dev/null 2>&1; then
+  # k3d's own listing leaves foreign labels out; the daemon's does not.
+  servers=$(docker ps --all --quiet --filter label=k3d.cluster={name} --filter label=k3d.role=server)
+  ours=$(docker ps --all --quiet --filter label=k3d.cluster={name} --filter label={LABEL}={environment})
+  if [ -n "$servers" ] && [ -z "$ours" ]; then
     echo "A k3d cluster named {name} exists and is not part of environment {environment}." \\
       "Rename it in Pulumi.{environment}.yaml, or remove the other: k3d cluster delete {name}" >&2
     exit 1

@@ -113,6 +113,16 @@ case "$1 $2" in
 esac
 """)
     fake.chmod(0o755)
+    # The file of a cluster says who owns it: a line per label, as the daemon's filters see them.
+    daemon = folder / "docker"
+    daemon.write_text(f"""#!/bin/sh
+set -eu
+test -e {shlex.quote(str(clusters))}/cluster-1 || exit 0
+for word; do case $word in label=k3d.cluster=*) ;; label=*)
+  grep -qxF "${{word#label=}}" {shlex.quote(str(clusters))}/cluster-1 || exit 0 ;; esac; done
+echo 0123456789ab
+""")
+    daemon.chmod(0o755)
 
     def run(script: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         env = {"PATH": f"{folder}:{os.environ['PATH']}", "TMPDIR": str(tmp_path / "tmp")}
@@ -140,8 +150,8 @@ def test_creating_prints_the_kubeconfig_and_nothing_else(k3d: Any) -> None:
 @pytest.mark.parametrize(
     "left",
     [
-        '[{"role":"server","runtimeLabels":{"multicluster-dapr.environment":"dev"}}]',
-        '[{"role":"noRole","runtimeLabels":{"k3d.cluster":"cluster-1"}}]',
+        "k3d.role=server\nmulticluster-dapr.environment=dev\n",
+        "k3d.role=noRole\n",
     ],
     ids=["a server with our label", "k3d's own helper container, and no server yet"],
 )
@@ -153,9 +163,9 @@ def test_a_cluster_left_by_an_interrupted_run_is_made_anew(k3d: Any, left: str) 
     assert not (k3d.clusters / "cluster-1").exists(), "the old one is deleted first"
 
 
-@pytest.mark.parametrize("labels", ['{"app":"k3d"}', '{"multicluster-dapr.environment":"other"}'])
+@pytest.mark.parametrize("labels", ["app=k3d", "multicluster-dapr.environment=other"])
 def test_someone_elses_cluster_is_refused_and_kept(k3d: Any, labels: str) -> None:
-    (k3d.clusters / "cluster-1").write_text(f'[{{"role":"server","runtimeLabels":{labels}}}]')
+    (k3d.clusters / "cluster-1").write_text(f"k3d.role=server\n{labels}\n")
     done = k3d(SCRIPT)
     assert done.returncode == 1
     assert "A k3d cluster named cluster-1 exists and is not part of environment dev." in done.stderr

@@ -102,10 +102,21 @@ def env(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
     return 0
 
 
-def test(arguments: argparse.Namespace, paths: Paths, _progress: Progress) -> int:
-    """Run pytest on the fast tests, or on the real-cluster ones."""
-    suite = ["tests", "-m", "e2e", "-v"] if arguments.suite == "e2e" else ["tests"]
-    return _python(paths, "-m", "pytest", "-p", "no:cacheprovider", *suite, *arguments.arguments)
+def test(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+    """Run pytest on the fast tests, or prepare the machine and run the ones that need real parts."""
+    pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    if arguments.suite == "fast":
+        return subprocess.run(
+            [*pytest, "tests", *arguments.arguments], cwd=paths.root, check=False
+        ).returncode
+    with exclusive(paths.lock, "./stack test e2e", progress):
+        env = workbench.prepare(paths, progress).env
+    progress.summary()
+    # The platform's tests come last: their destroy ends a Docker daemon of ours.
+    suite = ["tests/airgap", "tests/plugins", "tests/proxy", "tests/e2e", "-m", "e2e", "-v", "--durations=10"]
+    return subprocess.run(
+        [*pytest, *suite, *arguments.arguments], cwd=paths.root, env=env, check=False
+    ).returncode
 
 
 def check(_arguments: argparse.Namespace, paths: Paths, _progress: Progress) -> int:
@@ -114,10 +125,6 @@ def check(_arguments: argparse.Namespace, paths: Paths, _progress: Progress) -> 
     return subprocess.run(
         [str(paths.root / "scripts" / "check")], env={**os.environ, "PATH": path}, check=False
     ).returncode
-
-
-def _python(paths: Paths, *arguments: str) -> int:
-    return subprocess.run([sys.executable, *arguments], cwd=paths.root, check=False).returncode
 
 
 def _engine(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> Engine:

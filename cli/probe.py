@@ -71,12 +71,16 @@ class ClientPod:
             argv += ["--request", "POST", "--data", data, "--header", "Content-Type: application/json"]
         for name, value in (headers or {}).items():
             argv += ["--header", f"{name}: {value}"]
+        return self.run(*argv, url)
+
+    def run(self, *argv: str) -> Answer:
+        """One command in the pod. Raises UserError when the pod cannot be reached."""
         done = subprocess.run(
-            self.kubectl("exec", *POD, "--", *argv, url),
+            self.kubectl("exec", *POD, "--", *argv),
             env=self.env, capture_output=True, text=True, timeout=EXEC_TIMEOUT_SECONDS, check=False,
         )  # fmt: skip
         if done.returncode and "command terminated with exit code" not in done.stderr:
-            raise UserError(f"cannot run curl in the client pod: {done.stderr.strip()}")
+            raise UserError(f"cannot run {argv[0]} in the client pod: {done.stderr.strip()}")
         return Answer(done.returncode, done.stdout)
 
     def probe(self, url: str, followed: Callable[[Answer], bool]) -> Probe:
@@ -107,18 +111,25 @@ class _Lines:
 
 
 class Probe:
-    """Calls a URL in the pod twenty times a second while the block runs."""
+    """Calls a URL in the pod many times a second while the block runs.
+
+    The kernel answers refused connections with rate-limited ICMP, about one a second after a burst: most
+    calls of a fast probe are left to time out. Hence the short connect timeout (a call must not sit in a
+    retransmission while traffic already flows), and the loop is killed at the end, for the calls after it
+    would starve as well.
+    """
 
     def __init__(self, pod: ClientPod, url: str, followed: Callable[[Answer], bool]) -> None:
         self._pod, self._url, self._followed = pod, url, followed
         self._hits: list[float] = []
+        self._pid = ""
         self._news = threading.Condition()
 
     def __enter__(self) -> Self:
         script = (
-            f"end=$(($(date +%s)+{PROBE_SECONDS})); "
+            f"echo pid $$; end=$(($(date +%s)+{PROBE_SECONDS})); "
             'while [ "$(date +%s)" -lt "$end" ]; do '
-            'body=$(curl -s --max-time 2 "$0"); echo "$? $body"; sleep 0.02; done'
+            'body=$(curl -s --connect-timeout 0.1 --max-time 2 "$0"); echo "$? $body"; sleep 0.02; done'
         )
         argv = self._pod.kubectl("exec", *POD, "--", "sh", "-c", script, self._url)
         self._lines = _Lines(argv, self._pod.env, self._line)
@@ -126,9 +137,13 @@ class Probe:
 
     def __exit__(self, *_: object) -> None:
         self._lines.stop()
+        if self._pid:  # an exec whose kubectl is gone goes on in the pod
+            self._pod.run("sh", "-c", f"kill {self._pid}")
 
     def _line(self, at: float, text: str) -> None:
         code, _, body = text.partition(" ")
+        if code == "pid" and body.strip().isdigit():
+            self._pid = body.strip()
         if code.isdigit() and self._followed(Answer(int(code), body)):
             with self._news:
                 self._hits.append(at)

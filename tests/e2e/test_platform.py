@@ -56,6 +56,10 @@ def temporary_files() -> set[Path]:
 @pytest.fixture(scope="module", autouse=True)
 def clean_machine() -> Iterator[None]:
     """Start from nothing, and leave nothing whatever happens in between."""
+    if state_folder().exists() and not os.environ.get("CI"):
+        pytest.exit(
+            f"environment {ENVIRONMENT!r} is up and these tests would take it down: ./stack destroy first", 2
+        )
     stack("destroy", ENVIRONMENT)
     yield
     stack("destroy", ENVIRONMENT)

@@ -101,10 +101,7 @@ class Client(asyncio.Protocol):
         elif self.queued:
             self.buffer += data
         elif self.lingered < 0:
-            if self.buffer:
-                data = self.buffer + data
-                self.buffer = b""
-            self.read_request(data)
+            self.read_request(self.buffer + data if self.buffer else data)
         else:
             self.lingered += len(data)
             if self.lingered > LINGER_BYTES:
@@ -145,21 +142,25 @@ class Client(asyncio.Protocol):
         """`data` begins where a request begins."""
         entry = self.memo.get(data)
         if entry is not None:  # a whole head and nothing else, as most requests arrive
+            self.buffer = b""
             self._begin(entry, b"")
             return
         limits = self.worker.limits
+        held, self.buffer = self.buffer, data
         if data[:2] == b"\r\n":  # one empty line before a request is allowed, for old clients' sake
             data = data[2:]
         try:
             end = head_end(data, limits.head_bytes)
             if not end:
-                if not self.buffer and data:
+                # From the head's first byte on, however slowly the others come; an empty line is not one.
+                if data and not held.strip(b"\r\n"):
                     self.deadline = self.worker.now + limits.head_seconds
-                self.buffer = data
                 return
+            self.buffer = b""
             raw = data[:end] if end < len(data) else data
             entry = self.memo.get(raw) or self._read_head(raw)
         except ProtocolError as error:
+            self.buffer = b""
             self.refuse(error.status, str(error), "malformed")
             return
         if entry is not None:

@@ -243,3 +243,25 @@ def test_no_object_can_crash_the_compiler_or_take_down_a_good_route(
     ]
     route = compile_snapshot([*objects, *good], HERE, front_door=True).snapshot.paths.find(b"/good")
     assert route is not None
+
+
+@pytest.mark.parametrize("junk", [[], {}, 3, [[]]], ids=repr)
+@pytest.mark.parametrize("field", ["lbType", "loadBalancer", "pathType"])
+def test_a_choice_that_is_no_word_is_a_problem_and_no_accident(field: str, junk: object) -> None:
+    rule = {"path": "/", "pathType": "Prefix", "portNumber": 1}
+    spec: dict[str, object] = {"rules": [rule | ({"pathType": junk} if field == "pathType" else {})]}
+    if field == "loadBalancer":
+        spec["loadBalancer"] = junk
+    named = {"metadata": {"name": "a", "namespace": "n"}}
+    objects = [
+        {"kind": "Service", **named, "spec": {"ports": [{"port": 1}]}},
+        {"kind": "ServiceExport", **named, "spec": spec},
+        {
+            "kind": "GlobalTrafficPolicy",
+            **named,
+            "spec": {"lbType": junk if field == "lbType" else "Locality"},
+        },
+    ]
+    problems = compile_snapshot(objects, "r/z/g/c").problems
+    if junk or field in {"pathType", "lbType"}:  # an empty loadBalancer is one not given
+        assert [problem.message.split(" ")[0].rsplit(".")[-1] for problem in problems] == [field]

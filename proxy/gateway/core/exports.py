@@ -92,7 +92,7 @@ def _read_rewrite(spec: Raw) -> Rewrite | None:
 
 def _read_balancing(raw: Raw, spec: Raw) -> Balancing:
     kind = spec.get("loadBalancer") or ROUND_ROBIN
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise FieldError(
             "InvalidLoadBalancer", f"spec.loadBalancer is {kind!r}: give one of {', '.join(sorted(KINDS))}"
         )
@@ -108,7 +108,7 @@ def _read_rule(
     objects: Objects, key: Key, raw: Raw, where: str, how: tuple[Rewrite | None, Balancing]
 ) -> Rule:
     kind = raw.get("pathType")
-    if kind not in {"Exact", "Prefix"}:
+    if kind not in ("Exact", "Prefix"):  # not a set: any JSON value may stand there
         raise FieldError("InvalidPathType", f"{where}.pathType is {kind!r}: give Exact or Prefix")
     path = path_text(raw.get("path"), f"{where}.path")
     port = port_number(raw.get("portNumber"), f"{where}.portNumber")

@@ -28,7 +28,7 @@ def read_policy(raw: Raw) -> tuple[Policy, list[FieldError]]:
     """A policy and what had to be left out of it. FieldError when nothing of it can be used."""
     spec = section(raw.get("spec"), "spec")
     kind = spec.get("lbType", LOCALITY)
-    if kind not in {LOCALITY, FAIL_OVER, ACTIVE_ACTIVE}:
+    if kind not in (LOCALITY, FAIL_OVER, ACTIVE_ACTIVE):  # not a set: any JSON value may stand there
         raise FieldError("InvalidLbType", f"spec.lbType is {kind!r}: give Locality, FailOver or ActiveActive")
     faults: list[FieldError] = []
     targets: dict[str, int] = {}

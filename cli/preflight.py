@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cli import docker_objects, settings
@@ -12,6 +13,8 @@ from cli.paths import Paths
 from stacks.model import Settings
 from stacks.problem import SettingsError
 from stacks.settings import parse_stack_file
+
+SETTLE_SECONDS = 30.0
 
 
 def checked_settings(paths: Paths, environment: str) -> Settings:
@@ -39,9 +42,12 @@ def wanted_ports(chosen: Settings) -> dict[int, str]:
 def check_ports(chosen: Settings, env: Mapping[str, str], environment: str) -> None:
     """Refuse when something that is not ours listens on a port we will publish."""
     wanted = wanted_ports(chosen)
-    ours = docker_objects.published_ports(env, environment)
-    taken = [port for port in wanted if port not in ours and not _free(port)]
-    if taken:
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while taken := _foreign(wanted, env, environment):
+        # A killed run's k3d may still be starting our nodes: the daemon listens before it says for whom.
+        if time.monotonic() < deadline and any("docker-proxy" in _listener(port) for port in taken):
+            time.sleep(1)
+            continue
         lines = "\n".join(
             f"  - port {port}, wanted by {wanted[port]}{_listener(port)}" for port in sorted(taken)
         )
@@ -49,6 +55,12 @@ def check_ports(chosen: Settings, env: Mapping[str, str], environment: str) -> N
             f"host ports are already in use:\n{lines}\n"
             f"Free them, or choose others in Pulumi.{environment}.yaml."
         )
+
+
+def _foreign(wanted: Iterable[int], env: Mapping[str, str], environment: str) -> list[int]:
+    busy = [port for port in wanted if not _free(port)]  # before asking the daemon: what starts now is ours
+    ours = docker_objects.published_ports(env, environment)
+    return [port for port in busy if port not in ours]
 
 
 def _free(port: int) -> bool:

@@ -423,7 +423,7 @@ opts = pulumi.ResourceOptions(provider=provider)
 space = k8s.core.v1.Namespace("ns", metadata={{"name": "{cluster.namespace}"}}, opts=opts)
 pulumi.export("name", space.metadata["name"])
 """
-    stack = engine.stack(tmp_path / "unknown", program)
+    stack = engine.stack(tmp_path / "to-be-made", program)
     assert stack.changed()["ns"] == ["create"]
     stack.up()
     assert stack.outputs() == {"name": cluster.namespace}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import subprocess
@@ -20,7 +21,6 @@ from cli.engine import Engine
 from cli.errors import UserError
 from cli.lock import exclusive
 from cli.paths import Paths
-from cli.probe import to_json
 from cli.progress import Progress
 
 
@@ -66,7 +66,7 @@ def walk(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int
         table.add_row("✔" if row.passed else "✗", escape(row.step), escape(row.expected), escape(row.seen))
     Console(width=None if sys.stdout.isatty() else WIDTH_OF_LOGS).print(table)
     if arguments.json:
-        Path(arguments.json).write_text(to_json(demo.as_json(rows)) + "\n")
+        Path(arguments.json).write_text(json.dumps(demo.as_json(rows), indent=2, ensure_ascii=False) + "\n")
     failed = [row.step for row in rows if not row.passed]
     if failed:
         raise UserError(f"{len(failed)} of {len(rows)} answers were not as expected: {', '.join(failed)}.")

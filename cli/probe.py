@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import tempfile
@@ -13,7 +12,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from cli.errors import UserError
 
@@ -190,8 +189,3 @@ class PolicyWatch:
                 f"within {timeout:.0f} s."
             )
         return self._at
-
-
-def to_json(value: Any) -> str:
-    """Readable JSON."""
-    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -29,7 +29,6 @@ class Step:
     status: Status | None
     started: float = field(default_factory=time.monotonic)
     spoken: float = field(default_factory=time.monotonic)
-    skipped: bool = False
 
     def update(self, text: str) -> None:
         """Show progress within the step; cheap, may be called as often as wanted."""

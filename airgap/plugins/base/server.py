@@ -92,6 +92,17 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         name = message.name or message.urn.rsplit("::", 1)[-1]
         return Request(urn=message.urn, type=kind, name=name, log=Log(self._engine, message.urn), **fields)
 
+    def _diff_request(self, message: Any) -> Request:
+        """What Diff and DiffConfig are asked with: their messages have the same fields."""
+        return self._request(
+            message,
+            id=message.id,
+            state=decode(message.olds),
+            inputs=decode(message.news),
+            old_inputs=decode(message.old_inputs),
+            ignore_changes=tuple(message.ignoreChanges),
+        )
+
     async def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         return provider_pb2.ProviderHandshakeResponse(
             accept_secrets=self._provider.accept_secrets, supports_autonaming_configuration=True
@@ -112,14 +123,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=encode(inputs), failures=_failures(failures))
 
     async def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
-        call = self._request(
-            request,
-            id=request.id,
-            state=decode(request.olds),
-            inputs=decode(request.news),
-            old_inputs=decode(request.old_inputs),
-            ignore_changes=tuple(request.ignoreChanges),
-        )
+        call = self._diff_request(request)
         diff = await self._run(context, lambda: self._provider.diff_config(call))
         return _diff_response(diff, detailed=False)
 
@@ -164,14 +168,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=encode(inputs), failures=_failures(failures))
 
     async def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
-        call = self._request(
-            request,
-            id=request.id,
-            state=decode(request.olds),
-            inputs=decode(request.news),
-            old_inputs=decode(request.old_inputs),
-            ignore_changes=tuple(request.ignoreChanges),
-        )
+        call = self._diff_request(request)
         diff = await self._run(context, lambda: self._provider.diff(call))
         return _diff_response(diff, detailed=True)
 

@@ -1,0 +1,45 @@
+"""One environment for all tests on the real platform: brought up by the first, taken down by the last.
+
+The modules run in the order of `DAY`, which is that of a user's day; each test leaves the environment as it
+found it, so that the next one starts from a healthy platform.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.commands import ENVIRONMENT, engine_environment, stack, state_folder
+
+DAY = ("test_bring_up", "test_membership", "test_failures", "test_doctor", "test_take_down")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules in the order of the day; what is not of it keeps its place before or after."""
+    order = {f"{name}.py": number for number, name in enumerate(DAY)}
+    ours = [item for item in items if item.path.parent == Path(__file__).parent]
+    places = [index for index, item in enumerate(items) if item.path.parent == Path(__file__).parent]
+    ours.sort(key=lambda item: order.get(item.path.name, -1))
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+
+
+@pytest.fixture(scope="session")
+def clean_machine() -> Iterator[None]:
+    """Start from nothing, and leave nothing whatever happens in between."""
+    if state_folder().exists() and not os.environ.get("CI"):
+        pytest.exit(
+            f"environment {ENVIRONMENT!r} is up and these tests would take it down: ./stack destroy first", 2
+        )
+    stack("destroy", ENVIRONMENT)
+    yield
+    stack("destroy", ENVIRONMENT)
+
+
+@pytest.fixture(scope="session")
+def platform(clean_machine: None) -> dict[str, str]:
+    """The environment, up; the process environment for pulumi, kubectl, k3d and docker on it."""
+    stack("up", ENVIRONMENT)
+    return engine_environment()

@@ -1,0 +1,77 @@
+"""A user's first hour: an `up` that is killed, one that finishes, one that changes nothing, the demo."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from e2e.commands import COLD_SECONDS, ENVIRONMENT, ROOT, engine_environment, stack, state_folder
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_command_for_an_unknown_environment_names_those_there_are() -> None:
+    printed = stack("up", "nowhere", code=2)
+    assert "unknown environment 'nowhere'" in printed
+    assert "dev" in printed
+
+
+def test_an_up_killed_half_way_leaves_a_state_the_next_up_repairs(clean_machine: None) -> None:
+    child = subprocess.Popen(
+        [str(ROOT / "stack"), "up", ENVIRONMENT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    seen = []
+    deadline = time.monotonic() + COLD_SECONDS
+    for line in child.stdout:
+        seen.append(line)
+        if re.search(r"command:local:Command .*creating", line) or time.monotonic() > deadline:
+            break  # clusters are being created: the worst moment
+    time.sleep(5)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    assert seen, "up printed nothing"
+    assert state_folder().exists()
+
+
+def test_up_brings_everything_up() -> None:
+    printed = stack("up", ENVIRONMENT)
+    assert "Where the time went" in printed
+
+
+def test_a_second_up_changes_nothing() -> None:
+    printed = stack("up", ENVIRONMENT)
+    summary = printed[printed.rindex("Resources:") :]
+    assert re.search(r"\d+ unchanged", summary), summary
+    assert not re.search(r"[+~-]\s*\d+ (created|updated|deleted|replaced)|\d+ to (create|update)", summary), (
+        summary
+    )
+
+
+def test_the_demo_sees_what_the_article_says(tmp_path: Path) -> None:
+    table = tmp_path / "demo.json"
+    stack("demo", ENVIRONMENT, "--json", str(table))
+    result = json.loads(table.read_text())
+    assert result["passed"], result
+    assert len(result["rows"]) >= 10, "the walk has ten checked steps"
+
+
+def test_no_secret_is_readable_in_the_state() -> None:
+    outputs = subprocess.run(
+        ["pulumi", "stack", "output", "--json", "--show-secrets"],
+        env=engine_environment(), cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    kubeconfigs = json.loads(outputs)["kubeconfigs"]
+    keys = {match for text in kubeconfigs.values() for match in re.findall(r"client-key-data: (\S+)", text)}
+    assert keys, "the kubeconfigs carry client keys"
+    for path in state_folder().rglob("*.json*"):
+        text = path.read_text()
+        assert not any(key in text for key in keys), f"a client key stands in clear in {path}"

@@ -71,6 +71,20 @@ def running_daemon() -> str | None:
     return None
 
 
+def lacking() -> str:
+    """Why there can be no daemon here, with the way out; empty when one runs or can be started.
+
+    Raises SupplyError when the user's own choice of a daemon does not answer.
+    """
+    if running_daemon() is not None or debian.can_install():
+        return ""
+    return (
+        "No Docker daemon answers (DOCKER_HOST is not set, /var/run/docker.sock does not answer), and "
+        "only root on Debian can have one started here. Install and start Docker "
+        "(docs.docker.com/engine/install), add your user to the group docker, and run again."
+    )
+
+
 def ensure_daemon(cache: Path, report: Report) -> str:
     """DOCKER_HOST of a daemon that answers, starting one of our own if none does.
 
@@ -79,12 +93,8 @@ def ensure_daemon(cache: Path, report: Report) -> str:
     host = running_daemon()
     if host is not None:
         return host
-    if not debian.can_install():
-        raise SupplyError(
-            "No Docker daemon answers (DOCKER_HOST is not set, /var/run/docker.sock does not answer), and "
-            "only root on Debian can have one started here. Install and start Docker "
-            "(docs.docker.com/engine/install), add your user to the group docker, and run again."
-        )
+    if lack := lacking():
+        raise SupplyError(lack)
     logs = cache / "logs"
     dockerd = debian.require("dockerd", ["docker.io", "iptables"], logs / "apt.log", report)
     debian.require("iptables", ["iptables"], logs / "apt.log", report)

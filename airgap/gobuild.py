@@ -60,21 +60,16 @@ def build_argv(go: str, programs: Sequence[Program], output: Path) -> list[str]:
 
 
 def _build(cache: Path, module: str, group: Sequence[Program], report: Report) -> None:
-    names = ", ".join(f"{program.name} {program.version}" for program in group)
     go = shutil.which("go")
     if go is None:
-        raise SupplyError(
-            f"Go is needed to build {names}, and no `go` is on PATH: these programs cannot be downloaded "
-            "here, and are built from the Go module proxy. Install Go 1.21 or newer (go.dev/doc/install) and "
-            "run again, or put the programs themselves on PATH."
-        )
+        raise SupplyError(no_go(group))
     folder = GO_FOLDER / module
     ours = {"GOFLAGS": "", "GOOS": "", "GOARCH": "", "CGO_ENABLED": "0"}  # empty means Go's own default
     environment = os.environ | ours
     tools = cache / "tools"
     tools.mkdir(parents=True, exist_ok=True)
     with (
-        report.step(f"Building {names}") as step,
+        report.step(f"Building {_names(group)}") as step,
         tempfile.TemporaryDirectory(prefix=PREFIX, dir=tools) as building,
     ):
         step.update("looking at the packages")
@@ -90,6 +85,19 @@ def _build(cache: Path, module: str, group: Sequence[Program], report: Report) -
         )
         for program in group:
             _install(Path(building) / program.name, cache, program)
+
+
+def no_go(programs: Sequence[Program]) -> str:
+    """The message for programs that must be built where there is no Go."""
+    return (
+        f"Go is needed to build {_names(programs)}, and no `go` is on PATH: these programs cannot be "
+        "downloaded here, and are built from the Go module proxy. Install Go 1.21 or newer "
+        "(go.dev/doc/install) and run again, or put the programs themselves on PATH."
+    )
+
+
+def _names(programs: Iterable[Program]) -> str:
+    return ", ".join(f"{program.name} {program.version}" for program in programs)
 
 
 def _install(built: Path, cache: Path, program: Program) -> None:

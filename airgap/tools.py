@@ -28,6 +28,12 @@ def ensure_tools(cache: Path, report: Report, names: Sequence[str] = NAMES) -> d
     return {name: _tool_path(cache, name, known[name]) for name in names}
 
 
+def to_build(names: Sequence[str]) -> list[Program]:
+    """The programs behind these tools."""
+    known = _tools()
+    return [known[name] for name in names]
+
+
 def present_tools(cache: Path) -> dict[str, Path]:
     """Those of the tools that are in the cache already."""
     built = {name: program for name, program in _tools().items() if is_built(cache, program)}

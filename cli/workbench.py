@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airgap import daemon, images, tools
+from airgap import daemon, images, machine, tools
 from airgap.plugins.install import install as install_plugins
 from cli.errors import UserError
 from cli.paths import Paths
@@ -77,10 +77,10 @@ def prepare(paths: Paths, progress: Progress, *, supply: str = "auto") -> Workbe
     """Find or make everything `up` needs. Safe to interrupt and repeat; what is there stays."""
     mode = choose_mode(supply, progress)
     reused = {} if mode == "airgap" else tools_on_path(progress)
+    names = [name for name in TOOLS_ON_PATH if name not in reused]
+    machine.require(paths.cache, tools.to_build(names) + (images.to_build() if mode == "airgap" else []))
     with progress.step("Tools"):
-        made = tools.ensure_tools(
-            paths.cache, progress, names=[name for name in TOOLS_ON_PATH if name not in reused]
-        )
+        made = tools.ensure_tools(paths.cache, progress, names=names)
     with progress.step("Docker"):
         docker_host = daemon.ensure_daemon(paths.cache, progress)
     if mode == "airgap":

@@ -13,12 +13,18 @@ from airgap.images.debian_base import ensure_base
 from airgap.images.docker_build import ImageBuilder, Recipe, connect
 from airgap.images.preload import ensure_preloaded
 from airgap.images.wheels import ensure_wheels
-from airgap.programs import programs
+from airgap.programs import Program, programs
 from airgap.report import Report
 from airgap.run import explain_disk_full
 from airgap.versions import load_versions
 
 IN_IMAGES = ("kube", "coredns", "pause", *recipes.DAPR_PROGRAMS)
+
+
+def to_build() -> list[Program]:
+    """The programs that go into images."""
+    known = programs(load_versions())
+    return [known[name] for name in IN_IMAGES]
 
 
 def ensure_supply(cache: Path, docker_host: str, report: Report) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airgap.report import SupplyError, TextReport
+from airgap.report import SupplyError
 from airgap.run import explain_disk_full, run_logged
 
 
@@ -51,16 +51,3 @@ def test_a_command_that_is_not_there_is_told_with_the_way_out(tmp_path: Path, re
         pytest.raises(SupplyError, match=r"no-such-command cannot be run.*Do this"),
     ):
         run_logged(["no-such-command"], log=tmp_path / "log", step=step, way_out="Do this.")
-
-
-def test_the_text_report_tells_start_outcome_and_seconds(capsys: pytest.CaptureFixture[str]) -> None:
-    report = TextReport()
-    with report.step("Work") as step:
-        step.update("half")
-    with pytest.raises(ValueError, match="x"), report.step("Trouble"):
-        raise ValueError("x")
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "Work ..."
-    assert lines[1] == "  Work: half"
-    assert lines[2].startswith("Work: done in ")
-    assert lines[-1].startswith("Trouble: failed in ")

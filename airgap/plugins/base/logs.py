@@ -72,7 +72,3 @@ class Log:
     def status_warning(self, message: str) -> None:
         """Show a warning in the status column only."""
         self._log(engine_pb2.WARNING, message, ephemeral=True)
-
-    def debug(self, message: str) -> None:
-        """A line for `--debug` runs."""
-        self._log(engine_pb2.DEBUG, message)

@@ -47,7 +47,6 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, provider: Provider, engine: Engine) -> None:
         self._provider = provider
         self._engine = engine
-        self._configured: provider_pb2.ConfigureResponse | None = None
 
     async def _run(self, context: Any, call: Callable[[], Awaitable[Any]]) -> Any:
         """Await a provider call; errors end the RPC with the user's message and never with a traceback."""

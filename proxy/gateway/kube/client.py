@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncGenerator, Mapping
-from types import TracebackType
 from typing import Any, Self, cast
 
 import aiohttp
@@ -67,9 +66,7 @@ class KubeClient:
         await self.open()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def list(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Object = Mapping[str, Any]
@@ -75,7 +75,3 @@ def covers(actual: object, wanted: object) -> bool:
             and all(covers(a, w) for a, w in zip(actual, wanted, strict=True))
         )
     return actual == wanted
-
-
-def by_key(objects: Iterable[Object]) -> dict[Key, Object]:
-    return {key_of(obj): obj for obj in objects}

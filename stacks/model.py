@@ -252,7 +252,9 @@ class Settings(Section):
         default="current",
         description="Set of versions in stacks/versions.yaml: today's or the article's.",
     )
-    k3d: K3dSettings = Field(default=K3dSettings(), description="Nodes of k3d clusters: serversMemory.")
+    k3d: K3dSettings = Field(
+        alias="k3d", default=K3dSettings(), description="Nodes of k3d clusters: serversMemory."
+    )
     mirror: str = Field(default="", description="Registry prefix put before every public image; empty: none.")
     images: ImagesSettings = Field(
         default=ImagesSettings(), description="Where images built here are pushed to."

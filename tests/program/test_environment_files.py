@@ -1,0 +1,19 @@
+"""The environments in this repository use the keys that Pulumi.yaml declares, spelled the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
+def test_an_environment_sets_declared_keys_only(path: Path) -> None:
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    used = {
+        key.partition(":")[2] for key in yaml.safe_load(path.read_text())["config"] if "multicluster" in key
+    }
+    assert used <= set(declared)

@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 from e2e.commands import ENVIRONMENT, engine_environment, stack, state_folder
 
-DAY = ("test_bring_up", "test_membership", "test_failures", "test_doctor", "test_take_down")
+DAY = (
+    "test_bring_up",
+    "test_documented",
+    "test_membership",
+    "test_failures",
+    "test_doctor",
+    "test_take_down",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from airgap import daemon, images, machine, tools
-from airgap.plugins.install import install as install_plugins
+from airgap.plugins import install as plugins
 from cli.errors import UserError
 from cli.paths import Paths
 from cli.progress import Progress
@@ -86,8 +86,12 @@ def prepare(paths: Paths, progress: Progress, *, supply: str = "auto") -> Workbe
     if mode == "airgap":
         with progress.step("Images"):
             supply_map = images.ensure_supply(paths.cache, docker_host, progress)
-        install_plugins(paths.pulumi_home, made["pulumi"].parent, Path(sys.executable), paths.root)
+        plugins.install_providers(paths.pulumi_home, Path(sys.executable), paths.root)
         _write_if_changed(paths.supply_map, json.dumps(supply_map, indent=2, sort_keys=True))
+    else:
+        paths.supply_map.unlink(missing_ok=True)  # of an earlier time without the public registry
+    if "pulumi" in made:
+        plugins.install_language_host(made["pulumi"].parent, Path(sys.executable), paths.root)
     return bench(paths, mode, docker_host, made)
 
 
@@ -103,13 +107,15 @@ def bench(paths: Paths, mode: str, docker_host: str, made: Mapping[str, Path]) -
     exports = {
         "PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")]),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PULUMI_HOME": str(paths.pulumi_home),
+        plugins.PYTHON_VARIABLE: sys.executable,
+        plugins.SOURCE_VARIABLE: str(paths.root),
     }
     if docker_host:
         exports["DOCKER_HOST"] = docker_host
         # k3d mounts the daemon's socket into its nodes and would otherwise look for the usual one.
         exports["DOCKER_SOCK"] = docker_host.removeprefix("unix://")
     if mode == "airgap":
+        exports["PULUMI_HOME"] = str(paths.pulumi_home)  # elsewhere the user's own, with plugins it has
         exports["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
         exports["MULTICLUSTER_DAPR_SUPPLY"] = str(paths.supply_map)
         exports["K3D_IMAGE_TOOLS"] = _k3d_tools_image(paths)

@@ -11,16 +11,27 @@ import yaml
 VERSIONS = {"kubernetes": "4.34.2", "docker": "5.2.0", "command": "1.2.1"}
 
 
-def install(pulumi_home: Path, tool_dir: Path, python: Path, source: Path) -> None:
-    """Make the launchers of all stand-ins; running it again changes nothing that is already right.
+# Set by ./stack, so that a launcher serves whichever clone of the project runs the engine.
+SOURCE_VARIABLE = "MULTICLUSTER_DAPR_ROOT"
+PYTHON_VARIABLE = "MULTICLUSTER_DAPR_PYTHON"
 
-    The providers go to PULUMI_HOME's plugin cache. The language host goes to `tool_dir`, which must be the
-    folder of the real pulumi binary: found on PATH instead, it costs a warning in each run. `python` is the
-    interpreter with requirements.lock installed, `source` the repository's root.
+
+def install_providers(pulumi_home: Path, python: Path, source: Path) -> None:
+    """Make the launchers of the providers in PULUMI_HOME's plugin cache, unless they are right already.
+
+    `python` is the interpreter with requirements.lock installed, `source` the repository's root: what serves
+    when the variables above are not set.
     """
     for name, version in plugin_versions(source).items():
         folder = pulumi_home / "plugins" / f"resource-{name}-v{version}"
         write_launcher(folder / f"pulumi-resource-{name}", name, python, source)
+
+
+def install_language_host(tool_dir: Path, python: Path, source: Path) -> None:
+    """Make the language host's launcher in the folder of the real pulumi binary.
+
+    A pulumi built from its Go module comes without one. Found on PATH instead, it costs a warning each run.
+    """
     write_launcher(tool_dir / "pulumi-language-python", "language", python, source)
 
 
@@ -50,6 +61,13 @@ def write_launcher(path: Path, name: str, python: Path, source: Path) -> None:
 
 def launcher(name: str, python: Path, source: Path) -> str:
     """A launcher's text. `-I` keeps the user's PYTHON* variables and the project folder out of the plugin."""
-    start = f"from airgap.plugins.start import main; main({name!r})"
-    code = f"import sys; sys.path.insert(0, {str(source)!r}); {start}"
-    return f'#!/bin/sh\nexec {shlex.quote(str(python))} -I -c {shlex.quote(code)} "$@"\n'
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+        f"from airgap.plugins.start import main; main({name!r})"
+    )
+    return (
+        "#!/bin/sh\n"
+        f"python=${{{PYTHON_VARIABLE}:-{shlex.quote(str(python))}}}\n"
+        f"source=${{{SOURCE_VARIABLE}:-{shlex.quote(str(source))}}}\n"
+        f'exec "$python" -I -c {shlex.quote(code)} "$source" "$@"\n'
+    )

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from cli import workbench
+from cli.paths import Paths
 from cli.progress import Progress
 
 
@@ -81,3 +82,9 @@ def test_a_tool_on_path_is_used_when_it_is_recent_enough(
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert ("pulumi" in workbench.tools_on_path(progress)) is used
+
+
+def test_the_users_own_pulumi_keeps_its_home_and_the_plugins_in_it(tmp_path: Path) -> None:
+    paths = Paths(root=tmp_path, cache=tmp_path / "cache", state=tmp_path / "state")
+    assert "PULUMI_HOME" not in workbench.bench(paths, "upstream", "", {}).exports
+    assert workbench.bench(paths, "airgap", "", {}).exports["PULUMI_HOME"] == str(paths.pulumi_home)

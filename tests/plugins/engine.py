@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airgap.plugins.install import install
+from airgap.plugins.install import (
+    PYTHON_VARIABLE,
+    SOURCE_VARIABLE,
+    install_language_host,
+    install_providers,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OFFICIAL = os.environ.get("MULTICLUSTER_DAPR_OFFICIAL_HOME", "")
@@ -44,7 +49,8 @@ class Engine:
                 (tools / "pulumi").hardlink_to(real)
             except OSError:
                 shutil.copy2(real, tools / "pulumi")
-            install(home, tools, Path(sys.executable), REPOSITORY)
+            install_providers(home, Path(sys.executable), REPOSITORY)
+            install_language_host(tools, Path(sys.executable), REPOSITORY)
             path = f"{tools}{os.pathsep}{path}"
         self.environment = {
             **os.environ,
@@ -55,6 +61,8 @@ class Engine:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_HOME": str(home),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
+            PYTHON_VARIABLE: sys.executable,
+            SOURCE_VARIABLE: str(REPOSITORY),
         }
 
     def stack(self, folder: Path, program: str) -> "Stack":

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from airgap.plugins.install import VERSIONS, install, launcher, plugin_versions
+from airgap.plugins.install import (
+    VERSIONS,
+    install_language_host,
+    install_providers,
+    launcher,
+    plugin_versions,
+)
 from airgap.plugins.start import engine_address
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -16,13 +22,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def test_launchers_lie_where_the_engine_looks(tmp_path: Path) -> None:
     home, tools = tmp_path / "home", tmp_path / "tools"
-    install(home, tools, Path(sys.executable), REPOSITORY)
+    install_providers(home, Path(sys.executable), REPOSITORY)
+    install_language_host(tools, Path(sys.executable), REPOSITORY)
     for name, version in plugin_versions(REPOSITORY).items():
         path = home / "plugins" / f"resource-{name}-v{version}" / f"pulumi-resource-{name}"
         assert os.access(path, os.X_OK)
     language = tools / "pulumi-language-python"
     before = language.stat().st_mtime_ns
-    install(home, tools, Path(sys.executable), REPOSITORY)
+    install_language_host(tools, Path(sys.executable), REPOSITORY)
     assert language.stat().st_mtime_ns == before, "a right launcher is not written again"
     assert sorted(path.name for path in tools.iterdir()) == ["pulumi-language-python"], (
         "no temporary file stays"
@@ -36,11 +43,28 @@ def test_versions_come_from_the_one_file(tmp_path: Path) -> None:
     assert plugin_versions(tmp_path) == {**VERSIONS, "docker": "9.9.9"}
 
 
-def test_odd_paths_are_quoted() -> None:
-    text = launcher("command", Path("/a b/python"), Path("/it's here"))
-    assert "'/a b/python'" in text
-    compiled = subprocess.run(["sh", "-n"], input=text, text=True, check=False, capture_output=True)
-    assert compiled.returncode == 0, compiled.stderr
+def launched(path: Path, *arguments: str, **variables: str) -> list[str]:
+    """What a launcher runs instead of Python, when that is a program that prints its arguments."""
+    done = subprocess.run(
+        ["sh", str(path), *arguments], env={**os.environ, **variables}, text=True, check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+def test_a_launcher_serves_the_clone_that_runs_the_engine_else_the_one_that_wrote_it(tmp_path: Path) -> None:
+    odd = tmp_path / "it's a python"
+    odd.write_text('#!/bin/sh\nprintf "%s\\n" "$0" "$@"\n')
+    odd.chmod(0o755)
+    other = tmp_path / "other"
+    other.symlink_to(odd)
+    path = tmp_path / "launcher"
+    path.write_text(launcher("command", odd, Path("/its own's clone")))
+    assert launched(path, "127.0.0.1:5")[0] == str(odd)
+    assert launched(path, "127.0.0.1:5")[-2:] == ["/its own's clone", "127.0.0.1:5"]
+    mine = {"MULTICLUSTER_DAPR_ROOT": "/this clone", "MULTICLUSTER_DAPR_PYTHON": str(other)}
+    assert launched(path, "127.0.0.1:5", **mine)[0] == str(other)
+    assert launched(path, "127.0.0.1:5", **mine)[-2:] == ["/this clone", "127.0.0.1:5"]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +81,7 @@ def test_the_engines_address_is_found_among_flags(argv: list[str], address: str)
 
 @pytest.mark.parametrize("name", ["command", "docker", "kubernetes"])
 def test_a_plugin_starts_announces_its_port_and_stays_small(name: str, tmp_path: Path) -> None:
-    install(tmp_path / "home", tmp_path / "tools", Path(sys.executable), REPOSITORY)
+    install_providers(tmp_path / "home", Path(sys.executable), REPOSITORY)
     path = next((tmp_path / "home").rglob(f"pulumi-resource-{name}"))
     began = time.monotonic()
     with subprocess.Popen([str(path), "127.0.0.1:1"], stdout=subprocess.PIPE, text=True) as process:

@@ -3,3 +3,5 @@
 `core` decides (no I/O, no clock), `edge` moves bytes, `kube` talks to Kubernetes; imports go only downwards
 from `kube` and `edge` to `core`.
 """
+
+__version__ = "0.1.0"

@@ -6,6 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from gateway import __version__
+from gateway.options import add_data_plane, cluster_key
+
 DESCRIPTION = """\
 Carries HTTP between Kubernetes clusters by ServiceExport, ServiceImport and GlobalTrafficPolicy objects.
 
@@ -13,73 +16,19 @@ Carries HTTP between Kubernetes clusters by ServiceExport, ServiceImport and Glo
   hub    the control plane's part: brings the exports of every member cluster to the others as imports
   serve  the gateway without Kubernetes; follows the same objects in YAML files
   check  says what YAML objects route where and what is wrong with them; exit 1 if anything is
+  parts  lists what this program is made of, as a CycloneDX document
 """
-
-
-def _cluster_key(text: str) -> str:
-    parts = text.split("/")
-    if len(parts) != 4 or not all(parts):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a cluster key: give region/zone/group/name, "
-            "for example default/default/default/cluster-1"
-        )
-    return text
-
-
-def _add_data_plane(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--cluster-key",
-        required=True,
-        type=_cluster_key,
-        metavar="REGION/ZONE/GROUP/NAME",
-        help="which cluster this gateway stands in",
-    )
-    parser.add_argument(
-        "--listen",
-        required=True,
-        metavar="HOST:PORT",
-        help="north-south: serves the paths this cluster exports",
-    )
-    parser.add_argument(
-        "--east-west", metavar="HOST:PORT", help="serves imported services by Host name, as their policy says"
-    )
-    parser.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz, /metrics and /config")
-    parser.add_argument(
-        "--front-door",
-        action="store_true",
-        help="also serve imported paths north-south, by any cluster that exports them",
-    )
-    parser.add_argument(
-        "--access-log",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="one JSON line per request on standard output (default: on)",
-    )
-    parser.add_argument(
-        "--drain-seconds",
-        type=float,
-        default=20.0,
-        metavar="S",
-        help="how long running requests may take after SIGTERM (default: 20, below Kubernetes' 30)",
-    )
-    parser.add_argument(
-        "--drain-delay",
-        type=float,
-        default=0.0,
-        metavar="S",
-        help="after SIGTERM, how long to go on accepting, not ready, until everyone has stopped sending here "
-        "(default: 0 for serve, 3 for run)",
-    )
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gateway", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--version", action="version", version=f"gateway {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="gateway of a Kubernetes cluster")
-    _add_data_plane(run)
+    add_data_plane(run)
     run.set_defaults(drain_delay=3.0)
     run.add_argument(
         "--cache-dir",
@@ -92,11 +41,17 @@ def build_parser() -> argparse.ArgumentParser:
     hub.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz and /metrics")
     hub.add_argument(
         "--cluster-key",
-        type=_cluster_key,
+        type=cluster_key,
         default="default/default/default/control-plane",
         metavar="REGION/ZONE/GROUP/NAME",
         help="key of the hub's own cluster while no Cluster object with isInCluster names it "
         "(default: %(default)s)",
+    )
+
+    hub.add_argument(
+        "--elect",
+        action="store_true",
+        help="share the work with other hubs: the holder of a Lease writes, the others stand by",
     )
 
     serve = commands.add_parser("serve", help="gateway on YAML files, no Kubernetes")
@@ -106,18 +61,20 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="a YAML file or a folder of them; followed as they change",
     )
-    _add_data_plane(serve)
+    add_data_plane(serve)
 
     check = commands.add_parser("check", help="say what YAML objects route where, and what is wrong")
     check.add_argument("--objects", required=True, metavar="PATH", help="a YAML file or a folder of them")
     check.add_argument(
         "--cluster-key",
-        type=_cluster_key,
+        type=cluster_key,
         default="default/default/default/local",
         metavar="REGION/ZONE/GROUP/NAME",
         help="the cluster to look from (default: %(default)s)",
     )
     check.add_argument("--front-door", action="store_true", help="as for serve")
+
+    commands.add_parser("parts", help="list the components of this installation (CycloneDX, JSON)")
     return parser
 
 
@@ -132,6 +89,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from gateway.kube import hub  # noqa: PLC0415
 
         return hub.main(args)
+    if args.command == "parts":
+        from gateway import parts  # noqa: PLC0415
+
+        return parts.main()
     from gateway import serve  # noqa: PLC0415
 
     return serve.check(args) if args.command == "check" else serve.main(args)

@@ -6,18 +6,19 @@ import argparse
 import asyncio
 import json
 import logging
-import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uvloop
 import yaml
 
+from gateway import process
 from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.edge.server import GatewayServer, describe_route
+from gateway.options import make_server
 
 POLL_SECONDS = 0.5
 """How often files are looked at. Looking means one stat per file."""
@@ -26,6 +27,9 @@ MAX_OBJECTS_BYTES = 64 * 1024 * 1024
 """All files together; beyond, the last good configuration stays."""
 
 SUFFIXES = {".yaml", ".yml", ".json"}
+
+Signature = tuple[tuple[str, int, int, int], ...]
+"""Name, time of change, size and number of each file."""
 
 log = logging.getLogger("gateway.serve")
 
@@ -41,7 +45,7 @@ def object_files(path: Path) -> list[Path]:
     return [path]
 
 
-def signature(path: Path) -> tuple[tuple[str, int, int, int], ...]:
+def signature(path: Path) -> Signature:
     """What changes when a file does. Files that vanish meanwhile are left out."""
     found = []
     for file in object_files(path):
@@ -125,56 +129,41 @@ def load(path: Path, cluster_key: str, front_door: bool) -> Compiled:
 
 def main(args: argparse.Namespace) -> int:
     """`gateway serve`: run until SIGTERM or SIGINT."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(args))
+        return process.run(partial(_serve, args))
     except (ObjectsError, ValueError, OSError) as error:
         sys.stderr.write(f"gateway serve: {error}\n")
         return 1
-    return 0
 
 
-async def _serve(args: argparse.Namespace) -> None:
+async def _serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
     path = Path(args.objects)
     seen = signature(path)
     compiled = load(path, args.cluster_key, args.front_door)
-    server = GatewayServer(
-        cluster_key=args.cluster_key, listen=args.listen, east_west=args.east_west, admin=args.admin,
-        access_log=args.access_log,
-    )  # fmt: skip
+    server = make_server(args)
     server.swap(compiled.snapshot)
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
     await server.start()
     server.set_ready(True)
     log.info(
         "serving %s", " ".join(f"{name}={host}:{port}" for name, (host, port) in server.addresses.items())
     )
-    while not stopped.is_set():
+    return await process.work_until(
+        stop, _follow(args, path, seen, server), lambda: server.drain(args.drain_seconds, args.drain_delay)
+    )
+
+
+async def _follow(args: argparse.Namespace, path: Path, seen: Signature, server: GatewayServer) -> None:
+    """Reload whenever a file has changed. Half-written files keep the last good configuration."""
+    while True:
+        await asyncio.sleep(POLL_SECONDS)
+        now = signature(path)
+        if now == seen:
+            continue
+        seen = now
         try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await stopped.wait()
-        except TimeoutError:
-            seen = _follow(args, path, seen, server)
-    log.info("draining for up to %g s", args.drain_seconds)
-    await server.drain(args.drain_seconds, args.drain_delay)
-
-
-def _follow(args: argparse.Namespace, path: Path, seen: Any, server: GatewayServer) -> Any:
-    """Reload when a file has changed. Half-written files keep the last good configuration."""
-    now = signature(path)
-    if now == seen:
-        return seen
-    try:
-        compiled = load(path, args.cluster_key, args.front_door)
-    except ObjectsError as error:
-        log.error("kept the configuration in force: %s", error)  # noqa: TRY400  the message says it all
-    else:
-        server.swap(compiled.snapshot)
-        log.info("new configuration from %s, %d problems", path, len(compiled.problems))
-    return now
+            compiled = await asyncio.to_thread(load, path, args.cluster_key, args.front_door)
+        except ObjectsError as error:
+            log.error("kept the configuration in force: %s", error)  # noqa: TRY400  the message says it all
+        else:
+            server.swap(compiled.snapshot)
+            log.info("new configuration from %s, %d problems", path, len(compiled.problems))

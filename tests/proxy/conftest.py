@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from gateway.core.limits import Limits
 from gateway.core.snapshot import compile_snapshot
+from gateway.core.trust import TrustedProxies
 from gateway.edge.server import GatewayServer
 
 # Examples are bounded by number. A bound in milliseconds would only measure how busy the machine is.
@@ -122,7 +123,12 @@ class Net:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def gateway(
-        self, *objects: Raw, cluster: str = "here", front_door: bool = False, **limits: Any
+        self,
+        *objects: Raw,
+        cluster: str = "here",
+        front_door: bool = False,
+        trusted: tuple[str, ...] = (),
+        **limits: Any,
     ) -> tuple[int, int, GatewayServer]:
         """A running gateway: north-south port, east-west port, the server. No access log."""
         server = GatewayServer(
@@ -132,6 +138,7 @@ class Net:
             admin="127.0.0.1:0",
             access_log=False,
             limits=Limits(**limits),
+            trusted=TrustedProxies(trusted),
         )
         server.swap(compile_snapshot(objects, key(cluster), front_door).snapshot)
         await server.start()

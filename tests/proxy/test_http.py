@@ -41,10 +41,10 @@ async def test_a_request_reaches_the_application_rewritten_and_annotated(
     assert any(line.startswith("X-Request-Id: ") for line in lines)
 
 
-async def test_forwarding_fields_of_a_proxy_in_front_are_kept_and_continued(
+async def test_forwarding_fields_of_a_trusted_proxy_are_kept_and_continued(
     net: Any, make: Any, ok: Any
 ) -> None:
-    port = await exported(net, make, await net.app(echo(ok)))
+    port = await exported(net, make, await net.app(echo(ok)), trusted=("10.0.0.1", "127.0.0.0/8"))
     fields = (
         "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Request-Id: mine\r\n"
         "traceparent: 00-a-b-01\r\n"
@@ -55,6 +55,17 @@ async def test_forwarding_fields_of_a_proxy_in_front_are_kept_and_continued(
     assert "X-Forwarded-Proto: https" in lines
     assert [line for line in lines if line.lower().startswith("x-request-id")] == ["X-Request-Id: mine"]
     assert "traceparent: 00-a-b-01" in lines
+
+
+async def test_forwarding_fields_of_anybody_else_are_replaced(net: Any, make: Any, ok: Any) -> None:
+    port = await exported(net, make, await net.app(echo(ok)), trusted=("10.0.0.0/8",))
+    fields = (
+        "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: bank.example\r\n"
+        "X-Gateway-Hops: 1\r\n"
+    )
+    _, _, body = await net.ask(port, "/app", host="x", fields=fields)
+    told = sorted(line for line in body.decode().split("\r\n") if line.startswith("X-Forwarded"))
+    assert told == ["X-Forwarded-For: 127.0.0.1", "X-Forwarded-Host: x", "X-Forwarded-Proto: http"]
 
 
 async def test_fields_of_one_hop_stay_on_it(net: Any, make: Any, ok: Any) -> None:
@@ -318,7 +329,7 @@ async def test_connections_to_the_application_are_reused(net: Any, make: Any, ok
 
 async def test_an_import_reaches_the_gateway_of_its_exporter(net: Any, make: Any, ok: Any) -> None:
     app = await net.app(echo(ok))
-    remote = await exported(net, make, app)
+    remote = await exported(net, make, app, trusted=("127.0.0.1",))
     _, east_west, _ = await net.gateway(make.imported(c1=remote), make.policy("ActiveActive"))
     _, _, body = await net.ask(east_west, "/ports", host="app.demo:3000")
     assert body.startswith(b"GET /ports HTTP/1.1\r\nHost: app.demo:3000\r\n")

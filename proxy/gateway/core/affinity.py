@@ -55,18 +55,21 @@ def session_cookie(cluster: str, endpoint: str) -> bytes:
     return f"\r\nSet-Cookie: {COOKIE}={tag(cluster)}-{tag(endpoint)}; Path=/; HttpOnly; SameSite=Lax".encode()
 
 
-def read_affinity(balancing: Balancing, head: RequestHead, peer: bytes) -> Affinity | None:
-    """None when the request may go anywhere. The cookie counts at every gateway on the way."""
+def read_affinity(balancing: Balancing, head: RequestHead, peer: bytes, *, trusted: bool) -> Affinity | None:
+    """None when the request may go anywhere. The cookie counts at every gateway on the way.
+
+    `trusted`: the peer's word about where the request came from is believed.
+    """
     cluster = endpoint = ""
     if head.cookie:
         match = COOKIE_VALUE.search(head.cookie)
         if match is not None:
             cluster, endpoint = match[1].decode(), match[2].decode()
-    key = _hash_key(balancing.hash_on, head, peer) if balancing.kind == HASHING else b""
+    key = _hash_key(balancing.hash_on, head, peer, trusted=trusted) if balancing.kind == HASHING else b""
     return Affinity(cluster, endpoint, key) if cluster or key else None
 
 
-def _hash_key(hash_on: str, head: RequestHead, peer: bytes) -> bytes:
+def _hash_key(hash_on: str, head: RequestHead, peer: bytes, *, trusted: bool) -> bytes:
     """Never empty: without the header or cookie asked for, the source decides."""
     where, _, name = hash_on.partition(":")
     if where == "header":
@@ -79,7 +82,7 @@ def _hash_key(hash_on: str, head: RequestHead, peer: bytes) -> bytes:
         match = re.search(rb"(?:^|[;,] *)" + re.escape(name.encode()) + rb"=([^;,]+)", head.cookie)
         if match is not None:
             return bytes(match[1])
-    # Behind another gateway the peer is that gateway; the client is the first one it names.
-    if head.hops and head.forwarded is not None and head.forwarded[0]:
+    # Behind a proxy the peer is that proxy; the client is the first one it names.
+    if trusted and head.forwarded is not None and head.forwarded[0]:
         return head.forwarded[0].partition(b",")[0].strip()
     return peer

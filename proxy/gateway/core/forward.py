@@ -32,22 +32,25 @@ def strip_fields(fields: bytes, names: frozenset[bytes]) -> bytes:
 
 
 def forwarded_fields(peer: bytes, host: bytes) -> bytes:
-    """What tells the application where a request came from, when no proxy in front has begun to tell."""
+    """What tells the application where a request came from, when no trusted proxy in front has begun to."""
     return b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b" % (peer, host)
 
 
-def request_tail(request: RequestHead, peer: bytes, forwarded: bytes, request_id: bytes) -> bytes:
+def request_tail(
+    request: RequestHead, peer: bytes, forwarded: bytes, request_id: bytes, *, trusted: bool
+) -> bytes:
     """Everything of the forwarded head after the target, the same for every attempt.
 
     `peer`: the client's address as text; `forwarded`: `forwarded_fields` of it and the request's host.
-    `request_id` is added when the client gave none.
+    `request_id` is added when the client gave none. `trusted`: the peer is a proxy whose own forwarding
+    fields are continued; anybody else's are replaced.
     """
     fields = request.fields
     if request.strip is not None:
         fields = strip_fields(fields, request.strip)
     if request.authority or not request.host:
         fields = b"\r\nHost: " + request.host + HOST_FIELD.sub(b"", fields)
-    if request.forwarded is not None:
+    if trusted and request.forwarded is not None:
         trail, proto, host = request.forwarded
         forwarded = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (
             trail + b", " + peer if trail else peer,

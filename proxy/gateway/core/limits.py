@@ -6,7 +6,9 @@ ahead and one write buffer; per exchange at most one replay buffer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 CHUNK_LINE_BYTES = 256
 """Longest chunk-size line with extensions. Sizes need 16 digits; extensions are all but unused."""
@@ -82,3 +84,23 @@ class Limits:
 
     attempts: int = 4
     """Endpoints tried for one request, the first included."""
+
+
+def change_limits(limits: Limits, changes: Iterable[str]) -> Limits:
+    """`limits` with `name=number` changes applied. ValueError says what is wrong with one."""
+    known = {field.name for field in fields(Limits)}
+    numbers: dict[str, Any] = {}
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in known:
+            raise ValueError(
+                f"{change!r} names no limit: give NAME=NUMBER, with a name of {', '.join(known)}"
+            )
+        try:
+            number = float(text) if name.endswith("_seconds") else int(text)
+        except ValueError as error:
+            raise ValueError(f"{change!r}: {text!r} is not a number that {name} can be") from error
+        if not 0 < number < float("inf"):
+            raise ValueError(f"{change!r}: a limit is more than nothing and less than endless")
+        numbers[name] = number
+    return replace(limits, **numbers)

@@ -37,6 +37,7 @@ class Client(asyncio.Protocol):
         "queued",
         "reading",
         "transport",
+        "trusted",
         "worker",
         "write_blocked",
     )
@@ -50,6 +51,8 @@ class Client(asyncio.Protocol):
         """Requests are routed by their path, not by Host."""
         self.memo = worker.request_memos[listener]
         self.peer = b""
+        self.trusted = False
+        """The peer is a proxy whose forwarding fields are believed."""
         self.forwarded = (b"", b"")
         """The Host asked for last and what is told the application about it: seldom anything else on a
         connection."""
@@ -76,6 +79,7 @@ class Client(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         peer = transport.get_extra_info("peername")
         self.peer = peer[0].encode() if isinstance(peer, tuple) else b"unknown"
+        self.trusted = self.peer in worker.trusted
         self.deadline = worker.now + worker.limits.head_seconds
         if len(worker.clients) > worker.limits.clients:
             self.refuse(503, "too many connections", "overload")

@@ -145,9 +145,11 @@ class Sending(ABC):
         if not self.request_id:
             self.request_id = self.worker.request_id()
         client = self.client
-        self.tail = request_tail(head, client.peer, client.forwarded_for(head.host), self.request_id)
+        self.tail = request_tail(
+            head, client.peer, client.forwarded_for(head.host), self.request_id, trusted=client.trusted
+        )
         if head.cookie or route.balancing is not DEFAULT_BALANCING:
-            self.affinity = read_affinity(route.balancing, head, self.client.peer)
+            self.affinity = read_affinity(route.balancing, head, client.peer, trusted=client.trusted)
         self._attempt()
 
     def client_data(self, data: bytes) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.core.limits import Limits
 from gateway.core.route import Route
 from gateway.core.snapshot import Snapshot
+from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.admin import AdminConnection, Page, json_page, text_page
 from gateway.edge.client import Client
@@ -43,6 +44,7 @@ class GatewayServer:
         admin: str | None = None,
         access_log: bool = True,
         limits: Limits | None = None,
+        trusted: TrustedProxies = NOBODY,
     ) -> None:
         self._cluster_key = cluster_key
         self._wanted = {
@@ -52,6 +54,7 @@ class GatewayServer:
         }
         self._access_log = access_log
         self._limits = limits or Limits()
+        self._trusted = trusted
         self._servers: dict[str, asyncio.Server] = {}
         self._worker: Worker | None = None
         self._prober: Prober | None = None
@@ -71,7 +74,9 @@ class GatewayServer:
         """Bind and serve. OSError when an address cannot be bound; then nothing is left listening."""
         loop = asyncio.get_running_loop()
         _raise_descriptor_limit()
-        worker = Worker(loop, self._snapshot, self._limits, AccessLog() if self._access_log else None)
+        worker = Worker(
+            loop, self._snapshot, self._limits, AccessLog() if self._access_log else None, self._trusted
+        )
         self._worker = worker
         factories: dict[str, Any] = {
             "listen": lambda: Client(worker, Listener.NORTH_SOUTH),

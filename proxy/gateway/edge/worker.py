@@ -15,6 +15,7 @@ from gateway.core.request import RequestHead
 from gateway.core.response import ResponseHead
 from gateway.core.route import Endpoint, Route, Share
 from gateway.core.snapshot import Snapshot
+from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.metrics import Metrics
 from gateway.edge.pool import Pool
@@ -62,9 +63,15 @@ class Worker:
     """One per process. Hot fields are plain attributes: they are read for every request."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, snapshot: Snapshot, limits: Limits, log: AccessLog | None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        snapshot: Snapshot,
+        limits: Limits,
+        log: AccessLog | None,
+        trusted: TrustedProxies = NOBODY,
     ) -> None:
         self.loop = loop
+        self.trusted = trusted
         self.limits = limits
         self.log = log
         self.snapshot = snapshot

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
-import signal
-import sys
+import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 
-import uvloop
-
+from gateway import process
+from gateway.kube import finalizer
 from gateway.kube.access import own_access
 from gateway.kube.client import KubeClient
-from gateway.kube.errors import CredentialError, KubeError, NotFound
+from gateway.kube.errors import Conflict, CredentialError, KubeError, NotFound
 from gateway.kube.events import condition_events
 from gateway.kube.hub_admin import AdminServer, HubMetrics
-from gateway.kube.link import Link, Resolver, cluster_key
+from gateway.kube.lease import Elected
+from gateway.kube.link import RESTART_SECONDS, Link, Resolver, cluster_key
 from gateway.kube.member import Member
 from gateway.kube.objects import Object, key_of, meta, spec_of
 from gateway.kube.plan import MemberView, plan
@@ -57,7 +59,10 @@ class Hub:
         self._home = Member("home", client, changed)
         self._home_address = Resolver(changed)
         self._links: dict[str, Link] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[str, asyncio.Task[None]] = {}
+        """By name: clusters whose imports are being taken back."""
+        self._released: set[str] = set()
+        """By uid: clusters that left and whose objects may go."""
 
     @property
     def synced(self) -> bool:
@@ -77,7 +82,8 @@ class Hub:
             for link in self._links.values():
                 await link.close(withdraw=False)
             # Clusters that were just removed still get their imports taken back; each has its own time limit.
-            await asyncio.gather(*self._leaving)
+            await asyncio.gather(*self._leaving.values())
+            self._metrics.managed.clear()
 
     async def _keep_in_step(self) -> None:
         while True:
@@ -98,21 +104,47 @@ class Hub:
             self._untold.set()
 
     async def _follow_clusters(self) -> None:
-        remotes = {key_of(obj)[1]: obj for obj in self._clusters.objects.values() if not _is_own(obj)}
+        clusters = {key_of(obj)[1]: obj for obj in self._clusters.objects.values() if not _is_own(obj)}
+        remotes = {name: obj for name, obj in clusters.items() if not finalizer.leaves(obj)}
         for name in sorted(self._links.keys() - remotes.keys()):
-            log.info("%s has left", name)
-            link = self._links.pop(name)
-            task = asyncio.create_task(link.close(withdraw=True), name=f"{name}: leave")
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            self._let_go(name, self._links.pop(name))
             self._metrics.managed.remove(name)
-        for name, cluster in remotes.items():
-            if name not in self._links:
-                log.info("%s joins", name)
-                self._links[name] = Link(name, self._changed.set)
-            await self._links[name].update(cluster, self._secrets.objects)
+        self._released &= {_uid(obj) for obj in clusters.values()}
+        for name, cluster in clusters.items():
+            if name in self._leaving or _uid(cluster) in self._released:
+                continue
+            if name in remotes:
+                if name not in self._links:
+                    log.info("%s joins", name)
+                    self._links[name] = Link(name, self._changed.set)
+                await self._links[name].update(cluster, self._secrets.objects)
+            elif finalizer.marked(cluster):  # deleted while no hub ran
+                link = Link(name, self._changed.set)
+                await link.update(cluster, self._secrets.objects)
+                self._let_go(name, link)
         spec = spec_of(own[0]) if (own := self._own()) else {}
         self._home_address.update(str(spec.get("gatewayHost") or ""), int(spec.get("gatewayPort") or 80))
+
+    def _let_go(self, name: str, link: Link) -> None:
+        log.info("%s leaves", name)
+        self._leaving[name] = asyncio.create_task(self._take_back(name, link), name=f"{name}: leave")
+
+    async def _take_back(self, name: str, link: Link) -> None:
+        """Take back what the hub wrote into a cluster that leaves, then let its object go."""
+        try:
+            await link.close(withdraw=True)
+            cluster = self._clusters.objects.get(("", name))
+            if cluster is not None and finalizer.leaves(cluster) and finalizer.marked(cluster):
+                await self._client.merge(CLUSTER, "", name, finalizer.unmark(cluster))
+                self._released.add(_uid(cluster))
+        except NotFound:
+            pass  # gone already
+        except KubeError as error:
+            log.warning("%s left, and its Cluster object cannot be let go yet: %s", name, error)
+            await asyncio.sleep(RESTART_SECONDS)
+        finally:
+            del self._leaving[name]
+            self._changed.set()
 
     def _own(self) -> list[Object]:
         """Cluster objects that claim to be the hub's own cluster; the oldest is right."""
@@ -139,10 +171,27 @@ class Hub:
         while True:
             await self._untold.wait(retry)
             retry = None
+            for name in list(self._links):
+                if not await self._mark(name):
+                    retry = RESTART_SECONDS
             for cluster, condition in self._verdicts():
                 self._metrics.managed.labels(key_of(cluster)[1]).set(condition.status is True)
                 if not await self._tell(cluster, condition):
                     retry = ROUND_SECONDS
+
+    async def _mark(self, name: str) -> bool:
+        """Have the object of a cluster that has joined wait for the hub when it is deleted."""
+        cluster = self._clusters.objects.get(("", name))
+        if cluster is None or finalizer.leaves(cluster) or finalizer.marked(cluster):
+            return True
+        try:
+            await self._client.merge(CLUSTER, "", name, finalizer.mark(cluster))
+        except (NotFound, Conflict):
+            return True  # changed meanwhile, which makes a new plan
+        except KubeError as error:
+            log.warning("Cluster %s cannot be marked: %s", name, error)
+            return False
+        return True
 
     def _verdicts(self) -> Iterator[tuple[Object, Condition]]:
         own, own_key = self._own(), self._own_key
@@ -190,23 +239,20 @@ def _unmanaged(message: str) -> Condition:
     return Condition("Managed", False, "Failed", message)
 
 
+def _uid(cluster: Object) -> str:
+    return str(meta(cluster).get("uid") or "")
+
+
 def _is_own(cluster: Object) -> bool:
     return bool(spec_of(cluster).get("isInCluster"))
 
 
 def main(args: argparse.Namespace) -> int:
     """Run until SIGTERM. 2 when it cannot start."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    return uvloop.run(_run(args))
+    return process.run(partial(_run, args))
 
 
-async def _run(args: argparse.Namespace) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
     metrics = HubMetrics()
     namespace = os.environ.get("POD_NAMESPACE", "multicluster-system")
     try:
@@ -215,23 +261,26 @@ async def _run(args: argparse.Namespace) -> int:
         log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
         return 2
     async with KubeClient(access, field_manager=HUB) as client:
-        hub = Hub(client, namespace, metrics, getattr(args, "cluster_key", None) or HOME_KEY)
-        admin = AdminServer(args.admin, lambda: hub.synced, metrics) if args.admin else None
-        try:
-            if admin is not None:
-                await admin.start()
-        except OSError as error:
-            log.error("cannot listen on %s: %s", args.admin, error)  # noqa: TRY400
-            return 2
-        running = asyncio.create_task(hub.run(), name="hub")
-        stopping = asyncio.create_task(stop.wait(), name="stop")
-        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        running.cancel()
-        stopping.cancel()
-        (result, *_) = await asyncio.gather(running, return_exceptions=True)
-        if admin is not None:
-            await admin.close()
-        if isinstance(result, Exception):
-            log.error("the hub failed", exc_info=result)
-            return 1
-    return 0
+        hub: Hub | None = None
+
+        async def serve() -> None:
+            nonlocal hub
+            hub = Hub(client, namespace, metrics, args.cluster_key)  # anew: one that stood by knows nothing
+            try:
+                await hub.run()
+            finally:
+                hub = None
+
+        def ready() -> bool:
+            return hub.synced if hub is not None else args.elect
+
+        async with contextlib.AsyncExitStack() as listening:
+            if args.admin:
+                try:
+                    await listening.enter_async_context(AdminServer(args.admin, ready, metrics))
+                except OSError as error:
+                    log.error("cannot listen on %s: %s", args.admin, error)  # noqa: TRY400
+                    return 2
+            identity = os.environ.get("POD_NAME") or socket.gethostname()
+            elected = Elected(client, namespace, HUB, identity)
+            return await process.work_until(stop, elected.run(serve) if args.elect else serve())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -29,9 +30,9 @@ class AdminServer:
         host, _, port = address.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._ready, self._metrics = ready, metrics
-        self._runner: web.AppRunner | None = None
+        self._runner: web.AppRunner
 
-    async def start(self) -> None:
+    async def __aenter__(self) -> Self:
         """OSError when the address cannot be bound."""
         app = web.Application()
         app.router.add_get("/livez", self._livez)
@@ -39,11 +40,15 @@ class AdminServer:
         app.router.add_get("/metrics", self._serve_metrics)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
-
-    async def close(self) -> None:
-        if self._runner is not None:
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError:
             await self._runner.cleanup()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
 
     async def _livez(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -11,13 +11,11 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
-import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-import uvloop
-
+from gateway import process
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.edge.server import GatewayServer
 from gateway.kube.access import own_access
@@ -29,6 +27,7 @@ from gateway.kube.place import Place
 from gateway.kube.resources import EXPORT, GATEWAY, IMPORT, POLICY, SERVICE, SERVICE_NAME, SLICE
 from gateway.kube.watch import Informer, Signal, without_managed_fields
 from gateway.kube.writer import Writer
+from gateway.options import make_server
 
 log = logging.getLogger(__name__)
 
@@ -146,28 +145,15 @@ class Controller:
 
 def main(args: argparse.Namespace) -> int:
     """Run until SIGTERM, then drain. 2 when it cannot start."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    return uvloop.run(_run(args))
+    return process.run(partial(_run, args))
 
 
-async def _run(args: argparse.Namespace) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    server = GatewayServer(
-        cluster_key=args.cluster_key,
-        listen=args.listen,
-        east_west=args.east_west,
-        admin=args.admin,
-        access_log=args.access_log,
-    )
+async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
     try:
         access = own_access()
+        server = make_server(args)
         await server.start()
-    except (CredentialError, OSError) as error:
+    except (CredentialError, ValueError, OSError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
         return 2
     async with KubeClient(access, field_manager=GATEWAY) as client:
@@ -178,15 +164,7 @@ async def _run(args: argparse.Namespace) -> int:
             east_west_port=server.addresses["east-west"][1] if args.east_west else 0,
         )
         controller = Controller(client, server, place, ObjectCache(Path(args.cache_dir), args.cluster_key))
-        running = asyncio.create_task(controller.run(), name="controller")
-        stopping = asyncio.create_task(stop.wait(), name="stop")
-        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
         # Routes keep following their pods while running requests finish; only then the watches end.
-        await server.drain(args.drain_seconds, args.drain_delay)
-        running.cancel()
-        stopping.cancel()
-        (result, *_) = await asyncio.gather(running, return_exceptions=True)
-        if isinstance(result, Exception):
-            log.error("the controller failed", exc_info=result)
-            return 1
-    return 0
+        return await process.work_until(
+            stop, controller.run(), lambda: server.drain(args.drain_seconds, args.drain_delay)
+        )

@@ -55,14 +55,22 @@ class MiniApi:
         metadata = {
             "name": name,
             "namespace": namespace,
-            "uid": f"{plural}-{name}",
+            "uid": before["metadata"]["uid"] if before else f"{name}-{self.version}",
             **body.pop("metadata", {}),
         }
         status = {"status": before["status"]} if before and "status" in before else {}
         await self._store("MODIFIED" if before else "ADDED", plural, {**status, **body, "metadata": metadata})
 
     async def remove(self, plural: str, namespace: str, name: str) -> None:
-        await self._store("DELETED", plural, self.objects[plural, namespace, name])
+        await self._delete(plural, self.objects[plural, namespace, name])
+
+    async def _delete(self, plural: str, obj: dict[str, Any]) -> None:
+        """Gone at once, or when the last finalizer is taken off."""
+        if obj["metadata"].get("finalizers"):
+            metadata = {**obj["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+            await self._store("MODIFIED", plural, {**obj, "metadata": metadata})
+        else:
+            await self._store("DELETED", plural, obj)
 
     async def _store(self, kind: str, plural: str, obj: dict[str, Any]) -> dict[str, Any]:
         self.version += 1
@@ -88,16 +96,18 @@ class MiniApi:
             return _status(401, "who are you")
         if plural in self.refused:
             return _status(403, f"{plural} is forbidden")
-        if request.method == "GET":
+        if request.method == "GET" and not name:
             return await self._watch(request, plural) if "watch" in request.query else self._list(plural)
-        body = await request.json()
+        body = await request.json() if request.can_read_body else {}
         if request.method == "POST":
             return await self._create(plural, namespace, body)
         found = self.objects.get((plural, namespace, name))
         if found is None:
             return _status(404, f"{plural} {name} not found")
+        if request.method == "GET":
+            return web.json_response(found)
         if request.method == "DELETE":
-            await self._store("DELETED", plural, found)
+            await self._delete(plural, found)
         elif parts[2:] == ["status"]:
             await self._store(
                 "MODIFIED", plural, {**found, "status": {**found.get("status", {}), **body.get("status", {})}}
@@ -105,9 +115,16 @@ class MiniApi:
         elif body["metadata"].get("resourceVersion") != found["metadata"]["resourceVersion"]:
             return _status(409, "the object has been modified")
         else:
-            spec = {name: value for name, value in body["spec"].items() if value is not None}
-            await self._store("MODIFIED", plural, {**found, "spec": spec})
+            await self._merge(plural, found, body)
         return web.json_response({})
+
+    async def _merge(self, plural: str, found: dict[str, Any], body: dict[str, Any]) -> None:
+        changed = {**found, "metadata": {**found["metadata"], **body["metadata"]}}
+        if "spec" in body:
+            merged = {**found.get("spec", {}), **body["spec"]}
+            changed["spec"] = {name: value for name, value in merged.items() if value is not None}
+        leaves = "deletionTimestamp" in changed["metadata"] and not changed["metadata"].get("finalizers")
+        await self._store("DELETED" if leaves else "MODIFIED", plural, changed)
 
     def _list(self, plural: str) -> web.Response:
         items = [obj for path, obj in self.objects.items() if path[0] == plural]
@@ -120,7 +137,7 @@ class MiniApi:
         name = metadata.get("name") or f"{metadata['generateName']}{self.version}"
         if (plural, namespace, name) in self.objects:
             return _status(409, f"{name} already exists")
-        created = {**metadata, "name": name, "uid": f"{plural}-{name}"} | (
+        created = {**metadata, "name": name, "uid": f"{name}-{self.version}"} | (
             {"namespace": namespace} if namespace else {}
         )
         return web.json_response(await self._store("ADDED", plural, {**body, "metadata": created}))

@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from components import rbac
+
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[3]
@@ -26,15 +28,8 @@ FLOMESH = "/apis/flomesh.io/v1alpha1/namespaces/dapr-test"
 SERVICES = "/api/v1/namespaces/dapr-test/services"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/dapr-test/endpointslices"
 PATIENCE = 15.0
-READ = ["get", "list", "watch"]
-KINDS = ["serviceexports", "serviceimports", "globaltrafficpolicies"]
-RULES = [
-    (["flomesh.io"], KINDS, READ),
-    (["flomesh.io"], [f"{kind}/status" for kind in KINDS], ["patch"]),
-    ([""], ["services"], [*READ, "create", "patch", "delete"]),
-    (["discovery.k8s.io"], ["endpointslices"], [*READ, "create", "patch", "delete"]),
-]
-"""All a gateway may do in its cluster: more than this it must not need."""
+RULES = [tuple(rule.values()) for rule in rbac.GATEWAY]
+"""All a gateway may do in its cluster, as the program grants it: more than this it must not need."""
 
 
 def eventually(check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> float:

@@ -14,6 +14,7 @@ from gateway.kube import member as member_module
 from gateway.kube import watch as watch_module
 from gateway.kube.access import from_kubeconfig
 from gateway.kube.client import KubeClient
+from gateway.kube.finalizer import FINALIZER
 from gateway.kube.hub import Hub
 from gateway.kube.hub_admin import HubMetrics
 
@@ -56,6 +57,17 @@ class World:
         rules = [{"portNumber": 3000, "path": f"/{name}", "pathType": "Prefix"}]
         await api.put("services", "demo", name, spec={"ports": [{"name": "http", "port": 3000}]})
         await api.put("serviceexports", "demo", name, spec={"rules": rules, **spec})
+
+    async def marked(self, name: str) -> None:
+        """Until the object of the cluster waits for the hub when it is deleted."""
+
+        def check() -> bool:
+            return FINALIZER in self.home.objects["clusters", "", name]["metadata"].get("finalizers", ())
+
+        await until(check, f"{name} is marked")
+
+    async def gone(self, name: str) -> None:
+        await until(lambda: ("clusters", "", name) not in self.home.objects, f"{name} is let go")
 
     def exporters(self, api: MiniApi, name: str = "app") -> set[str]:
         found = api.objects.get(("serviceimports", "demo", name), {"spec": {"ports": []}})
@@ -137,6 +149,43 @@ async def test_a_late_joiner_and_one_that_leaves(world: World) -> None:
     await world.expect(world.two)
     await world.expect(world.one)
     await world.expect(world.home, "cluster-2")
+    await world.gone("cluster-1")
+
+
+async def test_a_cluster_deleted_while_no_hub_runs_gives_its_imports_back(quiet_world: World) -> None:
+    world = quiet_world
+    await world.start_hub()
+    await world.join("cluster-1")
+    await world.join("cluster-2")
+    await world.export(world.two)
+    await world.export(world.one)
+    await world.expect(world.one, "cluster-2")
+    await world.expect(world.two, "cluster-1")
+    await world.marked("cluster-1")
+    await world.stop_hub()
+    await world.home.remove(*CLUSTER_1)
+    assert CLUSTER_1 in world.home.objects, "it waits for the hub"
+    await world.start_hub()
+    await world.expect(world.one)
+    await world.expect(world.two)
+    await world.gone("cluster-1")
+    await world.stop_hub()
+
+
+async def test_a_dead_cluster_can_leave_and_come_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_module, "WITHDRAW_SECONDS", 0.2)
+    await world.join("cluster-1")
+    await world.join("cluster-2")
+    await world.export(world.two)
+    await world.expect(world.one, "cluster-2")
+    await world.marked("cluster-1")
+    await world.one.stop()
+    await world.home.remove(*CLUSTER_1)
+    await world.gone("cluster-1")
+    await world.one.start()
+    await world.join("cluster-1")
+    await world.condition(world.home, CLUSTER_1, "Managed", "True")
+    await world.expect(world.one, "cluster-2")
 
 
 async def test_a_dead_member_blocks_nobody(world: World) -> None:

@@ -13,24 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from components import rbac
+
 ROOT = Path(__file__).parents[3]
 FLOMESH = "/apis/flomesh.io/v1alpha1"
 PATIENCE = 20.0
-READ = ["get", "list", "watch"]
-MEMBER = [
-    (["flomesh.io"], ["serviceexports"], READ),
-    (["flomesh.io"], ["serviceexports/status", "serviceimports/status"], ["patch"]),
-    (["flomesh.io"], ["serviceimports"], [*READ, "create", "patch", "delete"]),
-    ([""], ["services"], READ),
-    ([""], ["namespaces"], ["get", "create"]),
-    ([""], ["events"], ["create", "patch"]),
-]
-"""All the hub may do in a member: more than this it must not need."""
-HOME = [
-    (["flomesh.io"], ["clusters"], READ),
-    (["flomesh.io"], ["clusters/status"], ["patch"]),
-    ([""], ["secrets"], READ),
-]
+MEMBER = [tuple(rule.values()) for rule in rbac.HUB]
+"""All the hub may do in a member, as the program grants it: more than this it must not need."""
+HOME = [tuple(rule.values()) for rule in (*rbac.HUB_HOME, *rbac.HUB_OWN)]
 
 
 def eventually(check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:

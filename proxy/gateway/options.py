@@ -1,0 +1,113 @@
+"""Command-line options of a data plane, and the server they describe."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+
+from gateway.core.limits import Limits, change_limits
+from gateway.core.trust import TrustedProxies
+from gateway.edge.server import GatewayServer
+
+
+def cluster_key(text: str) -> str:
+    """region/zone/group/name, as argparse wants to have it checked."""
+    parts = text.split("/")
+    if len(parts) != 4 or not all(parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a cluster key: give region/zone/group/name, "
+            "for example default/default/default/cluster-1"
+        )
+    return text
+
+
+def _trusted(text: str) -> TrustedProxies:
+    try:
+        return TrustedProxies(part.strip() for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _limit(text: str) -> str:
+    try:
+        change_limits(Limits(), [text])
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def add_data_plane(parser: argparse.ArgumentParser) -> None:
+    """What `run` and `serve` have in common."""
+    parser.add_argument(
+        "--cluster-key",
+        required=True,
+        type=cluster_key,
+        metavar="REGION/ZONE/GROUP/NAME",
+        help="which cluster this gateway stands in",
+    )
+    parser.add_argument(
+        "--listen",
+        required=True,
+        metavar="HOST:PORT",
+        help="north-south: serves the paths this cluster exports",
+    )
+    parser.add_argument(
+        "--east-west", metavar="HOST:PORT", help="serves imported services by Host name, as their policy says"
+    )
+    parser.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz, /metrics and /config")
+    parser.add_argument(
+        "--front-door",
+        action="store_true",
+        help="also serve imported paths north-south, by any cluster that exports them",
+    )
+    parser.add_argument(
+        "--trusted-proxies",
+        type=_trusted,
+        default=TrustedProxies(),
+        metavar="NETWORK[,NETWORK...]",
+        help="proxies and gateways in front whose X-Forwarded-For, -Proto and -Host are believed and "
+        "continued; anybody else's are replaced (default: nobody)",
+    )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        type=_limit,
+        metavar="NAME=NUMBER",
+        help="change a bound; may be given several times. Names: "
+        + ", ".join(field.name for field in fields(Limits)),
+    )
+    parser.add_argument(
+        "--access-log",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="one JSON line per request on standard output (default: on)",
+    )
+    parser.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=20.0,
+        metavar="S",
+        help="how long running requests may take after SIGTERM (default: 20, below Kubernetes' 30)",
+    )
+    parser.add_argument(
+        "--drain-delay",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="after SIGTERM, how long to go on accepting, not ready, until everyone has stopped sending here "
+        "(default: 0 for serve, 3 for run)",
+    )
+
+
+def make_server(args: argparse.Namespace) -> GatewayServer:
+    """The server that options of `add_data_plane` describe. ValueError names a bad address."""
+    return GatewayServer(
+        cluster_key=args.cluster_key,
+        listen=args.listen,
+        east_west=args.east_west,
+        admin=args.admin,
+        access_log=args.access_log,
+        limits=change_limits(Limits(), args.limit),
+        trusted=args.trusted_proxies,
+    )

@@ -18,12 +18,13 @@ KEY = "kubeconfig"
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterMembershipArgs:
-    """The namespaces are the system namespaces of member and control plane."""
+    """The namespaces are the system namespaces of member and control plane; `hub` is what runs the hub."""
 
     member: Cluster
     member_namespace: pulumi.Input[str]
     control_plane: Cluster
     control_plane_namespace: pulumi.Input[str]
+    hub: pulumi.Resource
 
 
 def hub_kubeconfig(*, cluster: str, server: str, ca_base64: str, token: str) -> str:
@@ -101,7 +102,8 @@ class ClusterMembership(pulumi.ComponentResource):
             kind="Cluster",
             metadata={"name": member.name},
             spec=cluster_spec(member, secret=credential.metadata["name"]),
-            opts=_in(plane, self),
+            # A deleted Cluster waits for the hub to take back what it wrote: the hub must outlive it.
+            opts=_in(plane, self, args.hub),
         )
         self.register_outputs({})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 
 from components import rbac
 from components.cluster import UNAWAITED, Cluster
-from components.workload import ADMIN_PORT, SYSTEM_NAMESPACE, pod_template
+from components.workload import ADMIN_PORT, SYSTEM_NAMESPACE, SYSTEM_NAMESPACE_LABELS, pod_template
 
 NAME = "gateway"
 LABELS = {"app": NAME}
@@ -32,11 +33,14 @@ class GatewayArgs:
     digest: pulumi.Input[str]
     replicas: int
     access_log: bool
+    trusted_proxies: Sequence[str]
     front_door: bool
     node_port: int | None
 
 
-def gateway_arguments(*, cluster_key: str, front_door: bool, access_log: bool) -> list[str]:
+def gateway_arguments(
+    *, cluster_key: str, front_door: bool, access_log: bool, trusted_proxies: Sequence[str] = ()
+) -> list[str]:
     """Arguments of the image."""
     return [
         "run",
@@ -46,6 +50,7 @@ def gateway_arguments(*, cluster_key: str, front_door: bool, access_log: bool) -
         f"--admin=0.0.0.0:{ADMIN_PORT}",
         "--access-log" if access_log else "--no-access-log",
         *(["--front-door"] if front_door else []),
+        *([f"--trusted-proxies={','.join(trusted_proxies)}"] if trusted_proxies else []),
     ]
 
 
@@ -71,7 +76,9 @@ class Gateway(pulumi.ComponentResource):
         super().__init__("multicluster-dapr:mesh:Gateway", name, None, opts)
         cluster = args.cluster
         namespace = kubernetes.core.v1.Namespace(
-            f"{name}-namespace", metadata={"name": SYSTEM_NAMESPACE}, opts=cluster.child(self)
+            f"{name}-namespace",
+            metadata={"name": SYSTEM_NAMESPACE, "labels": SYSTEM_NAMESPACE_LABELS},
+            opts=cluster.child(self),
         )
         self.namespace = namespace.metadata["name"]
         metadata = {"name": NAME, "namespace": self.namespace, "labels": LABELS}
@@ -102,7 +109,10 @@ class Gateway(pulumi.ComponentResource):
             image=args.image,
             digest=args.digest,
             args=gateway_arguments(
-                cluster_key=cluster.key, front_door=args.front_door, access_log=args.access_log
+                cluster_key=cluster.key,
+                front_door=args.front_door,
+                access_log=args.access_log,
+                trusted_proxies=args.trusted_proxies,
             ),
             ports={"http": HTTP_PORT, "east-west": EAST_WEST_PORT},
             cache=True,

@@ -19,31 +19,39 @@ LABELS = {"app": NAME}
 
 @dataclass(frozen=True, kw_only=True)
 class HubArgs:
-    """`namespace` is the system namespace of the control plane."""
+    """`namespace` is the system namespace of the control plane. Of several `replicas` one writes."""
 
     cluster: Cluster
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     digest: pulumi.Input[str]
+    replicas: int = 1
 
 
-def hub_arguments(*, cluster_key: str) -> list[str]:
+def hub_arguments(*, cluster_key: str, replicas: int = 1) -> list[str]:
     """Arguments of the image."""
-    return ["hub", f"--admin=0.0.0.0:{ADMIN_PORT}", f"--cluster-key={cluster_key}"]
+    return [
+        "hub",
+        f"--admin=0.0.0.0:{ADMIN_PORT}",
+        f"--cluster-key={cluster_key}",
+        *(["--elect"] if replicas > 1 else []),
+    ]
 
 
-def deployment_spec(*, template: dict[str, Any]) -> dict[str, Any]:
-    """Spec of the Deployment: two hubs at a time would write the same objects twice."""
+def deployment_spec(*, template: dict[str, Any], replicas: int = 1) -> dict[str, Any]:
+    """Spec of the Deployment. A single hub elects nobody, so there must never be a second one beside it."""
     return {
-        "replicas": 1,
+        "replicas": replicas,
         "selector": {"matchLabels": LABELS},
-        "strategy": {"type": "Recreate"},
+        "strategy": {"type": "Recreate" if replicas == 1 else "RollingUpdate"},
         "template": template,
     }
 
 
 class Hub(pulumi.ComponentResource):
     """Creates its identity, its verbs at home and the Deployment."""
+
+    deployment: pulumi.Resource
 
     def __init__(self, name: str, args: HubArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:mesh:Hub", name, None, opts)
@@ -71,19 +79,19 @@ class Hub(pulumi.ComponentResource):
             subjects=[subject],
             opts=cluster.child(self),
         )
-        secrets = kubernetes.rbac.v1.Role(
-            f"{name}-secrets-role",
-            metadata={"name": f"{NAME}-secrets", "namespace": args.namespace},
-            rules=list(rbac.HUB_SECRETS),
+        own = kubernetes.rbac.v1.Role(
+            f"{name}-own-role",
+            metadata={"name": f"{NAME}-own", "namespace": args.namespace},
+            rules=list(rbac.HUB_OWN),
             opts=cluster.child(self),
         )
-        secrets_binding = kubernetes.rbac.v1.RoleBinding(
-            f"{name}-secrets-binding",
-            metadata={"name": f"{NAME}-secrets", "namespace": args.namespace},
+        own_binding = kubernetes.rbac.v1.RoleBinding(
+            f"{name}-own-binding",
+            metadata={"name": f"{NAME}-own", "namespace": args.namespace},
             role_ref={
                 "apiGroup": "rbac.authorization.k8s.io",
                 "kind": "Role",
-                "name": secrets.metadata["name"],
+                "name": own.metadata["name"],
             },
             subjects=[subject],
             opts=cluster.child(self),
@@ -92,17 +100,15 @@ class Hub(pulumi.ComponentResource):
             labels=LABELS,
             image=args.image,
             digest=args.digest,
-            args=hub_arguments(cluster_key=cluster.key),
+            args=hub_arguments(cluster_key=cluster.key, replicas=args.replicas),
             ports={},
             cache=False,
         )
-        kubernetes.apps.v1.Deployment(
+        self.deployment = kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
             metadata={"name": NAME, "namespace": args.namespace, "labels": LABELS},
-            spec=deployment_spec(template=template),
+            spec=deployment_spec(template=template, replicas=args.replicas),
             # A hub without its verbs never becomes ready.
-            opts=cluster.child(
-                self, depends_on=[identity.binding, home_binding, secrets_binding], waits=True
-            ),
+            opts=cluster.child(self, depends_on=[identity.binding, home_binding, own_binding], waits=True),
         )
         self.register_outputs({})

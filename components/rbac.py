@@ -23,7 +23,6 @@ GATEWAY: tuple[Rule, ...] = (
     ),
     rule("", ["services"], [*READ, "create", "patch", "delete"]),
     rule("discovery.k8s.io", ["endpointslices"], [*READ, "create", "patch", "delete"]),
-    rule("", ["events"], ["create", "patch"]),
 )
 
 # The hub, in every cluster it follows, its own included.
@@ -33,15 +32,18 @@ HUB: tuple[Rule, ...] = (
     rule(GROUP, ["serviceimports"], [*READ, "create", "patch", "delete"]),
     rule(GROUP, ["serviceimports/status"], ["patch"]),
     rule("", ["services"], READ),
-    rule("", ["namespaces"], ["get", "create"]),
-    rule("", ["events"], ["create", "patch"]),
+    rule("", ["namespaces"], ["create"]),
+    rule("", ["events"], ["create"]),
 )
 
-# The hub, at home: the clusters that join.
+# The hub, at home: the clusters that join, which it marks so that it can take its leave of them.
 HUB_HOME: tuple[Rule, ...] = (
-    rule(GROUP, ["clusters"], READ),
+    rule(GROUP, ["clusters"], [*READ, "patch"]),
     rule(GROUP, ["clusters/status"], ["patch"]),
 )
 
-# The hub, in its own namespace: the members' credentials.
-HUB_SECRETS: tuple[Rule, ...] = (rule("", ["secrets"], READ),)
+# The hub, in its own namespace: the members' credentials, and the Lease of which one of several hubs writes.
+HUB_OWN: tuple[Rule, ...] = (
+    rule("", ["secrets"], READ),
+    rule("coordination.k8s.io", ["leases"], ["get", "create", "patch"]),
+)

@@ -7,6 +7,8 @@ from typing import Any
 
 SYSTEM_NAMESPACE = "multicluster-system"
 ADMIN_PORT = 9090
+# Kubernetes itself refuses a pod there that could do more than these need.
+SYSTEM_NAMESPACE_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
 DIGEST_ANNOTATION = "multicluster-dapr/image-digest"
 _USER = 65532
 
@@ -55,7 +57,13 @@ def pod_template(
     spec: dict[str, Any] = {
         "serviceAccountName": labels["app"],
         "terminationGracePeriodSeconds": 30,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "containers": [container],
     }
     if cache:

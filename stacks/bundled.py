@@ -38,14 +38,22 @@ def install(
             digest=image.digest,
             replicas=shared.settings.gateway.replicas,
             access_log=shared.settings.gateway.access_log,
+            trusted_proxies=shared.settings.gateway.trusted_proxies,
             front_door=config.role == "control-plane",
             node_port=_node_port(config, cluster),
         ),
         waits,
     )
     if config.role == "control-plane":
-        args = HubArgs(cluster=cluster, namespace=gateway.namespace, image=image.ref, digest=image.digest)
-        Hub(f"{name}-hub", args, waits)
+        args = HubArgs(
+            cluster=cluster,
+            namespace=gateway.namespace,
+            image=image.ref,
+            digest=image.digest,
+            replicas=shared.settings.gateway.hub_replicas,
+        )
+        hub = Hub(f"{name}-hub", args, waits)
+        return Mesh(kinds=[crds], namespace=gateway.namespace, hub=hub.deployment)
     return Mesh(kinds=[crds], namespace=gateway.namespace)
 
 
@@ -55,13 +63,14 @@ def join(plane: Member, members: Sequence[Member]) -> list[pulumi.Resource]:
 
 
 def _membership(plane: Member, member: Member) -> ClusterMembership:
-    if plane.mesh.namespace is None or member.mesh.namespace is None:
-        raise ValueError("the bundled mesh has a namespace in every cluster")
+    if plane.mesh.namespace is None or member.mesh.namespace is None or plane.mesh.hub is None:
+        raise ValueError("the bundled mesh has a namespace in every cluster, and a hub on the control plane")
     args = ClusterMembershipArgs(
         member=member.cluster,
         member_namespace=member.mesh.namespace,
         control_plane=plane.cluster,
         control_plane_namespace=plane.mesh.namespace,
+        hub=plane.mesh.hub,
     )
     # The Cluster kind is the control plane's; the hub makes namespaces of imports and must not be first.
     waits = [*plane.mesh.kinds, *_namespaces(member.namespaces)]

@@ -20,6 +20,11 @@ def _network(text: str) -> str:
     return text
 
 
+def _range(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
 def _address(text: str) -> str:
     ipaddress.IPv4Address(text)
     return text
@@ -43,6 +48,7 @@ Version = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Subnet = Annotated[str, AfterValidator(_network)]
 Address = Annotated[str, AfterValidator(_address)]
+AddressRange = Annotated[str, AfterValidator(_range)]
 Password = Annotated[SecretStr, AfterValidator(_password)]
 
 
@@ -126,6 +132,12 @@ class GatewaySettings(Section):
 
     replicas: Annotated[int, Field(ge=1, le=10)] = Field(default=1, description="Pods per cluster.")
     access_log: bool = Field(default=True, description="One JSON line per request.")
+    trusted_proxies: tuple[AddressRange, ...] = Field(
+        default=(), description="Networks of proxies in front whose X-Forwarded-* fields are believed."
+    )
+    hub_replicas: Annotated[int, Field(ge=1, le=5)] = Field(
+        default=1, description="Pods of the hub; of several one writes, by election."
+    )
 
 
 class AppSettings(Section):
@@ -180,8 +192,8 @@ class PolicyTarget(Section):
 
     cluster: ClusterName | None = Field(default=None, description="Name of an exporter of this environment.")
     cluster_key: ClusterKey | None = Field(default=None, description="Or its key, region/zone/group/name.")
-    weight: Annotated[int, Field(ge=0, le=100)] | None = Field(
-        default=None, description="0 to 100; 0 drains; default 100."
+    weight: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+        default=None, description="0 to 1000000; 0 drains; default 100."
     )
 
 
@@ -238,7 +250,8 @@ class Settings(Section):
         description="Password of Redis, a secret. Empty: one is generated and kept as a secret in the state.",
     )
     gateway: GatewaySettings = Field(
-        default=GatewaySettings(), description="Gateways: replicas and accessLog."
+        default=GatewaySettings(),
+        description="Gateways: replicas, accessLog, trustedProxies and hubReplicas.",
     )
     apps: tuple[AppSettings, ...] = Field(default=(), description="Demo apps and where they run.")
     exports: tuple[ExportSettings, ...] = Field(default=(), description="Services that members export.")

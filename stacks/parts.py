@@ -20,12 +20,13 @@ class Mesh:
     """The mesh of one cluster.
 
     Objects of its kinds wait for `kinds`, pods for `before_pods`. `namespace` is where the bundled mesh
-    lives; the flomesh mesh brings its own.
+    lives; the flomesh mesh brings its own. `hub` is what runs the hub, on the control plane.
     """
 
     kinds: Sequence[pulumi.Resource]
     before_pods: Sequence[pulumi.Resource] = ()
     namespace: pulumi.Output[str] | None = None
+    hub: pulumi.Resource | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -261,12 +261,15 @@ MISTAKES: list[tuple[str, Callable[[Config], None], str]] = [
     (
         "weight below 0",
         _policies(_policy(targets=[{"cluster": "cluster-1", "weight": -1}])),
-        "policies[0].targets[0].weight = -1: less than 0. It is: 0 to 100; 0 drains; default 100.",
+        "policies[0].targets[0].weight = -1: less than 0. It is: 0 to 1000000; 0 drains; default 100.",
     ),
     (
-        "weight above 100",
-        _policies(_policy(targets=[{"cluster": "cluster-1", "weight": 101}])),
-        ("policies[0].targets[0].weight = 101: more than 100. It is: 0 to 100; 0 drains; default 100."),
+        "weight above a million",
+        _policies(_policy(targets=[{"cluster": "cluster-1", "weight": 1_000_001}])),
+        (
+            "policies[0].targets[0].weight = 1000001: more than 1000000. "
+            "It is: 0 to 1000000; 0 drains; default 100."
+        ),
     ),
     (
         "target twice",

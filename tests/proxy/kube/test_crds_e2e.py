@@ -51,6 +51,9 @@ ACCEPTED = {
     "a policy without anything": policy(),
     "Locality with one target": policy(lbType="Locality", targets=[key("cluster-1")]),
     "FailOver": policy(lbType="FailOver", targets=[key("cluster-1", weight=0), key("cluster-3", weight=100)]),
+    "a canary of one in ten thousand": policy(
+        lbType="ActiveActive", targets=[key("a", weight=9999), key("b", weight=1)]
+    ),
     "ActiveActive with all exporters": policy(lbType="ActiveActive"),
     "an import": imported({"port": 3000, "name": "http", "endpoints": [ENDPOINT]}),
 }
@@ -95,9 +98,9 @@ REFUSED = {
         policy(lbType="FailOver", targets=[key("a", weight=-1)]),
         "greater than or equal to 0",
     ),
-    "weight 101": (
-        policy(lbType="ActiveActive", targets=[key("a", weight=101)]),
-        "less than or equal to 100",
+    "a weight beyond any use": (
+        policy(lbType="ActiveActive", targets=[key("a", weight=1_000_001)]),
+        "less than or equal to 1000000",
     ),
     "a target listed twice": (
         policy(lbType="ActiveActive", targets=[key("a"), key("a")]),

@@ -1,0 +1,115 @@
+"""Gateway and hub can do no more than they need: in their cluster, and on its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from components import gateway, hub, rbac
+
+ENVIRONMENTS = ["dev", "existing", "scale"]
+PEOPLES_OWN = {"", "apps", "batch", "rbac.authorization.k8s.io", "policy"}
+"""API groups in which a writer could run something or raise its own rights."""
+
+
+def _ours(recorder: Any, kind: str) -> Iterator[dict[str, Any]]:
+    for resource in recorder.registered:
+        if resource.type.endswith(f":{kind}") and resource.inputs.get("metadata"):
+            name = str(resource.inputs["metadata"].get("name"))
+            if name.startswith(("multicluster-", "gateway")):
+                yield resource.inputs
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_nobody_gets_a_role_of_kubernetes_own(environment: str, run: Any) -> None:
+    recorder = run(environment)
+    made = {role["metadata"]["name"] for kind in ("ClusterRole", "Role") for role in _ours(recorder, kind)}
+    given = {
+        binding["roleRef"]["name"]
+        for kind in ("ClusterRoleBinding", "RoleBinding")
+        for binding in _ours(recorder, kind)
+    }
+    assert given == made, "every role that is bound is one of ours, spelled out below"
+
+
+RULES = [(name, rule) for name in ("GATEWAY", "HUB", "HUB_HOME", "HUB_OWN") for rule in getattr(rbac, name)]
+
+
+@pytest.mark.parametrize(("name", "rule"), RULES)
+def test_no_rule_says_everything(name: str, rule: dict[str, Any]) -> None:
+    assert set(rule) == {"apiGroups", "resources", "verbs"}
+    for part in rule.values():
+        assert part, "an empty list allows nothing and hides a mistake"
+        assert "*" not in part
+    assert not {"escalate", "bind", "impersonate", "deletecollection"} & set(rule["verbs"])
+
+
+def test_what_may_be_written_is_on_this_list() -> None:
+    writing = {
+        (name, group, resource)
+        for name, rule in RULES
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        if set(rule["verbs"]) - set(rbac.READ) and group in PEOPLES_OWN
+    }
+    assert writing == {
+        ("GATEWAY", "", "services"),
+        ("HUB", "", "namespaces"),
+        ("HUB", "", "events"),
+    }, "stand-ins of imports; namespaces of imports and events: nothing that runs, nothing that grants"
+
+
+def test_secrets_are_read_in_the_hubs_own_namespace_only(run: Any) -> None:
+    reading = [name for name, rule in RULES if "secrets" in rule["resources"]]
+    assert reading == ["HUB_OWN"]
+    (role,) = _ours(run("dev"), "Role")
+    assert role["rules"] == list(rbac.HUB_OWN)
+    assert role["metadata"]["namespace"] == "multicluster-system"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_pods_meet_kubernetes_strictest_standard(environment: str, run: Any) -> None:
+    recorder = run(environment)
+    namespaces = list(_ours(recorder, "Namespace"))
+    assert namespaces
+    for namespace in namespaces:
+        assert namespace["metadata"]["labels"] == {"pod-security.kubernetes.io/enforce": "restricted"}
+    deployments = list(_ours(recorder, "Deployment"))
+    assert {deployment["metadata"]["name"] for deployment in deployments} == {gateway.NAME, hub.NAME}
+    for deployment in deployments:
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 10_000
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+        assert all(set(volume) == {"name", "emptyDir"} for volume in pod.get("volumes", ()))
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["limits"]["memory"]
+
+
+def test_several_hubs_elect_one() -> None:
+    assert "--elect" not in hub.hub_arguments(cluster_key="a/b/c/d")
+    assert "--elect" in hub.hub_arguments(cluster_key="a/b/c/d", replicas=2)
+    assert hub.deployment_spec(template={})["strategy"] == {"type": "Recreate"}
+    assert hub.deployment_spec(template={}, replicas=2)["strategy"] == {"type": "RollingUpdate"}
+
+
+def test_trusted_proxies_reach_the_gateway(run: Any) -> None:
+    networks = ["10.0.0.0/8", "192.0.2.1"]
+    recorder = run("existing", lambda config: config.update(gateway={"trustedProxies": networks}))
+    for deployment in _ours(recorder, "Deployment"):
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        if container["args"][0] == "run":
+            assert "--trusted-proxies=10.0.0.0/8,192.0.2.1" in container["args"]
+
+
+def test_a_cluster_object_does_not_outlive_the_hub(run: Any) -> None:
+    after = run("dev").find("cluster-1-membership-cluster").after
+    assert "control-plane-hub-deployment" in after

@@ -75,7 +75,7 @@ def test_what_is_inside_a_cluster_goes_with_it(environment: str, run: Any) -> No
 def test_a_forced_replacement_deletes_before_it_makes_anew(run: Any) -> None:
     made = [r for r in run().registered if r.type.startswith("kubernetes:")]
     assert not [r.name for r in made if not r.deleted_first], (
-        "names are fixed and the provider upserts: made first, the replacement would be deleted as the original"
+        "names are fixed and the provider upserts: made first, a replacement would be deleted as the original"
     )
 
 

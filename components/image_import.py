@@ -28,7 +28,7 @@ class ImageImport(pulumi.ComponentResource):
         super().__init__("multicluster-dapr:image:ImageImport", name, None, opts)
         cluster = args.cluster
         script = pulumi.Output.all(*(image.ref for image in args.images)).apply(
-            lambda refs: k3d_config.import_script(name=cluster.name, images=refs)
+            lambda refs: k3d_config.import_command(name=cluster.name, images=refs)
         )
         life = [cluster.owner.id] if isinstance(cluster.owner, pulumi.CustomResource) else []
         command.local.Command(

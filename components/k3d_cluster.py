@@ -40,9 +40,9 @@ class K3dCluster(pulumi.ComponentResource):
         config = pulumi.Output.from_input(args.network).apply(lambda network: _render(name, args, network))
         made = command.local.Command(
             f"{name}-k3d",
-            create=k3d_config.create_script(name=name, environment=args.environment),
-            update=k3d_config.update_script(name=name),
-            delete=k3d_config.delete_script(name=name),
+            create=k3d_config.create_command(name=name, environment=args.environment),
+            update=k3d_config.update_command(name=name),
+            delete=k3d_config.delete_command(name=name),
             stdin=config,
             triggers=[config],
             # stdout is the kubeconfig: kept out of the log here, and out of plain state below.

@@ -18,6 +18,8 @@ INGRESS_PORT = 80
 # Longer than a slow laptop needs, shorter than a person waits.
 TIMEOUT = "300s"
 SERVER = "server:0"
+# Commands run in the project's folder. A script, because a command that fails is shown whole.
+SCRIPT = "components/k3d.sh"
 
 
 def render(
@@ -73,59 +75,24 @@ def render(
     return yaml.safe_dump(config, sort_keys=False)
 
 
-def _workspace(name: str) -> str:
-    """First lines of every script: a folder of its own for what k3d writes.
-
-    k3d copies its configuration to a temporary file and never removes it, and would write to
-    ~/.kube/config: both go into the folder, which goes away with the command. A command that was killed
-    leaves its folder to the next one for the same cluster.
-    """
-    return f"""\
-set -eu
-rm -rf "${{TMPDIR:-/tmp}}"/multicluster-dapr-{name}.*
-workspace=$(mktemp -d "${{TMPDIR:-/tmp}}/multicluster-dapr-{name}.XXXXXX")
-trap 'rm -rf "$workspace"' EXIT
-export TMPDIR="$workspace" KUBECONFIG="$workspace/kubeconfig"
-"""
+def create_command(*, name: str, environment: str) -> str:
+    """Make the cluster from the file on stdin and print its kubeconfig."""
+    return f"{SCRIPT} create {name} {LABEL}={environment}"
 
 
-def create_script(*, name: str, environment: str) -> str:
-    """Make the cluster from the file on stdin and print its kubeconfig.
-
-    A cluster of that name with our label was left by an interrupted run and is made anew, and so is one
-    without a server, which nobody can use; any other is someone else's and is refused.
-    """
-    return f"""{_workspace(name)}\
-if k3d cluster list {name} >/dev/null 2>&1; then
-  # k3d's own listing leaves foreign labels out; the daemon's does not.
-  servers=$(docker ps --all --quiet --filter label=k3d.cluster={name} --filter label=k3d.role=server)
-  ours=$(docker ps --all --quiet --filter label=k3d.cluster={name} --filter label={LABEL}={environment})
-  if [ -n "$servers" ] && [ -z "$ours" ]; then
-    echo "A k3d cluster named {name} exists and is not part of environment {environment}." \\
-      "Rename it in Pulumi.{environment}.yaml, or remove the other: k3d cluster delete {name}" >&2
-    exit 1
-  fi
-  echo "Cluster {name} was left by an interrupted run: making it anew." >&2
-  k3d cluster delete {name} >&2
-fi
-k3d cluster create --config - >&2
-k3d kubeconfig get {name}
-"""
-
-
-def update_script(*, name: str) -> str:
+def update_command(*, name: str) -> str:
     """Read the kubeconfig again; the cluster itself is left alone."""
-    return f"{_workspace(name)}k3d kubeconfig get {name}\n"
+    return f"{SCRIPT} kubeconfig {name}"
 
 
-def delete_script(*, name: str) -> str:
+def delete_command(*, name: str) -> str:
     """Remove the cluster; not an error when it is gone already."""
-    return f"{_workspace(name)}k3d cluster delete {name} >&2\n"
+    return f"{SCRIPT} delete {name}"
 
 
-def import_script(*, name: str, images: Sequence[str]) -> str:
+def import_command(*, name: str, images: Sequence[str]) -> str:
     """Copy images from the Docker daemon into the cluster's node."""
-    return f"{_workspace(name)}k3d image import --mode direct --cluster {name} {' '.join(images)} >&2\n"
+    return f"{SCRIPT} import {name} {' '.join(images)}"
 
 
 def _port(address: str, host_port: int, node_port: int) -> dict[str, Any]:

@@ -128,7 +128,13 @@ echo 0123456789ab
         env = {"PATH": f"{folder}:{os.environ['PATH']}", "TMPDIR": str(tmp_path / "tmp")}
         (tmp_path / "tmp").mkdir(exist_ok=True)
         return subprocess.run(
-            ["/bin/sh", "-c", script], input=stdin, env=env, capture_output=True, text=True, check=False
+            ["/bin/sh", "-c", script],
+            cwd=Path(__file__).parents[2],
+            input=stdin,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     run.clusters = clusters  # type: ignore[attr-defined]
@@ -137,11 +143,11 @@ echo 0123456789ab
     return run
 
 
-SCRIPT = k3d_config.create_script(name="cluster-1", environment="dev")
+CREATE = k3d_config.create_command(name="cluster-1", environment="dev")
 
 
 def test_creating_prints_the_kubeconfig_and_nothing_else(k3d: Any) -> None:
-    done = k3d(SCRIPT, "the config")
+    done = k3d(CREATE, "the config")
     assert (done.returncode, done.stdout) == (0, "kubeconfig of cluster-1\n"), done.stderr
     assert (k3d.clusters / "created").read_text() == "the config"
     assert not list(k3d.tmp.iterdir()), "k3d leaves its copy of the configuration behind; the script must not"
@@ -157,7 +163,7 @@ def test_creating_prints_the_kubeconfig_and_nothing_else(k3d: Any) -> None:
 )
 def test_a_cluster_left_by_an_interrupted_run_is_made_anew(k3d: Any, left: str) -> None:
     (k3d.clusters / "cluster-1").write_text(left)
-    done = k3d(SCRIPT)
+    done = k3d(CREATE)
     assert done.returncode == 0
     assert "was left by an interrupted run" in done.stderr
     assert not (k3d.clusters / "cluster-1").exists(), "the old one is deleted first"
@@ -166,7 +172,7 @@ def test_a_cluster_left_by_an_interrupted_run_is_made_anew(k3d: Any, left: str) 
 @pytest.mark.parametrize("labels", ["app=k3d", "multicluster-dapr.environment=other"])
 def test_someone_elses_cluster_is_refused_and_kept(k3d: Any, labels: str) -> None:
     (k3d.clusters / "cluster-1").write_text(f"k3d.role=server\n{labels}\n")
-    done = k3d(SCRIPT)
+    done = k3d(CREATE)
     assert done.returncode == 1
     assert "A k3d cluster named cluster-1 exists and is not part of environment dev." in done.stderr
     assert "k3d cluster delete cluster-1" in done.stderr, "the message says the way out"
@@ -177,14 +183,14 @@ def test_what_a_killed_command_left_goes_with_the_next(k3d: Any) -> None:
     k3d.tmp.mkdir()
     (k3d.tmp / "multicluster-dapr-cluster-1.abc123").mkdir()
     (k3d.tmp / "multicluster-dapr-cluster-10.abc123").mkdir()
-    assert k3d(k3d_config.delete_script(name="cluster-1")).returncode == 0
+    assert k3d(k3d_config.delete_command(name="cluster-1")).returncode == 0
     assert [path.name for path in k3d.tmp.iterdir()] == ["multicluster-dapr-cluster-10.abc123"]
 
 
 def test_deleting_and_importing_are_one_call_each(k3d: Any) -> None:
-    assert k3d(k3d_config.delete_script(name="cluster-1")).returncode == 0
+    assert k3d(k3d_config.delete_command(name="cluster-1")).returncode == 0
     images = ["docker.io/multicluster-dapr/gateway:dev", "docker.io/multicluster-dapr/nodeapp:dev"]
-    assert k3d(k3d_config.import_script(name="cluster-1", images=images)).returncode == 0
+    assert k3d(k3d_config.import_command(name="cluster-1", images=images)).returncode == 0
     assert k3d.calls.read_text().splitlines() == [
         "cluster delete cluster-1",
         "image import --mode direct --cluster cluster-1 " + " ".join(images),

@@ -1,0 +1,51 @@
+#!/bin/sh
+# The k3d CLI around one cluster, for k3d_config.py's commands:
+#   k3d.sh create NAME LABEL=ENVIRONMENT <FILE   make it from k3d's own file, print its kubeconfig
+#   k3d.sh kubeconfig NAME                       print its kubeconfig
+#   k3d.sh delete NAME                           remove it; not an error when it is gone already
+#   k3d.sh import NAME IMAGE...                  copy images from the Docker daemon into its node
+# States of running environments name this file and its verbs: both stay.
+# Standard output is a kubeconfig or nothing; what k3d says goes to standard error.
+set -eu
+verb=$1 name=$2
+shift 2
+
+# k3d copies its configuration to a temporary file and never removes it, and would write to ~/.kube/config: both
+# go into a folder that goes away with this command. One that was killed leaves its folder to the next one for
+# the same cluster.
+rm -rf "${TMPDIR:-/tmp}/multicluster-dapr-$name".*
+workspace=$(mktemp -d "${TMPDIR:-/tmp}/multicluster-dapr-$name.XXXXXX")
+trap 'rm -rf "$workspace"' EXIT
+export TMPDIR="$workspace" KUBECONFIG="$workspace/kubeconfig"
+
+# A cluster of that name with our label was left by an interrupted run and is made anew, and so is one without a
+# server, which nobody can use; any other is someone else's and is refused.
+clear_the_name() {
+  k3d cluster list "$name" >/dev/null 2>&1 || return 0
+  # k3d's own listing leaves foreign labels out; the daemon's does not.
+  servers=$(docker ps --all --quiet --filter "label=k3d.cluster=$name" --filter label=k3d.role=server)
+  ours=$(docker ps --all --quiet --filter "label=k3d.cluster=$name" --filter "label=$1")
+  if [ -n "$servers" ] && [ -z "$ours" ]; then
+    environment=${1#*=}
+    echo "A k3d cluster named $name exists and is not part of environment $environment." \
+      "Rename it in Pulumi.$environment.yaml, or remove the other: k3d cluster delete $name" >&2
+    exit 1
+  fi
+  echo "Cluster $name was left by an interrupted run: making it anew." >&2
+  k3d cluster delete "$name" >&2
+}
+
+case $verb in
+  create)
+    clear_the_name "$1"
+    k3d cluster create --config - >&2
+    k3d kubeconfig get "$name"
+    ;;
+  kubeconfig) k3d kubeconfig get "$name" ;;
+  delete) k3d cluster delete "$name" >&2 ;;
+  import) k3d image import --mode direct --cluster "$name" "$@" >&2 ;;
+  *)
+    echo "k3d.sh: unknown verb $verb" >&2
+    exit 2
+    ;;
+esac

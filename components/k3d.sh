@@ -16,7 +16,8 @@ shift 2
 rm -rf "${TMPDIR:-/tmp}/multicluster-dapr-$name".*
 workspace=$(mktemp -d "${TMPDIR:-/tmp}/multicluster-dapr-$name.XXXXXX")
 trap 'rm -rf "$workspace"' EXIT
-export TMPDIR="$workspace" KUBECONFIG="$workspace/kubeconfig"
+# Colours would be escape codes in logs and in the engine's display.
+export TMPDIR="$workspace" KUBECONFIG="$workspace/kubeconfig" LOG_COLORS=false
 
 # A cluster of that name with our label was left by an interrupted run and is made anew, and so is one without a
 # server, which nobody can use; any other is someone else's and is refused.

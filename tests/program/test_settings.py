@@ -10,7 +10,7 @@ import pulumi
 import pytest
 import yaml
 
-from stacks import settings, supply
+from stacks import settings
 from stacks.model import Settings
 from stacks.problem import SettingsError
 
@@ -375,47 +375,6 @@ def test_pulumi_yaml_declares_every_key_of_the_model() -> None:
 def test_settings_cannot_be_changed(dev: Config) -> None:
     with pytest.raises(ValueError, match="frozen"):
         settings.parse(dev).mesh = "flomesh"
-
-
-@pytest.mark.parametrize("mirror", ["", "mirror.example.org/cache", "mirror.example.org/cache/"])
-def test_a_mirror_is_put_before_every_public_image(mirror: str, dev: Config) -> None:
-    found = supply.resolve(settings.parse({**dev, "mirror": mirror}), {})
-    prefix = mirror.rstrip("/") + "/" if mirror else ""
-    for image in (found.node, found.redis, found.python, found.curl, found.dapr):
-        assert image.ref.startswith(prefix)
-        assert image.ref.removeprefix(prefix).split("/")[0] in ("docker.io", "ghcr.io")
-
-
-def test_what_the_supply_has_not_is_refused(dev: Config) -> None:
-    images: Config = {name: {"ref": name} for name in ("node", "redis", "python", "curl")}
-    images["dapr"] = {"ref": "ghcr.io/dapr", "tag": "1.16.0"}
-    content = {
-        "mode": "airgap",
-        "images": images,
-        "charts": {"dapr": {"chart": "/dapr", "version": "1.16.0"}},
-    }
-    wanted = settings.parse({**dev, "dapr": {"version": "1.9.6"}, "versions": "article", "mesh": "flomesh"})
-    with pytest.raises(SettingsError) as caught:
-        supply.from_map(wanted, content, {"dapr": "1.16.0"})
-    way_out = "Use an upstream supply for it."
-    assert [str(problem) for problem in caught.value.problems] == [
-        "dapr.version = '1.9.6': the airgap supply has Dapr 1.16.0 only. " + way_out,
-        "versions = 'article': the airgap supply has the current versions only. " + way_out,
-        "mesh = 'flomesh': the airgap supply has no charts of FSM and osm-edge. " + way_out,
-    ]
-
-
-def test_the_articles_versions_are_the_articles(environment: Callable[[str], Config]) -> None:
-    found = supply.resolve(settings.parse(environment("article")), {})
-    assert found.node.ref == "docker.io/rancher/k3s:v1.23.8-k3s2"
-    assert (found.dapr_version, found.dapr_chart.version) == ("1.9.6", "1.9.6")
-    assert found.mesh_charts["fsm"].version == "0.2.1-alpha.3"
-    assert found.mesh_charts["osm-edge"].version == "1.3.1"
-
-
-def test_air_gap_without_a_supply_map_says_how_to_get_one(dev: Config) -> None:
-    with pytest.raises(SettingsError, match=r"names no supply map\. Run `./stack up`"):
-        supply.resolve(settings.parse({**dev, "supply": "airgap"}), {})
 
 
 def test_the_settings_model_describes_every_key() -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 
+from components import chart
 from components.cluster import Cluster
 
 NAMESPACE = "dapr-system"
@@ -58,22 +58,18 @@ class Dapr(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: DaprArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:dapr:Dapr", name, None, opts)
-        namespace = kubernetes.core.v1.Namespace(
-            f"{name}-namespace", metadata={"name": NAMESPACE}, opts=args.cluster.child(self)
-        )
-        kubernetes.helm.v3.Release(
-            f"{name}-release",
-            name="dapr",
+        chart.install(
+            name,
+            self,
+            cluster=args.cluster,
+            namespace=NAMESPACE,
+            release="dapr",
             chart=args.chart,
             version=args.chart_version,
-            repository_opts=(
-                kubernetes.helm.v3.RepositoryOptsArgs(repo=args.repository) if args.repository else None
-            ),
-            namespace=namespace.metadata["name"],
+            repository=args.repository,
             values=dapr_values(
                 images=args.images, version=args.version, mtls=args.mtls, storage_class=args.storage_class
             ),
-            timeout=600,
-            opts=args.cluster.child(self),
+            seconds=600,
         )
         self.register_outputs({})

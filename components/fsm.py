@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 
+from components import chart
 from components.cluster import Cluster
 
 NAMESPACE = "flomesh"
@@ -52,20 +52,16 @@ class Fsm(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: FsmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:flomesh:Fsm", name, None, opts)
-        namespace = kubernetes.core.v1.Namespace(
-            f"{name}-namespace", metadata={"name": NAMESPACE}, opts=args.cluster.child(self)
-        )
-        kubernetes.helm.v3.Release(
-            f"{name}-release",
-            name="fsm",
+        chart.install(
+            name,
+            self,
+            cluster=args.cluster,
+            namespace=NAMESPACE,
+            release="fsm",
             chart=args.chart,
             version=args.version,
-            repository_opts=(
-                kubernetes.helm.v3.RepositoryOptsArgs(repo=args.repository) if args.repository else None
-            ),
-            namespace=namespace.metadata["name"],
+            repository=args.repository,
             values=fsm_values(),
-            timeout=600,
-            opts=args.cluster.child(self),
+            seconds=600,
         )
         self.register_outputs({})

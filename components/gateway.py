@@ -94,14 +94,8 @@ class Gateway(pulumi.ComponentResource):
         binding = kubernetes.rbac.v1.ClusterRoleBinding(
             f"{name}-binding",
             metadata={"name": "multicluster-gateway"},
-            role_ref={
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "ClusterRole",
-                "name": role.metadata["name"],
-            },
-            subjects=[
-                {"kind": "ServiceAccount", "name": account.metadata["name"], "namespace": self.namespace}
-            ],
+            role_ref=rbac.role_ref("ClusterRole", role.metadata["name"]),
+            subjects=[rbac.subject(account.metadata["name"], self.namespace)],
             opts=cluster.child(self),
         )
         template = pod_template(

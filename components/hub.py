@@ -61,7 +61,7 @@ class Hub(pulumi.ComponentResource):
             HubIdentityArgs(cluster=cluster, namespace=args.namespace),
             pulumi.ResourceOptions(parent=self),
         )
-        subject = {"kind": "ServiceAccount", "name": identity.account, "namespace": args.namespace}
+        subject = rbac.subject(identity.account, args.namespace)
         home = kubernetes.rbac.v1.ClusterRole(
             f"{name}-home-role",
             metadata={"name": f"{NAME}-home"},
@@ -71,11 +71,7 @@ class Hub(pulumi.ComponentResource):
         home_binding = kubernetes.rbac.v1.ClusterRoleBinding(
             f"{name}-home-binding",
             metadata={"name": f"{NAME}-home"},
-            role_ref={
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "ClusterRole",
-                "name": home.metadata["name"],
-            },
+            role_ref=rbac.role_ref("ClusterRole", home.metadata["name"]),
             subjects=[subject],
             opts=cluster.child(self),
         )
@@ -88,11 +84,7 @@ class Hub(pulumi.ComponentResource):
         own_binding = kubernetes.rbac.v1.RoleBinding(
             f"{name}-own-binding",
             metadata={"name": f"{NAME}-own", "namespace": args.namespace},
-            role_ref={
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "Role",
-                "name": own.metadata["name"],
-            },
+            role_ref=rbac.role_ref("Role", own.metadata["name"]),
             subjects=[subject],
             opts=cluster.child(self),
         )

@@ -42,12 +42,8 @@ class HubIdentity(pulumi.ComponentResource):
         self.binding = kubernetes.rbac.v1.ClusterRoleBinding(
             f"{name}-binding",
             metadata={"name": NAME},
-            role_ref={
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "ClusterRole",
-                "name": role.metadata["name"],
-            },
-            subjects=[{"kind": "ServiceAccount", "name": self.account, "namespace": args.namespace}],
+            role_ref=rbac.role_ref("ClusterRole", role.metadata["name"]),
+            subjects=[rbac.subject(self.account, args.namespace)],
             opts=cluster.child(self),
         )
         self.register_outputs({"account": self.account})

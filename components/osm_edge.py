@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components import chart
 from components.cluster import Cluster
 
 NAMESPACE = "osm-system"
@@ -72,21 +73,17 @@ class OsmEdge(pulumi.ComponentResource):
         cluster = args.cluster
         dns = _service(f"{name}-dns", "kube-system/kube-dns", self)
         api = _service(f"{name}-api", "default/kubernetes", self)
-        namespace = kubernetes.core.v1.Namespace(
-            f"{name}-namespace", metadata={"name": NAMESPACE}, opts=cluster.child(self)
-        )
-        release = kubernetes.helm.v3.Release(
-            f"{name}-release",
-            name=MESH,
+        installed = chart.install(
+            name,
+            self,
+            cluster=cluster,
+            namespace=NAMESPACE,
+            release=MESH,
             chart=args.chart,
             version=args.version,
-            repository_opts=(
-                kubernetes.helm.v3.RepositoryOptsArgs(repo=args.repository) if args.repository else None
-            ),
-            namespace=namespace.metadata["name"],
+            repository=args.repository,
             values=osm_values(dns_address=dns),
-            timeout=900,
-            opts=cluster.child(self),
+            seconds=900,
         )
         kubernetes.apiextensions.CustomResourcePatch(
             f"{name}-mesh-config",
@@ -94,7 +91,7 @@ class OsmEdge(pulumi.ComponentResource):
             kind="MeshConfig",
             metadata={
                 "name": "osm-mesh-config",
-                "namespace": namespace.metadata["name"],
+                "namespace": installed.namespace,
                 # The chart's own values set these lists empty and own them.
                 "annotations": {"pulumi.com/patchForce": "true"},
             },
@@ -102,7 +99,7 @@ class OsmEdge(pulumi.ComponentResource):
                 api_address=api.apply(lambda address: f"{address}/32"), redis_port=args.redis_port
             ),
             # The bootstrap pod of the release makes the kind and the object.
-            opts=cluster.child(self, depends_on=[release]),
+            opts=cluster.child(self, depends_on=[installed.release]),
         )
         self.register_outputs({})
 

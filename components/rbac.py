@@ -16,6 +16,16 @@ def rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> Rule:
     return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
 
 
+def role_ref(kind: str, name: Any) -> dict[str, Any]:
+    """The role a binding gives: `kind` is Role or ClusterRole."""
+    return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+
+
+def subject(account: Any, namespace: Any) -> dict[str, Any]:
+    """The ServiceAccount a binding gives it to."""
+    return {"kind": "ServiceAccount", "name": account, "namespace": namespace}
+
+
 GATEWAY: tuple[Rule, ...] = (
     rule(GROUP, ["serviceexports", "serviceimports", "globaltrafficpolicies"], READ),
     rule(

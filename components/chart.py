@@ -1,0 +1,55 @@
+"""A Helm release in a namespace of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster import Cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """What a chart was installed as; others refer to the namespace by `namespace`, once it is there."""
+
+    namespace: pulumi.Output[str]
+    release: kubernetes.helm.v3.Release
+
+
+def install(
+    name: str,
+    parent: pulumi.Resource,
+    *,
+    cluster: Cluster,
+    namespace: str,
+    release: str,
+    chart: str,
+    version: str,
+    repository: str | None,
+    values: Mapping[str, Any],
+    seconds: int,
+) -> Installed:
+    """Create the namespace and the release, and wait until its pods are ready, at most `seconds`.
+
+    `chart` is a folder or a name in `repository`.
+    """
+    made = kubernetes.core.v1.Namespace(
+        f"{name}-namespace", metadata={"name": namespace}, opts=cluster.child(parent)
+    )
+    there: pulumi.Output[str] = made.metadata["name"]
+    installed = kubernetes.helm.v3.Release(
+        f"{name}-release",
+        name=release,
+        chart=chart,
+        version=version,
+        repository_opts=kubernetes.helm.v3.RepositoryOptsArgs(repo=repository) if repository else None,
+        namespace=there,
+        values=values,
+        timeout=seconds,
+        opts=cluster.child(parent),
+    )
+    return Installed(namespace=there, release=installed)

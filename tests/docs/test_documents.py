@@ -131,3 +131,17 @@ def test_yaml_in_the_documents_is_yaml(path: Path) -> None:
     for block in blocks(path):
         if block.language == "yaml":
             list(yaml.safe_load_all(block.text))
+
+
+def test_messages_under_troubleshooting_are_such_that_the_code_says_them() -> None:
+    files = [
+        path for folder in ("cli", "airgap", "stacks", "components") for path in (ROOT / folder).rglob("*.*")
+    ]
+    said = "\n".join(path.read_text() for path in files if path.suffix in (".py", ".sh"))
+    said = re.sub(r'"\s*\n\s*f?"', "", said)  # a text in several literals
+    table = (ROOT / "README.md").read_text().partition("## Troubleshooting")[2].partition("\n## ")[0]
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
+    messages = [code for row in rows for code in re.findall(r"`([^`]+)`", row)]
+    assert len(messages) > 5
+    unsaid = [text for text in messages for part in re.split(r" N\b", text) if part.strip("()") not in said]
+    assert not unsaid, "README explains messages that nothing says"

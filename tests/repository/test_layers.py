@@ -24,6 +24,7 @@ MODULES = {
 }
 HOUSES = {
     "requirements.in": ("__main__.py", "stacks/*.py", "components/*.py", "cli/*.py", "airgap/**/*.py"),
+    "proxy/requirements.in": ("proxy/gateway/**/*.py",),
     "apps/nodeapp/requirements.in": ("apps/nodeapp/*.py",),
 }
 OURS = {"airgap", "cli", "components", "gateway", "k3s_node", "stacks"}

@@ -29,11 +29,6 @@ class ServerOptions:
         """Address of the kube-dns Service: the tenth of the service range."""
         return str(ipaddress.ip_network(self.service_cidr)[10])
 
-    @property
-    def api_service(self) -> str:
-        """Address of the `kubernetes` Service: the first of the service range."""
-        return str(ipaddress.ip_network(self.service_cidr)[1])
-
 
 def parse_server_arguments(words: Iterable[str]) -> ServerOptions:
     """Read the words after `k3s server`; raises ValueError for an address range that is none."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
-import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ from components import (
     generated_password,
     global_traffic_policy,
     hub,
-    k3d_config,
     node_app,
     osm_edge,
     redis,
@@ -33,168 +30,6 @@ from components import (
     workload,
 )
 from stacks import settings, topology
-
-
-def _config(**changes: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "name": "cluster-1",
-        "environment": "dev",
-        "image": "node:1",
-        "network": "multi-clusters",
-        "gateway": "172.28.0.1",
-        "bind_addresses": ("127.0.0.1",),
-        "api_port": 6445,
-        "http_port": 81,
-        "archives": {},
-    }
-    parsed: dict[str, Any] = yaml.safe_load(k3d_config.render(**{**values, **changes}))
-    return parsed
-
-
-def test_the_k3d_file_is_k3ds_own_format() -> None:
-    direct = ["server:0:direct"]
-    assert _config(archives={"dapr": "/cache/dapr.tar"}) == {
-        "apiVersion": "k3d.io/v1alpha5",
-        "kind": "Simple",
-        "metadata": {"name": "cluster-1"},
-        "servers": 1,
-        "image": "node:1",
-        "network": "multi-clusters",
-        "kubeAPI": {"host": "172.28.0.1", "hostIP": "172.28.0.1", "hostPort": "6445"},
-        "ports": [
-            {"port": "127.0.0.1:6445:6443", "nodeFilters": direct},
-            {"port": "172.28.0.1:81:30080", "nodeFilters": direct},
-            {"port": "127.0.0.1:81:30080", "nodeFilters": direct},
-        ],
-        "options": {
-            "k3d": {"wait": True, "timeout": "300s", "disableLoadbalancer": True},
-            "k3s": {"extraArgs": [{"arg": "--disable=traefik", "nodeFilters": ["server:0"]}]},
-            "kubeconfig": {"updateDefaultKubeconfig": False, "switchCurrentContext": False},
-            "runtime": {
-                "labels": [{"label": "multicluster-dapr.environment=dev", "nodeFilters": ["server:0"]}]
-            },
-        },
-        "volumes": [
-            {
-                "volume": "/cache/dapr.tar:/var/lib/rancher/k3s/agent/images/dapr.tar:ro",
-                "nodeFilters": ["server:0"],
-            }
-        ],
-    }
-
-
-def test_the_nodes_memory_and_ingress_follow_the_settings() -> None:
-    config = _config(memory="4g", node_http_port=80)
-    assert config["options"]["runtime"]["serversMemory"] == "4g"
-    assert config["ports"][-1]["port"] == "127.0.0.1:81:80"
-
-
-def test_an_address_is_bound_once() -> None:
-    ports = [entry["port"] for entry in _config(bind_addresses=("172.28.0.1", "127.0.0.1"))["ports"]]
-    assert ports == ["127.0.0.1:6445:6443", "172.28.0.1:81:30080", "127.0.0.1:81:30080"]
-
-
-@pytest.fixture
-def k3d(tmp_path: Path) -> Any:
-    """A k3d of our own on PATH that knows the clusters in a folder; returns a function that runs a script."""
-    clusters, folder = tmp_path / "clusters", tmp_path / "bin"
-    clusters.mkdir()
-    folder.mkdir()
-    fake = folder / "k3d"
-    fake.write_text(f"""#!/bin/sh
-cd {shlex.quote(str(clusters))}
-echo "$@" >> ../calls
-touch "$TMPDIR/k3d-config-tmp"
-case "$1 $2" in
-  "cluster list") test -e "$3" || exit 1; cat "$3" ;;
-  "cluster delete") rm -f "$3" ;;
-  "cluster create") cat > created; echo "chatter on stdout" ;;
-  "kubeconfig get") echo "kubeconfig of $3" ;;
-esac
-""")
-    fake.chmod(0o755)
-    # The file of a cluster says who owns it: a line per label, as the daemon's filters see them.
-    daemon = folder / "docker"
-    daemon.write_text(f"""#!/bin/sh
-set -eu
-test -e {shlex.quote(str(clusters))}/cluster-1 || exit 0
-for word; do case $word in label=k3d.cluster=*) ;; label=*)
-  grep -qxF "${{word#label=}}" {shlex.quote(str(clusters))}/cluster-1 || exit 0 ;; esac; done
-echo 0123456789ab
-""")
-    daemon.chmod(0o755)
-
-    def run(script: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        env = {"PATH": f"{folder}:{os.environ['PATH']}", "TMPDIR": str(tmp_path / "tmp")}
-        (tmp_path / "tmp").mkdir(exist_ok=True)
-        return subprocess.run(
-            ["/bin/sh", "-c", script],
-            cwd=Path(__file__).parents[2],
-            input=stdin,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    run.clusters = clusters  # type: ignore[attr-defined]
-    run.calls = tmp_path / "calls"  # type: ignore[attr-defined]
-    run.tmp = tmp_path / "tmp"  # type: ignore[attr-defined]
-    return run
-
-
-CREATE = k3d_config.create_command(name="cluster-1", environment="dev")
-
-
-def test_creating_prints_the_kubeconfig_and_nothing_else(k3d: Any) -> None:
-    done = k3d(CREATE, "the config")
-    assert (done.returncode, done.stdout) == (0, "kubeconfig of cluster-1\n"), done.stderr
-    assert (k3d.clusters / "created").read_text() == "the config"
-    assert not list(k3d.tmp.iterdir()), "k3d leaves its copy of the configuration behind; the script must not"
-
-
-@pytest.mark.parametrize(
-    "left",
-    [
-        "k3d.role=server\nmulticluster-dapr.environment=dev\n",
-        "k3d.role=noRole\n",
-    ],
-    ids=["a server with our label", "k3d's own helper container, and no server yet"],
-)
-def test_a_cluster_left_by_an_interrupted_run_is_made_anew(k3d: Any, left: str) -> None:
-    (k3d.clusters / "cluster-1").write_text(left)
-    done = k3d(CREATE)
-    assert done.returncode == 0
-    assert "was left by an interrupted run" in done.stderr
-    assert not (k3d.clusters / "cluster-1").exists(), "the old one is deleted first"
-
-
-@pytest.mark.parametrize("labels", ["app=k3d", "multicluster-dapr.environment=other"])
-def test_someone_elses_cluster_is_refused_and_kept(k3d: Any, labels: str) -> None:
-    (k3d.clusters / "cluster-1").write_text(f"k3d.role=server\n{labels}\n")
-    done = k3d(CREATE)
-    assert done.returncode == 1
-    assert "A k3d cluster named cluster-1 exists and is not part of environment dev." in done.stderr
-    assert "k3d cluster delete cluster-1" in done.stderr, "the message says the way out"
-    assert (k3d.clusters / "cluster-1").exists()
-
-
-def test_what_a_killed_command_left_goes_with_the_next(k3d: Any) -> None:
-    k3d.tmp.mkdir()
-    (k3d.tmp / "multicluster-dapr-cluster-1.abc123").mkdir()
-    (k3d.tmp / "multicluster-dapr-cluster-10.abc123").mkdir()
-    assert k3d(k3d_config.delete_command(name="cluster-1")).returncode == 0
-    assert [path.name for path in k3d.tmp.iterdir()] == ["multicluster-dapr-cluster-10.abc123"]
-
-
-def test_deleting_and_importing_are_one_call_each(k3d: Any) -> None:
-    assert k3d(k3d_config.delete_command(name="cluster-1")).returncode == 0
-    images = ["docker.io/multicluster-dapr/gateway:dev", "docker.io/multicluster-dapr/nodeapp:dev"]
-    assert k3d(k3d_config.import_command(name="cluster-1", images=images)).returncode == 0
-    assert k3d.calls.read_text().splitlines() == [
-        "cluster delete cluster-1",
-        "image import --mode direct --cluster cluster-1 " + " ".join(images),
-    ]
 
 
 def test_a_generated_password_is_48_hexadecimal_digits_and_new_each_time() -> None:

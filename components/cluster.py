@@ -54,8 +54,6 @@ class Cluster:
         return pulumi.ResourceOptions(
             parent=parent,
             deleted_with=self.owner,
-            # Names are fixed: asked to replace, the engine would else delete what it has just upserted.
-            delete_before_replace=True,
             depends_on=list(depends_on),
             custom_timeouts=pulumi.CustomTimeouts(create=READY, update=READY) if waits else None,
         )

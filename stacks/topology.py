@@ -227,9 +227,7 @@ def _member(shared: Shared, config: ClusterSettings) -> Member:
         namespace: kubernetes.core.v1.Namespace(
             f"{name}-{namespace}",
             metadata=mesh_namespace(namespace) if in_osm else {"name": namespace},
-            opts=pulumi.ResourceOptions(
-                provider=cluster.provider, deleted_with=cluster.owner, delete_before_replace=True
-            ),
+            opts=pulumi.ResourceOptions(provider=cluster.provider, deleted_with=cluster.owner),
         )
         for namespace in namespaces_of(shared.settings, name)
     }

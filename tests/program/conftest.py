@@ -31,7 +31,6 @@ class Resource:
     after: tuple[str, ...]
     inputs: Mapping[str, Any]
     in_clear: Mapping[str, Any]
-    deleted_first: bool = False
 
 
 @dataclass
@@ -54,7 +53,6 @@ class Recorder(mocks.MockMonitor):
                     parent=_name(request.parent),
                     provider=_name(request.provider),
                     deleted_with=_name(request.deletedWith),
-                    deleted_first=request.deleteBeforeReplace,
                     after=tuple(sorted({_name(urn) for urn in request.dependencies})),
                     inputs=_plain(kept, show=True),
                     in_clear=_plain(kept, show=False),

@@ -72,13 +72,6 @@ def test_what_is_inside_a_cluster_goes_with_it(environment: str, run: Any) -> No
     assert not kept, "destroy deletes the k3d clusters and nothing one by one"
 
 
-def test_a_forced_replacement_deletes_before_it_makes_anew(run: Any) -> None:
-    made = [r for r in run().registered if r.type.startswith("kubernetes:")]
-    assert not [r.name for r in made if not r.deleted_first], (
-        "names are fixed and the provider upserts: made first, a replacement would be deleted as the original"
-    )
-
-
 def test_a_cluster_of_someone_else_is_only_spoken_to(run: Any) -> None:
     recorder = run("existing")
     assert not [r.name for r in recorder.registered if r.type == "command:local:Command"], "no k3d, no import"

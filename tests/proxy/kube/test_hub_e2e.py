@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import urllib.error
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,65 @@ def test_a_restarted_hub_invents_and_loses_nothing_while_a_member_is_down(
         clusters.expect_import(clusters.two, {})
     finally:
         assert second.stop() == 0
+
+
+def test_a_cluster_deleted_while_no_hub_runs_gives_its_imports_back(
+    clusters: Clusters, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    first = Process(tmp_path_factory.mktemp("hub"), clusters.home, "hub")
+    path = f"{FLOMESH}/clusters/cluster-1"
+    clusters.join("cluster-1", clusters.one, 81)
+    clusters.join("cluster-2", clusters.two, 82)
+    clusters.service(clusters.two)
+    clusters.export(clusters.two)
+    clusters.expect_import(clusters.one, {3000: {"cluster-2"}})
+    eventually(lambda: clusters.home.call("GET", path)["metadata"].get("finalizers"), "it is marked")
+    first.kill()
+    clusters.remove(clusters.home, path)
+    assert clusters.home.call("GET", path)["metadata"]["deletionTimestamp"], "it waits for a hub"
+    second = Process(tmp_path_factory.mktemp("hub"), clusters.home, "hub")
+    try:
+        clusters.expect_import(clusters.one, {})
+        eventually(lambda: not _exists(clusters.home, path), "it is let go")
+    finally:
+        assert second.stop() == 0
+
+
+def _exists(server: Any, path: str) -> bool:
+    try:
+        server.call("GET", path)
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise
+        return False
+    return True
+
+
+def test_of_two_hubs_one_writes_and_the_other_takes_over(
+    clusters: Clusters, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    hubs = {
+        name: Process(tmp_path_factory.mktemp(name), clusters.home, "hub", "--elect", POD_NAME=name)
+        for name in ("a", "b")
+    }
+    lease = "/apis/coordination.k8s.io/v1/namespaces/multicluster-system/leases/multicluster-hub"
+
+    def holder() -> str:
+        return str(clusters.home.call("GET", lease)["spec"].get("holderIdentity") or "")
+
+    try:
+        first = str(eventually(holder, "one holds the Lease"))
+        clusters.join("cluster-2", clusters.two, 82)
+        clusters.service(clusters.two)
+        clusters.export(clusters.two)
+        clusters.expect_import(clusters.home, {3000: {"cluster-2"}})
+        assert hubs.pop(first).stop() == 0
+        eventually(lambda: holder() in hubs, "the other takes over")
+        clusters.remove(clusters.two, EXPORT)
+        clusters.expect_import(clusters.home, {})
+    finally:
+        for process in hubs.values():
+            assert process.stop() == 0
 
 
 def test_a_changed_secret_is_read_again(joined: Clusters) -> None:

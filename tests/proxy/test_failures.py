@@ -335,3 +335,80 @@ async def test_a_gateway_that_swallows_requests_is_left_out_and_its_requests_go_
     port = await east(net, make, policy, c1=await net.server(silent), c3=app)
     answers = await asyncio.gather(*(net.ask(port, host=HOST) for _ in range(20)))
     assert {answer[::2] for answer in answers} == {(200, b"up")}, "long before the 60 s of a first byte"
+
+
+class Address:
+    """What dials lead to behind one address, as a load balancer has it: changes while connections stay."""
+
+    def __init__(self, net: Any, port: int) -> None:
+        self._net, self.port = net, port
+
+    async def listen(self) -> int:
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.port)
+            try:
+                await asyncio.gather(pipe(reader, far_writer), pipe(far_reader, writer))
+            finally:
+                far_writer.close()
+
+        return int(await self._net.server(relay))
+
+
+async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.write_eof()
+
+
+@pytest.mark.parametrize("status", [404, 502, 503, 504])
+async def test_an_answer_of_somebody_in_a_gateways_place_is_not_taken_for_the_applications(
+    net: Any, make: Any, ok: Any, status: int
+) -> None:
+    app = await net.app(lambda _head, _body: ok(b"up"))
+    gateway, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export())
+    said = b"HTTP/1.1 %d Whatever\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status
+    stranger = await net.app(lambda _head, _body: said)
+    address = Address(net, gateway)
+    imported = make.imported(c1=await address.listen(), c3=gateway)
+    policy = make.policy("FailOver", c1=99, c3=1)
+    _, port, importer = await net.gateway(imported, policy)
+    assert (await net.ask(port, host=HOST))[::2] == (200, b"up")
+    first = importer._worker.states()[0].shares[1].endpoints[0]
+    await until(lambda: first.marks)
+    address.port = stranger
+    assert first.pool is not None
+    first.pool.close_idle()
+    assert (await net.ask(port, host=HOST))[::2] == (200, b"up"), "tried elsewhere"
+    assert first.out(importer._worker.now)
+    await until(lambda: first.down)
+    address.port = gateway
+    await until(lambda: not first.out(importer._worker.now))
+
+
+async def test_what_an_application_answers_is_passed_on_however_it_looks(
+    net: Any, make: Any, ok: Any
+) -> None:
+    seen = []
+    said = b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nmine"
+    app = await net.app(lambda head, _body: seen.append(head) or said)
+    gateway, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export())
+    _, port, importer = await net.gateway(make.imported(c1=gateway, c3=gateway), make.policy("ActiveActive"))
+    assert (await net.ask(port, host=HOST))[::2] == (404, b"mine")
+    (health,) = importer._worker.health.values()
+    await until(lambda: health.marks)
+    for _ in range(10):
+        assert (await net.ask(port, host=HOST))[::2] == (404, b"mine")
+    assert len(seen) == 11, "each was asked once"
+    assert not health.failures
+
+
+async def test_a_gateway_of_another_make_may_answer_as_it_likes(net: Any, make: Any, ok: Any) -> None:
+    said = b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nother"
+    other = await net.app(lambda _head, _body: said)
+    _, port, importer = await net.gateway(make.imported(c1=other), make.policy("ActiveActive"))
+    assert (await net.ask(port, host=HOST))[::2] == (404, b"other")
+    (health,) = importer._worker.health.values()
+    await asyncio.sleep(1.0)
+    assert (await net.ask(port, host=HOST))[::2] == (404, b"other")
+    assert not health.marks
+    assert not health.out(importer._worker.now)

@@ -10,8 +10,16 @@ REASONS = {
     508: b"Loop Detected",
 }  # fmt: skip
 
-PROBE_ANSWER = b"HTTP/1.1 204 No Content\r\nX-Gateway-Probe: ok\r\n\r\n"
-"""To another gateway's probe: a request like this would reach an application."""
+PROBE_ANSWER = b"HTTP/1.1 204 No Content\r\nX-Gateway-Probe: ok\r\nX-Gateway-Passed: 1\r\n\r\n"
+"""To another gateway's probe: a request like this would reach an application, and `DOUBTFUL` answers of
+applications are marked."""
+
+PASSED_FIELD = b"\r\nX-Gateway-Passed: 1"
+"""Marks an application's own answer, so that the gateway in front does not take it for somebody else's."""
+
+DOUBTFUL = frozenset((404, 502, 503, 504))
+"""What a load balancer, or whoever has got the address meanwhile, answers in place of a gateway that is gone.
+From another gateway these count as an application's answer only when they are marked."""
 
 NOT_FOUND_TEXT = "Service Not Found"
 """Body of 404, word for word what the article's mesh answers."""

@@ -38,6 +38,7 @@ class EndpointHealth:
         "ejections",
         "endpoint",
         "failures",
+        "marks",
         "misses",
         "pool",
         "returned",
@@ -57,6 +58,8 @@ class EndpointHealth:
         """Probes fail."""
         self.misses = 0
         """Probes that failed in a row."""
+        self.marks = False
+        """A gateway that marks what applications answer has been seen there."""
         self.ejected_until = 0.0
         self.returned = 0.0
         """When it came back, or will; 0 when it was never away."""
@@ -93,8 +96,9 @@ class EndpointHealth:
         self.ejections += 1
         return True
 
-    def probed(self, now: float, *, ok: bool) -> None:
+    def probed(self, now: float, *, ok: bool, marks: bool = False) -> None:
         """A probe was answered, or not. One miss alone condemns only who is out already."""
+        self.marks = self.marks or marks
         if not ok:
             self.misses += 1
             if not self.down and (self.misses >= MISSES or self.ejected_until > now):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gateway.core.answers import NOT_FOUND_TEXT
 from gateway.core.errors import ProtocolError
 from gateway.core.limits import Limits
@@ -32,13 +34,27 @@ def probe_request(route: Route, share: Share) -> bytes:
     )
 
 
-def probe_passed(answer: bytes, limits: Limits) -> bool:
-    """Whether what came back says that requests would be served."""
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What an answer to a probe says."""
+
+    ok: bool
+    """Requests would be served."""
+    marks: bool = False
+    """It comes from a gateway that marks what applications answer (see `answers.DOUBTFUL`)."""
+
+
+def read_probe(answer: bytes, limits: Limits, *, marks: bool) -> Finding:
+    """Judge what came back. `marks`: a gateway that marks its answers has been seen there before, so that an
+    answer without a mark is somebody else's."""
     head, end, body = answer.partition(b"\r\n\r\n")
     try:
         response = parse_response_head(head + end, limits)
     except ProtocolError:
-        return False
+        return Finding(ok=False)
     if response.refused or response.status >= 500:
-        return False
-    return not (response.status == 404 and body.strip() == NOT_FOUND_TEXT.encode())
+        return Finding(ok=False)
+    if response.passed:
+        return Finding(ok=True, marks=True)
+    nothing_there = response.status == 404 and body.strip() == NOT_FOUND_TEXT.encode()
+    return Finding(ok=not marks and not nothing_there)

@@ -21,7 +21,7 @@ RESPONSE = re.compile(
     rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*+)?\r\n(?:" + FIELD + rb")*+\r\n"
 )
 READ = re.compile(
-    rb"\r\n(connection|content-length|transfer-encoding|upgrade|te|keep-alive|proxy-connection|x-gateway-refused)"
+    rb"\r\n(connection|content-length|transfer-encoding|upgrade|te|keep-alive|proxy-connection|x-gateway-refused|x-gateway-passed)"
     rb":[ \t]*([^\r]*)",
     re.IGNORECASE,
 )
@@ -30,7 +30,7 @@ READ = re.compile(
 class ResponseHead:
     """One valid response head."""
 
-    __slots__ = ("fields", "keep_alive", "length", "minor", "refused", "status", "strip", "upgrade")
+    __slots__ = ("fields", "keep_alive", "length", "minor", "passed", "refused", "status", "strip", "upgrade")
 
     status: int
     minor: int
@@ -41,6 +41,8 @@ class ResponseHead:
     upgrade: bytes
     refused: bytes
     """Why another gateway did not pass the request to an application; empty when it did."""
+    passed: bool
+    """Another gateway says that this is what an application answered."""
     strip: frozenset[bytes] | None
     """Lower-case names of fields that must not be forwarded; None when there are none."""
 
@@ -58,6 +60,7 @@ def parse_response_head(head: bytes, limits: Limits) -> ResponseHead:
     response.fields = head[head.index(b"\r") : -4]
     response.keep_alive = response.minor == 1
     response.upgrade = response.refused = b""
+    response.passed = False
     response.strip = None
     fields = collect(READ.findall(head))
     response.length = read_length(fields, response.minor, UNTIL_CLOSE)
@@ -70,6 +73,7 @@ def _read_rest(response: ResponseHead, fields: dict[bytes, bytes]) -> None:
     """Fields that most answers do not have."""
     if REFUSED in fields:
         response.refused = fields[REFUSED] or b"unknown"
+    response.passed = b"x-gateway-passed" in fields
     response.upgrade = fields.get(b"upgrade", b"")
     strip = fields.keys() & HOP_BY_HOP
     connection = fields.get(b"connection")

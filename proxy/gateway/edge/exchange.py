@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.core.affinity import session_cookie
+from gateway.core.answers import DOUBTFUL, PASSED_FIELD
 from gateway.core.body import ChunkedBody, EndlessBody, LengthBody
 from gateway.core.errors import ProtocolError
 from gateway.core.forward import response_head
@@ -86,14 +87,15 @@ class Exchange(Sending):
     def _begin_answer(self, answer: ResponseHead, raw: bytes, data: bytes, end: int) -> None:
         pick = self.pick
         remote = pick.state.share.remote
-        if answer.refused and remote and self._try_elsewhere():
+        stranger = remote and self._by_a_stranger(answer)
+        if remote and (answer.refused or (stranger and self.head.idempotent)) and self._try_elsewhere():
             return
         self.answer = answer
         self.status = answer.status
         if answer.status == 101:
             self._begin_tunnel(answer, raw, data[end:])
             return
-        if answer.refused and remote:
+        if remote and (answer.refused or stranger):
             pick.health.failed(self.worker.now)
         elif pick.health.failures:
             pick.health.succeeded()
@@ -118,7 +120,7 @@ class Exchange(Sending):
             close=close,
             keep_for_1_0=head.minor == 0 and not close,
             decode=decode,
-            extra=self._session_field() if self.state.route.balancing.sticky and not remote else b"",
+            extra=b"" if stranger else self._added_fields(answer),
         )
         if self.answer_body is None:  # no body, or all of it is here
             if length:
@@ -128,6 +130,19 @@ class Exchange(Sending):
             self._answer_complete(clean=end + length == len(data))
         else:
             self._answer_data(data, end, b"" if out is raw else out)
+
+    def _by_a_stranger(self, answer: ResponseHead) -> bool:
+        """Whether somebody else seems to answer where a gateway that marks its answers was before."""
+        doubtful = answer.status in DOUBTFUL and not answer.refused and not answer.passed
+        return doubtful and self.pick.health.marks
+
+    def _added_fields(self, answer: ResponseHead) -> bytes:
+        """For the client a session cookie, for a gateway in front a mark: this is no stranger's."""
+        local = not self.pick.state.share.remote
+        added = self._session_field() if local and self.state.route.balancing.sticky else b""
+        if self.head.hops and answer.status in DOUBTFUL and not answer.refused and not answer.passed:
+            added += PASSED_FIELD
+        return added
 
     def _session_field(self) -> bytes:
         pick, affinity = self.pick, self.affinity
@@ -182,7 +197,7 @@ class Exchange(Sending):
         self.client.exchange_done(self, keep=not self.close_after)
 
     def _try_elsewhere(self) -> bool:
-        """Another gateway said that no application saw the request: go on if there is somewhere to go."""
+        """No application answered, or so it seems: go on if there is somewhere to go."""
         self.pick.health.failed(self.worker.now, certain=True)
         if self.kept is None or self.attempts >= self.worker.limits.attempts:
             return False

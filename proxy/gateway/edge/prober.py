@@ -11,8 +11,8 @@ from gateway.core.probe import (
     FAILING_SECONDS,
     HEALTHY_SECONDS,
     RECENT_SECONDS,
-    probe_passed,
     probe_request,
+    read_probe,
 )
 from gateway.core.route import Route, Share
 from gateway.edge.worker import Worker
@@ -85,9 +85,9 @@ class Prober:
                     writer.close()
         except (OSError, TimeoutError):
             pass  # no answer is an answer
-        ok = probe_passed(answer, self._worker.limits)
+        found = read_probe(answer, self._worker.limits, marks=health.marks)
         was = health.down
-        health.probed(self._worker.now, ok=ok)
+        health.probed(self._worker.now, ok=found.ok, marks=found.marks)
         if health.down and not was and not answer:  # silent, not merely refusing what is new
             self._worker.give_up(health)
         if health.down != was:

@@ -1,0 +1,153 @@
+"""What callers in one cluster see while application, gateway and node of another die and come back.
+
+Requests are safe ones (GET) at a bounded rate. Nothing may fail at all: a connection that is refused or
+broken is tried elsewhere at once, and one that hangs when it is found to hang. What is bounded is how long
+that may take.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.commands import ROOT
+from e2e.load import Kubectl, Load
+
+pytestmark = pytest.mark.e2e
+
+DETECTION_SECONDS = 10.0
+"""The stated bound, from the failure to the last request that noticed it: six seconds for a gateway that
+swallows requests (core/probe.py), the rest for a machine that is busy with everything else."""
+URL = "http://nodeapp.dapr-test:3000/ports"
+NODE = "k3d-cluster-1-server-0"
+APP = ("-n", "dapr-test", "pod", "-l", "app=node")
+GATEWAY = ("-n", "multicluster-system", "pod", "-l", "app=gateway")
+POLICIES = ("FailOver", "ActiveActive")
+
+
+class Clusters:
+    """The member that asks and the one that is hurt."""
+
+    def __init__(self, env: dict[str, str], folder: Path) -> None:
+        self.env = env
+        printed = subprocess.run(
+            ["pulumi", "stack", "output", "kubeconfigs", "--show-secrets"],
+            env=env, cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        for name, text in json.loads(printed).items():
+            path = folder / name
+            path.touch(mode=0o600)
+            path.write_text(text)
+        self.asking = Kubectl(env, folder / "cluster-2")
+        self.hurt = Kubectl(env, folder / "cluster-1")
+
+    def docker(self, *arguments: str) -> None:
+        subprocess.run(["docker", *arguments], env=self.env, check=True, capture_output=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def clusters(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Clusters:
+    return Clusters(platform, tmp_path_factory.mktemp("kubeconfigs"))
+
+
+@pytest.fixture(scope="module", params=POLICIES)
+def load(clusters: Clusters, request: pytest.FixtureRequest) -> Iterator[Load]:
+    """Requests under way, shared by both exporters as the policy says, which is gone again at the end."""
+    targets = [{"clusterKey": f"default/default/default/{name}"} for name in ("cluster-1", "cluster-3")]
+    policy = {
+        "apiVersion": "flomesh.io/v1alpha1", "kind": "GlobalTrafficPolicy",
+        "metadata": {"name": "nodeapp", "namespace": "dapr-test"},
+        "spec": {"lbType": request.param, "targets": targets},
+    }  # fmt: skip
+    clusters.asking("apply", "-f", "-", stdin=json.dumps(policy))
+    try:
+        with Load(clusters.asking, URL) as found:
+            yield found
+    finally:
+        clusters.asking("delete", "-f", "-", "--ignore-not-found", stdin=json.dumps(policy))
+
+
+@pytest.fixture(autouse=True)
+def healthy_before_and_after(load: Load) -> Iterator[None]:
+    load.until(lambda: load.served("cluster-1", "cluster-3"), "both clusters answer")
+    yield
+    load.until(lambda: load.served("cluster-1", "cluster-3"), "both clusters answer again", 240.0)
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Any:
+    def say(report: dict[str, Any]) -> None:
+        with capsys.disabled():
+            print(f"\n{request.node.name}: {json.dumps(report)}", flush=True)
+
+    return say
+
+
+def check(report: dict[str, Any]) -> None:
+    assert report["failed"] == 0, "every request could be answered by the other cluster"
+    assert report["trouble_over_after"] <= DETECTION_SECONDS
+
+
+def test_the_application_dies(clusters: Clusters, load: Load, tell: Any) -> None:
+    moment = time.time()
+    clusters.hurt("delete", *APP, "--force", "--grace-period=0", "--wait=false")
+    load.until(lambda: load.served("cluster-3", among=20), "the other cluster answers alone")
+    load.until(lambda: load.served("cluster-1", "cluster-3"), "the application is back")
+    tell(report := load.report(moment))
+    check(report)
+
+
+def test_the_gateway_dies(clusters: Clusters, load: Load, tell: Any) -> None:
+    moment = time.time()
+    clusters.hurt("delete", *GATEWAY, "--force", "--grace-period=0", "--wait=false")
+    load.until(lambda: load.served("cluster-3", among=20), "the other cluster answers alone")
+    load.until(lambda: load.served("cluster-1", "cluster-3"), "the gateway is back")
+    tell(report := load.report(moment))
+    check(report)
+
+
+def test_the_node_falls_silent(clusters: Clusters, load: Load, tell: Any) -> None:
+    """Frozen: its kernel still takes connections, and nobody ever answers."""
+    moment = time.time()
+    clusters.docker("pause", NODE)
+    try:
+        load.until(lambda: load.served("cluster-3"), "the other cluster answers alone")
+    finally:
+        clusters.docker("unpause", NODE)
+    tell(report := load.report(moment))
+    check(report)
+
+
+def test_the_node_dies(clusters: Clusters, load: Load, tell: Any) -> None:
+    moment = time.time()
+    clusters.docker("kill", NODE)
+    try:
+        load.until(lambda: load.served("cluster-3"), "the other cluster answers alone")
+    finally:
+        back = time.time()
+        clusters.docker("start", NODE)
+    tell(report := load.report(moment))
+    check(report)
+    load.until(lambda: load.served("cluster-1", "cluster-3"), "the node's cluster takes part again", 240.0)
+    report = load.report(back)
+    tell({**report, "back_after": round(time.time() - back, 1)})
+    assert report["failed"] == 0, "a cluster that is only coming up gets no request it cannot answer"
+
+
+@pytest.mark.parametrize("side", ["asking", "hurt"])
+def test_a_gateway_is_replaced(clusters: Clusters, load: Load, tell: Any, side: str) -> None:
+    """A rolling restart, of the callers' own gateway and of the one they are sent to, loses nothing."""
+    moment = time.time()
+    where = ("-n", "multicluster-system")
+    cluster: Kubectl = getattr(clusters, side)
+    cluster(*where, "rollout", "restart", "deployment/gateway")
+    cluster(*where, "rollout", "status", "deployment/gateway", "--timeout=120s")
+    settled = time.time()
+    load.until(lambda: len(load.since(settled)) > 200, "the old pod is gone")
+    tell(report := load.report(moment))
+    assert report["failed"] == 0

@@ -1,0 +1,1 @@
+"""Measurements of our own parts, always against a peer or a smaller size in the same run."""

@@ -111,6 +111,7 @@ def test_the_gateway_dies(clusters: Clusters, load: Load, tell: Any) -> None:
     check(report)
 
 
+@pytest.mark.parametrize("load", ["ActiveActive"], indirect=True)
 def test_the_node_falls_silent(clusters: Clusters, load: Load, tell: Any) -> None:
     """Frozen: its kernel still takes connections, and nobody ever answers."""
     moment = time.time()
@@ -140,6 +141,7 @@ def test_the_node_dies(clusters: Clusters, load: Load, tell: Any) -> None:
 
 
 @pytest.mark.parametrize("side", ["asking", "hurt"])
+@pytest.mark.parametrize("load", ["ActiveActive"], indirect=True)
 def test_a_gateway_is_replaced(clusters: Clusters, load: Load, tell: Any, side: str) -> None:
     """A rolling restart, of the callers' own gateway and of the one they are sent to, loses nothing."""
     moment = time.time()

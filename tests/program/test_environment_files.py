@@ -17,3 +17,10 @@ def test_an_environment_sets_declared_keys_only(path: Path) -> None:
         key.partition(":")[2] for key in yaml.safe_load(path.read_text())["config"] if "multicluster" in key
     }
     assert used <= set(declared)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
+def test_no_environment_is_published_with_the_salt_of_somebodys_passphrase(path: Path) -> None:
+    assert "encryptionsalt" not in yaml.safe_load(path.read_text()), (
+        "plain pulumi wrote it: take the line out before you commit"
+    )

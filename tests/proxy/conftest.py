@@ -128,15 +128,16 @@ class Net:
         cluster: str = "here",
         front_door: bool = False,
         trusted: tuple[str, ...] = (),
+        access_log: bool = False,
         **limits: Any,
     ) -> tuple[int, int, GatewayServer]:
-        """A running gateway: north-south port, east-west port, the server. No access log."""
+        """A running gateway: north-south port, east-west port, the server."""
         server = GatewayServer(
             cluster_key=key(cluster),
             listen="127.0.0.1:0",
             east_west="127.0.0.1:0",
             admin="127.0.0.1:0",
-            access_log=False,
+            access_log=access_log,
             limits=Limits(**limits),
             trusted=TrustedProxies(trusted),
         )

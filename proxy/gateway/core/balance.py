@@ -55,6 +55,7 @@ class ShareState:
         "kind",
         "next",
         "reason",
+        "remote",
         "seconds",
         "share",
         "tag",
@@ -65,6 +66,7 @@ class ShareState:
         self, share: Share, endpoints: list[EndpointHealth], kind: str = "", reason: str = ""
     ) -> None:
         self.share = share
+        self.remote = share.remote
         self.reason = reason
         """Why this cluster is chosen when nothing is wrong."""
         self.weight = share.weight * SCALE if endpoints else 0

@@ -36,32 +36,30 @@ def forwarded_fields(peer: bytes, host: bytes) -> bytes:
     return b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b" % (peer, host)
 
 
-def request_tail(
-    request: RequestHead, peer: bytes, forwarded: bytes, request_id: bytes, *, trusted: bool
-) -> bytes:
-    """Everything of the forwarded head after the target, the same for every attempt.
+def continued_fields(request: RequestHead, peer: bytes) -> bytes:
+    """The same when a trusted proxy has begun to tell; `peer` is that proxy."""
+    trail, proto, host = request.forwarded or (b"", b"", b"")
+    return b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (
+        trail + b", " + peer if trail else peer,
+        proto or b"http",
+        host or request.host,
+    )
 
-    `peer`: the client's address as text; `forwarded`: `forwarded_fields` of it and the request's host.
-    `request_id` is added when the client gave none. `trusted`: the peer is a proxy whose own forwarding
-    fields are continued; anybody else's are replaced.
+
+def request_start(request: RequestHead, target: bytes, *, to_gateway: bool) -> bytes:
+    """The forwarded head as far as it is the same for every client: all but where the request came from, its
+    identifier when the client gave none, and the blank line.
     """
     fields = request.fields
     if request.strip is not None:
         fields = strip_fields(fields, request.strip)
     if request.authority or not request.host:
         fields = b"\r\nHost: " + request.host + HOST_FIELD.sub(b"", fields)
-    if trusted and request.forwarded is not None:
-        trail, proto, host = request.forwarded
-        forwarded = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (
-            trail + b", " + peer if trail else peer,
-            proto or b"http",
-            host or request.host,
-        )
-    if not request.request_id:
-        forwarded += b"\r\nX-Request-Id: " + request_id
     if request.upgrade:
-        forwarded += b"\r\nConnection: Upgrade\r\nUpgrade: " + request.upgrade
-    return b" HTTP/1.1" + fields + forwarded
+        fields += b"\r\nConnection: Upgrade\r\nUpgrade: " + request.upgrade
+    if to_gateway:
+        fields += b"\r\nX-Gateway-Hops: %d" % (request.hops + 1)
+    return request.method + b" " + target + b" HTTP/1.1" + fields
 
 
 def response_head(
@@ -74,9 +72,11 @@ def response_head(
     application it would make a gateway in front replay a request that was executed. `decode`: the body
     follows without its chunks. `extra`: fields to add.
     """
-    changed = close or keep_for_1_0 or extra or response.strip is not None or response.minor == 0
-    if not changed and (trusted or not response.refused):
-        return raw
+    added = close or keep_for_1_0 or decode or extra or response.refused or response.status == 101
+    if not added:
+        if not response.onward:
+            response.onward = _stripped(response, raw)
+        return response.onward
     fields = response.fields + extra
     if response.strip is not None:
         fields = strip_fields(fields, response.strip)
@@ -90,4 +90,15 @@ def response_head(
         fields += b"\r\nConnection: close"
     elif keep_for_1_0:
         fields += b"\r\nConnection: keep-alive"
-    return b"HTTP/1.1" + raw[8 : raw.index(b"\r")] + fields + b"\r\n\r\n"
+    return _status_line(raw) + fields + b"\r\n\r\n"
+
+
+def _stripped(response: ResponseHead, raw: bytes) -> bytes:
+    if response.strip is None and response.minor:
+        return raw
+    fields = response.fields if response.strip is None else strip_fields(response.fields, response.strip)
+    return _status_line(raw) + fields + b"\r\n\r\n"
+
+
+def _status_line(raw: bytes) -> bytes:
+    return b"HTTP/1.1" + raw[8 : raw.index(b"\r")]

@@ -40,6 +40,7 @@ class EndpointHealth:
         "failures",
         "marks",
         "misses",
+        "name",
         "pool",
         "returned",
         "spell",
@@ -50,7 +51,8 @@ class EndpointHealth:
         self.endpoint = endpoint
         self.pool = pool
         """The edge's connections to it; the core never looks inside."""
-        self.tag = tag(str(endpoint))
+        self.name = str(endpoint)
+        self.tag = tag(self.name)
         self.active = 0
         """Requests under way."""
         self.failures = 0

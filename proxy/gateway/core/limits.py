@@ -73,8 +73,9 @@ class Limits:
     upstream_connections: int = 512
     """Connections to one endpoint. Beyond: requests queue."""
 
-    upstream_idle: int = 128
-    """Idle connections kept to one endpoint."""
+    upstream_idle: int = 512
+    """Idle connections kept to one endpoint: as many as may be open. Fewer, and a steady load of more clients
+    than that would open and close a connection for every request."""
 
     upstream_idle_seconds: float = 55.0
     """How long an idle one is kept: less than the 60 s after which common servers close theirs."""

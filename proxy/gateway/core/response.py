@@ -30,7 +30,18 @@ READ = re.compile(
 class ResponseHead:
     """One valid response head."""
 
-    __slots__ = ("fields", "keep_alive", "length", "minor", "passed", "refused", "status", "strip", "upgrade")
+    __slots__ = (
+        "fields",
+        "keep_alive",
+        "length",
+        "minor",
+        "onward",
+        "passed",
+        "refused",
+        "status",
+        "strip",
+        "upgrade",
+    )
 
     status: int
     minor: int
@@ -45,6 +56,8 @@ class ResponseHead:
     """Another gateway says that this is what an application answered."""
     strip: frozenset[bytes] | None
     """Lower-case names of fields that must not be forwarded; None when there are none."""
+    onward: bytes
+    """The head as it is passed on when nothing has to be added, once it has been: heads are remembered."""
 
 
 def parse_response_head(head: bytes, limits: Limits) -> ResponseHead:
@@ -59,7 +72,7 @@ def parse_response_head(head: bytes, limits: Limits) -> ResponseHead:
     response.status = int(match[2])
     response.fields = head[head.index(b"\r") : -4]
     response.keep_alive = response.minor == 1
-    response.upgrade = response.refused = b""
+    response.upgrade = response.refused = response.onward = b""
     response.passed = False
     response.strip = None
     fields = collect(READ.findall(head))

@@ -12,16 +12,21 @@ from gateway.core.forward import MAX_HOPS, forwarded_fields
 from gateway.core.heads import head_end
 from gateway.core.limits import LINGER_BYTES, READ_AHEAD_BYTES, WRITE_HIGH_BYTES
 from gateway.core.request import H2_PREFACE, RequestHead, parse_request_head
+from gateway.edge.accesslog import quoted
 from gateway.edge.exchange import Exchange
+from gateway.edge.memo import Known
 from gateway.edge.sending import Sending
-from gateway.edge.worker import Listener, RequestEntry, Worker
+from gateway.edge.worker import Listener, Worker
 
 FOREVER = float("inf")
 
 
-class Client(asyncio.Protocol):
-    """States: between requests (`exchange` None), in an exchange, or lingering (answered for good, input
-    dropped)."""
+class Client:
+    """An asyncio.Protocol in all but descent, which a compiled class cannot have.
+
+    States: between requests (`exchange` None), in an exchange, or lingering (answered for good, input
+    dropped).
+    """
 
     __slots__ = (
         "buffer",
@@ -30,8 +35,11 @@ class Client(asyncio.Protocol):
         "ended",
         "exchange",
         "forwarded",
+        "forwarded_host",
+        "known",
         "lingered",
         "listener",
+        "logged",
         "memo",
         "peer",
         "queued",
@@ -49,13 +57,16 @@ class Client(asyncio.Protocol):
         self.listener = listener
         self.by_path = listener is Listener.NORTH_SOUTH
         """Requests are routed by their path, not by Host."""
-        self.memo = worker.request_memos[listener]
+        self.memo = worker.requests[listener]
+        self.known = self.memo.entries
         self.peer = b""
+        self.logged = ""
+        """What the access log says of it."""
         self.trusted = False
         """The peer is a proxy whose forwarding fields are believed."""
-        self.forwarded = (b"", b"")
-        """The Host asked for last and what is told the application about it: seldom anything else on a
-        connection."""
+        self.forwarded_host = b""
+        self.forwarded = b""
+        """What is told the application about the Host asked for last: seldom another one on a connection."""
         self.buffer = b""
         """Bytes read ahead: an unfinished head, or pipelined requests while one is under way."""
         self.exchange: Exchange | None = None
@@ -80,6 +91,7 @@ class Client(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.peer = peer[0].encode() if isinstance(peer, tuple) else b"unknown"
         self.trusted = self.peer in worker.trusted
+        self.logged = f'"listener":"{self.listener.value}","client":{quoted(self.peer.decode())}'
         self.deadline = worker.now + worker.limits.head_seconds
         if len(worker.clients) > worker.limits.clients:
             self.refuse(503, "too many connections", "overload")
@@ -144,10 +156,10 @@ class Client(asyncio.Protocol):
 
     def read_request(self, data: bytes) -> None:
         """`data` begins where a request begins."""
-        entry = self.memo.get(data)
-        if entry is not None:  # a whole head and nothing else, as most requests arrive
+        known = self.known.get(data)
+        if known is not None:  # a whole head and nothing else, as most requests arrive
             self.buffer = b""
-            self._begin(entry, b"")
+            self._begin(known, b"")
             return
         limits = self.worker.limits
         held, self.buffer = self.buffer, data
@@ -162,15 +174,15 @@ class Client(asyncio.Protocol):
                 return
             self.buffer = b""
             raw = data[:end] if end < len(data) else data
-            entry = self.memo.get(raw) or self._read_head(raw)
+            known = self.known.get(raw) or self._read_head(raw)
         except ProtocolError as error:
             self.buffer = b""
             self.refuse(error.status, str(error), "malformed")
             return
-        if entry is not None:
-            self._begin(entry, data[end:] if end < len(data) else b"")
+        if known is not None:
+            self._begin(known, data[end:] if end < len(data) else b"")
 
-    def _read_head(self, raw: bytes) -> RequestEntry | None:
+    def _read_head(self, raw: bytes) -> Known | None:
         """Read and route a head not seen before. None: it was answered here. ProtocolError: refuse it."""
         worker = self.worker
         if raw == H2_PREFACE:
@@ -183,16 +195,16 @@ class Client(asyncio.Protocol):
             raise ProtocolError(f"request has passed {head.hops} gateways: routes form a loop", 508)
         snapshot = worker.snapshot
         route = snapshot.paths.find(head.target) if self.by_path else snapshot.hosts.find(head.host)
-        entry = (head, route, None if route is None else worker.state(route))
-        self.memo.keep(raw, entry)
-        return entry
+        known = Known(head, route, None if route is None else worker.state(route))
+        self.memo.keep(raw, known)
+        return known
 
-    def _begin(self, entry: RequestEntry, rest: bytes) -> None:
-        head, route, state = entry
+    def _begin(self, known: Known, rest: bytes) -> None:
+        head = known.head
         if head.probe and head.length == 0:
-            self._answer_probe(head, state, rest)
+            self._answer_probe(head, known.state, rest)
             return
-        self.exchange = exchange = Exchange(self, head, route, state)
+        self.exchange = exchange = Exchange(self, known)
         exchange.start(rest)
 
     def _answer_probe(self, head: RequestHead, state: RouteState | None, rest: bytes) -> None:
@@ -220,7 +232,7 @@ class Client(asyncio.Protocol):
 
     def _go_on(self, data: bytes) -> None:
         """Wait for the next request, which begins with `data`."""
-        self.deadline = self.worker.now + self.worker.limits.idle_seconds
+        self.deadline = self.worker.now + self.worker.idle_seconds
         if not self.reading:
             self.update_reading()
         if data:
@@ -237,16 +249,22 @@ class Client(asyncio.Protocol):
         if self.exchange is None and self.lingered < 0 and not self.transport.is_closing() and self.buffer:
             data, self.buffer = self.buffer, b""
             self.read_request(data)
-            if self.ended and self.exchange is None:
-                self.transport.close()
-            elif self.ended and self.exchange is not None:
-                self.exchange.client_eof()
+            if self.ended:
+                self._end_request()
+
+    def _end_request(self) -> None:
+        """The client's end came while a request waited in `buffer` to be read; now it has been."""
+        if self.exchange is None:
+            self.transport.close()
+        else:
+            self.exchange.client_eof()
 
     def forwarded_for(self, host: bytes) -> bytes:
         """`forwarded_fields` of this client for a Host."""
-        if self.forwarded[0] != host or not self.forwarded[1]:
-            self.forwarded = (host, forwarded_fields(self.peer, host))
-        return self.forwarded[1]
+        if self.forwarded_host != host or not self.forwarded:
+            self.forwarded_host = host
+            self.forwarded = forwarded_fields(self.peer, host)
+        return self.forwarded
 
     # Ends
 
@@ -256,7 +274,7 @@ class Client(asyncio.Protocol):
         worker = self.worker
         worker.metrics.answered(status, reason)
         if worker.log is not None:
-            worker.log.write(
+            worker.log.write_record(
                 {
                     "listener": self.listener.value,
                     "client": self.peer.decode(),

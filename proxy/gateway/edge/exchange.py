@@ -64,14 +64,14 @@ class Exchange(Sending):
         if self.buffer:
             data = self.buffer + data
             self.buffer = b""
-        limits = self.worker.limits
+        worker = self.worker
         try:
-            while end := head_end(data, limits.head_bytes):
+            while end := head_end(data, worker.head_bytes):
                 raw = data[:end] if end < len(data) else data
-                answer = self.worker.response_memo.get(raw)
+                answer = worker.responses.entries.get(raw)
                 if answer is None:
-                    answer = parse_response_head(raw, limits)
-                    self.worker.response_memo.keep(raw, answer)
+                    answer = parse_response_head(raw, worker.limits)
+                    worker.responses.keep(raw, answer)
                 if answer.status >= 200 or answer.status == 101:
                     self._begin_answer(answer, raw, data, end)
                     return
@@ -86,7 +86,7 @@ class Exchange(Sending):
 
     def _begin_answer(self, answer: ResponseHead, raw: bytes, data: bytes, end: int) -> None:
         pick = self.pick
-        remote = pick.state.share.remote
+        remote = pick.state.remote
         stranger = remote and self._by_a_stranger(answer)
         if remote and (answer.refused or (stranger and self.head.idempotent)) and self._try_elsewhere():
             return
@@ -101,7 +101,7 @@ class Exchange(Sending):
             pick.health.succeeded()
         head = self.head
         length = answer.length
-        if head.method == b"HEAD" or answer.status in {204, 304}:
+        if answer.status == 204 or answer.status == 304 or head.method == b"HEAD":  # noqa: PLR1714  hot
             length = 0
         decode = length == CHUNKED and head.minor == 0
         if length == CHUNKED:
@@ -124,12 +124,12 @@ class Exchange(Sending):
         )
         if self.answer_body is None:  # no body, or all of it is here
             if length:
-                out = data if out is raw else out + data[end:]
+                out = data if out == raw else out + data[end:]
             self.client.transport.write(out)
             self.bytes_out += len(out)
             self._answer_complete(clean=end + length == len(data))
         else:
-            self._answer_data(data, end, b"" if out is raw else out)
+            self._answer_data(data, end, b"" if out == raw else out)
 
     def _by_a_stranger(self, answer: ResponseHead) -> bool:
         """Whether somebody else seems to answer where a gateway that marks its answers was before."""
@@ -138,8 +138,7 @@ class Exchange(Sending):
 
     def _added_fields(self, answer: ResponseHead) -> bytes:
         """For the client a session cookie, for a gateway in front a mark: this is no stranger's."""
-        local = not self.pick.state.share.remote
-        added = self._session_field() if local and self.state.route.balancing.sticky else b""
+        added = self._session_field() if self.known.sticky and not self.pick.state.remote else b""
         if self.head.hops and answer.status in DOUBTFUL and not answer.refused and not answer.passed:
             added += PASSED_FIELD
         return added
@@ -199,7 +198,7 @@ class Exchange(Sending):
     def _try_elsewhere(self) -> bool:
         """No application answered, or so it seems: go on if there is somewhere to go."""
         self.pick.health.failed(self.worker.now, certain=True)
-        if self.kept is None or self.attempts >= self.worker.limits.attempts:
+        if self.kept is None or self.attempts >= self.worker.attempts:
             return False
         if not self.state.available(self.worker.now, self.tried) or not self.state.may_retry():
             return False

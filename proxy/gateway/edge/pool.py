@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from gateway.core.route import Endpoint
 from gateway.edge.upstream import Upstream
@@ -65,7 +65,7 @@ class Pool:
             if exchange.waits:
                 exchange.connected(upstream)
                 return
-        if len(self.idle) < self.worker.limits.upstream_idle and not self.worker.draining:
+        if len(self.idle) < self.worker.upstream_idle and not self.worker.draining:
             upstream.idle_since = self.worker.now
             self.idle.append(upstream)
         else:
@@ -111,7 +111,7 @@ class Pool:
         try:
             async with asyncio.timeout(seconds):
                 _, upstream = await self.worker.loop.create_connection(
-                    lambda: Upstream(self), self.endpoint.host, self.endpoint.port
+                    lambda: cast("Any", Upstream(self)), self.endpoint.host, self.endpoint.port
                 )
         except TimeoutError:
             self._failed(exchange, f"no connection to {self.endpoint} within {seconds:g} s", timed_out=True)

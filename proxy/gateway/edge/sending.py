@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gateway.core.affinity import DEFAULT_BALANCING, Affinity, read_affinity
+from gateway.core.affinity import Affinity, read_affinity
 from gateway.core.answers import NOT_FOUND_TEXT, make_answer
 from gateway.core.balance import Pick, RouteState
 from gateway.core.body import Body, ChunkedBody, LengthBody
 from gateway.core.errors import ProtocolError
-from gateway.core.forward import request_tail
+from gateway.core.forward import continued_fields
 from gateway.core.heads import CHUNKED
 from gateway.core.health import EndpointHealth
-from gateway.core.request import RequestHead
 from gateway.core.response import ResponseHead
-from gateway.core.route import Route
+from gateway.edge.accesslog import quoted
+from gateway.edge.memo import Known, logged_request
 from gateway.edge.metrics import observe
 from gateway.edge.pool import PoolFull
 from gateway.edge.upstream import Upstream
@@ -48,14 +48,13 @@ class Sending(ABC):
         "head",
         "kept",
         "kept_bytes",
+        "known",
         "pick",
         "reading_upstream",
         "request_id",
-        "route",
         "started",
         "state",
         "status",
-        "tail",
         "tried",
         "tunnel",
         "upstream",
@@ -67,22 +66,19 @@ class Sending(ABC):
     body: Body
     """Set when the request has one."""
     state: RouteState
-    tail: bytes
     """Set when there is a route."""
     pick: Pick
     """Set at the first attempt."""
 
-    def __init__(
-        self, client: Client, head: RequestHead, route: Route | None, state: RouteState | None
-    ) -> None:
+    def __init__(self, client: Client, known: Known) -> None:
+        worker = client.worker
+        head = known.head
         self.client = client
-        self.worker = client.worker
+        self.worker = worker
+        self.known = known
         self.head = head
-        self.route = route
-        if state is not None:
-            self.state = state
         self.started = monotonic()
-        self.hard_deadline = self.worker.now + self.worker.limits.total_seconds
+        self.hard_deadline = worker.now + worker.total_seconds
         self.wants_body = head.length != 0
         """More of the request's body is to come."""
         self.kept: list[bytes] | None = []
@@ -138,18 +134,18 @@ class Sending(ABC):
             else:
                 self.client.buffer = rest
                 self.client.update_reading()
-        route = self.route
-        if route is None:
+        known = self.known
+        state = known.state
+        if state is None:
             self._own_answer(404, NOT_FOUND_TEXT, "no-route", refused=True)
             return
+        self.state = state
         if not self.request_id:
             self.request_id = self.worker.request_id()
-        client = self.client
-        self.tail = request_tail(
-            head, client.peer, client.forwarded_for(head.host), self.request_id, trusted=client.trusted
-        )
-        if head.cookie or route.balancing is not DEFAULT_BALANCING:
-            self.affinity = read_affinity(route.balancing, head, client.peer, trusted=client.trusted)
+        if known.affine:
+            client = self.client
+            balancing = state.route.balancing
+            self.affinity = read_affinity(balancing, head, client.peer, trusted=client.trusted)
         self._attempt()
 
     def client_data(self, data: bytes) -> None:
@@ -170,7 +166,7 @@ class Sending(ABC):
             self.kept_bytes += len(data)
         upstream = self.upstream
         if upstream is not None:
-            if self.kept is not None and self.kept_bytes > self.worker.limits.replay_bytes:
+            if self.kept is not None and self.kept_bytes > self.worker.replay_bytes:
                 self.kept = None
             upstream.transport.write(data)
             self._await_peer()
@@ -180,14 +176,16 @@ class Sending(ABC):
     def can_take_body(self) -> bool:
         if self.upstream is not None:
             return not self.upstream.write_blocked
-        return self.kept_bytes <= self.worker.limits.replay_bytes
+        return self.kept_bytes <= self.worker.replay_bytes
 
     def _await_peer(self) -> None:
         """Set the deadline for whoever must move next."""
-        limits = self.worker.limits
+        worker = self.worker
         stalling = self.wants_body or self.answer is not None
-        deadline = self.worker.now + (limits.stall_seconds if stalling else limits.first_byte_seconds)
-        self.client.deadline = deadline if self.tunnel else min(deadline, self.hard_deadline)
+        deadline = worker.now + (worker.stall_seconds if stalling else worker.first_byte_seconds)
+        if deadline > self.hard_deadline and not self.tunnel:
+            deadline = self.hard_deadline
+        self.client.deadline = deadline
 
     # Attempts
 
@@ -195,7 +193,7 @@ class Sending(ABC):
         """Try the next endpoint, or answer when there is none."""
         worker = self.worker
         full = False
-        while self.attempts < worker.limits.attempts:
+        while self.attempts < worker.attempts:
             pick = self.state.pick(worker.now, self.tried, self.affinity)
             if pick is None:
                 break
@@ -245,15 +243,19 @@ class Sending(ABC):
         upstream.exchange = self
         self.reading_upstream = True
         head = self.head
-        share = self.pick.state.share
-        out = head.method + b" " + share.target(head.target) + self.tail
-        if share.remote:
-            out += b"\r\nX-Gateway-Hops: %d\r\n\r\n" % (head.hops + 1)
+        client = self.client
+        start = self.known.start(self.pick.state)
+        if client.trusted and head.forwarded is not None:
+            forwarded = continued_fields(head, client.peer)
         else:
-            out += b"\r\n\r\n"
+            forwarded = client.forwarded_for(head.host)
+        if head.request_id:
+            out = start + forwarded + b"\r\n\r\n"
+        else:
+            out = b"".join((start, forwarded, b"\r\nX-Request-Id: ", self.request_id, b"\r\n\r\n"))
         if self.kept:
             out += b"".join(self.kept)
-            if self.kept_bytes > self.worker.limits.replay_bytes:
+            if self.kept_bytes > self.worker.replay_bytes:
                 self.kept = None
         upstream.transport.write(out)
         self._await_peer()
@@ -271,7 +273,7 @@ class Sending(ABC):
         if not stale:
             self.pick.health.failed(self.worker.now, certain=certain)
         safe = certain or (self.head.idempotent and self.kept is not None)
-        again = safe and self.attempts < self.worker.limits.attempts and self.state.may_retry()
+        again = safe and self.attempts < self.worker.attempts and self.state.may_retry()
         if again and not self.client.transport.is_closing():
             self.worker.metrics.retries += 1
             self._drop_upstream()
@@ -342,27 +344,22 @@ class Sending(ABC):
         if pick is not None:
             observe(pick.state, self.status or 499, seconds)
         if worker.log is not None:
-            worker.log.write(self._record(seconds, reason or (pick.reason if pick is not None else "")))
+            worker.log.write(self._line(seconds, reason or (pick.reason if pick is not None else "")))
 
-    def _record(self, seconds: float, reason: str) -> dict[str, Any]:
+    def _line(self, seconds: float, reason: str) -> str:
         """What the access log says."""
-        head, route = self.head, self.route
-        pick = self.pick if self.attempts else None
-        return {
-            "listener": self.client.listener.value,
-            "client": self.client.peer.decode(),
-            "method": head.method.decode(),
-            "host": head.host.decode("latin-1"),
-            "target": head.target.decode("latin-1"),
-            "status": self.status or 499,
-            "seconds": round(seconds, 6),
-            "bytes_in": self.bytes_in,
-            "bytes_out": self.bytes_out,
-            "service": route.service if route else None,
-            "policy": route.policy if route else None,
-            "cluster": pick.state.share.cluster if pick else None,
-            "endpoint": str(pick.health.endpoint) if pick else None,
-            "reason": reason,
-            "attempts": self.attempts,
-            "request_id": self.request_id.decode("latin-1"),
-        }
+        known = self.known
+        if not known.logged:
+            known.logged = logged_request(known.head, known.route)
+        if self.attempts:
+            pick = self.pick
+            where = f'"cluster":{quoted(pick.state.share.cluster)},"endpoint":{quoted(pick.health.name)}'
+        else:
+            where = '"cluster":null,"endpoint":null'
+        # A client's own identifier may hold anything a field may.
+        request_id = quoted(self.request_id.decode("latin-1"))
+        return (
+            f'{self.client.logged},{known.logged},{where},"reason":"{reason}","attempts":{self.attempts},'
+            f'"status":{self.status or 499},"seconds":{seconds:.6f},"bytes_in":{self.bytes_in},'
+            f'"bytes_out":{self.bytes_out},"request_id":{request_id}'
+        )

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 from gateway.core.limits import WRITE_HIGH_BYTES
 
 
-class Upstream(asyncio.Protocol):
-    """Hands what arrives to the exchange it is lent to; bytes or an end when idle mean it cannot be used
-    again."""
+class Upstream:
+    """An asyncio.Protocol in all but descent, which a compiled class cannot have.
+
+    Hands what arrives to the exchange it is lent to; bytes or an end when idle mean it cannot be used
+    again.
+    """
 
     __slots__ = ("exchange", "idle_since", "lost", "pool", "transport", "used", "write_blocked")
 

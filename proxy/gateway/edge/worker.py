@@ -6,24 +6,22 @@ from __future__ import annotations
 import asyncio
 import os
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from gateway.core.balance import RouteState
 from gateway.core.health import EndpointHealth
 from gateway.core.limits import Limits
-from gateway.core.request import RequestHead
 from gateway.core.response import ResponseHead
 from gateway.core.route import Endpoint, Route, Share
 from gateway.core.snapshot import Snapshot
 from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
+from gateway.edge.memo import Known, Memo
 from gateway.edge.metrics import Metrics
 from gateway.edge.pool import Pool
 
 if TYPE_CHECKING:
     from gateway.edge.client import Client
-
-T = TypeVar("T")
 
 TICK_SECONDS = 0.25
 """How often deadlines are looked at: the precision of every time limit."""
@@ -31,13 +29,7 @@ TICK_SECONDS = 0.25
 POOL_FORGET_TICKS = 240
 """Ticks (a minute) after which pools and health of endpoints no route names any more are forgotten."""
 
-
-MEMO_ENTRIES = 1024
-MEMO_HEAD_BYTES = 2048
-"""Heads remembered with what was read from them, per listener: programs send the same head over and over.
-Longer heads are not worth keeping; all together at most a few MiB. When full the memo starts again."""
-
-RequestEntry = tuple[RequestHead, Route | None, RouteState | None]
+HEXADECIMAL = tuple(b"%02x" % number for number in range(256))
 
 
 class Listener(Enum):
@@ -45,18 +37,6 @@ class Listener(Enum):
 
     NORTH_SOUTH = "north-south"
     EAST_WEST = "east-west"
-
-
-class Memo(dict[bytes, T]):
-    """What a head was read as, by its bytes: reading is a pure function, so the same bytes read the same."""
-
-    __slots__ = ()
-
-    def keep(self, head: bytes, entry: T) -> None:
-        if len(head) <= MEMO_HEAD_BYTES:
-            if len(self) >= MEMO_ENTRIES:
-                self.clear()
-            self[head] = entry
 
 
 class Worker:
@@ -73,6 +53,14 @@ class Worker:
         self.loop = loop
         self.trusted = trusted
         self.limits = limits
+        self.attempts = limits.attempts
+        self.replay_bytes = limits.replay_bytes
+        self.head_bytes = limits.head_bytes
+        self.first_byte_seconds = limits.first_byte_seconds
+        self.stall_seconds = limits.stall_seconds
+        self.total_seconds = limits.total_seconds
+        self.idle_seconds = limits.idle_seconds
+        self.upstream_idle = limits.upstream_idle
         self.log = log
         self.snapshot = snapshot
         self.generation = 0
@@ -86,11 +74,12 @@ class Worker:
         self.clients: set[Client] = set()
         self.pools: dict[Endpoint, Pool] = {}
         self.health: dict[tuple[str, Endpoint], EndpointHealth] = {}
-        self.request_memos: dict[Listener, Memo[RequestEntry]] = {listener: Memo() for listener in Listener}
-        self.response_memo: Memo[ResponseHead] = Memo()
+        self.requests: dict[Listener, Memo[Known]] = {listener: Memo() for listener in Listener}
+        self.responses: Memo[ResponseHead] = Memo()
         self._states: dict[Route, RouteState] = {}
         self._by_id: dict[int, RouteState] = {}
         self._id_prefix = os.urandom(8).hex().encode()
+        self._id_start = b""
         self._id_count = 0
         self.idle_event = asyncio.Event()
         """Set whenever the last client connection closes."""
@@ -111,7 +100,7 @@ class Worker:
         self.snapshot = snapshot
         self.generation += 1
         self._by_id = {}
-        for memo in self.request_memos.values():
+        for memo in self.requests.values():
             memo.clear()
 
     def state(self, route: Route) -> RouteState:
@@ -133,8 +122,12 @@ class Worker:
             health.pool.close_idle()
 
     def request_id(self) -> bytes:
+        """24 hexadecimal digits, unique as long as 16 random ones of processes are."""
+        low = self._id_count & 255
+        if not low:
+            self._id_start = b"%b%06x" % (self._id_prefix, self._id_count >> 8)
         self._id_count += 1
-        return b"%b%08x" % (self._id_prefix, self._id_count)
+        return self._id_start + HEXADECIMAL[low]
 
     def _health(self, route: Route, share: Share, endpoint: Endpoint) -> EndpointHealth:
         # Behind one gateway one service can be down and another up, so they are told apart; a pod is one

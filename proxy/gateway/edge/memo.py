@@ -1,0 +1,85 @@
+"""Heads seen before, with all that follows from their bytes alone.
+
+Programs send the same head over and over. Reading one is a pure function of its bytes, so the same bytes read
+the same; what a request costs is then mostly what its bytes cost to carry.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from gateway.core.affinity import HASHING
+from gateway.core.balance import RouteState, ShareState
+from gateway.core.forward import request_start
+from gateway.core.request import RequestHead
+from gateway.core.route import Route
+from gateway.edge.accesslog import quoted
+
+T = TypeVar("T")
+
+MEMO_BYTES = 8 * 1024 * 1024
+"""Heads remembered per listener, and of answers: some 13,000 usual ones, so that thousands of routes fit.
+With what was read from it a head takes about three times its length. When full the memo starts again."""
+
+MEMO_HEAD_BYTES = 2048
+"""Longer heads are not worth keeping: they carry what changes with every request."""
+
+ENTRY_BYTES = 512
+"""Counted for each entry on top of its head."""
+
+
+class Memo(Generic[T]):
+    """What was read, by the bytes it was read from. Look-ups go to `entries` directly."""
+
+    __slots__ = ("entries", "size")
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, T] = {}
+        """Always the same dictionary, so that whoever looks things up may keep it."""
+        self.size = 0
+
+    def keep(self, head: bytes, entry: T) -> None:
+        if len(head) > MEMO_HEAD_BYTES:
+            return
+        self.size += len(head) + ENTRY_BYTES
+        if self.size > MEMO_BYTES:
+            self.clear()
+            self.size = len(head) + ENTRY_BYTES
+        self.entries[head] = entry
+
+    def clear(self) -> None:
+        self.entries.clear()
+        self.size = 0
+
+
+class Known:
+    """A request head and where it leads by the snapshot in force, whoever sends it."""
+
+    __slots__ = ("affine", "head", "logged", "route", "starts", "state", "sticky")
+
+    def __init__(self, head: RequestHead, route: Route | None, state: RouteState | None) -> None:
+        self.head = head
+        self.route = route
+        self.state = state
+        self.affine = route is not None and (bool(head.cookie) or route.balancing.kind == HASHING)
+        """Something in it may tie it to an endpoint."""
+        self.sticky = route is not None and route.balancing.sticky
+        self.logged = ""
+        """What the access log says of it, once it has."""
+        self.starts: dict[ShareState, bytes] = {}
+
+    def start(self, share: ShareState) -> bytes:
+        """The head as that cluster is sent it, up to what tells about the sender."""
+        found = self.starts.get(share)
+        if found is None:
+            target = share.share.target(self.head.target)
+            found = self.starts[share] = request_start(self.head, target, to_gateway=share.remote)
+        return found
+
+
+def logged_request(head: RequestHead, route: Route | None) -> str:
+    """The access log's fields for what was asked."""
+    service, policy = (quoted(route.service), quoted(route.policy)) if route is not None else ("null", "null")
+    host, target = (quoted(part.decode("latin-1")) for part in (head.host, head.target))
+    method = quoted(head.method.decode("ascii"))
+    return f'"method":{method},"host":{host},"target":{target},"service":{service},"policy":{policy}'

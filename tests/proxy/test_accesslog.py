@@ -1,0 +1,79 @@
+"""The access log: whole lines of JSON, whatever a client sends, and never in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from gateway.edge import accesslog
+from gateway.edge.accesslog import AccessLog, quoted
+
+
+def written(log: AccessLog, read: int, write: int) -> list[dict[str, Any]]:
+    """What a log on a pipe has written when it is closed."""
+    log.close()
+    os.close(write)
+    with os.fdopen(read) as file:
+        return [json.loads(line) for line in file]
+
+
+def test_each_line_is_an_object_with_the_time_first() -> None:
+    read, write = os.pipe()
+    log = AccessLog(write)
+    log.write(f'"target":{quoted(chr(34) + chr(92) + chr(0) + chr(233))}')
+    log.write_record({"status": 400, "detail": 'a "word"'})
+    first, second = written(log, read, write)
+    assert list(first) == ["time", "target"]
+    assert first["target"] == '"\\\0é', "what a client sends cannot end the string it stands in"
+    assert first["time"].endswith("Z")
+    assert len(first["time"]) == len("2026-01-01T00:00:00.000Z")
+    assert second == {"time": second["time"], "status": 400, "detail": 'a "word"'}
+
+
+def test_lines_nobody_reads_are_dropped_and_counted(monkeypatch: Any) -> None:
+    monkeypatch.setattr(accesslog, "MAX_QUEUED_BYTES", -1)
+    read, write = os.pipe()
+    log = AccessLog(write)
+    for _ in range(3):
+        log.write('"a":1')
+    log.flush()
+    assert log.dropped == 3
+    assert written(log, read, write) == []
+
+
+def test_lines_of_a_reader_that_is_gone_count_as_dropped() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    log = AccessLog(write)
+    log.write('"a":1')
+    log.close()
+    os.close(write)
+    assert log.dropped == 1
+
+
+async def test_a_request_is_logged_with_the_cluster_chosen_and_why(
+    net: Any, make: Any, ok: Any, monkeypatch: Any
+) -> None:
+    read, write = os.pipe()
+    monkeypatch.setattr("gateway.edge.server.AccessLog", lambda: AccessLog(write))
+    app = await net.app(lambda _head, body: ok(body))
+    objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
+    port, _, server = await net.gateway(*objects, access_log=True)
+    await net.ask(port, '/app?q="x', method="POST", body=b"abc", fields='X-Request-Id: mine"\r\n')
+    await net.ask(port, "/nowhere")
+    await net.talk(port, b"no request\r\n\r\n")
+    await server.drain(1.0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        served, lost, refused = (json.loads(line) for line in file)
+    assert {name: served[name] for name in ("listener", "client", "method", "host", "target", "status")} == {
+        "listener": "north-south", "client": "127.0.0.1", "method": "POST", "host": "x",
+        "target": '/app?q="x', "status": 200,
+    }  # fmt: skip
+    assert (served["cluster"], served["endpoint"]) == (make.key("here"), f"127.0.0.1:{app}")
+    assert (served["service"], served["policy"], served["reason"]) == ("demo/app", "Locality", "local")
+    assert (served["bytes_in"], served["attempts"], served["request_id"]) == (3, 1, 'mine"')
+    assert 0 < served["seconds"] < 30
+    assert (lost["status"], lost["reason"], lost["service"], lost["cluster"]) == (404, "no-route", None, None)
+    assert (refused["status"], refused["reason"]) == (400, "malformed")

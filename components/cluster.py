@@ -21,8 +21,8 @@ class Cluster:
     """A Kubernetes cluster as the other components see it.
 
     `server` is its API as the hub reaches it, `gateway_host`:`gateway_port` its gateway as other clusters
-    reach it, `http` the same gateway for a person on this machine. `owner` is the resource whose deletion
-    takes everything inside along; None for a cluster this stack did not make.
+    reach it, `http` the same gateway for a person on this machine. `life` is an id per life of a cluster that
+    this stack makes; None for one it does not make.
     """
 
     name: str
@@ -34,7 +34,17 @@ class Cluster:
     gateway_port: int
     http: str
     context: str
-    owner: pulumi.Resource | None = None
+    life: pulumi.Output[str] | None = None
+
+    @property
+    def owner(self) -> pulumi.Resource | None:
+        """The resource whose deletion takes everything inside along, if this stack made the cluster.
+
+        That is the provider, which lives exactly as long as the cluster, and not the command that makes it:
+        replacing the command, the engine deletes what depends on it first and then knows of the provider's
+        end, but not yet of the command's. It would delete one by one, through a provider it has closed.
+        """
+        return self.provider if self.life is not None else None
 
     def component(self) -> pulumi.ResourceOptions:
         """Options of a component that lives in this cluster."""
@@ -42,7 +52,7 @@ class Cluster:
 
     def child(
         self,
-        parent: pulumi.Resource,
+        parent: pulumi.Resource | None,
         *,
         depends_on: Sequence[pulumi.Resource] = (),
         waits: bool = False,
@@ -54,6 +64,8 @@ class Cluster:
         return pulumi.ResourceOptions(
             parent=parent,
             deleted_with=self.owner,
+            # Names are fixed: replaced on demand, the engine would else delete what it has just upserted.
+            delete_before_replace=True,
             depends_on=list(depends_on),
             custom_timeouts=pulumi.CustomTimeouts(create=READY, update=READY) if waits else None,
         )

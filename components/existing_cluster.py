@@ -38,6 +38,7 @@ class ExistingCluster(pulumi.ComponentResource):
             context=args.context,
             # The API's address is the cluster's identity: a renewed credential replaces nothing.
             cluster_identifier=args.server,
+            enable_secret_mutable=True,  # a renewed credential is an update, never a moment without one
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.cluster = Cluster(

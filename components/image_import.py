@@ -30,7 +30,7 @@ class ImageImport(pulumi.ComponentResource):
         script = pulumi.Output.all(*(image.ref for image in args.images)).apply(
             lambda refs: k3d_config.import_command(name=cluster.name, images=refs)
         )
-        life = [cluster.owner.id] if isinstance(cluster.owner, pulumi.CustomResource) else []
+        life = [] if cluster.life is None else [cluster.life]
         command.local.Command(
             f"{name}-k3d",
             create=script,

@@ -28,6 +28,8 @@ class K3dClusterArgs:
     archives: Mapping[str, str]
     node_http_port: int = k3d_config.GATEWAY_NODE_PORT
     memory: str = ""
+    pod_cidr: str | None = None
+    service_cidr: str | None = None
 
 
 class K3dCluster(pulumi.ComponentResource):
@@ -67,6 +69,7 @@ class K3dCluster(pulumi.ComponentResource):
             # either; in a cluster of our own they are ours.
             upsert_existing_objects=True,
             enable_patch_force=True,
+            enable_secret_mutable=True,  # a renewed credential is an update, never a moment without one
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.cluster = Cluster(
@@ -79,7 +82,7 @@ class K3dCluster(pulumi.ComponentResource):
             gateway_port=args.http_port,
             http=f"http://{args.bind_addresses[0] if args.bind_addresses else args.gateway}:{args.http_port}",
             context=f"k3d-{name}",
-            owner=made,
+            life=made.id,
         )
         self.register_outputs({"kubeconfig": kubeconfig})
 
@@ -97,4 +100,6 @@ def _render(name: str, args: K3dClusterArgs, network: str) -> str:
         archives=args.archives,
         node_http_port=args.node_http_port,
         memory=args.memory,
+        pod_cidr=args.pod_cidr,
+        service_cidr=args.service_cidr,
     )

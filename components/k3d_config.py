@@ -35,13 +35,21 @@ def render(
     archives: Mapping[str, str],
     node_http_port: int = GATEWAY_NODE_PORT,
     memory: str = "",
+    pod_cidr: str | None = None,
+    service_cidr: str | None = None,
 ) -> str:
     """The `k3d.io/v1alpha5` Simple file of one cluster with one server.
 
     `gateway` is the network's first address: every container reaches every published port there.
     `archives` maps a name to a docker-archive file on the host, which the node imports at start.
     `http_port` leads to `node_http_port` of the node; `memory` limits the node, such as 4g.
+    `pod_cidr` and `service_cidr` are None for the ranges that k3s takes.
     """
+    arguments = [
+        "--disable=traefik",
+        *([f"--cluster-cidr={pod_cidr}"] if pod_cidr else []),
+        *([f"--service-cidr={service_cidr}"] if service_cidr else []),
+    ]
     config: dict[str, Any] = {
         "apiVersion": "k3d.io/v1alpha5",
         "kind": "Simple",
@@ -60,7 +68,7 @@ def render(
         ],
         "options": {
             "k3d": {"wait": True, "timeout": TIMEOUT, "disableLoadbalancer": True},
-            "k3s": {"extraArgs": [{"arg": "--disable=traefik", "nodeFilters": [SERVER]}]},
+            "k3s": {"extraArgs": [{"arg": argument, "nodeFilters": [SERVER]} for argument in arguments]},
             "kubeconfig": {"updateDefaultKubeconfig": False, "switchCurrentContext": False},
             "runtime": {"labels": [{"label": f"{LABEL}={environment}", "nodeFilters": [SERVER]}]},
         },

@@ -6,20 +6,25 @@ import sys
 
 import pulumi
 
-from stacks import outputs, settings, supply, topology
-from stacks.problem import SettingsError
+from stacks import kubeconfigs, outputs, settings, supply, topology
+from stacks.problem import Findings, SettingsError
 
 
 def main() -> None:
     """Build the environment of the stack being run."""
     try:
         config = settings.load_settings()
-        artifacts = supply.resolve(config)
+        findings = Findings()
+        with findings.gather():
+            artifacts = supply.resolve(config)
+        with findings.gather():
+            access = kubeconfigs.read(config)
+        findings.refuse()
     except SettingsError as error:
         # A message for people: no traceback, and nothing has been created yet.
         pulumi.log.error(str(error))
         sys.exit(1)
-    built = topology.build(config, artifacts, pulumi.get_stack())
+    built = topology.build(config, artifacts, access, pulumi.get_stack())
     for name, value in outputs.outputs(built).items():
         pulumi.export(name, value)
 

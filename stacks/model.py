@@ -1,7 +1,7 @@
 """The settings of an environment as frozen, typed values.
 
 Field names are the keys of Pulumi.<env>.yaml in camel case; descriptions are what Pulumi.yaml shows.
-Only rules about one value live here; rules between values are in stacks/checks.py.
+Only rules about one value live here; rules between values are in stacks/checks.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ def _network(text: str) -> str:
     network = ipaddress.IPv4Network(text)
     if network.prefixlen > 28:
         raise ValueError("too small for the clusters' nodes; use /28 or wider")
+    return text
+
+
+def _inside(text: str) -> str:
+    if ipaddress.IPv4Network(text).prefixlen > 24:
+        raise ValueError("too small for a node; use /24 or wider")
     return text
 
 
@@ -45,8 +51,14 @@ ClusterName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", m
 KeyPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=63)]
 ClusterKey = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+/[^/\s]+/[^/\s]+$")]
 Version = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+")]
+# What FSM's admission and ours take: a DNS name or an IPv4 address.
+Host = Annotated[
+    str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", max_length=253)
+]
+Url = Annotated[str, Field(pattern=r"^https://[^/\s]+/?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Subnet = Annotated[str, AfterValidator(_network)]
+InsideRange = Annotated[str, AfterValidator(_inside)]
 Address = Annotated[str, AfterValidator(_address)]
 AddressRange = Annotated[str, AfterValidator(_range)]
 Password = Annotated[SecretStr, AfterValidator(_password)]
@@ -73,15 +85,21 @@ class ClusterSettings(Section):
     group: KeyPart = Field(default="default", description="Third part of the cluster key.")
     api_port: Port | None = Field(default=None, description="k3d: host port of the Kubernetes API.")
     http_port: Port | None = Field(default=None, description="k3d: host port of the gateway.")
+    pod_cidr: InsideRange | None = Field(
+        default=None, description="k3d: address range of pods; default 10.42.0.0/16."
+    )
+    service_cidr: InsideRange | None = Field(
+        default=None, description="k3d: address range of services; default 10.43.0.0/16."
+    )
     kubeconfig: str | None = Field(default=None, description="existing: path of a kubeconfig file.")
     context: str | None = Field(default=None, description="existing: context in that kubeconfig.")
-    gateway_host: str | None = Field(
+    gateway_host: Host | None = Field(
         default=None, description="existing: address other clusters reach its gateway at."
     )
     gateway_port: Port | None = Field(
         default=None, description="existing: port other clusters reach its gateway at."
     )
-    api_server: str | None = Field(
+    api_server: Url | None = Field(
         default=None, description="existing: API URL seen from the hub; default the context's."
     )
 
@@ -89,6 +107,16 @@ class ClusterSettings(Section):
     def key(self) -> str:
         """The cluster key, region/zone/group/name."""
         return f"{self.region}/{self.zone}/{self.group}/{self.name}"
+
+    @property
+    def pod_range(self) -> str:
+        """Address range of the pods of a k3d cluster; k3s's own unless set."""
+        return self.pod_cidr or "10.42.0.0/16"
+
+    @property
+    def service_range(self) -> str:
+        """Address range of the services of a k3d cluster; k3s's own unless set."""
+        return self.service_cidr or "10.43.0.0/16"
 
 
 class NetworkSettings(Section):

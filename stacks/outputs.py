@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 
-from stacks.model import ClusterSettings
+from stacks.model import ClusterSettings, Settings
 from stacks.topology import Topology
 
 
@@ -26,14 +26,19 @@ def outputs(topology: Topology) -> dict[str, Any]:
         },
         "kubeconfigs": pulumi.Output.secret({name: cluster.kubeconfig for name, cluster in clusters.items()}),
         "demo": {
-            f"{name}/{export.service}": f"{clusters[name].http}{export.rules[0].path}"
+            f"{name}/{export.namespace}/{export.service}": f"{clusters[name].http}{export.rules[0].path}"
             for export in settings.exports
-            for name in export.clusters
+            for name in (*_front_door(settings), *export.clusters)
         },
         "redis": topology.redis_address,
-        "supply": topology.supply.mode,
+        "supply": {"mode": topology.supply.mode, "from": dict(topology.supply.origins)},
         "versions": dict(topology.supply.versions),
     }
+
+
+def _front_door(settings: Settings) -> tuple[str, ...]:
+    """The cluster whose gateway reaches every exporter: the bundled mesh has one on the control plane."""
+    return (settings.control_plane.name,) if settings.mesh == "bundled" else ()
 
 
 def kubectl_hint(config: ClusterSettings) -> str:

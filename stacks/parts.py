@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,6 +11,7 @@ import pulumi_kubernetes as kubernetes
 from components.built_image import BuiltImage
 from components.cluster import Cluster
 from components.local_network import LocalNetwork
+from stacks.kubeconfigs import Access
 from stacks.model import ClusterSettings, Settings
 from stacks.supply import Supply
 
@@ -33,11 +34,13 @@ class Mesh:
 class Shared:
     """What every cluster's part of the graph draws on.
 
-    `local` holds the providers of what runs on this machine: Docker objects and commands.
+    `access` is how to reach the clusters that exist. `local` holds the providers of what runs on this
+    machine: Docker objects and commands.
     """
 
     settings: Settings
     supply: Supply
+    access: Mapping[str, Access]
     environment: str
     local: pulumi.ResourceOptions
     network: LocalNetwork | None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -28,3 +29,23 @@ class SettingsError(Exception):
         count = len(self.problems)
         lines = "\n".join(f"  - {problem}" for problem in self.problems)
         super().__init__(f"{count} {'problem' if count == 1 else 'problems'} in the settings:\n{lines}")
+
+
+@dataclass
+class Findings:
+    """Gathers the mistakes that several steps find, to report them in one message."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    @contextmanager
+    def gather(self) -> Iterator[None]:
+        """Keep the SettingsError of the step inside for later."""
+        try:
+            yield
+        except SettingsError as error:
+            self.problems += error.problems
+
+    def refuse(self) -> None:
+        """Raise SettingsError when any step found a mistake."""
+        if self.problems:
+            raise SettingsError(self.problems)

@@ -53,6 +53,17 @@ class Supply:
     mesh_charts: Mapping[str, Chart]
     versions: Mapping[str, str]
 
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where each artifact comes from: an image's reference, a chart's repository or folder."""
+        images = {"node": self.node, "redis": self.redis, "python": self.python, "curl": self.curl}
+        charts = {"dapr-chart": self.dapr_chart, **self.mesh_charts}
+        return {
+            **{name: image.ref for name, image in images.items()},
+            "dapr": f"{self.dapr.ref}/*:{self.dapr_version}",
+            **{name: f"{chart.repository or chart.chart} {chart.version}" for name, chart in charts.items()},
+        }
+
 
 def resolve(settings: Settings, environ: Mapping[str, str] = os.environ) -> Supply:
     """The supply of this run. Raises SettingsError when it cannot provide what the settings ask for."""

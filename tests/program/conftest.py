@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pulumi.runtime import mocks, rpc
 
-from stacks import outputs, settings, supply, topology
+from stacks import kubeconfigs, outputs, settings, supply, topology
 
 ROOT = Path(__file__).parents[2]
 CLUSTER_IPS = {"kube-system/kube-dns": "10.43.0.10", "default/kubernetes": "10.43.0.1"}
@@ -175,6 +175,7 @@ def _record(environment: str, change: Change | None, *, preview: bool) -> Record
         change(config)
     parsed = settings.parse(config)
     artifacts = supply.resolve(parsed, {})
+    access = kubeconfigs.read(parsed)
     recorder = Recorder(unknown=preview)
     pulumi.runtime.set_mocks(
         recorder.mocks, project="multicluster-dapr", stack=environment, preview=preview, monitor=recorder
@@ -182,7 +183,7 @@ def _record(environment: str, change: Change | None, *, preview: bool) -> Record
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def program() -> None:
-        for name, value in outputs.outputs(topology.build(parsed, artifacts, environment)).items():
+        for name, value in outputs.outputs(topology.build(parsed, artifacts, access, environment)).items():
             pulumi.export(name, value)
 
     program()

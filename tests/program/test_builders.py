@@ -29,7 +29,7 @@ from components import (
     state_store,
     workload,
 )
-from stacks import settings, topology
+from stacks import clusters, settings
 
 
 def test_a_generated_password_is_48_hexadecimal_digits_and_new_each_time() -> None:
@@ -291,20 +291,8 @@ def test_only_definitions_are_read_as_definitions(tmp_path: Path) -> None:
         crds.load_definitions(tmp_path)
 
 
-def test_the_server_of_a_context_is_read_from_its_kubeconfig() -> None:
-    text = yaml.safe_dump(
-        {
-            "contexts": [{"name": "prod", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [{"name": "c", "cluster": {"server": "https://prod:6443"}}],
-        }
-    )
-    assert topology.api_server(text, "prod") == "https://prod:6443"
-    with pytest.raises(KeyError, match="no context dev; it has: prod"):
-        topology.api_server(text, "dev")
-
-
 def test_namespaces_exist_where_something_needs_them(environment: Any) -> None:
     parsed = settings.parse(environment("dev"))
-    assert topology.namespaces_of(parsed, "control-plane") == ()
-    assert topology.namespaces_of(parsed, "cluster-1") == ("dapr-test",)
-    assert topology.namespaces_of(parsed, "cluster-2") == ("curl", "dapr-test")
+    assert clusters.namespaces_of(parsed, "control-plane") == ()
+    assert clusters.namespaces_of(parsed, "cluster-1") == ("dapr-test",)
+    assert clusters.namespaces_of(parsed, "cluster-2") == ("curl", "dapr-test")

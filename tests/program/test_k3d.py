@@ -68,6 +68,17 @@ def test_the_nodes_memory_and_ingress_follow_the_settings() -> None:
     assert config["ports"][-1]["port"] == "127.0.0.1:81:80"
 
 
+def test_ranges_are_said_only_when_they_are_given() -> None:
+    def said(**ranges: str) -> list[str]:
+        return [entry["arg"] for entry in _config(**ranges)["options"]["k3s"]["extraArgs"]]
+
+    assert said() == ["--disable=traefik"]
+    assert said(pod_cidr="10.50.0.0/16", service_cidr="10.51.0.0/16")[1:] == [
+        "--cluster-cidr=10.50.0.0/16",
+        "--service-cidr=10.51.0.0/16",
+    ]
+
+
 def test_an_address_is_bound_once() -> None:
     ports = [entry["port"] for entry in _config(bind_addresses=("172.28.0.1", "127.0.0.1"))["ports"]]
     assert ports == ["127.0.0.1:6445:6443", "172.28.0.1:81:30080", "127.0.0.1:81:30080"]

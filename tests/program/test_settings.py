@@ -39,6 +39,18 @@ def _cluster(index: int, **changes: Any) -> Callable[[Config], None]:
     return lambda config: config["clusters"][index].update(changes)
 
 
+def _two_existing(**second: Any) -> Callable[[Config], None]:
+    """Clusters 1 and 2 exist, alike but for their names and what `second` changes."""
+    access = {"source": "existing", "kubeconfig": "/k", "context": "one"}
+    alike = {**access, "gatewayHost": "192.0.2.1", "gatewayPort": 30080}
+
+    def change(config: Config) -> None:
+        config["clusters"][1] = {"name": "cluster-1", **alike}
+        config["clusters"][2] = {"name": "cluster-2", **alike, **second}
+
+    return change
+
+
 def _set(**keys: Any) -> Callable[[Config], None]:
     return lambda config: config.update(keys)
 
@@ -110,9 +122,135 @@ MISTAKES: list[tuple[str, Callable[[Config], None], str]] = [
         "subnet inside the clusters",
         _set(network={"subnet": "10.42.0.0/24"}),
         (
-            "network.subnet = '10.42.0.0/24': overlaps 10.42.0.0/16, which the clusters use inside. "
+            "network.subnet = '10.42.0.0/24': overlaps 10.42.0.0/16, which control-plane uses inside. "
             "Choose another private range, such as 172.28.0.0/16."
         ),
+    ),
+    (
+        "subnet inside a cluster's own range",
+        _cluster(1, podCidr="172.28.0.0/20"),
+        (
+            "network.subnet = '172.28.0.0/16': overlaps 172.28.0.0/20, which cluster-1 uses inside. "
+            "Choose another private range, such as 172.28.0.0/16."
+        ),
+    ),
+    (
+        "pods among services",
+        _cluster(1, serviceCidr="10.42.8.0/22"),
+        (
+            "clusters[1].serviceCidr = '10.42.8.0/22': overlaps the pods' range 10.42.0.0/16 of cluster-1. "
+            "Choose another private range for one of them."
+        ),
+    ),
+    (
+        "no room for pods",
+        _cluster(1, podCidr="10.50.0.0/25"),
+        (
+            "clusters[1].podCidr = '10.50.0.0/25': too small for a node; use /24 or wider. "
+            "It is: k3d: address range of pods; default 10.42.0.0/16."
+        ),
+    ),
+    (
+        "one existing cluster twice",
+        _two_existing(gatewayHost="192.0.2.2"),
+        (
+            "clusters[2].context = 'one': cluster-1 is the same cluster: "
+            "the same context of the same kubeconfig. Name another context, or remove one of the two."
+        ),
+    ),
+    (
+        "two gateways at one address",
+        _two_existing(context="two"),
+        (
+            "clusters[2].gatewayHost = '192.0.2.1:30080': cluster-1 has its gateway there. "
+            "Give each gateway its own host or port."
+        ),
+    ),
+    (
+        "a gateway's address with a scheme",
+        _two_existing(gatewayHost="http://east"),
+        (
+            "clusters[2].gatewayHost = 'http://east': does not have the form "
+            r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$. "
+            "It is: existing: address other clusters reach its gateway at."
+        ),
+    ),
+    (
+        "an API server that is no URL",
+        _two_existing(apiServer="east:6443"),
+        (
+            r"clusters[2].apiServer = 'east:6443': does not have the form ^https://[^/\s]+/?$. "
+            "It is: existing: API URL seen from the hub; default the context's."
+        ),
+    ),
+    (
+        "existing with a range of k3d",
+        _two_existing(podCidr="10.50.0.0/16"),
+        (
+            "clusters[2].podCidr = '10.50.0.0/16': has no meaning for source existing. "
+            "Remove it, or change `source`."
+        ),
+    ),
+    (
+        "the article's Kubernetes below the bundled mesh",
+        _set(versions="article"),
+        (
+            "versions = 'article': the article's k3s is Kubernetes 1.23, and the bundled mesh needs 1.25. "
+            "Use `mesh: flomesh`, or `versions: current`."
+        ),
+    ),
+    (
+        "the flomesh mesh and a target without a weight",
+        lambda config: config.update(mesh="flomesh", policies=[_policy(targets=[{"cluster": "cluster-1"}])]),
+        ("policies[0].targets[0].weight: missing, and the flomesh mesh has no default. Write 100."),
+    ),
+    (
+        "a container with a host",
+        _set(redis={"host": "redis.example.org"}),
+        (
+            "redis.host = 'redis.example.org': has no meaning for mode container. "
+            "Remove it, or choose another mode."
+        ),
+    ),
+    (
+        "an app twice on a cluster",
+        lambda config: config["apps"].append({**config["apps"][0], "clusters": ["cluster-3"]}),
+        "apps[2].clusters = 'cluster-3': apps[0].clusters already puts nodeapp there. Remove one of them.",
+    ),
+    (
+        "an export twice on a cluster",
+        lambda config: config["exports"].append({**config["exports"][0], "clusters": ["cluster-3"]}),
+        "exports[1].clusters = 'cluster-3': exports[0] exports it already. Remove one of them.",
+    ),
+    (
+        "an export on no cluster",
+        lambda config: config["exports"][0].update(clusters=["cluster-9"]),
+        (
+            "exports[0].clusters = 'cluster-9': no such cluster. "
+            "Known: control-plane, cluster-1, cluster-2, cluster-3."
+        ),
+    ),
+    (
+        "an export for a cluster that is none",
+        lambda config: config["exports"][0].update(targetClusters=["a/b/c/d"]),
+        (
+            "exports[0].targetClusters = 'a/b/c/d': no cluster has this key. "
+            "Known: default/default/default/control-plane, default/default/default/cluster-1, "
+            "default/default/default/cluster-2, default/default/default/cluster-3."
+        ),
+    ),
+    (
+        "a target by a name that is none",
+        _policies(_policy(targets=[{"cluster": "cluster-9"}])),
+        (
+            "policies[0].targets[0].cluster = 'cluster-9': no such cluster. "
+            "Known: control-plane, cluster-1, cluster-2, cluster-3."
+        ),
+    ),
+    (
+        "no member",
+        lambda config: config.update(clusters=config["clusters"][:1]),
+        "clusters: no cluster has role member. Add a cluster with `role: member`.",
     ),
     (
         "two of one name",
@@ -319,7 +457,7 @@ def test_wrong_kinds_of_value_are_said_in_plain_words(dev: Config) -> None:
 
 def test_every_mistake_is_in_one_message(dev: Config) -> None:
     _cluster(1, apiPort="x")(dev)
-    _set(mesh="istio", network={"subnet": "10.43.0.0/24"})(dev)
+    _set(mesh="istio", network={"subnet": "172.28.0.0/30"})(dev)
     with pytest.raises(SettingsError) as caught:
         settings.parse(dev)
     text = str(caught.value)

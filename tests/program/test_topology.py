@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stacks import bundled, settings, supply, topology
+from stacks import bundled, clusters, settings, supply
 
 ENVIRONMENTS = ["dev", "article", "existing", "scale"]
 PASSWORD = "a-password-of-this-test"
@@ -122,6 +122,25 @@ def test_each_cluster_has_one_provider_bound_to_its_life(run: Any) -> None:
     }
 
 
+def test_a_renewed_credential_is_updated_in_place(run: Any) -> None:
+    providers = [
+        r
+        for name in ("dev", "existing")
+        for r in run(name).registered
+        if r.type == "pulumi:providers:kubernetes"
+    ]
+    assert all(p.inputs["enableSecretMutable"] == "true" for p in providers), (
+        "a Secret that is replaced is gone for a moment, and with it the hub's way to a member"
+    )
+
+
+def test_what_is_in_a_cluster_made_here_ends_with_its_provider(run: Any) -> None:
+    inside = {r.deleted_with for r in run().registered if r.provider == "cluster-1-kubernetes"}
+    assert inside == {"cluster-1-kubernetes"}, (
+        "replacing a cluster, the engine knows of the provider's end in time, and of the command's too late"
+    )
+
+
 def test_secrets_are_marked_wherever_they_go(run: Any) -> None:
     recorder = run("dev", lambda config: config.update(redisPassword=PASSWORD))
     shown = [r.name for r in recorder.registered if PASSWORD in str(r.in_clear)]
@@ -212,6 +231,6 @@ def test_archives_go_to_the_nodes_that_use_them(environment: Any) -> None:
         "charts": {"dapr": {"chart": "/charts/dapr", "version": "1.16.0"}},
     }
     artifacts = supply.from_map(parsed, content, {"dapr": "1.16.0"})
-    assert topology.archives_of(parsed, artifacts, "control-plane") == {}
-    assert topology.archives_of(parsed, artifacts, "cluster-1") == {"dapr": "/dapr.tar"}
-    assert topology.archives_of(parsed, artifacts, "cluster-2") == {"dapr": "/dapr.tar", "curl": "/curl.tar"}
+    assert clusters.archives_of(parsed, artifacts, "control-plane") == {}
+    assert clusters.archives_of(parsed, artifacts, "cluster-1") == {"dapr": "/dapr.tar"}
+    assert clusters.archives_of(parsed, artifacts, "cluster-2") == {"dapr": "/dapr.tar", "curl": "/curl.tar"}

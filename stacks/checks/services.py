@@ -1,132 +1,14 @@
-"""Rules between settings. Each yields every breach it finds, so that one run shows them all."""
+"""Rules about apps, the services they provide, exports of these, and policies for those."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from stacks.model import AppSettings, ClusterSettings, PolicyTarget, Settings
+from stacks.model import AppSettings, PolicyTarget, Settings
 from stacks.problem import Problem
 
-# Where k3s puts pods and services; the Docker network must not cover them or nodes cannot reach either.
-K3S_RANGES = ("10.42.0.0/16", "10.43.0.0/16")
 # What the demo apps serve: Service port by app.
 APP_PORTS = {"nodeapp": 3000, "curl": 80}
-
-Check = Callable[[Settings], Iterable[Problem]]
-
-
-def one_control_plane(settings: Settings) -> Iterator[Problem]:
-    """Exactly one cluster runs the hub, at least one joins it."""
-    planes = [index for index, cluster in enumerate(settings.clusters) if cluster.role == "control-plane"]
-    if not planes:
-        yield Problem(
-            "clusters", None, "no cluster has role control-plane", "Give one cluster `role: control-plane`."
-        )
-    for index in planes[1:]:
-        yield Problem(
-            f"clusters[{index}].role",
-            "control-plane",
-            f"{settings.clusters[planes[0]].name} already is the control plane",
-            "Make all but one cluster `role: member`.",
-        )
-    if not settings.members:
-        yield Problem("clusters", None, "no cluster has role member", "Add a cluster with `role: member`.")
-
-
-def unique_names(settings: Settings) -> Iterator[Problem]:
-    """A name identifies a cluster in config, in Docker and in the state."""
-    first: dict[str, int] = {}
-    for index, cluster in enumerate(settings.clusters):
-        if cluster.name in first:
-            yield Problem(
-                f"clusters[{index}].name",
-                cluster.name,
-                f"clusters[{first[cluster.name]}] has the same name",
-                "Rename one of them.",
-            )
-        first.setdefault(cluster.name, index)
-
-
-def cluster_sources(settings: Settings) -> Iterator[Problem]:
-    """Each source has keys it needs and keys that mean nothing to it."""
-    needed = {
-        "k3d": ("api_port", "http_port"),
-        "existing": ("kubeconfig", "context", "gateway_host", "gateway_port"),
-    }
-    foreign = {"k3d": (*needed["existing"], "api_server"), "existing": needed["k3d"]}
-    for index, cluster in enumerate(settings.clusters):
-        for field in needed[cluster.source]:
-            if getattr(cluster, field) is None:
-                yield Problem(
-                    f"clusters[{index}].{_alias(cluster, field)}",
-                    None,
-                    f"missing for cluster {cluster.name} with source {cluster.source}",
-                    f"Set it: {_about(cluster, field)}",
-                )
-        for field in foreign[cluster.source]:
-            value = getattr(cluster, field)
-            if value is not None:
-                yield Problem(
-                    f"clusters[{index}].{_alias(cluster, field)}",
-                    value,
-                    f"has no meaning for source {cluster.source}",
-                    "Remove it, or change `source`.",
-                )
-        if cluster.source == "existing" and not settings.images.registry:
-            yield Problem(
-                "images.registry",
-                None,
-                f"cluster {cluster.name} already exists and cannot be handed images by k3d",
-                "Set a registry path its nodes can pull from, such as registry.example.org/multicluster.",
-            )
-
-
-def unique_ports(settings: Settings) -> Iterator[Problem]:
-    """Everything published shares the same host addresses."""
-    owners: dict[int, str] = {}
-    uses = [
-        (f"clusters[{index}].{key}", port)
-        for index, cluster in enumerate(settings.clusters)
-        for key, port in (("apiPort", cluster.api_port), ("httpPort", cluster.http_port))
-        if port is not None
-    ]
-    if settings.redis.mode == "container":
-        uses.append(("redis.port", settings.redis.port))
-    for path, port in uses:
-        if port in owners:
-            yield Problem(path, port, f"{owners[port]} has the same port", "Give each its own host port.")
-        owners.setdefault(port, path)
-
-
-def subnet_is_free(settings: Settings) -> Iterator[Problem]:
-    """The Docker network stays clear of the ranges inside the clusters."""
-    subnet = ipaddress.IPv4Network(settings.network.subnet)
-    for text in K3S_RANGES:
-        if subnet.overlaps(ipaddress.IPv4Network(text)):
-            yield Problem(
-                "network.subnet",
-                settings.network.subnet,
-                f"overlaps {text}, which the clusters use inside",
-                "Choose another private range, such as 172.28.0.0/16.",
-            )
-
-
-def redis_fits_its_mode(settings: Settings) -> Iterator[Problem]:
-    """An external Redis has an address and a password, one in a cluster an address, a container neither."""
-    redis = settings.redis
-    if redis.mode != "container" and not redis.host:
-        yield Problem("redis.host", None, f"missing for mode {redis.mode}", "Set its host name or address.")
-    if redis.mode == "external" and settings.redis_password is None:
-        way_out = "Set it with `pulumi config set --secret redisPassword`."
-        yield Problem("redisPassword", None, "missing for redis.mode external", way_out)
-    if redis.mode == "container" and redis.host:
-        way_out = "Remove it, or choose another mode."
-        yield Problem("redis.host", redis.host, "has no meaning for mode container", way_out)
-    on_k3d = any(cluster.role == "control-plane" and cluster.source == "k3d" for cluster in settings.clusters)
-    if redis.mode == "statefulset" and on_k3d:
-        reason = "the control plane is made by k3d, which publishes no port for it"
-        yield Problem("redis.mode", redis.mode, reason, "Use `mode: container`.")
 
 
 def apps_run_on_members(settings: Settings) -> Iterator[Problem]:
@@ -232,29 +114,6 @@ def weights_fit_the_mesh(settings: Settings) -> Iterator[Problem]:
                     "missing, and the flomesh mesh has no default",
                     "Write 100.",
                 )
-
-
-# Each check with the settings it reads: it runs only when all of them are valid on their own.
-CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
-    (one_control_plane, frozenset({"clusters"})),
-    (unique_names, frozenset({"clusters"})),
-    (cluster_sources, frozenset({"clusters", "images"})),
-    (unique_ports, frozenset({"clusters", "redis"})),
-    (subnet_is_free, frozenset({"network"})),
-    (redis_fits_its_mode, frozenset({"clusters", "redis", "redis_password"})),
-    (apps_run_on_members, frozenset({"clusters", "apps"})),
-    (exports_have_apps, frozenset({"clusters", "apps", "exports"})),
-    (policies_make_sense, frozenset({"clusters", "exports", "policies"})),
-    (weights_fit_the_mesh, frozenset({"mesh", "clusters", "policies"})),
-)
-
-
-def _alias(cluster: ClusterSettings, field: str) -> str:
-    return str(type(cluster).model_fields[field].alias)
-
-
-def _about(cluster: ClusterSettings, field: str) -> str:
-    return str(type(cluster).model_fields[field].description).split(": ", 1)[-1]
 
 
 def _provides(app: AppSettings, cluster: str, namespace: str, service: str) -> bool:

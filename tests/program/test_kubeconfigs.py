@@ -1,0 +1,110 @@
+"""How clusters that exist are reached: one context out of a kubeconfig."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stacks import kubeconfigs, settings
+from stacks.problem import SettingsError
+
+KUBECONFIG = {
+    "contexts": [
+        {"name": "prod", "context": {"cluster": "here", "user": "me", "namespace": "mine"}},
+        {"name": "lost", "context": {"cluster": "gone", "user": "me"}},
+        {"name": "east", "context": {"cluster": "there", "user": "you"}},
+        {"name": "west", "context": {"cluster": "there", "user": "me"}},
+    ],
+    "clusters": [
+        {"name": "here", "cluster": {"server": "https://here:6443", "certificate-authority": "ca.crt"}},
+        {"name": "there", "cluster": {"server": "https://there:6443"}},
+    ],
+    "users": [{"name": "me", "user": {"token": "mine"}}, {"name": "you", "user": {"token": "a-secret"}}],
+}
+
+
+@pytest.fixture
+def read(tmp_path: Path, environment: Callable[[str], dict[str, Any]]) -> Callable[..., Any]:
+    """Reads the access of the worked example with its first cluster changed."""
+    (tmp_path / "config").write_text(yaml.safe_dump(KUBECONFIG))
+    (tmp_path / "ca.crt").write_text("the CA")
+
+    def read(**keys: str) -> Any:
+        config = environment("existing")
+        for cluster in config["clusters"]:
+            cluster["kubeconfig"] = str(tmp_path / "config")
+        config["clusters"][0] |= {"context": "prod", **keys}
+        return kubeconfigs.read(settings.parse({**config, "redisPassword": "a-password-of-theirs"}))
+
+    return read
+
+
+def test_a_cluster_is_reached_by_its_context_alone(read: Callable[..., Any]) -> None:
+    access = read()["hub"]
+    assert access.server == "https://here:6443"
+    document = yaml.safe_load(access.kubeconfig)
+    assert document["current-context"] == "prod"
+    assert document["contexts"] == KUBECONFIG["contexts"][:1], "with the namespace the user chose"
+    assert "a-secret" not in access.kubeconfig, "a credential that is not needed stays out of the state"
+    assert "mine" not in repr(access)
+
+
+def test_what_is_in_files_is_taken_in(read: Callable[..., Any]) -> None:
+    cluster = yaml.safe_load(read()["hub"].kubeconfig)["clusters"][0]["cluster"]
+    assert cluster["certificate-authority-data"] == base64.b64encode(b"the CA").decode()
+    assert "certificate-authority" not in cluster
+
+
+def _problem(read: Callable[..., Any], **keys: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        read(**keys)
+    (problem,) = caught.value.problems
+    return str(problem)
+
+
+def test_a_file_that_is_not_there_is_named(read: Callable[..., Any], tmp_path: Path) -> None:
+    assert _problem(read, kubeconfig=str(tmp_path / "none")) == (
+        f"clusters[0].kubeconfig = '{tmp_path}/none': cannot be read: No such file or directory. "
+        "Write the path of a kubeconfig file."
+    )
+
+
+def test_a_file_that_is_no_kubeconfig_is_not_quoted(read: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "torn").write_text("token: [a-secret")
+    assert _problem(read, kubeconfig=str(tmp_path / "torn")) == (
+        f"clusters[0].kubeconfig = '{tmp_path}/torn': is not YAML. Write the path of a kubeconfig file."
+    )
+    (tmp_path / "text").write_text("just words")
+    assert "is not a kubeconfig" in _problem(read, kubeconfig=str(tmp_path / "text"))
+
+
+@pytest.mark.parametrize(
+    ("context", "reason"),
+    [
+        ("dev", "it has no context dev; it has: prod, lost, east, west"),
+        ("lost", "it has no cluster gone; it has: here, there"),
+    ],
+)
+def test_a_context_that_leads_nowhere_is_named(
+    context: str, reason: str, read: Callable[..., Any], tmp_path: Path
+) -> None:
+    assert _problem(read, context=context) == (
+        f"clusters[0].context = '{context}': cannot be taken from {tmp_path}/config: {reason}. "
+        "See `kubectl config view` of that file."
+    )
+
+
+def test_every_cluster_that_cannot_be_reached_is_in_one_message(
+    read: Callable[..., Any], environment: Callable[[str], dict[str, Any]]
+) -> None:
+    config = environment("existing")
+    for cluster in config["clusters"]:
+        cluster["kubeconfig"] = "/nowhere"
+        cluster["context"] = cluster["name"]
+    with pytest.raises(SettingsError, match="3 problems"):
+        kubeconfigs.read(settings.parse({**config, "redisPassword": "a-password-of-theirs"}))

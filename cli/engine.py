@@ -102,6 +102,8 @@ class Engine:
             "destroy", ["--yes", "--skip-preview"], "Run ./stack destroy again: it goes on where it stopped."
         )
         self._output(["stack", "rm", self.environment, "--yes", "--preserve-config"])
+        if self.passphrase_file.exists():
+            settings.take_back_salt(self.bench.paths, self.environment)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def outputs(self) -> dict[str, Any]:
@@ -141,6 +143,7 @@ class Engine:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.backend.mkdir(exist_ok=True)
         if "PULUMI_CONFIG_PASSPHRASE_FILE" in self.exports and not self.passphrase_file.exists():
+            settings.refuse_lost_salt(self.bench.paths, self.environment, self.passphrase_file)
             descriptor = os.open(self.passphrase_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as handle:
                 handle.write(secrets.token_urlsafe(32))

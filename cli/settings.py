@@ -14,6 +14,8 @@ import yaml
 from cli.errors import UserError
 from cli.paths import PROJECT, Paths
 
+SALT = "encryptionsalt"
+
 
 def environments(paths: Paths) -> list[str]:
     """Names of the environments this repository has."""
@@ -54,7 +56,7 @@ def refresh(paths: Paths, environment: str, overrides: dict[str, Any] | None = N
     target = effective_file(paths, environment)
     if target.exists():
         for key, value in read(target).items():
-            if key in ("encryptionsalt", "secretsprovider", "encryptedkey"):
+            if key in (SALT, "secretsprovider", "encryptedkey"):
                 merged.setdefault(key, value)
     for key, value in (overrides or {}).items():
         merged["config"][f"{PROJECT}:{key}"] = value
@@ -63,3 +65,24 @@ def refresh(paths: Paths, environment: str, overrides: dict[str, Any] | None = N
     fresh.write_text(yaml.safe_dump(merged, sort_keys=False))
     fresh.replace(target)
     return target
+
+
+def refuse_lost_salt(paths: Paths, environment: str, passphrase: Path) -> None:
+    """Raise UserError when the user's file is salted for a passphrase that is not here."""
+    source = source_file(paths, environment)
+    if SALT in read(source):
+        raise UserError(
+            f"{source.name} has an {SALT}, but {passphrase}, which it belongs to, is not there: it goes with "
+            f"./stack destroy. Remove the line, and set secrets in the file anew; or set "
+            "PULUMI_CONFIG_PASSPHRASE if you know the passphrase.",
+            code=2,
+        )
+
+
+def take_back_salt(paths: Paths, environment: str) -> None:
+    """Remove the salt that plain `pulumi` has written to the user's file, when nothing there needs it."""
+    source, effective = source_file(paths, environment), effective_file(paths, environment)
+    salt = read(effective).get(SALT) if effective.exists() else None
+    text = source.read_text()
+    if salt and read(source).get(SALT) == salt and "secure:" not in text:
+        source.write_text(text.replace(f"{SALT}: {salt}\n", ""))

@@ -148,3 +148,11 @@ def test_a_failed_operation_ends_with_one_message(engine: Engine, monkeypatch: p
     script.write_text(PULUMI.replace("case", 'case "$1" in up) exit 255;; esac\ncase', 1))
     with pytest.raises(UserError, match=r"pulumi up failed.*goes on where it stopped"):
         engine.up()
+
+
+def test_a_passphrase_is_not_made_for_a_file_salted_for_another(engine: Engine) -> None:
+    source = engine.bench.paths.root / "Pulumi.dev.yaml"
+    source.write_text(source.read_text() + "encryptionsalt: v1:of-an-earlier-life\n")
+    with pytest.raises(UserError, match="has an encryptionsalt"):
+        engine.ensure()
+    assert not engine.passphrase_file.exists()

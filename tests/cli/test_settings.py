@@ -48,3 +48,35 @@ def test_a_broken_file_is_refused_by_name(paths: Paths, text: str) -> None:
     (paths.root / "Pulumi.dev.yaml").write_text(text)
     with pytest.raises(UserError, match=r"Pulumi\.dev\.yaml"):
         settings.refresh(paths, "dev")
+
+
+SALTED = "config:\n  multicluster-dapr:policies: []\nencryptionsalt: v1:salt\n"
+
+
+def test_what_plain_pulumi_wrote_is_taken_back_with_the_environment(paths: Paths) -> None:
+    source = paths.root / "Pulumi.dev.yaml"
+    before = source.read_text()
+    settings.refresh(paths, "dev").write_text(SALTED)
+    source.write_text(SALTED)
+    settings.take_back_salt(paths, "dev")
+    assert source.read_text() == before
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [SALTED.replace("v1:salt", "v1:other"), SALTED + "more:\n  secure: v1:xyz\n"],
+    ids=["of another passphrase", "with a secret that needs it"],
+)
+def test_a_salt_that_is_the_users_stays(paths: Paths, theirs: str) -> None:
+    settings.refresh(paths, "dev").write_text(SALTED)
+    (paths.root / "Pulumi.dev.yaml").write_text(theirs)
+    settings.take_back_salt(paths, "dev")
+    assert (paths.root / "Pulumi.dev.yaml").read_text() == theirs
+
+
+def test_a_salt_whose_passphrase_is_gone_is_refused_with_the_ways_out(paths: Paths, tmp_path: Path) -> None:
+    (paths.root / "Pulumi.dev.yaml").write_text(SALTED)
+    with pytest.raises(
+        UserError, match=r"Pulumi\.dev\.yaml has an encryptionsalt.*Remove the line.*PASSPHRASE"
+    ):
+        settings.refuse_lost_salt(paths, "dev", tmp_path / "passphrase")

@@ -11,6 +11,8 @@ from cli import process
 from cli.progress import Progress
 
 LABEL = "multicluster-dapr.environment"
+# In the URN of the command that makes a cluster.
+CLUSTER_TYPE = "multicluster-dapr:cluster:K3dCluster$command:local:Command"
 KINDS = ("container", "network", "volume")
 
 
@@ -59,6 +61,21 @@ def remove_orphan_clusters(
             if f"{name}-k3d" not in known:
                 progress.note(f"Repairing: deleting cluster {name}, left by a run that was killed.")
                 process.output(["k3d", "cluster", "delete", name], env=env)
+
+
+def vanished_clusters(env: Mapping[str, str], resources: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Name by URN of every cluster that the state has and the daemon has not, not even stopped.
+
+    One that a replacement has deleted already is left out: the engine is about to make it.
+    """
+    argv = ["docker", "ps", "--all", "--filter", "label=app=k3d", "--filter", "label=k3d.role=server"]
+    there = set(process.output([*argv, "--format", '{{.Label "k3d.cluster"}}'], env=env).split())
+    made = {
+        str(resource["urn"]): str(resource["urn"]).rsplit("::", 1)[1].removesuffix("-k3d")
+        for resource in resources
+        if CLUSTER_TYPE in str(resource.get("urn")) and not resource.get("pendingReplacement")
+    }
+    return {urn: name for urn, name in made.items() if name not in there}
 
 
 def published_ports(env: Mapping[str, str], environment: str) -> set[int]:

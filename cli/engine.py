@@ -83,8 +83,8 @@ class Engine:
 
     def up(self) -> None:
         """Bring the environment to what the configuration says, with the engine's own progress display."""
-        self._repair()
-        self._operate("up", ["--yes", "--skip-preview"], "Run ./stack up again: it goes on where it stopped.")
+        flags = ["--yes", "--skip-preview", *self._make_anew(self._repair())]
+        self._operate("up", flags, "Run ./stack up again: it goes on where it stopped.")
 
     def up_quietly(self) -> None:
         """The same without display, for changes made on the way; output is shown only when it fails."""
@@ -92,7 +92,8 @@ class Engine:
 
     def preview(self, *, diff: bool) -> None:
         """Show what `up` would change."""
-        self._operate("preview", ["--diff"] if diff else [], "")
+        resources = self.state()["deployment"].get("resources") or [] if self.exists() else []
+        self._operate("preview", [*(["--diff"] if diff else []), *self._make_anew(resources)], "")
 
     def destroy(self) -> None:
         """Remove every resource, then the stack and everything kept about it."""
@@ -164,6 +165,14 @@ class Engine:
         resources: list[dict[str, Any]] = deployment.get("resources") or []
         docker_objects.remove_unknown(self.bench.env, self.environment, resources, self.progress)
         return resources
+
+    def _make_anew(self, resources: list[dict[str, Any]]) -> list[str]:
+        """Flags for clusters that are gone behind the engine's back: it believes what its state says."""
+        flags = []
+        for urn, name in docker_objects.vanished_clusters(self.bench.env, resources).items():
+            self.progress.note(f"Repairing: cluster {name} is gone; it is made anew with all that was in it.")
+            flags += ["--replace", urn]
+        return flags
 
     def _import(self, state: dict[str, Any]) -> None:
         target = self.folder / "repaired-state.json"

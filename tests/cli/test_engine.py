@@ -29,6 +29,7 @@ DOCKER = """#!/bin/sh
 echo "docker $@" >> "$RECORD"
 case "$1 $2" in
   "container ls") cat "$CONTAINERS" ;;
+  "ps --all") cat "$SERVERS" ;;
 esac
 """
 
@@ -45,6 +46,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
         "LISTED": '[{"name": "dev"}]',
         "STATE": '{"deployment": {}}',
         "CONTAINERS": "",
+        "SERVERS": "",
     }.items():
         (tmp_path / name).write_text(text)
         monkeypatch.setenv(name, str(tmp_path / name))
@@ -141,6 +143,25 @@ def test_a_container_the_state_does_not_know_is_removed_and_a_known_one_is_not(
     engine.up()
     removed = [line for line in recorded(tmp_path).splitlines() if " rm " in line]
     assert removed == ["docker container rm --force lost"], "cluster nodes belong to the cluster component"
+
+
+def _cluster(name: str, **more: Any) -> dict[str, Any]:
+    kind = "multicluster-dapr:cluster:K3dCluster$command:local:Command"
+    return {"urn": f"urn:pulumi:dev::multicluster-dapr::{kind}::{name}-k3d", "id": name, **more}
+
+
+@pytest.mark.parametrize("operation", ["up", "preview"])
+def test_a_cluster_that_is_gone_is_made_anew(operation: str, engine: Engine, tmp_path: Path) -> None:
+    resources = [_cluster("here"), _cluster("gone"), _cluster("deleted", pendingReplacement=True)]
+    (tmp_path / "STATE").write_text(json.dumps({"deployment": {"resources": resources}}))
+    (tmp_path / "SERVERS").write_text("here\n")
+    if operation == "up":
+        engine.up()
+    else:
+        engine.preview(diff=False)
+    (ran,) = [line for line in recorded(tmp_path).splitlines() if line.startswith(f"{operation} ")]
+    assert ran.count("--replace") == 1, ran
+    assert f"--replace {resources[1]['urn']} " in ran
 
 
 def test_a_failed_operation_ends_with_one_message(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

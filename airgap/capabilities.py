@@ -10,6 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from airgap.runc_wrapper import NAMES
+
 WRAPPER_SOURCE = Path(__file__).with_name("runc_wrapper.py")
 
 
@@ -21,15 +23,16 @@ def bounding_set(status: str) -> int:
     raise ValueError("no CapBnd line in /proc/self/status")
 
 
-def lacks_capabilities(status: str, last_cap: int) -> bool:
-    """Whether the bounding set misses any capability the kernel knows (0 to `last_cap`)."""
-    everything = (1 << (last_cap + 1)) - 1
-    return bounding_set(status) & everything != everything
+def missing_capabilities(status: str, last_cap: int) -> tuple[str, ...]:
+    """Names of those the kernel knows (0 to `last_cap`) and the bounding set misses."""
+    mask, names = bounding_set(status), NAMES.split()
+    missing = [bit for bit in range(last_cap + 1) if not mask >> bit & 1]
+    return tuple(f"CAP_{names[bit]}" if bit < len(names) else f"capability {bit}" for bit in missing)
 
 
-def machine_lacks_capabilities() -> bool:
+def missing_on_this_machine() -> tuple[str, ...]:
     status = Path("/proc/self/status").read_text()
-    return lacks_capabilities(status, int(Path("/proc/sys/kernel/cap_last_cap").read_text()))
+    return missing_capabilities(status, int(Path("/proc/sys/kernel/cap_last_cap").read_text()))
 
 
 def install_wrapper(folder: Path) -> Path:

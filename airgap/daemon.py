@@ -13,7 +13,7 @@ import docker
 from docker.errors import DockerException
 
 from airgap import debian
-from airgap.capabilities import install_wrapper, machine_lacks_capabilities
+from airgap.capabilities import install_wrapper, missing_on_this_machine
 from airgap.report import Report, SupplyError
 
 RUN = Path("/run/multicluster-dapr")
@@ -150,7 +150,7 @@ def _start(dockerd: str, cache: Path, log: Path) -> None:
         _end_orphaned_containerd()
         (cache / "daemon").mkdir(parents=True, exist_ok=True)
         (cache / "daemon" / "daemon.json").write_text("{}\n")
-        wrapper = install_wrapper(cache / "daemon") if machine_lacks_capabilities() else None
+        wrapper = install_wrapper(cache / "daemon") if missing_on_this_machine() else None
         with log.open("a") as output:
             # A session of its own: Ctrl-C and the end of the terminal do not reach it.
             process = subprocess.Popen(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
+from cli.help import HELP
 from cli.workbench import MODES
 
 DESCRIPTION = """\
@@ -12,7 +14,8 @@ a demo service, and the gateway that carries traffic between the clusters."""
 
 EPILOG = """\
 An environment is a Pulumi stack with its Pulumi.<env>.yaml. Every command can be interrupted and
-run again. For plain Pulumi:  eval "$(./stack env)"; pulumi up"""
+run again. For plain Pulumi:  eval "$(./stack env)"; pulumi up
+./stack COMMAND --help says what a command does, what its exit codes mean, and how to call it."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,31 +28,46 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    up = commands.add_parser("up", help="prepare the machine and bring the environment up")
+    up = _command(commands, "up")
     _environment(up)
     _supply(up)
 
-    preview = commands.add_parser("preview", help="show what `up` would change")
+    preview = _command(commands, "preview")
     _environment(preview)
     _supply(preview)
     preview.add_argument("--diff", action="store_true", help="show every changed property")
 
-    demo = commands.add_parser("demo", help="walk the article and check every answer")
+    demo = _command(commands, "demo")
     _environment(demo)
     demo.add_argument("--json", metavar="FILE", help="also write the table as JSON")
 
-    destroy = commands.add_parser("destroy", help="remove everything the environment made")
-    _environment(destroy)
+    status = _command(commands, "status")
+    _environment(status)
+    shape = status.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print JSON in place of tables")
+    shape.add_argument("--watch", action="store_true", help="refresh every two seconds until Ctrl-C")
 
-    env = commands.add_parser("env", help="print the environment for plain `pulumi` as shell exports")
-    _environment(env)
+    doctor = _command(commands, "doctor")
+    _environment(doctor)
+    doctor.add_argument("--json", action="store_true", help="print JSON in place of a list")
 
-    test = commands.add_parser("test", help="run the fast tests, or `test e2e` on real clusters")
+    _environment(_command(commands, "destroy"))
+    _environment(_command(commands, "env"))
+
+    test = _command(commands, "test")
     test.add_argument("suite", nargs="?", choices=["fast", "e2e"], default="fast", help="default: fast")
     test.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to pytest")
 
-    commands.add_parser("check", help="format, lint, types, import layers")
+    _command(commands, "check")
     return top
+
+
+def _command(commands: Any, name: str) -> argparse.ArgumentParser:
+    line, _, about = HELP[name].partition("\n\n")
+    added: argparse.ArgumentParser = commands.add_parser(
+        name, help=line, description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    return added
 
 
 def _environment(command: argparse.ArgumentParser) -> None:

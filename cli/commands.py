@@ -11,17 +11,17 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from airgap import daemon
-from cli import demo, docker_objects, preflight, settings, workbench
+from cli import demo, docker_objects, preflight, settings, status, workbench
+from cli.doctor import command as doctor
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.lock import exclusive
 from cli.paths import Paths
-from cli.progress import Progress
+from cli.progress import Progress, output_console
 
 
 def run(arguments: argparse.Namespace, progress: Progress) -> int:
@@ -64,7 +64,7 @@ def walk(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row("✔" if row.passed else "✗", escape(row.step), escape(row.expected), escape(row.seen))
-    Console(width=None if sys.stdout.isatty() else WIDTH_OF_LOGS).print(table)
+    output_console().print(table)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(demo.as_json(rows), indent=2, ensure_ascii=False) + "\n")
     failed = [row.step for row in rows if not row.passed]
@@ -139,10 +139,10 @@ def _engine(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> 
 
 
 NO_TESTS_COLLECTED = 5  # pytest's exit code; with -k, one of the parts may have none
-WIDTH_OF_LOGS = 140  # columns of a table that is not shown on a terminal
 
 Command = Callable[[argparse.Namespace, Paths, Progress], int]
 COMMANDS: Mapping[str, Command] = {
     "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env, "test": test, "check": check,
+    "status": status.run, "doctor": doctor.run,
 }  # fmt: skip
 CHANGING = {"up", "preview", "demo", "destroy"}

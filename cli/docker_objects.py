@@ -84,6 +84,13 @@ def published_ports(env: Mapping[str, str], environment: str) -> set[int]:
     return {int(port) for port in re.findall(r":(\d+)->", process.output(argv, env=env))}
 
 
+def states(env: Mapping[str, str], environment: str) -> dict[str, str]:
+    """State of every container of this environment by name: running, paused, exited and so on."""
+    argv = ["docker", "ps", "--all", "--filter", f"label={LABEL}={environment}"]
+    lines = process.output([*argv, "--format", "{{.Names}} {{.State}}"], env=env, timeout=10).splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
 def leftovers(env: Mapping[str, str], environment: str) -> list[str]:
     """What is still there, as `kind name`; empty after a complete destroy."""
     return [f"{kind} {name}" for kind in KINDS for name in labelled(env, environment, kind).values()]

@@ -112,9 +112,14 @@ class Engine:
         loaded: dict[str, Any] = json.loads(self._output(["stack", "output", "--json"]))
         return loaded
 
+    def secret_outputs(self) -> dict[str, Any]:
+        """All outputs in clear; for handing a kubeconfig to kubectl through a private file."""
+        loaded: dict[str, Any] = json.loads(self._output(["stack", "output", "--json", "--show-secrets"]))
+        return loaded
+
     def secret_output(self, name: str) -> Any:
-        """One output in clear; for handing a kubeconfig to kubectl through a private file."""
-        return json.loads(self._output(["stack", "output", "--json", "--show-secrets"]))[name]
+        """One output in clear."""
+        return self.secret_outputs()[name]
 
     def state(self) -> dict[str, Any]:
         """The stack's state with secrets encrypted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 from cli import docker_objects, settings
@@ -55,6 +55,11 @@ def check_ports(chosen: Settings, env: Mapping[str, str], environment: str) -> N
             f"host ports are already in use:\n{lines}\n"
             f"Free them, or choose others in Pulumi.{environment}.yaml."
         )
+
+
+def holders(wanted: Iterable[int], ours: Container[int]) -> dict[int, str]:
+    """Of these ports those that are taken and not `ours`, each with who listens, where that can be seen."""
+    return {port: _listener(port).lstrip(": ") for port in wanted if port not in ours and not _free(port)}
 
 
 def _foreign(wanted: Iterable[int], env: Mapping[str, str], environment: str) -> list[int]:

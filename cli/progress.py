@@ -17,7 +17,13 @@ from rich.status import Status
 from rich.table import Table
 
 HEARTBEAT_SECONDS = 15.0
+WIDTH_OF_LOGS = 140  # columns of a table that is not shown on a terminal
 SHORTEST_SHOWN_SECONDS = 0.5  # of the summary; shorter steps say nothing
+
+
+def output_console() -> Console:
+    """Where results go: standard output, in a width of our own where nobody looks."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_LOGS)
 
 
 @dataclass

@@ -57,20 +57,24 @@ def choose_mode(wanted: str, progress: Progress) -> str:
     if wanted != "auto":
         progress.note(f"Supply: {wanted}, as configured.")
         return wanted
-    try:
-        with urllib.request.urlopen(REGISTRY, timeout=REGISTRY_TIMEOUT_SECONDS):
-            answered = True
-    except urllib.error.HTTPError as error:
-        answered = error.code == 401  # an anonymous call is asked for a token: the registry itself speaking
-    except (urllib.error.URLError, OSError):
-        answered = False
-    if answered:
+    if public_registry_answers():
         progress.note("Supply: upstream (the public image registry answers).")
         return "upstream"
     progress.note(
         "Supply: airgap (the public image registry cannot be reached; building from language registries)."
     )
     return "airgap"
+
+
+def public_registry_answers() -> bool:
+    """Whether the public image registry itself answers, not just a proxy on the way."""
+    try:
+        with urllib.request.urlopen(REGISTRY, timeout=REGISTRY_TIMEOUT_SECONDS):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code == 401  # an anonymous call is asked for a token: the registry itself speaking
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 def prepare(paths: Paths, progress: Progress, *, supply: str = "auto") -> Workbench:
@@ -136,14 +140,15 @@ def tools_on_path(progress: Progress) -> dict[str, str]:
         path = shutil.which(name)
         if path is None:
             continue
-        version = _version_of(path, arguments)
+        version = version_of(path, arguments)
         if version is not None and version >= minimum:
             found[name] = path
             progress.note(f"Using {path} ({'.'.join(map(str, version))}).")
     return found
 
 
-def _version_of(path: str, arguments: tuple[str, ...]) -> tuple[int, int] | None:
+def version_of(path: str, arguments: tuple[str, ...]) -> tuple[int, int] | None:
+    """Major and minor version a program prints; None when it prints none."""
     try:
         done = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):

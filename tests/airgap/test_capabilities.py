@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.capabilities import bounding_set, install_wrapper, lacks_capabilities
+from airgap.capabilities import bounding_set, install_wrapper, missing_capabilities
 from airgap.runc_wrapper import allowed, specification, strip
 
 WITHOUT_SYS_RESOURCE = 0x1FFFEFFFFFF
@@ -18,13 +18,15 @@ def test_the_bounding_set_is_read_from_proc() -> None:
     assert bounding_set("Name:\tx\nCapBnd:\t000001fffeffffff\nCapAmb:\t0\n") == WITHOUT_SYS_RESOURCE
 
 
-@pytest.mark.parametrize(("mask", "lacks"), [("000001ffffffffff", False), ("000001fffeffffff", True)])
-def test_a_machine_lacks_capabilities_when_a_known_bit_is_missing(mask: str, lacks: bool) -> None:
-    assert lacks_capabilities(f"CapBnd:\t{mask}\n", last_cap=40) is lacks
+@pytest.mark.parametrize(
+    ("mask", "missing"), [("000001ffffffffff", ()), ("000001fffeffffff", ("CAP_SYS_RESOURCE",))]
+)
+def test_a_machine_misses_the_capabilities_whose_bits_are_missing(mask: str, missing: tuple[str]) -> None:
+    assert missing_capabilities(f"CapBnd:\t{mask}\n", last_cap=40) == missing
 
 
 def test_a_kernel_with_fewer_capabilities_lacks_none() -> None:
-    assert not lacks_capabilities("CapBnd:\t0000003fffffffff\n", last_cap=37)
+    assert not missing_capabilities("CapBnd:\t0000003fffffffff\n", last_cap=37)
 
 
 def test_only_missing_capabilities_are_stripped() -> None:

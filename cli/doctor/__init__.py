@@ -1,0 +1,1 @@
+"""What is wrong, why, and the way out: pure judgement of gathered facts, with thin edges that gather them."""

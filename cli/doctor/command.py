@@ -1,0 +1,89 @@
+"""`./stack doctor`: the machine, and when the environment is up also its clusters and every path."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Iterator
+
+from rich.markup import escape
+
+from cli.doctor.check import Check, as_json, failed
+from cli.doctor.machine import machine_checks
+from cli.doctor.paths import path_checks
+from cli.doctor.platform import platform_checks
+from cli.doctor.probe import probe_all
+from cli.doctor.survey import present_bench, survey
+from cli.engine import Engine
+from cli.errors import UserError
+from cli.observe.environment import Running, running
+from cli.paths import Paths
+from cli.progress import Progress, output_console
+
+MARKS = {"ok": "[green]✔[/green]", "warn": "[yellow]![/yellow]", "fail": "[red]✗[/red]"}
+TITLES = {"machine": "Machine", "platform": "Clusters", "path": "Paths"}
+
+
+def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+    """Print every check. 1 when any fails."""
+    with progress.step(f"Looking at the machine and at {arguments.environment}"):
+        checks = examine(paths, arguments.environment, progress)
+    if arguments.json:
+        print(json.dumps(as_json(checks), indent=2, ensure_ascii=False))
+    else:
+        console = output_console()
+        for line in lines(checks):
+            console.print(line, highlight=False, soft_wrap=True)
+    return 1 if failed(checks) else 0
+
+
+def examine(paths: Paths, environment: str, progress: Progress) -> list[Check]:
+    """All checks. Raises UserError for an unknown environment."""
+    machine = survey(paths, environment)
+    checks = machine_checks(machine)
+    if machine.settings is None:
+        return checks
+    engine = Engine(present_bench(paths), environment, progress)
+    try:
+        if not engine.exists():
+            return [*checks, _not_up(environment)]
+        return [*checks, *asyncio.run(_after(engine))]
+    except UserError as error:
+        seen = " ".join(str(error).split())
+        return [*checks, Check(group="platform", name="environment", verdict="fail", seen=seen)]
+
+
+def _not_up(environment: str) -> Check:
+    seen = "not up: clusters and paths are looked at after ./stack up"
+    return Check(group="platform", name=environment, verdict="ok", seen=seen)
+
+
+async def _after(engine: Engine) -> list[Check]:
+    async with running(engine) as environment:
+        return await after(environment)
+
+
+async def after(environment: Running) -> list[Check]:
+    """The clusters and every path of a running environment."""
+    platform = await environment.look()
+    probes = await probe_all(platform, environment.apis)
+    return [*platform_checks(platform), *path_checks(platform, probes)]
+
+
+def lines(checks: list[Check]) -> Iterator[str]:
+    """For people: every check on a line, what to do below it, and a summary."""
+    group = ""
+    for check in checks:
+        if check.group != group:
+            group = check.group
+            yield f"[bold]{TITLES[group]}[/bold]"
+        at = f"broken at {check.broken}: " if check.broken and check.verdict == "fail" else ""
+        yield f"  {MARKS[check.verdict]} {escape(check.name)}: {at}{escape(check.seen)}"
+        if check.way_out and check.verdict != "ok":
+            yield f"      → {escape(check.way_out)}"
+    bad, warned = len(failed(checks)), sum(check.verdict == "warn" for check in checks)
+    if bad:
+        yield f"[red]{bad} of {len(checks)} checks fail[/red], {warned} warn."
+    else:
+        yield f"All {len(checks)} checks pass" + (f", {warned} with a warning." if warned else ".")

@@ -1,0 +1,154 @@
+"""One way a request may take: from callers in one cluster to one service, served by one cluster. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cli.doctor.check import Check, Verdict
+from cli.doctor.probe import Probe
+from cli.observe.view import IMPORTED, ClusterView, Key, Object, Platform, labels_of, spec
+from stacks.model import ExportSettings, PolicySettings
+
+LOCALITY = "Locality"
+NOBODY_ASKED = Probe(trouble="not asked")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one hop turned out to be."""
+
+    verdict: Verdict
+    seen: str
+    way_out: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """A policy in force: its kind and the weight of each target; no targets means every exporter."""
+
+    kind: str = LOCALITY
+    targets: tuple[tuple[str, int], ...] = ()
+
+    def leaves(self, own: str) -> bool:
+        """Whether requests may leave the cluster with this key."""
+        if self.kind == LOCALITY:
+            return len(self.targets) == 1 and self.targets[0][0] != own
+        return True
+
+    def weight(self, key: str) -> int | None:
+        """The weight of a cluster; None when the policy does not send to it."""
+        return dict(self.targets).get(key) if self.targets else 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leg:
+    """Everything the hops of one way look at.
+
+    `target` is the cluster key that should serve; empty when calls are not let out at all. `exporter` is its
+    view, None when it is no cluster of this environment. `front_door`: the callers are outside, at the
+    control plane.
+    """
+
+    platform: Platform
+    importer: ClusterView
+    service: Key
+    target: str = ""
+    exporter: ClusterView | None = None
+    probe: Probe = NOBODY_ASKED
+    far_probe: Probe = NOBODY_ASKED
+    front_door: bool = False
+
+    @property
+    def text(self) -> str:
+        """The service as people write it."""
+        return "/".join(self.service)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the callers' own cluster serves."""
+        return self.target == self.importer.key and not self.front_door
+
+    @property
+    def imported(self) -> Object | None:
+        """The import in the callers' cluster."""
+        return self.importer.one("ServiceImport", *self.service)
+
+    @property
+    def policy(self) -> Policy | None:
+        """The policy in the callers' cluster."""
+        return live_policy(self.importer, self.service)
+
+    @property
+    def wanted(self) -> PolicySettings | None:
+        """The policy the settings have for these callers."""
+        return wanted_policy(self.platform, self.importer, self.service)
+
+    @property
+    def exported(self) -> ExportSettings | None:
+        """The export as the settings have it."""
+        exports = self.platform.settings.exports
+        return next((one for one in exports if (one.namespace, one.service) == self.service), None)
+
+
+Hop = tuple[str, Callable[[Leg], Finding | None]]
+"""A name, and the judgement: None when the hop does not apply or nothing is known of it."""
+
+
+def walk(leg: Leg, name: str, hops: tuple[Hop, ...]) -> Check:
+    """Follow the hops in order to the first that is not fine."""
+    passed = 0
+    for hop, judge in hops:
+        finding = judge(leg)
+        if finding is not None and finding.verdict != "ok":
+            return Check(
+                group="path", name=name, verdict=finding.verdict, seen=finding.seen, way_out=finding.way_out,
+                broken=hop,
+            )  # fmt: skip
+        passed += finding is not None
+    return Check(group="path", name=name, verdict="ok", seen=f"{passed} hops fine")
+
+
+def ok(seen: str = "") -> Finding:
+    """A hop that is fine."""
+    return Finding("ok", seen)
+
+
+def fail(seen: str, way_out: str) -> Finding:
+    """A hop that is broken."""
+    return Finding("fail", seen, way_out)
+
+
+REFRESH = 'eval "$(./stack env {})" && pulumi up --refresh --yes'
+"""`./stack up` trusts its state; this looks first for what is gone or changed in the clusters."""
+
+
+def refresh(leg: Leg) -> str:
+    """Bring back what somebody deleted or changed."""
+    return REFRESH.format(leg.platform.environment)
+
+
+def live_policy(view: ClusterView, service: Key) -> Policy | None:
+    """The policy object of a service in a cluster."""
+    found = view.one("GlobalTrafficPolicy", *service)
+    if found is None:
+        return None
+    targets = [
+        (str(target.get("clusterKey")), int(target.get("weight", 100)))
+        for target in spec(found).get("targets") or []
+    ]
+    return Policy(kind=str(spec(found).get("lbType") or LOCALITY), targets=tuple(targets))
+
+
+def wanted_policy(platform: Platform, view: ClusterView, service: Key) -> PolicySettings | None:
+    """The policy of a service in a cluster by the settings."""
+    policies = platform.settings.policies
+    return next(
+        (one for one in policies if (one.cluster, one.namespace, one.name) == (view.name, *service)), None
+    )
+
+
+def local_service(view: ClusterView, service: Key) -> Object | None:
+    """A Service of the cluster's own; a stand-in of the gateway does not count."""
+    found = view.one("Service", *service)
+    return None if found is None or labels_of(found).get(IMPORTED) == "true" else found

@@ -1,0 +1,220 @@
+"""Every cluster on its own: reachable, its gateway, hub, Dapr, exports, imports, policies, Redis. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from cli.doctor import remedy
+from cli.doctor.check import Check, Verdict
+from cli.observe.view import (
+    DAPR,
+    GATEWAY,
+    HUB,
+    SYSTEM,
+    ClusterView,
+    Object,
+    Platform,
+    complaint,
+    condition,
+    key_of,
+    labels_of,
+    spec,
+    status,
+)
+
+
+def platform_checks(platform: Platform) -> list[Check]:
+    """All of them, cluster by cluster."""
+    checks = [check for view in platform.clusters for check in _cluster(platform, view)]
+    return [*checks, *redis(platform)]
+
+
+def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
+    bundled = platform.settings.mesh == "bundled"
+    yield reachable(platform, view)
+    if view.trouble:
+        return
+    if bundled:
+        yield deployment(view, SYSTEM, GATEWAY, "gateway")
+        yield from silent_gateways(view)
+    if view.settings.role == "control-plane":
+        if bundled:
+            yield deployment(view, SYSTEM, HUB, "hub")
+        yield from memberships(platform, view)
+    else:
+        yield dapr(view)
+    yield from objects(view)
+    yield from unread(view)
+
+
+def check(view: ClusterView, what: str, verdict: Verdict, seen: str, way_out: str = "") -> Check:
+    """A finding about one cluster."""
+    return Check(
+        group="platform", name=f"{view.name}: {what}", verdict=verdict, seen=seen,
+        way_out="" if verdict == "ok" else way_out,
+    )  # fmt: skip
+
+
+def reachable(platform: Platform, view: ClusterView) -> Check:
+    """Whether the API server answers, and its nodes are ready."""
+    if view.trouble:
+        state = platform.containers.get(remedy.node_container(view.settings))
+        shown = f"; its node is {state}" if state and state != "running" else ""
+        way_out = remedy.revive(view.settings, platform.containers)
+        return check(view, "API server", "fail", f"{view.trouble}{shown}", way_out)
+    tired = [
+        key_of(node)[1]
+        for node in view.all("Node")
+        if condition(node, "Ready").get("status") != "True"
+    ]  # fmt: skip
+    if tired:
+        way_out = remedy.kubectl(view.settings, f"describe node {tired[0]}")
+        return check(view, "API server", "fail", f"answers, but not ready: {', '.join(tired)}", way_out)
+    return check(view, "API server", "ok", f"Kubernetes {view.version} answers")
+
+
+def deployment(view: ClusterView, namespace: str, name: str, what: str) -> Check:
+    """Whether a Deployment has the pods it wants."""
+    found = view.one("Deployment", namespace, name)
+    if found is None:
+        return check(
+            view,
+            what,
+            "fail",
+            f"there is no Deployment {namespace}/{name}",
+            "./stack destroy, then ./stack up",
+        )
+    wanted, ready = int(spec(found).get("replicas", 1)), int(status(found).get("readyReplicas") or 0)
+    if not wanted:
+        way_out = remedy.scale(view.settings, namespace, name)
+        return check(view, what, "fail", f"Deployment {namespace}/{name} is scaled to zero", way_out)
+    if ready < wanted:
+        seen, way_out = why_not_ready(view, found)
+        verdict: Verdict = "warn" if ready else "fail"
+        return check(view, what, verdict, f"{ready} of {wanted} pods ready: {seen}", way_out)
+    return check(view, what, "ok", f"{ready} of {wanted} pods ready")
+
+
+def why_not_ready(view: ClusterView, workload: Object) -> tuple[str, str]:
+    """What holds a workload's pods back, and where to look."""
+    namespace, _ = key_of(workload)
+    labels: Mapping[str, str] = (spec(workload).get("selector") or {}).get("matchLabels") or {}
+    pods = [pod for pod in view.pods(namespace, labels) if condition(pod, "Ready").get("status") != "True"]
+    if not pods:
+        way_out = remedy.kubectl(view.settings, f"-n {namespace} get events --sort-by=.lastTimestamp")
+        return "it has made none", way_out
+    pod = key_of(pods[0])[1]
+    return f"{pod}: {complaint(pods[0])}", remedy.describe(view.settings, namespace, pod)
+
+
+def silent_gateways(view: ClusterView) -> Iterator[Check]:
+    """Gateway pods that are ready and do not tell their routes."""
+    for gateway in view.gateways:
+        if gateway.trouble:
+            way_out = remedy.logs(view.settings, GATEWAY)
+            yield check(view, f"admin page of {gateway.pod}", "warn", gateway.trouble, way_out)
+
+
+def memberships(platform: Platform, plane: ClusterView) -> Iterator[Check]:
+    """Whether every member has joined and the hub can manage it."""
+    for member in platform.settings.members:
+        found = plane.one("Cluster", "", member.name)
+        what = f"membership of {member.name}"
+        if found is None:
+            yield check(plane, what, "fail", "there is no Cluster object", "./stack up")
+            continue
+        managed = condition(found, "Managed")
+        if managed.get("status") == "True":
+            yield check(plane, what, "ok", str(managed.get("message") or "managed"))
+        else:
+            seen = str(managed.get("message") or "the hub has not looked at it yet")
+            yield check(plane, what, "fail", seen, remedy.logs(plane.settings, HUB))
+
+
+def dapr(view: ClusterView) -> Check:
+    """Whether every part of Dapr's control plane has a ready pod, and which version it is."""
+    workloads = [*view.all("Deployment", DAPR), *view.all("StatefulSet", DAPR)]
+    if not workloads:
+        return check(view, "Dapr", "fail", "nothing of Dapr is in dapr-system", "./stack up")
+    for workload in workloads:
+        name = key_of(workload)[1]
+        if not int(spec(workload).get("replicas", 1)):
+            way_out = remedy.kubectl(
+                view.settings, f"-n {DAPR} scale {_kind(view, workload)}/{name} --replicas=1"
+            )
+            return check(view, "Dapr", "fail", f"{name} is scaled to zero", way_out)
+        if not status(workload).get("readyReplicas"):
+            seen, way_out = why_not_ready(view, workload)
+            return check(view, "Dapr", "fail", f"{name} has no ready pod: {seen}", way_out)
+    return check(view, "Dapr", "ok", f"Dapr {dapr_version(view)}, {len(workloads)} parts ready")
+
+
+def _kind(view: ClusterView, workload: Object) -> str:
+    return "statefulset" if workload in view.all("StatefulSet", DAPR) else "deployment"
+
+
+def dapr_version(view: ClusterView) -> str:
+    """The version Dapr's operator says it is; empty without one."""
+    for workload in view.all("Deployment", DAPR):
+        for container in (spec(workload).get("template") or {}).get("spec", {}).get("containers") or []:
+            if "operator" in str(container.get("name")):
+                return str(labels_of(workload).get("app.kubernetes.io/version") or _tag(container["image"]))
+    return ""
+
+
+def _tag(image: str) -> str:
+    return image.rpartition(":")[2]
+
+
+def objects(view: ClusterView) -> Iterator[Check]:
+    """What exports, imports and policies say of themselves."""
+    judged = (("ServiceExport", "Valid"), ("ServiceExport", "Programmed"), ("ServiceImport", "Programmed"),
+              ("GlobalTrafficPolicy", "Programmed"))  # fmt: skip
+    for kind, expected in judged:
+        for obj in view.all(kind):
+            found = condition(obj, expected)
+            if found.get("status") == "False":
+                yield _bad(view, kind, obj, f"{found.get('reason')}: {found.get('message')}")
+    for obj in view.all("ServiceExport"):
+        if condition(obj, "Conflict").get("status") == "True":
+            yield _bad(view, "ServiceExport", obj, str(condition(obj, "Conflict").get("message")))
+
+
+def _bad(view: ClusterView, kind: str, obj: Object, seen: str) -> Check:
+    namespace, name = key_of(obj)
+    word = {"ServiceExport": "exports", "GlobalTrafficPolicy": "policies"}.get(kind)
+    way_out = (
+        f"Correct `{word}` in the environment's file and run ./stack up, or "
+        if word
+        else "The hub wrote it; see "
+    ) + remedy.kubectl(view.settings, f"-n {namespace} describe {kind.lower()} {name}")
+    return check(view, f"{kind} {namespace}/{name}", "fail", seen, way_out)
+
+
+def unread(view: ClusterView) -> Iterator[Check]:
+    """Kinds whose objects could not be read."""
+    for kind, why in view.unread.items():
+        yield check(
+            view,
+            f"{kind} objects",
+            "warn",
+            why,
+            "./stack up installs the kinds; or the credential lacks rights",
+        )
+
+
+def redis(platform: Platform) -> Iterator[Check]:
+    """The Redis container; the other kinds of Redis are asked from a pod, on each path."""
+    if platform.settings.redis.mode != "container":
+        return
+    name = redis_container(platform.environment)
+    state = platform.containers.get(name)
+    verdict: Verdict = "ok" if state == "running" else "fail"
+    way_out = "" if state == "running" else remedy.start(name, state) if state else "./stack up"
+    seen = f"container {name} is {state}" if state else f"there is no container {name}"
+    yield Check(group="platform", name="Redis", verdict=verdict, seen=seen, way_out=way_out)
+
+
+def redis_container(environment: str) -> str:
+    """What components/redis.py calls it."""
+    return f"multicluster-dapr-{environment}-redis"

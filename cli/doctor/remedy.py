@@ -1,0 +1,56 @@
+"""Commands a user can paste, for one cluster or container. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cli.observe.view import SYSTEM
+from stacks.model import ClusterSettings
+
+
+def kubectl(cluster: ClusterSettings, command: str) -> str:
+    """kubectl on one cluster that leaves ~/.kube/config alone. Needs the PATH of `./stack env`."""
+    if cluster.source == "existing":
+        return f"kubectl --kubeconfig {cluster.kubeconfig} --context {cluster.context} {command}"
+    return f"KUBECONFIG=$(k3d kubeconfig write {cluster.name}) kubectl {command}"
+
+
+def scale(cluster: ClusterSettings, namespace: str, deployment: str) -> str:
+    """Bring a Deployment back that was scaled to zero."""
+    return kubectl(cluster, f"-n {namespace} scale deployment/{deployment} --replicas=1")
+
+
+def restart(cluster: ClusterSettings, namespace: str, deployment: str) -> str:
+    """Make a Deployment's pods anew."""
+    return kubectl(cluster, f"-n {namespace} rollout restart deployment/{deployment}")
+
+
+def logs(cluster: ClusterSettings, deployment: str, namespace: str = SYSTEM) -> str:
+    """Read why."""
+    return kubectl(cluster, f"-n {namespace} logs deployment/{deployment} --tail=50")
+
+
+def describe(cluster: ClusterSettings, namespace: str, pod: str) -> str:
+    """Read why a pod does not come up."""
+    return kubectl(cluster, f"-n {namespace} describe pod {pod}")
+
+
+def node_container(cluster: ClusterSettings) -> str:
+    """The Docker container that is the node of a k3d cluster."""
+    return f"k3d-{cluster.name}-server-0"
+
+
+def start(container: str, state: str) -> str:
+    """Bring a container back from the state it is in."""
+    return f"docker unpause {container}" if state == "paused" else f"docker start {container}"
+
+
+def revive(cluster: ClusterSettings, containers: Mapping[str, str]) -> str:
+    """Bring a cluster back that does not answer."""
+    if cluster.source == "existing":
+        return f"Check the network and {kubectl(cluster, 'version')}"
+    name = node_container(cluster)
+    state = containers.get(name)
+    if state == "running":
+        return f"docker logs --tail 50 {name}"
+    return start(name, state) if state else "./stack up makes the cluster again"

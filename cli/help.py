@@ -1,0 +1,102 @@
+"""What `--help` says of each command: a line for the list, what it does, how it ends, how it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+HELP: Mapping[str, str] = {
+    "up": """\
+prepare the machine and bring the environment up
+
+Finds or makes tools, images and a Docker daemon, then runs `pulumi up`. What is there is never
+made again: a second run changes nothing, and an interrupted one goes on where it stopped.
+
+exit codes: 0 up, 1 failed, 2 the settings or the command line are wrong, 130 interrupted
+example:    ./stack up dev""",
+    "preview": """\
+show what `up` would change
+
+Prepares the machine like `up`, then shows the changes without making them.
+
+exit codes: 0 shown, 1 failed, 2 the settings or the command line are wrong
+example:    ./stack preview dev --diff""",
+    "demo": """\
+walk the article and check every answer
+
+Calls the demo service from a pod of cluster-2: refused without a policy and under Locality, served
+under FailOver and ActiveActive; writes an order through one cluster and reads it through the others.
+Policies change through the program; the configured ones are restored at the end.
+
+exit codes: 0 every answer as expected, 1 some not
+example:    ./stack demo dev --json walk.json""",
+    "status": """\
+show every cluster, and who serves what now
+
+Asks every cluster at once: API server, versions, Dapr, gateway, exports, imports and policies with
+their conditions, and which clusters get the next requests of each service. A cluster that is down
+is a row that says so. Changes nothing.
+
+exit codes: 0 healthy, 1 something is wrong, 2 the settings or the command line are wrong
+examples:   ./stack status dev --watch
+            ./stack status dev --json""",
+    "doctor": """\
+name what is wrong, and what to do about it
+
+Before `up`: settings, Docker, privileges, ports, disk, memory, tools and registries. After `up` also
+every cluster, and for each caller and service the first broken hop: DNS, Service, EndpointSlice,
+gateway, route, policy, remote gateway, remote route, app pod, Dapr sidecar, state store.
+Changes nothing.
+
+exit codes: 0 no check fails (warnings may remain), 1 one does
+examples:   ./stack doctor dev
+            ./stack doctor dev --json""",
+    "gather": """\
+pack everything needed to diagnose, without secrets
+
+Writes one .tar.gz: settings, state, pods, events, logs (those of the run before too), our objects,
+each gateway's routes and metrics, Docker containers, logs of tools, versions, and what doctor says.
+Passwords, keys, tokens and kubeconfigs are replaced. What could not be had is listed in its README.
+
+exit codes: 0 written, 1 not
+example:    ./stack gather dev --output report.tar.gz""",
+    "graph": """\
+draw the topology as SVG
+
+Draws clusters, ports, apps, exports, policies, hub and Redis from the settings; with --live as the
+clusters are now: what is reachable, what is programmed, and the shares in force.
+
+exit codes: 0 written, 1 not
+examples:   ./stack graph dev
+            ./stack graph dev --live --output topology.svg""",
+    "destroy": """\
+remove everything the environment made
+
+Removes clusters, containers, network, volumes, state and passphrase, and the Docker daemon when it
+is ours and nothing else runs on it.
+
+exit codes: 0 nothing is left, 1 failed, 130 interrupted
+example:    ./stack destroy dev""",
+    "env": """\
+print the environment for plain `pulumi` as shell exports
+
+After `eval` of its output, pulumi, k3d, helm, kubectl and docker of a shell are those of ./stack.
+
+exit codes: 0 printed, 2 there is no such environment
+example:    eval "$(./stack env dev)"; pulumi preview""",
+    "test": """\
+run the fast tests, or `test e2e` on real clusters
+
+`fast` needs no Docker. `e2e` brings the environment dev up, breaks it in many ways and takes it down
+again; when a test fails, the logs of what failed are kept, and printed at the end.
+
+exit codes: those of pytest
+examples:   ./stack test
+            ./stack test e2e""",
+    "check": """\
+format, lint, types, import layers, dead code, documents
+
+Runs scripts/check with the locked tools, as CI does.
+
+exit codes: 0 clean, 1 not
+example:    ./stack check""",
+}

@@ -1,0 +1,156 @@
+"""A cluster's API over HTTP, through `kubectl proxy` on a private socket.
+
+kubectl knows every way a kubeconfig may authenticate; the proxy makes of it one process per cluster that
+answers any number of parallel requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+
+from cli.errors import UserError
+
+ANSWER_SECONDS = 4.0
+"""Patience of one request. A stopped node swallows packets: nothing sooner tells it from a slow one."""
+PROXY_SECONDS = 10.0
+"""Patience for `kubectl proxy` to listen; it does not ask the cluster for that."""
+
+
+class ApiError(Exception):
+    """What a cluster answered instead of what was asked. `status` is 0 when it did not answer."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Access:
+    """How one cluster is reached."""
+
+    kubeconfig: str = field(repr=False)
+    context: str | None = None
+
+
+class Api:
+    """One cluster's API server, open inside an `async with`."""
+
+    def __init__(self, folder: Path, name: str, access: Access, env: Mapping[str, str]) -> None:
+        """`folder` is private: kubeconfig and socket lie in it."""
+        self.name = name
+        self.kubeconfig = folder / f"{name}.kubeconfig"
+        self._socket = folder / f"{name}.sock"
+        self._access = access
+        self._env = dict(env)
+        self._proxy: asyncio.subprocess.Process | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self.kubeconfig.touch(mode=0o600)
+        self.kubeconfig.write_text(self._access.kubeconfig)
+        try:
+            self._proxy = await asyncio.create_subprocess_exec(
+                *self.kubectl("proxy", f"--unix-socket={self._socket}"),
+                env=self._env,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is ours to handle: --watch ends in order
+            )
+        except FileNotFoundError as error:
+            raise UserError("kubectl is not installed or not on PATH; run ./stack up first.") from error
+        self._session = aiohttp.ClientSession(
+            "http://localhost",
+            connector=aiohttp.UnixConnector(str(self._socket)),
+            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+        )
+        assert self._proxy.stdout is not None  # noqa: S101 - PIPE was asked for
+        try:
+            async with asyncio.timeout(PROXY_SECONDS):
+                await self._proxy.stdout.readline()  # "Starting to serve on ..."
+        except TimeoutError:
+            pass  # the first request tells
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+        if self._proxy is not None and self._proxy.returncode is None:
+            self._proxy.terminate()
+            await self._proxy.wait()
+
+    def kubectl(self, *arguments: str) -> list[str]:
+        """argv of kubectl on this cluster."""
+        context = ["--context", self._access.context] if self._access.context else []
+        return ["kubectl", "--kubeconfig", str(self.kubeconfig), *context, *arguments]
+
+    async def text(self, path: str) -> str:
+        """A page as text. Raises ApiError with the server's own words."""
+        if self._session is None:
+            raise RuntimeError("the API was not opened")
+        try:
+            async with self._session.get(path) as answer:
+                body = await answer.text(errors="replace")
+                if answer.status >= 400:
+                    raise ApiError(_message(body), answer.status)
+                return body
+        except TimeoutError as error:
+            raise ApiError(f"does not answer within {ANSWER_SECONDS:.0f} s") from error
+        except aiohttp.ClientError as error:
+            raise ApiError(f"kubectl proxy does not answer: {error}") from error
+
+    async def json(self, path: str) -> Any:
+        """A page as JSON. Raises ApiError."""
+        body = await self.text(path)
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            raise ApiError(f"{path} is no JSON: {body[:100]!r}") from error
+
+    async def execute(self, *arguments: str, timeout: float) -> str:  # noqa: ASYNC109 - the child is ended
+        """Standard output of kubectl. Raises ApiError when it fails, or after `timeout` seconds."""
+        child = await asyncio.create_subprocess_exec(
+            *self.kubectl(*arguments), env=self._env, stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(timeout):
+                output, errors = await child.communicate()
+        except TimeoutError as error:
+            raise ApiError(f"kubectl {arguments[0]} did not finish within {timeout:.0f} s") from error
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
+        if child.returncode:
+            raise ApiError(errors.decode(errors="replace").strip())
+        return output.decode(errors="replace")
+
+
+@asynccontextmanager
+async def open_apis(accesses: Mapping[str, Access], env: Mapping[str, str]) -> AsyncIterator[dict[str, Api]]:
+    """Every cluster's API by its name; kubeconfigs lie in a private folder that goes at the end."""
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="multicluster-dapr-"))  # mode 0700
+        apis = {name: Api(Path(folder), name, access, env) for name, access in accesses.items()}
+        await asyncio.gather(*(stack.enter_async_context(api) for api in apis.values()))
+        yield apis
+
+
+def _message(body: str) -> str:
+    """The words of a Kubernetes Status, or the text itself on one line."""
+    try:
+        status = json.loads(body)
+    except ValueError:
+        status = None
+    said = status.get("message") if isinstance(status, dict) else None
+    return " ".join(str(said or body).split())[:500]

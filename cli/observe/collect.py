@@ -1,0 +1,115 @@
+"""Reads every cluster of an environment at once. What does not answer becomes a word in the view."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from cli.observe import serving
+from cli.observe.api import Api, ApiError
+from cli.observe.view import (
+    DAPR,
+    GATEWAY,
+    SYSTEM,
+    ClusterView,
+    GatewayView,
+    Object,
+    Platform,
+    admin_port,
+    key_of,
+)
+from stacks.model import ClusterSettings, Settings
+
+FLOMESH = "/apis/flomesh.io/v1alpha1"
+EVERYWHERE = {
+    "Node": "/api/v1/nodes",
+    "ServiceExport": f"{FLOMESH}/serviceexports",
+    "ServiceImport": f"{FLOMESH}/serviceimports",
+    "GlobalTrafficPolicy": f"{FLOMESH}/globaltrafficpolicies",
+}
+ON_THE_PLANE = {"Cluster": f"{FLOMESH}/clusters"}
+ON_MEMBERS = {"Component": "/apis/dapr.io/v1alpha1/components"}
+# Of the namespaces that concern us alone: a cluster of someone else may hold thousands of pods.
+OF_NAMESPACES = {
+    "Pod": "/api/v1/namespaces/{}/pods",
+    "Service": "/api/v1/namespaces/{}/services",
+    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
+    "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
+    "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets",
+}
+DNS = "kube-system"
+
+
+def namespaces(settings: Settings) -> list[str]:
+    """The namespaces that concern an environment."""
+    named = {app.namespace for app in settings.apps} | {export.namespace for export in settings.exports}
+    named |= {policy.namespace for policy in settings.policies}
+    return sorted(named | {SYSTEM, DAPR, DNS})
+
+
+async def observe(
+    environment: str,
+    settings: Settings,
+    apis: Mapping[str, Api],
+    *,
+    missing: Mapping[str, str] | None = None,
+    containers: Mapping[str, str] | None = None,
+) -> Platform:
+    """The whole environment now. `missing` says why a cluster has no API in `apis`."""
+    views = await asyncio.gather(
+        *(
+            _cluster(config, settings, apis.get(config.name), (missing or {}).get(config.name, "not asked"))
+            for config in settings.clusters
+        )
+    )
+    return Platform(
+        environment=environment, settings=settings, clusters=tuple(views), containers=containers or {}
+    )
+
+
+async def _cluster(config: ClusterSettings, settings: Settings, api: Api | None, why: str) -> ClusterView:
+    if api is None:
+        return ClusterView(settings=config, trouble=why)
+    try:
+        version = str((await api.json("/version"))["gitVersion"])
+    except ApiError as error:
+        return ClusterView(settings=config, trouble=str(error))
+    kinds = EVERYWHERE | (ON_THE_PLANE if config.role == "control-plane" else ON_MEMBERS)
+    pages = [(kind, path) for kind, path in kinds.items()]
+    pages += [
+        (kind, path.format(namespace))
+        for kind, path in OF_NAMESPACES.items()
+        for namespace in namespaces(settings)
+    ]
+    objects: dict[str, tuple[Object, ...]] = {}
+    unread: dict[str, str] = {}
+    answers = await asyncio.gather(*(_list(api, path) for _, path in pages))
+    for (kind, _), answer in zip(pages, answers, strict=True):
+        if isinstance(answer, str):
+            unread[kind] = answer
+        else:
+            objects[kind] = (*objects.get(kind, ()), *answer)
+    view = ClusterView(settings=config, version=version, objects=objects, unread=unread)
+    pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
+    gateways = await asyncio.gather(*(_gateway(api, pod) for pod in pods))
+    return ClusterView(
+        settings=config, version=version, objects=objects, gateways=tuple(gateways), unread=unread
+    )
+
+
+async def _list(api: Api, path: str) -> Iterable[Object] | str:
+    """Objects at a path; a text when they cannot be had."""
+    try:
+        return tuple((await api.json(path)).get("items") or [])
+    except ApiError as error:
+        return str(error)
+
+
+async def _gateway(api: Api, running: Object) -> GatewayView:
+    pod = key_of(running)[1]
+    admin = f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:{admin_port(running)}/proxy"
+    try:
+        config, metrics = await asyncio.gather(api.json(f"{admin}/config"), api.text(f"{admin}/metrics"))
+    except ApiError as error:
+        return GatewayView(pod=pod, trouble=str(error))
+    return GatewayView(pod=pod, config=config, requests=serving.requests(metrics))

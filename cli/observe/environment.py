@@ -1,0 +1,66 @@
+"""An environment that can be looked at again and again: its settings, its open APIs, its containers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from cli import docker_objects, preflight, workbench
+from cli.engine import Engine
+from cli.errors import UserError
+from cli.observe.access import accesses
+from cli.observe.api import Api, open_apis
+from cli.observe.collect import observe
+from cli.observe.view import Platform
+from cli.paths import Paths
+from cli.progress import Progress
+from stacks.model import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """An environment that is up, or half-way up."""
+
+    engine: Engine
+    settings: Settings
+    apis: Mapping[str, Api]
+    missing: Mapping[str, str]
+
+    async def look(self) -> Platform:
+        """What is there now."""
+        containers = asyncio.to_thread(self._containers)
+        platform, states = await asyncio.gather(
+            observe(self.engine.environment, self.settings, self.apis, missing=self.missing), containers
+        )
+        return Platform(
+            environment=platform.environment,
+            settings=self.settings,
+            clusters=platform.clusters,
+            containers=states,
+        )
+
+    def _containers(self) -> dict[str, str]:
+        try:
+            return docker_objects.states(self.engine.bench.env, self.engine.environment)
+        except UserError:
+            return {}  # no Docker: clusters of someone else need none, and doctor's machine checks tell
+
+
+def engine_of(paths: Paths, environment: str, progress: Progress) -> Engine:
+    """The engine of an environment on this machine as it is; makes nothing."""
+    return Engine(workbench.existing(paths), environment, progress)
+
+
+@asynccontextmanager
+async def running(engine: Engine) -> AsyncIterator[Running]:
+    """The environment with its APIs open. Raises UserError when it is not up."""
+    settings = preflight.checked_settings(engine.bench.paths, engine.environment)
+    if not engine.exists():
+        raise UserError(
+            f"environment {engine.environment!r} is not up; run ./stack up {engine.environment} first."
+        )
+    found, missing = accesses(engine, settings)
+    async with open_apis(found, engine.bench.env) as apis:
+        yield Running(engine=engine, settings=settings, apis=apis, missing=missing)

@@ -1,0 +1,282 @@
+"""Of every fault the first broken hop is named, with one line that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from platforms.world import GATEWAYS, REDIS, World, condition, endpoint_slice, key, service_import
+
+from cli.doctor.probe import SELF
+
+TO_1 = "cluster-2 → dapr-test/nodeapp at cluster-1"
+TO_3 = "cluster-2 → dapr-test/nodeapp at cluster-3"
+HOME = "cluster-1 → dapr-test/nodeapp at cluster-1"
+DOOR = "front door → dapr-test/nodeapp at cluster-1"
+NOWHERE = "cluster-2 → dapr-test/nodeapp"
+SILENT = "no answer within 2.5 s"
+STRANGER = key("cluster-9")
+Inject = Callable[[World], None]
+FAULTS: list[tuple[Inject, str, str, str, str]] = []
+
+
+def fault(path: str, hop: str, seen: str, way_out: str) -> Callable[[Inject], Inject]:
+    """What doctor should say of this path after the decorated function has broken something."""
+
+    def note(inject: Inject) -> Inject:
+        FAULTS.append((inject, path, hop, seen, way_out))
+        return inject
+
+    return note
+
+
+@fault(NOWHERE, "cluster", "its node is exited", "docker start k3d-cluster-2-server-0")
+def importer_down(world: World) -> None:
+    world["cluster-2"].trouble = SILENT
+    world.containers["k3d-cluster-2-server-0"] = "exited"
+
+
+@fault(TO_1, "DNS", "resolve no names", "CoreDNS")
+def dns_down(world: World) -> None:
+    world["cluster-2"].names = {SELF: SILENT, "nodeapp.dapr-test": SILENT}
+
+
+@fault(TO_1, "Service", "hub, which carries exports, is down", "scale deployment/multicluster-hub")
+def hub_down_and_import_gone(world: World) -> None:
+    world["control-plane"].scale_to_zero("multicluster-hub")
+    world["cluster-2"].drop("ServiceImport", "nodeapp")
+    world["cluster-2"].drop("Service", "nodeapp")
+
+
+@fault(TO_1, "Service", "although it is imported", "logs deployment/gateway")
+def stand_in_gone(world: World) -> None:
+    world["cluster-2"].drop("Service", "nodeapp")
+
+
+@fault(TO_1, "Service", "which writes it, is down", "scale deployment/gateway")
+def stand_in_gone_with_its_gateway(world: World) -> None:
+    world["cluster-2"].drop("Service", "nodeapp")
+    world["cluster-2"].scale_to_zero("gateway")
+
+
+@fault(TO_1, "EndpointSlice", "lists 10.42.0.99, not the gateway at 10.42.0.5", "logs")
+def slice_lists_a_gateway_that_is_gone(world: World) -> None:
+    world["cluster-2"].objects["EndpointSlice"] = [
+        endpoint_slice("nodeapp", "dapr-test", "10.42.0.99", imported=True)
+    ]
+
+
+@fault(TO_1, "gateway", "scaled to zero", "scale deployment/gateway --replicas=1")
+def gateway_scaled_to_zero(world: World) -> None:
+    world["cluster-2"].scale_to_zero("gateway")
+
+
+@fault(TO_1, "gateway", "gateway waits: CrashLoopBackOff", "describe pod gateway-1")
+def gateway_crashes(world: World) -> None:
+    cluster = world["cluster-2"]
+    cluster.get("Deployment", "gateway")["status"] = {}
+    pod = cluster.get("Pod", "gateway-1")
+    pod["status"]["conditions"] = [condition("Ready", "False")]
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    pod["status"]["containerStatuses"] = [{"name": "gateway", "ready": False, "state": waiting}]
+    cluster.probe_trouble = "no gateway pod is ready to ask from"
+
+
+@fault(TO_1, "route", "does not list cluster-1: the hub has not carried it", "logs")
+def exporter_left_out_of_the_import(world: World) -> None:
+    world["cluster-2"].objects["ServiceImport"] = [service_import("cluster-3")]
+
+
+@fault(TO_1, "route", "cluster-1 has no ServiceExport", "pulumi up --refresh")
+def export_deleted(world: World) -> None:
+    exporter_left_out_of_the_import(world)
+    world["cluster-1"].objects["ServiceExport"] = []
+
+
+@fault(TO_1, "route", "not valid: there is no Service", "`exports`")
+def export_not_valid(world: World) -> None:
+    exporter_left_out_of_the_import(world)
+    export = world["cluster-1"].get("ServiceExport", "nodeapp")
+    export["status"]["conditions"] = [condition("Valid", "False", "Failed", "there is no Service")]
+
+
+@fault(TO_1, "route", "cannot manage cluster-1: refuses the hub's credential", "logs")
+def member_not_managed(world: World) -> None:
+    exporter_left_out_of_the_import(world)
+    status = world["control-plane"].get("Cluster", "cluster-1")["status"]
+    status["conditions"] = [condition("Managed", "False", "Failed", "refuses the hub's credential")]
+
+
+@fault(NOWHERE, "policy", "has no policy for dapr-test/nodeapp, but the settings have FailOver", "--refresh")
+def policy_deleted(world: World) -> None:
+    world.no_policy()
+
+
+@fault(NOWHERE, "policy", "is Locality, but the settings have FailOver", "--refresh")
+def policy_turned_to_locality(world: World) -> None:
+    world.set_policy("Locality", [])
+
+
+@fault(
+    f"cluster-2 → dapr-test/nodeapp at {STRANGER}",
+    "policy",
+    "targets default/default/default/cluster-9, which exports no",
+    "exporters are default/default/default/cluster-1",
+)
+def policy_targets_a_stranger(world: World) -> None:
+    world.set_policy("FailOver", [{"clusterKey": STRANGER, "weight": 100}])
+
+
+@fault(TO_1, "policy", "still routes by FailOver", "rollout restart")
+def gateway_does_not_follow_the_policy(world: World) -> None:
+    world.set_policy("ActiveActive")
+
+
+@fault(TO_1, "remote gateway", "its node is paused", "docker unpause k3d-cluster-1-server-0")
+@fault(DOOR, "remote gateway", "its node is paused", "docker unpause k3d-cluster-1-server-0")
+def node_paused(world: World) -> None:
+    world["cluster-1"].trouble = "does not answer within 4 s"
+    world.containers["k3d-cluster-1-server-0"] = "paused"
+    world["cluster-2"].gateways[GATEWAYS["cluster-1"]] = SILENT
+    world["control-plane"].gateways[GATEWAYS["cluster-1"]] = SILENT
+
+
+@fault(TO_1, "remote gateway", "in cluster-1: Deployment", "scale deployment/gateway")
+def remote_gateway_scaled_to_zero(world: World) -> None:
+    world["cluster-1"].scale_to_zero("gateway")
+    world["cluster-2"].gateways[GATEWAYS["cluster-1"]] = "Connection refused"
+
+
+@fault(TO_1, "remote gateway", "does not reach the gateway of cluster-1", "network")
+def way_to_the_remote_gateway_blocked(world: World) -> None:
+    world["cluster-2"].gateways[GATEWAYS["cluster-1"]] = SILENT
+
+
+@fault(TO_1, "remote route", "path belongs to x/y", "logs deployment/gateway")
+def remote_route_missing(world: World) -> None:
+    world["cluster-1"].config["northSouth"] = []
+    export = world["cluster-1"].get("ServiceExport", "nodeapp")
+    export["status"]["conditions"] = [condition("Programmed", "False", "PathConflict", "path belongs to x/y")]
+
+
+@fault(TO_1, "app pod", "nodeapp is scaled to zero", "-n dapr-test scale deployment/nodeapp")
+@fault(HOME, "app pod", "nodeapp is scaled to zero", "-n dapr-test scale deployment/nodeapp")
+def app_scaled_to_zero(world: World) -> None:
+    world["cluster-1"].scale_to_zero("nodeapp")
+    world["cluster-1"].objects["EndpointSlice"] = [endpoint_slice("nodeapp", "dapr-test")]
+
+
+@fault(TO_1, "app pod", "node waits: ErrImagePull", "describe pod nodeapp-1")
+def app_image_missing(world: World) -> None:
+    world["cluster-1"].objects["EndpointSlice"] = [endpoint_slice("nodeapp", "dapr-test")]
+    pod = world["cluster-1"].get("Pod", "nodeapp-1")
+    pod["status"]["conditions"] = [condition("Ready", "False")]
+    pod["status"]["containerStatuses"][0] |= {
+        "ready": False, "state": {"waiting": {"reason": "ErrImagePull"}},
+    }  # fmt: skip
+
+
+@fault(HOME, "Service", "there is no Service", "pulumi up --refresh")
+def app_service_deleted(world: World) -> None:
+    world["cluster-1"].drop("Service", "nodeapp")
+
+
+@fault(TO_1, "Dapr sidecar", "it has no sidecar", "delete pod nodeapp-1")
+def without_sidecar(world: World) -> None:
+    status = world["cluster-1"].get("Pod", "nodeapp-1")["status"]
+    status["containerStatuses"] = status["containerStatuses"][:1]
+
+
+@fault(
+    TO_1, "Dapr sidecar", "dapr-sidecar-injector is scaled to zero", "scale deployment/dapr-sidecar-injector"
+)
+def injector_down_and_without_sidecar(world: World) -> None:
+    without_sidecar(world)
+    world["cluster-1"].scale_to_zero("dapr-sidecar-injector")
+
+
+@fault(TO_1, "Dapr sidecar", "daprd waits: CrashLoopBackOff", "logs nodeapp-1 -c daprd")
+def sidecar_not_ready(world: World) -> None:
+    pod = world["cluster-1"].get("Pod", "nodeapp-1")
+    pod["status"]["conditions"] = [condition("Ready", "False")]
+    pod["status"]["containerStatuses"][1] |= {
+        "ready": False, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+    }  # fmt: skip
+
+
+@fault(TO_1, "state store", "is exited", "docker start multicluster-dapr-dev-redis")
+def redis_stopped(world: World) -> None:
+    world.containers["multicluster-dapr-dev-redis"] = "exited"
+
+
+@fault(TO_1, "state store", "does not reach the store statestore", "`redis`")
+def redis_out_of_reach(world: World) -> None:
+    world["cluster-1"].stores[REDIS] = "Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("inject", "path", "hop", "seen", "way_out"),
+    FAULTS,
+    ids=[f"{row[0].__name__}-{row[1][:10]}" for row in FAULTS],
+)
+def test_the_first_broken_hop_is_named_with_its_fix(
+    inject: Inject, path: str, hop: str, seen: str, way_out: str
+) -> None:
+    world = World()
+    inject(world)
+    check = world.paths()[path]
+    assert check.verdict == "fail"
+    assert check.broken == hop, check
+    assert seen in check.seen
+    assert way_out in check.way_out
+    assert "\n" not in check.seen + check.way_out, "one line each"
+
+
+def test_every_path_of_a_healthy_platform_is_fine() -> None:
+    paths = World().paths()
+    assert {check.verdict for check in paths.values()} == {"ok"}, paths
+    assert {TO_1, TO_3, HOME, DOOR} <= set(paths)
+
+
+def test_a_fault_of_one_exporter_leaves_the_path_to_the_other_fine() -> None:
+    world = World()
+    app_scaled_to_zero(world)
+    assert world.paths()[TO_3].verdict == "ok"
+
+
+def test_without_a_policy_anywhere_the_path_is_only_warned_about() -> None:
+    world = World()
+    world.config["policies"] = []
+    world.no_policy()
+    check = world.paths()[NOWHERE]
+    assert (check.verdict, check.broken) == ("warn", "policy")
+    assert "lbType: FailOver" in check.way_out, "the entry to add is spelled out"
+
+
+def test_a_policy_made_by_hand_counts() -> None:
+    world = World()
+    world.config["policies"] = []
+    assert world.paths()[TO_1].verdict == "ok"
+
+
+def test_a_drained_target_is_warned_about() -> None:
+    world = World()
+    world.set_policy(
+        "FailOver", [{"clusterKey": key("cluster-1"), "weight": 0}, {"clusterKey": key("cluster-3")}]
+    )
+    assert world.paths()[TO_1].verdict == "warn"
+
+
+def test_a_silent_api_server_does_not_break_a_path_whose_gateway_answers() -> None:
+    world = World()
+    world["cluster-1"].trouble = "does not answer within 4 s"
+    assert world.paths()[TO_1].verdict == "ok"
+    assert world.checks()["cluster-1: API server"].verdict == "fail"
+
+
+def test_an_export_meant_for_others_is_no_path_of_this_importer() -> None:
+    world = World()
+    world.config["exports"][0]["targetClusters"] = [key("cluster-3")]
+    world.config["policies"] = []
+    world.no_policy()
+    assert not [name for name in world.paths() if name.startswith("cluster-2")]

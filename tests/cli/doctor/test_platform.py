@@ -1,0 +1,59 @@
+"""What doctor and status say of each cluster."""
+
+from __future__ import annotations
+
+from platforms.world import World, condition, named
+
+
+def test_a_healthy_platform_has_no_fault() -> None:
+    assert {check.verdict for check in World().checks().values()} == {"ok"}
+
+
+def test_a_cluster_that_does_not_answer_is_one_check_with_the_state_of_its_node() -> None:
+    world = World()
+    world["cluster-1"].trouble = "does not answer within 4 s"
+    world.containers["k3d-cluster-1-server-0"] = "paused"
+    found = {name: check for name, check in world.checks().items() if name.startswith("cluster-1")}
+    assert list(found) == ["cluster-1: API server"]
+    assert "its node is paused" in found["cluster-1: API server"].seen
+
+
+def test_a_hub_that_is_down_is_named() -> None:
+    world = World()
+    world["control-plane"].scale_to_zero("multicluster-hub")
+    check = world.checks()["control-plane: hub"]
+    assert check.verdict == "fail"
+    assert "scale deployment/multicluster-hub --replicas=1" in check.way_out
+
+
+def test_a_part_of_dapr_that_is_down_is_named() -> None:
+    world = World()
+    world["cluster-3"].scale_to_zero("dapr-sidecar-injector")
+    assert "dapr-sidecar-injector is scaled to zero" in world.checks()["cluster-3: Dapr"].seen
+
+
+def test_a_member_that_never_joined_is_named() -> None:
+    world = World()
+    world["control-plane"].drop("Cluster", "cluster-3")
+    assert world.checks()["control-plane: membership of cluster-3"].verdict == "fail"
+
+
+def test_a_conflict_between_exports_is_a_fault_and_its_absence_none() -> None:
+    world = World()
+    export = world["cluster-3"].get("ServiceExport", "nodeapp")
+    export["status"]["conditions"] = [condition("Conflict", "True", "Conflict", "port 3000 is tcp here")]
+    assert "port 3000 is tcp here" in world.checks()["cluster-3: ServiceExport dapr-test/nodeapp"].seen
+
+
+def test_a_policy_the_gateway_cannot_follow_is_a_fault() -> None:
+    world = World()
+    bad = {"conditions": [condition("Programmed", "False", "UnknownTarget", "exports no such service")]}
+    world["cluster-2"].objects["GlobalTrafficPolicy"] = [named("dapr-test", "nodeapp", status=bad)]
+    check = world.checks()["cluster-2: GlobalTrafficPolicy dapr-test/nodeapp"]
+    assert check.seen == "UnknownTarget: exports no such service"
+
+
+def test_a_redis_that_was_stopped_is_started_with_one_command() -> None:
+    world = World()
+    world.containers["multicluster-dapr-dev-redis"] = "exited"
+    assert world.checks()["Redis"].way_out == "docker start multicluster-dapr-dev-redis"

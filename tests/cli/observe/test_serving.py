@@ -1,0 +1,49 @@
+"""Who serves what is read from a gateway's own account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from platforms.world import SERVICE, route, share
+
+from cli.observe.serving import requests, route_to
+
+LOCAL = share("cluster-2", remote=False, endpoints=["10.42.0.9:3000"])
+NO_LOCAL = share("cluster-2", remote=False, endpoints=[])
+ONE = share("cluster-1", remote=True, endpoints=["172.28.0.1:81"])
+THREE = share("cluster-3", remote=True, endpoints=["172.28.0.1:83"], weight=50)
+DRAINED = share("cluster-3", remote=True, endpoints=["172.28.0.1:83"], weight=0)
+
+
+@pytest.mark.parametrize(
+    ("tiers", "ejected", "percents"),
+    [
+        ([[LOCAL], [ONE, THREE]], [], {"cluster-2": 100}),
+        ([[NO_LOCAL], [ONE, THREE]], [], {"cluster-1": 67, "cluster-3": 33}),
+        ([[NO_LOCAL], [ONE, THREE]], ["172.28.0.1:81"], {"cluster-3": 100}),
+        ([[LOCAL, ONE]], [], {"cluster-2": 50, "cluster-1": 50}),
+        ([[ONE, DRAINED]], [], {"cluster-1": 100}),
+        ([[NO_LOCAL]], [], {}),
+        ([[NO_LOCAL], [ONE]], ["172.28.0.1:81"], {"cluster-1": 100}),
+    ],
+    ids=["local first", "by weight", "ejected", "active active", "drained", "refused", "last resort"],
+)
+def test_the_shares_in_force(
+    tiers: list[list[dict[str, Any]]], ejected: list[str], percents: dict[str, int]
+) -> None:
+    config = {"eastWest": [route("nodeapp.dapr-test:3000", "FailOver", *tiers)], "ejected": ejected}
+    found = route_to(config, SERVICE)
+    assert found is not None
+    shown = {part.cluster.rpartition("/")[2]: round(part.percent) for part in found.shares if part.percent}
+    assert shown == percents
+
+
+def test_answers_are_summed_over_status_codes() -> None:
+    text = (
+        "# TYPE gateway_requests_total counter\n"
+        'gateway_requests_total{service="a/b",cluster="r/z/g/one",policy="FailOver",code="200"} 7\n'
+        'gateway_requests_total{service="a/b",cluster="r/z/g/one",policy="FailOver",code="503"} 1\n'
+        "gateway_retries_total 3\n"
+    )
+    assert requests(text) == {("a/b", "r/z/g/one"): 8}

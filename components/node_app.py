@@ -9,12 +9,11 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.cluster import UNAWAITED, Cluster
+from components.workload import DIGEST_ANNOTATION
 
 NAME = "nodeapp"
 LABELS = {"app": "node"}
 PORT = 3000
-# On the pod template, so that a rebuilt image restarts the pods although its name stays.
-DIGEST_ANNOTATION = "multicluster-dapr/image-digest"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ SYSTEM_NAMESPACE = "multicluster-system"
 ADMIN_PORT = 9090
 # Kubernetes itself refuses a pod there that could do more than these need.
 SYSTEM_NAMESPACE_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
+# On pod templates, so that a rebuilt image restarts the pods although its name stays.
 DIGEST_ANNOTATION = "multicluster-dapr/image-digest"
 _USER = 65532
 

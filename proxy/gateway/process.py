@@ -11,6 +11,10 @@ from typing import Any
 
 import uvloop
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread that compiles a configuration may keep the loop from running. Python's own 5 ms would
+be felt by every request meanwhile."""
+
 log = logging.getLogger(__name__)
 
 
@@ -20,6 +24,7 @@ def run(command: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
     The event it gets is set by SIGTERM and SIGINT. Its log goes to standard error: standard output belongs
     to the access log.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -168,6 +168,39 @@ def test_a_returning_local_cluster_takes_its_requests_back_in_steps(make: Any) -
     assert share[0] < 20 < share[1] < 70 < share[2] == 100
 
 
+def test_a_returning_pod_gets_its_turns_back_in_steps(make: Any) -> None:
+    objects = make.service(), make.slice("10.0.0.1", "10.0.0.2", "10.0.0.3"), make.export()
+    state = Bench(*objects).state()
+    back = state.shares[0].endpoints[0]
+    back.failed(0.0, certain=True)
+    counts = []
+    for second in range(3, 13):
+        got = Counter(chosen(state, now=float(second)) for _ in range(300))
+        counts.append(got[str(back.endpoint)])
+        others = [got[str(health.endpoint)] for health in state.shares[0].endpoints[1:]]
+        assert abs(others[0] - others[1]) <= 2, "what it does not get is spread over the others"
+    assert counts == sorted(counts)
+    assert 10 <= counts[0] <= 30, "a tenth to a fifth of its turns at first"
+    assert counts[-1] == 100, "and its whole part ten seconds later"
+    assert not back.returned
+
+
+def test_least_work_does_not_flood_a_returning_pod(make: Any) -> None:
+    objects = (
+        make.service(),
+        make.slice("10.0.0.1", "10.0.0.2"),
+        make.export(loadBalancer="LeastWorkLoadBalancer"),
+    )
+    state = Bench(*objects).state()
+    back, busy = state.shares[0].endpoints
+    back.failed(0.0, certain=True)
+    busy.active = 12
+    assert chosen(state, now=2.0) == str(back.endpoint), "it has nothing to do"
+    back.active = 1
+    assert chosen(state, now=2.0) == str(busy.endpoint), "one request is enough at first"
+    assert chosen(state, now=20.0) == str(back.endpoint)
+
+
 def test_a_failed_probe_keeps_a_cluster_out_until_one_succeeds(make: Any) -> None:
     state = Bench(make.imported(**REMOTES), make.policy("ActiveActive")).state()
     down = state.shares[1].endpoints[0]
@@ -188,8 +221,8 @@ def test_retries_are_limited_to_a_part_of_the_requests(make: Any) -> None:
     assert sum(state.may_retry() for _ in range(50)) in {9, 10}
 
 
-def chosen(state: RouteState, affinity: Affinity | None = None) -> str:
-    pick = state.pick(0.0, (), affinity)
+def chosen(state: RouteState, affinity: Affinity | None = None, now: float = 0.0) -> str:
+    pick = state.pick(now, (), affinity)
     assert pick is not None
     return str(pick.health.endpoint)
 

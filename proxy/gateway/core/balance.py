@@ -98,20 +98,37 @@ class ShareState:
         if not endpoints:
             return None
         start = self.next % len(endpoints)
-        if not tried and self.kind not in SCANNING and not endpoints[start].out(now):
-            return endpoints[start]
-        turn = endpoints[start:] + endpoints[:start] if self.kind == LEAST_WORK else endpoints
+        graded = mode is Mode.GRADED
+        first = endpoints[start]
+        if not tried and self.kind not in SCANNING and not first.out(now) and (not graded or first.fit(now)):
+            return first
+        turn = endpoints[start:] + endpoints[:start]
         fitting = [
             health for health in turn if health not in tried and (mode is Mode.PANIC or not health.out(now))
         ]
         if not fitting:
             return None
         if self.kind == LEAST_WORK:
-            return min(fitting, key=_work)
+            return min(
+                fitting, key=lambda health: (health.active + 1) / (health.ramp(now) if graded else 1.0)
+            )
         if self.kind == HASHING and key:
             # Highest score wins: when an endpoint goes, only its own keys move.
             return max(fitting, key=lambda health: crc32(health.tag.encode(), crc32(key)))
-        return fitting[self.next % len(fitting)]
+        return next((health for health in fitting if not graded or health.fit(now)), fitting[0])
+
+    def took(self, health: EndpointHealth, now: float) -> None:
+        """This endpoint was chosen: the turn goes on, past it and those that were left out before it."""
+        endpoints = self.endpoints
+        first = endpoints[self.next % len(endpoints)]
+        if first.returned:
+            first.credit = min(1.0, first.credit + first.ramp(now))
+            if health is first:
+                first.credit -= 1.0
+        if self.kind not in SCANNING:
+            while endpoints[self.next % len(endpoints)] is not health:
+                self.next += 1
+        self.next += 1
 
     def ramp(self, now: float) -> float:
         """Part of its weight it gets: that of its endpoint that has been back for longest."""
@@ -251,7 +268,7 @@ class RouteState:
         if best is None or best_health is None:
             return None
         best.current -= total
-        best.next += 1
+        best.took(best_health, now)
         return best, best_health
 
     @staticmethod
@@ -272,7 +289,3 @@ def _reason(route: Route, share: Share, level: int) -> str:
     if len(route.tiers[0]) > 1:
         return "weight"
     return "pinned" if share.remote else "local"
-
-
-def _work(health: EndpointHealth) -> int:
-    return health.active

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gateway.core.affinity import HASH_ON, KINDS, ROUND_ROBIN, Balancing
@@ -78,6 +79,12 @@ def _read_export(objects: Objects, key: Key) -> tuple[list[Raw], tuple[Rewrite |
     return listed, (_read_rewrite(spec), _read_balancing(raw, spec))
 
 
+@lru_cache(maxsize=16384)
+def _rewrite(source: str, to: str) -> Rewrite:
+    """Compiling patterns is a good part of the cost of a snapshot, and they seldom change."""
+    return Rewrite(source, to)
+
+
 def _read_rewrite(spec: Raw) -> Rewrite | None:
     """Only with both parts given, as FSM has it."""
     rewriting = section(spec.get("pathRewrite"), "spec.pathRewrite")
@@ -85,7 +92,7 @@ def _read_rewrite(spec: Raw) -> Rewrite | None:
     if not source or not to:
         return None
     try:
-        return Rewrite(text(source, "spec.pathRewrite.from"), text(to, "spec.pathRewrite.to"))
+        return _rewrite(text(source, "spec.pathRewrite.from"), text(to, "spec.pathRewrite.to"))
     except RewriteError as error:
         raise FieldError("InvalidRewrite", f"spec.pathRewrite: {error}") from error
 

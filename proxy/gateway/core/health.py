@@ -33,6 +33,7 @@ class EndpointHealth:
 
     __slots__ = (
         "active",
+        "credit",
         "down",
         "ejected_until",
         "ejections",
@@ -55,6 +56,8 @@ class EndpointHealth:
         self.tag = tag(self.name)
         self.active = 0
         """Requests under way."""
+        self.credit = 0.0
+        """Saved up parts of turns while it is coming back."""
         self.failures = 0
         self.down = False
         """Probes fail."""
@@ -81,6 +84,10 @@ class EndpointHealth:
             self.returned = 0.0
             return 1.0
         return max(part, FIRST_RAMP)
+
+    def fit(self, now: float) -> bool:
+        """Whether a turn of its own is for it: always, or now and then while it is coming back."""
+        return not self.returned or self.credit + self.ramp(now) >= 1.0
 
     def succeeded(self) -> None:
         """A request was answered."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -118,9 +119,16 @@ def read_slice(raw: Raw) -> dict[str, list[Endpoint]]:
     return found
 
 
+@lru_cache(maxsize=65536)
+def _canonical(text: str) -> str:
+    return str(ip_address(text))
+
+
 def address(raw: Any, where: str) -> str:
     try:
-        return str(ip_address(text(raw, where)))
+        return _canonical(text(raw, where))
+    except FieldError:
+        raise
     except ValueError as error:
         raise FieldError("InvalidAddress", f"{where} is {raw!r}: give an IP address") from error
 

@@ -45,6 +45,15 @@ class Snapshot:
         """East-west routes by name and port."""
         return sorted(set(self.hosts.hosts.values()), key=lambda route: (route.service, route.port))
 
+    def holds(self, route: Route) -> bool:
+        """Whether it has this route, or one like it in everything."""
+        kind, path, place = route.where.partition(" ")
+        if not path:
+            return self.hosts.hosts.get(route.where.lower().encode()) == route
+        if kind == "Exact":
+            return self.paths.exact.get(place.encode()) == route
+        return self.paths.prefix.get(normal_prefix(place)) == route
+
     def leaves_cluster(self, namespace: str, name: str) -> bool:
         """Whether the policy of an imported service may send a request to another cluster at all.
 

@@ -157,9 +157,7 @@ class Worker:
 
     def _forget(self) -> None:
         """Drop states of routes that are no longer in the snapshot, and what only they used."""
-        current = {*self.snapshot.paths.exact.values(), *self.snapshot.paths.prefix.values()}
-        current.update(self.snapshot.hosts.hosts.values())
-        for route in [route for route in self._states if route not in current]:
+        for route in [route for route in self._states if not self.snapshot.holds(route)]:
             self.metrics.retire(self._states.pop(route))
         used = {
             health.endpoint

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from gateway.kube.objects import Key, Object, key_of, label, version_of
 from gateway.kube.place import Place
 from gateway.kube.resources import EXPORT, GATEWAY, IMPORT, POLICY, SERVICE, SERVICE_NAME, SLICE
 from gateway.kube.watch import Informer, Signal, without_managed_fields
-from gateway.kube.writer import Writer
+from gateway.kube.writer import Taken, Writer
 from gateway.options import make_server
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Controller:
         self._unsaved = Signal(SAVE_SECONDS)
         self._objects: Sequence[Object] = ()
         self._fingerprint: list[tuple[str, Key, str]] | None = None
+        self._serving = False
         kinds = (EXPORT, IMPORT, POLICY, SERVICE, SLICE)
         self.informers = {
             kind.kind: Informer(client, kind, self._changed.set, keep=without_managed_fields)
@@ -84,35 +86,57 @@ class Controller:
             log.warning(
                 "no complete answer from the API server yet: serving the %d objects saved last", len(saved)
             )
-            self._compile(saved)
-            self._server.set_ready(True)
+            compiled = await asyncio.to_thread(self._compile, saved)
+            if not self._serving:  # meanwhile the API server may have answered, who knows better
+                self._swap(compiled)
 
     async def _route(self) -> None:
         while True:
             await self._changed.wait()
             if not self.synced:
                 continue
-            objects = self._relevant()
-            fingerprint = [(str(obj["kind"]), key_of(obj), version_of(obj)) for obj in objects]
-            if fingerprint != self._fingerprint:
-                self._fingerprint = fingerprint
-                try:
-                    compiled = self._compile(objects)
-                except Exception:
-                    # A defect met by one object: the routes so far are worth more than a restart into it.
-                    log.exception("these objects cannot be compiled; the last good routes stay")
-                    continue
-                self._server.set_ready(True)
-                self._writer.take(compiled)
-                self._objects = objects
-                self._unsaved.set()
-            else:
+            # Copies, for the watches go on; in a thread, for ten thousand objects take a second or more.
+            taken = {kind: dict(informer.objects) for kind, informer in self.informers.items()}
+            try:
+                found = await asyncio.to_thread(self._look, taken)
+            except Exception:
+                # A defect met by one object: the routes so far are worth more than a restart into it.
+                log.exception("these objects cannot be compiled; the last good routes stay")
+                continue
+            if found is None:
                 self._writer.wake()
+                continue
+            self._objects, compiled = found
+            self._swap(compiled)
+            self._writer.take(compiled)
+            self._unsaved.set()
+
+    def _look(self, taken: Taken) -> tuple[Sequence[Object], Compiled] | None:
+        """The relevant objects and what they compile to; None when they are those of last time."""
+        objects = relevant(taken)
+        fingerprint = [(str(obj["kind"]), key_of(obj), version_of(obj)) for obj in objects]
+        if fingerprint == self._fingerprint:
+            return None
+        self._fingerprint = fingerprint
+        return objects, self._compile(objects)
 
     def _compile(self, objects: Sequence[Object]) -> Compiled:
-        compiled = compile_snapshot(objects, self._place.cluster_key, self._place.front_door)
+        # Collecting garbage stops every thread, and so many new objects would set it off again and again.
+        gc.disable()
+        try:
+            return compile_snapshot(objects, self._place.cluster_key, self._place.front_door)
+        finally:
+            gc.enable()
+
+    def _swap(self, compiled: Compiled) -> None:
         self._server.swap(compiled.snapshot)
-        return compiled
+        if not self._serving:
+            # Nobody is served yet: the one moment to look through everything that is here to stay, and then
+            # never again.
+            gc.collect()
+            gc.freeze()
+            self._serving = True
+            self._server.set_ready(True)
 
     async def _save(self) -> None:
         while True:
@@ -122,25 +146,23 @@ class Controller:
             except OSError as error:
                 log.warning("cannot keep the objects for a restart: %s", error)
 
-    def _relevant(self) -> list[Object]:
-        """All exports, imports and policies, and of the Services and slices those that belong to them.
 
-        Pods come and go all the time; those of other services must cost nothing here.
-        """
-        kinds: list[Mapping[Key, Object]] = [
-            self.informers[kind.kind].objects for kind in (EXPORT, IMPORT, POLICY)
-        ]
-        names = {key for objects in kinds for key in objects}
-        found = [objects[key] for objects in kinds for key in sorted(objects)]
-        services = self.informers[SERVICE.kind].objects
-        found += [services[key] for key in sorted(names) if key in services]
-        slices = self.informers[SLICE.kind].objects
-        found += [
-            obj
-            for key, obj in sorted(slices.items(), key=lambda item: item[0])
-            if (key[0], label(obj, SERVICE_NAME)) in names
-        ]
-        return found
+def relevant(taken: Taken) -> list[Object]:
+    """All exports, imports and policies, and of the Services and slices those that belong to them.
+
+    Pods come and go all the time; those of other services must cost nothing here.
+    """
+    kinds = [taken[kind.kind] for kind in (EXPORT, IMPORT, POLICY)]
+    names = {key for objects in kinds for key in objects}
+    found = [objects[key] for objects in kinds for key in sorted(objects)]
+    services = taken[SERVICE.kind]
+    found += [services[key] for key in sorted(names) if key in services]
+    found += [
+        obj
+        for key, obj in sorted(taken[SLICE.kind].items(), key=lambda item: item[0])
+        if (key[0], label(obj, SERVICE_NAME)) in names
+    ]
+    return found
 
 
 def main(args: argparse.Namespace) -> int:

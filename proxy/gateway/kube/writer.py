@@ -22,6 +22,9 @@ from gateway.kube.status import Condition, status_patch
 from gateway.kube.upkeep import Action, peers, upkeep
 from gateway.kube.watch import Backoff, Informer, Signal
 
+Taken = Mapping[str, Mapping[Key, Object]]
+"""Objects by kind, as they were at one moment."""
+
 log = logging.getLogger(__name__)
 
 PROGRAMMED = "Programmed"
@@ -74,20 +77,24 @@ class Writer:
     async def _write(self, compiled: Compiled) -> bool:
         """One round; stand-ins first, for they carry traffic. False when something is left to try again."""
         self._rejected.clear()
-        done = await self._all(self._act(action) for action in self._actions(compiled.snapshot))
-        return await self._all(self._patch(*patch) for patch in self._patches(compiled.problems)) and done
+        taken = {kind: dict(informer.objects) for kind, informer in self._informers.items()}
+        # In threads: looking through ten thousand objects must keep no request waiting.
+        actions = await asyncio.to_thread(self._actions, taken, compiled.snapshot)
+        done = await self._all(self._act(action) for action in actions)
+        patches = await asyncio.to_thread(list, self._patches(taken, compiled.problems))
+        return await self._all(self._patch(*patch) for patch in patches) and done
 
     async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]]) -> bool:
         return all(await asyncio.gather(*calls))
 
-    def _actions(self, snapshot: Snapshot) -> list[Action]:
+    def _actions(self, taken: Taken, snapshot: Snapshot) -> list[Action]:
         if not self._place.east_west_port:
             return []
-        slices = self._informers[SLICE.kind].objects
+        slices = taken[SLICE.kind]
         return list(
             upkeep(
-                self._informers[IMPORT.kind].objects,
-                self._informers[SERVICE.kind].objects,
+                taken[IMPORT.kind],
+                taken[SERVICE.kind],
                 slices,
                 snapshot.leaves_cluster,
                 pods=peers(slices, self._place.namespace, self._place.service),
@@ -120,7 +127,9 @@ class Writer:
         log.info("%s %s %s/%s", action.verb, resource.kind, namespace, name)
         return True
 
-    def _patches(self, problems: Iterable[Problem]) -> Iterator[tuple[Resource, Object, Mapping[str, Any]]]:
+    def _patches(
+        self, taken: Taken, problems: Iterable[Problem]
+    ) -> Iterator[tuple[Resource, Object, Mapping[str, Any]]]:
         found: dict[tuple[str, Key], list[tuple[str, str]]] = {}
         for problem in problems:
             found.setdefault((problem.kind, (problem.namespace, problem.name)), []).append(
@@ -129,7 +138,7 @@ class Writer:
         for key, message in self._rejected.items():
             found.setdefault((IMPORT.kind, key), []).append(("StandInRefused", message))
         for resource in (EXPORT, IMPORT, POLICY):
-            for key, obj in self._informers[resource.kind].objects.items():
+            for key, obj in taken[resource.kind].items():
                 condition = _programmed(found.get((resource.kind, key), []))
                 if (patch := status_patch(obj, [condition], time.time())) is not None:
                     yield resource, obj, patch

@@ -1,0 +1,142 @@
+"""What ten thousand exported and imported services cost a gateway, against ten in the same run.
+
+python -m bench.routes [SERVICES]
+
+A request: CPU time from its head's bytes to the route, for paths and for hosts. A new configuration: CPU time
+to compile it, and how late the event loop is while a thread does so, against how late it is anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import uvloop
+
+from gateway.core.limits import Limits
+from gateway.core.request import parse_request_head
+from gateway.core.route import Route
+from gateway.core.snapshot import Snapshot, compile_snapshot
+from gateway.process import SWITCH_SECONDS
+
+FEW = 10
+MANY = 10_000
+CALLS = 20_000
+KEY = "default/default/default/here"
+
+
+def objects(services: int) -> list[dict[str, Any]]:
+    """Everything of so many services: exported here, imported from three clusters, with a policy."""
+    return [item for number in range(services) for item in _service(number)]
+
+
+def _service(number: int) -> list[dict[str, Any]]:
+    metadata = {"name": f"service-{number}", "namespace": f"team-{number % 50}"}
+    path = f"/service-{number}"
+    keys = [f"default/default/default/member-{member}" for member in (1, 2, 3)]
+    target = {"host": "gateway", "ip": "172.28.0.1", "path": path}
+    endpoints = [{"clusterKey": key, "target": {**target, "port": 81 + at}} for at, key in enumerate(keys)]
+    pod = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    labels = {"kubernetes.io/service-name": metadata["name"]}
+    rule = {"path": path, "pathType": "Prefix", "portNumber": 80}
+    rewrite = {"from": f"^{path}/?", "to": "/"}
+    return [
+        {"kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80, "name": "http"}]}},
+        {
+            "kind": "EndpointSlice",
+            "metadata": {**metadata, "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [pod]}],
+            "ports": [{"name": "http", "port": 8080}],
+        },
+        {"kind": "ServiceExport", "metadata": metadata, "spec": {"rules": [rule], "pathRewrite": rewrite}},
+        {
+            "kind": "ServiceImport",
+            "metadata": metadata,
+            "spec": {"ports": [{"port": 80, "endpoints": endpoints}]},
+        },
+        {
+            "kind": "GlobalTrafficPolicy",
+            "metadata": metadata,
+            "spec": {"lbType": "ActiveActive", "targets": [{"clusterKey": key} for key in keys]},
+        },
+    ]
+
+
+def cpu_seconds(work: Callable[[], object], times: int) -> float:
+    """CPU time of one call, the least of five rounds."""
+    rounds = []
+    for _ in range(5):
+        started = time.process_time()
+        for _ in range(times):
+            work()
+        rounds.append((time.process_time() - started) / times)
+    return min(rounds)
+
+
+def request_costs(snapshot: Snapshot) -> tuple[float, float]:
+    """CPU seconds of reading and routing one request by path, and one by host, without the memo of heads."""
+    limits = Limits()
+    head = b"GET /service-7/orders/1?x=1 HTTP/1.1\r\nHost: service-7.team-7:80\r\nAccept: */*\r\n\r\n"
+
+    def by_path() -> Route | None:
+        return snapshot.paths.find(parse_request_head(head, limits).target)
+
+    def by_host() -> Route | None:
+        return snapshot.hosts.find(parse_request_head(head, limits).host)
+
+    if by_path() is None or by_host() is None:
+        raise SystemExit("there is no route for the request that is measured")
+    return cpu_seconds(by_path, CALLS), cpu_seconds(by_host, CALLS)
+
+
+async def lateness(work: Callable[[], object] | None, at_least: float = 1.0) -> list[float]:
+    """By how many seconds one-millisecond timers are late while `work` runs in a thread, or nothing does."""
+    task = asyncio.create_task(asyncio.to_thread(work)) if work is not None else None
+    late = []
+    began = time.perf_counter()
+    while time.perf_counter() - began < at_least or (task is not None and not task.done()):
+        started = time.perf_counter()
+        await asyncio.sleep(0.001)
+        late.append(time.perf_counter() - started - 0.001)
+    if task is not None:
+        await task
+    return late
+
+
+def compile_apart(everything: list[dict[str, Any]]) -> None:
+    """As the controller does it."""
+    gc.disable()
+    try:
+        compile_snapshot(everything, KEY)
+    finally:
+        gc.enable()
+
+
+def main(many: int) -> None:
+    sys.setswitchinterval(SWITCH_SECONDS)
+    few_costs = request_costs(compile_snapshot(objects(FEW), KEY).snapshot)
+    everything = objects(many)
+    many_costs = request_costs(compile_snapshot(everything, KEY).snapshot)
+    for what, few, of_many in zip(("path", "host"), few_costs, many_costs, strict=True):
+        print(
+            f"request by {what}: {few * 1e6:.2f} us of CPU with {FEW} services, "
+            f"{of_many * 1e6:.2f} us with {many}: ratio {of_many / few:.2f}"
+        )
+    gc.collect()
+    gc.freeze()
+    seconds = cpu_seconds(lambda: compile_apart(everything), 1)
+    print(f"configuration of {many} services: {seconds:.2f} s of CPU, in a thread")
+    for what, work in (("nothing", None), ("that thread", lambda: compile_apart(everything))):
+        late = uvloop.run(lateness(work))
+        print(f"event loop beside {what}: a timer is late by {statistics.median(late) * 1e3:.2f} ms in the "
+              f"median, by {max(late) * 1e3:.1f} ms at worst, of {len(late)}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else MANY)

@@ -2,8 +2,7 @@
 # The k3d CLI around one cluster, for k3d_config.py's commands:
 #   k3d.sh create NAME LABEL=ENVIRONMENT <FILE   make it from k3d's own file, print its kubeconfig
 #   k3d.sh kubeconfig NAME                       print its kubeconfig
-#   k3d.sh delete NAME                           remove it, unless a successor bears its name by now; not an error
-#                                                when it is gone already
+#   k3d.sh delete NAME                           remove it; not an error when it is gone already
 #   k3d.sh import NAME IMAGE...                  copy images from the Docker daemon into its node
 # States of running environments name this file and its verbs: both stay.
 # Standard output is a kubeconfig or nothing; what k3d says goes to standard error.
@@ -20,8 +19,8 @@ trap 'rm -rf "$workspace"' EXIT
 # Colours would be escape codes in logs and in the engine's display.
 export TMPDIR="$workspace" KUBECONFIG="$workspace/kubeconfig" LOG_COLORS=false
 
-# A cluster of that name with our label is to be replaced, or was left by an interrupted run: it is made anew. So
-# is one without a server, which nobody can use; any other is someone else's and is refused.
+# A cluster of that name with our label was left by an interrupted run and is made anew, and so is one without a
+# server, which nobody can use; any other is someone else's and is refused.
 clear_the_name() {
   k3d cluster list "$name" >/dev/null 2>&1 || return 0
   # k3d's own listing leaves foreign labels out; the daemon's does not.
@@ -33,18 +32,8 @@ clear_the_name() {
       "Rename it in Pulumi.$environment.yaml, or remove the other: k3d cluster delete $name" >&2
     exit 1
   fi
-  echo "Cluster $name is there already, and ours: making it anew." >&2
+  echo "Cluster $name was left by an interrupted run: making it anew." >&2
   k3d cluster delete "$name" >&2
-}
-
-# Reads a kubeconfig, prints its certificate authority: one per life of a cluster.
-authority() { sed -n 's/^ *certificate-authority-data: *//p'; }
-
-# Whether the cluster of that name is another than the one whose kubeconfig the engine remembers.
-succeeded() {
-  before=$(printf '%s\n' "${PULUMI_COMMAND_STDOUT:-}" | authority)
-  now=$(k3d kubeconfig get "$name" 2>/dev/null | authority)
-  [ -n "$before" ] && [ -n "$now" ] && [ "$before" != "$now" ]
 }
 
 case $verb in
@@ -54,7 +43,7 @@ case $verb in
     k3d kubeconfig get "$name"
     ;;
   kubeconfig) k3d kubeconfig get "$name" ;;
-  delete) succeeded || k3d cluster delete "$name" >&2 ;;
+  delete) k3d cluster delete "$name" >&2 ;;
   import) k3d image import --mode direct --cluster "$name" "$@" >&2 ;;
   *)
     echo "k3d.sh: unknown verb $verb" >&2

@@ -49,12 +49,11 @@ class K3dCluster(pulumi.ComponentResource):
             triggers=[config],
             # stdout is the kubeconfig: kept out of the log here, and out of plain state below.
             logging=command.local.Logging.STDERR,
-            # By the old kubeconfig the script tells a replaced cluster from the successor of the same name.
-            add_previous_output_in_env=True,
+            add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # Not delete_before_replace: the engine would delete what is inside one by one, through
-                # providers it has closed. Creating makes room itself: it deletes the old cluster first.
+                # Name and ports are taken by the old cluster until it is gone.
+                delete_before_replace=True,
                 additional_secret_outputs=["stdout"],
                 custom_timeouts=pulumi.CustomTimeouts(create="10m", delete="5m"),
             ),

@@ -52,8 +52,10 @@ class Engine:
             install_providers(home, Path(sys.executable), REPOSITORY)
             install_language_host(tools, Path(sys.executable), REPOSITORY)
             path = f"{tools}{os.pathsep}{path}"
+        # A shell that `./stack env` prepared names a stack, a backend and a passphrase of its own.
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
         self.environment = {
-            **os.environ,
+            **ours,
             "NO_COLOR": "1",
             "PATH": path,
             "PULUMI_BACKEND_URL": f"file://{state}",

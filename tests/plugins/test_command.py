@@ -1,6 +1,11 @@
 """Commands without the engine: process, environment, texts, files."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +81,55 @@ async def test_failures_read_as_the_official_plugins(command: str, inputs: dict[
     assert str(caught.value) == text
 
 
-async def test_a_stop_kills_the_child_and_does_not_wait_for_its_offspring() -> None:
+async def test_a_stop_kills_the_command_and_all_it_started(tmp_path: Path) -> None:
     stop = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.2, stop.set)
+    asyncio.get_running_loop().call_later(0.5, stop.set)
+    pids = tmp_path / "pids"
     with pytest.raises(ProviderError, match="signal: killed"):
-        await asyncio.wait_for(run("sleep 4 & exec sleep 30", {}, {}, lambda _: None, stop), 10)
+        await asyncio.wait_for(
+            run(f"sleep 60 & echo $! > {pids}; sleep 60", {}, {}, lambda _: None, stop), 10
+        )
+    assert _ended(int(pids.read_text())), "what the command had started goes on"
+
+
+_PLUGIN = """
+import asyncio, sys
+from airgap.plugins.command.process import run
+asyncio.run(run(sys.argv[1], {}, {}, lambda line: None, asyncio.Event()))
+"""
+
+
+def test_a_killed_plugin_takes_its_commands_along(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    command = f"sleep 60 & echo $! $$ > {pids}.new; mv {pids}.new {pids}; sleep 60"
+    with subprocess.Popen([sys.executable, "-c", _PLUGIN, command]) as plugin:
+        deadline = time.monotonic() + 20
+        while not pids.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        plugin.send_signal(signal.SIGKILL)
+    assert all(_ended(int(pid)) for pid in pids.read_text().split())
+
+
+async def test_what_a_finished_command_left_running_is_not_ours_to_end(tmp_path: Path) -> None:
+    stdout, _, _ = await _run("sleep 60 > /dev/null 2>&1 & echo $!")
+    try:
+        assert not _ended(int(stdout), seconds=0.3)
+    finally:
+        os.kill(int(stdout), signal.SIGKILL)
+
+
+def _ended(pid: int, seconds: float = 10) -> bool:
+    """Whether a process is gone, or dead and not yet reaped by its new parent, before long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state in "ZX":
+            return True
+        time.sleep(0.05)
+    return False
 
 
 @pytest.mark.parametrize(
@@ -147,7 +196,7 @@ async def test_triggers_replace_only_as_a_whole() -> None:
 
 
 def test_bad_inputs_are_named() -> None:
-    fields = {"create": "string", "environment": "map", "triggers": "any list"}
+    fields = {"create": "string", "environment": "object", "triggers": "any array"}
     problems = validate({"create": 3, "environment": {"A": 1}, "odd": 1, "triggers": ["x", 1]}, fields)
     assert [problem.property for problem in problems] == ["create", "environment.A", "odd"]
 

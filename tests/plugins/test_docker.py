@@ -2,7 +2,6 @@
 
 import hashlib
 import tarfile
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,15 @@ import pytest
 from airgap.plugins.base.logs import Log
 from airgap.plugins.base.provider import ProviderError, Request
 from airgap.plugins.base.values import UNKNOWN, Secret
-from airgap.plugins.docker import image
-from airgap.plugins.docker.containers import _nanoseconds
+from airgap.plugins.docker import container, image
 from airgap.plugins.docker.context import _go_mode, context_archive, context_digest, context_files
-from airgap.plugins.docker.schema import SCHEMAS, check, diff
+from airgap.plugins.docker.plugin import KINDS, DockerProvider
 
-CONTAINER = "docker:index/container:Container"
-NETWORK = "docker:index/network:Network"
+CONTAINER = KINDS["docker:index/container:Container"]
+NETWORK = KINDS["docker:index/network:Network"]
 
 
-def request(kind: str = CONTAINER, **fields: Any) -> Request:
+def request(kind: str = CONTAINER.token, **fields: Any) -> Request:
     return Request(urn="urn:x", type=kind, name="made", log=Log(None), seed=b"seed", **fields)
 
 
@@ -75,22 +73,26 @@ def test_the_archive_holds_the_context_and_a_dockerfile_from_outside(context: Pa
     outside = tmp_path / "other.Dockerfile"
     outside.write_text("FROM scratch\n")
     data, name = context_archive(context, outside)
-    with tarfile.open(fileobj=BytesIO(data)) as archive:
-        assert set(archive.getnames()) == {"Dockerfile", "a.txt", "sub", "sub/b.txt", name}
+    with data, tarfile.open(fileobj=data) as archive:
+        assert {"Dockerfile", "a.txt", "sub", "sub/b.txt", name} <= set(archive.getnames())
         assert all(member.uid == 0 for member in archive.getmembers())
-    assert context_archive(context, context / "Dockerfile")[1] == "Dockerfile"
+    data, name = context_archive(context, context / "Dockerfile")
+    data.close()
+    assert name == "Dockerfile"
 
 
 def test_an_images_defaults_are_filled_in(context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(context.parent)
-    inputs, failures = image.check(
-        request(image.IMAGE, inputs={"imageName": "a", "skipPush": True, "build": {"context": "app"}})
-    )
+    # The last of them the SDK says by itself.
+    given = {"imageName": "a", "skipPush": True, "build": {"context": "app"}, "buildOnPreview": False}
+    inputs, failures = image.check(request(image.IMAGE, inputs=given))
     assert not failures
     assert inputs["build"]["dockerfile"] == "app/Dockerfile"
     assert inputs["build"]["platform"].startswith("linux/")
     assert len(inputs["build"]["contextDigest"]) == 64
     assert inputs["buildOnPreview"] is False
+    _, failures = image.check(request(image.IMAGE, inputs={**given, "buildOnPreview": True}))
+    assert [failure.property for failure in failures] == ["buildOnPreview"]
 
 
 def test_a_misplaced_dockerfile_gets_advice(context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +118,7 @@ def test_an_image_never_needs_a_replacement() -> None:
 
 
 def test_names_and_defaults_are_noted_as_not_the_users() -> None:
-    inputs, failures = check(request(inputs={"image": "x", "ports": [{"internal": 80}]}), SCHEMAS[CONTAINER])
+    inputs, failures = CONTAINER.check(request(inputs={"image": "x", "ports": [{"internal": 80}]}))
     assert not failures
     assert inputs["name"].startswith("made-")
     assert len(inputs["name"]) == len("made-") + 7
@@ -124,43 +126,67 @@ def test_names_and_defaults_are_noted_as_not_the_users() -> None:
     assert inputs["ports"] == [
         {"internal": 80, "ip": "0.0.0.0", "protocol": "tcp", "__defaults": ["ip", "protocol"]}
     ]
-    again, _ = check(request(inputs={"image": "x"}, old_inputs=inputs), SCHEMAS[CONTAINER])
+    again, _ = CONTAINER.check(request(inputs={"image": "x"}, old_inputs=inputs))
     assert again["name"] == inputs["name"]
 
 
 def test_what_is_not_covered_is_refused_by_name() -> None:
     inputs = {"image": "x", "gpus": "all", "ports": [{"internal": 1, "range": 2}]}
-    _, failures = check(request(inputs=inputs), SCHEMAS[CONTAINER])
+    _, failures = CONTAINER.check(request(inputs=inputs))
     assert [failure.property for failure in failures] == ["gpus", "ports.range"]
-    _, failures = check(request(inputs={}), SCHEMAS[CONTAINER])
+    _, failures = CONTAINER.check(request(inputs={}))
     assert "image" in failures[0].reason
 
 
 def test_the_order_of_a_set_is_no_change() -> None:
-    old = {"name": "n", "image": "x", "envs": ["A=1", "B=2"], "command": ["a", "b"], "__defaults": ["name"]}
-    same = {**old, "envs": ["B=2", "A=1"], "__defaults": []}
-    assert not diff(request(old_inputs=old, inputs=same), SCHEMAS[CONTAINER])
+    labels = [{"label": "a", "value": "1"}, {"label": "b", "value": "2"}]
+    old = {"name": "n", "image": "x", "labels": labels, "command": ["a", "b"], "__defaults": ["name"]}
+    same = {**old, "labels": labels[::-1], "__defaults": []}
+    assert not CONTAINER.diff(request(old_inputs=old, inputs=same))
     moved = {**old, "command": ["b", "a"]}
-    assert diff(request(old_inputs=old, inputs=moved), SCHEMAS[CONTAINER]).replaces
+    assert CONTAINER.diff(request(old_inputs=old, inputs=moved)).replaces
 
 
 def test_some_changes_are_made_in_place_and_others_delete_first() -> None:
     old = {"name": "n", "image": "x", "restart": "no", "__defaults": []}
-    found = diff(request(old_inputs=old, inputs={**old, "restart": "always"}), SCHEMAS[CONTAINER])
+    found = CONTAINER.diff(request(old_inputs=old, inputs={**old, "restart": "always"}))
     assert not found.replaces
-    found = diff(request(old_inputs=old, inputs={**old, "image": UNKNOWN}), SCHEMAS[CONTAINER])
+    found = CONTAINER.diff(request(old_inputs=old, inputs={**old, "image": UNKNOWN}))
     assert found.replaces == {("image",)}
     assert found.delete_before_replace
     network = {"name": "n", "__defaults": ["name"]}
-    found = diff(request(NETWORK, old_inputs=network, inputs={**network, "driver": "x"}), SCHEMAS[NETWORK])
+    found = NETWORK.diff(request(NETWORK.token, old_inputs=network, inputs={**network, "driver": "x"}))
     assert not found.delete_before_replace, "an automatic name leaves room for the new one"
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("0s", 0), ("1.5s", 1.5), ("200ms", 0.2), ("1m30s", 90), ("1h", 3600)]
-)
-def test_durations_are_read_as_go_does(text: str, seconds: float) -> None:
-    assert _nanoseconds(text) == int(seconds * 10**9)
+def test_a_container_that_has_stopped_need_not_run_and_has_no_ports() -> None:
+    inputs = {"mustRun": True, "ports": [{"internal": 80}], "image": "x"}
+    assert container.as_it_runs(inputs, {"mustRun": False}) == {"mustRun": False, "image": "x"}
+    assert container.as_it_runs(inputs, {"mustRun": True}) == inputs
+
+
+async def test_other_resources_are_refused_with_what_there_is() -> None:
+    _, failures = await DockerProvider().check(request("docker:index/secret:Secret", inputs={}))
+    assert "docker:index/secret:Secret" in failures[0].reason
+    assert "Image, Network, Volume, Container" in failures[0].reason
+
+
+async def test_provider_arguments_outside_the_scope_are_refused() -> None:
+    _, failures = await DockerProvider().check_config({"host": "unix:///x", "sshOpts": '["-v"]'})
+    assert [failure.property for failure in failures] == ["sshOpts"]
+
+
+def test_buildkit_gets_arguments_by_name_and_their_values_by_environment() -> None:
+    options = {
+        "context": "app",
+        "dockerfile": "app/Dockerfile",
+        "platform": "linux/amd64",
+        "args": {"A": "s3"},
+    }
+    command = image.buildkit_command("registry.test/app:1", options)
+    assert command[command.index("--build-arg") + 1] == "A"
+    assert "s3" not in " ".join(command)
+    assert command[-1] == "app"
 
 
 def test_special_modes_are_written_as_go_does(context: Path) -> None:

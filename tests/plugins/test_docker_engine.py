@@ -16,7 +16,7 @@ PROGRAM = """
     network = docker.Network(
         "cases-net",
         driver="bridge",
-        ipam_configs=[docker.NetworkIpamConfigArgs(subnet="172.29.240.0/24", gateway="172.29.240.1")],
+        ipam_configs=[docker.NetworkIpamConfigArgs(subnet="10.213.240.0/24", gateway="10.213.240.1")],
         labels=[docker.NetworkLabelArgs(label="cases", value="yes")],
     )
     volume = docker.Volume("cases-data")
@@ -36,7 +36,7 @@ PROGRAM = """
         image=image.image_name,
         command=["sleep", "3600"],
         restart="{restart}",
-        envs={envs},
+        labels=[docker.ContainerLabelArgs(label=label, value="1") for label in {labels}],
         networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network.name)],
         ports=[docker.ContainerPortArgs(internal=80, external=18099, ip="127.0.0.1")],
         uploads=[
@@ -63,7 +63,7 @@ def base(docker_client: docker.DockerClient) -> str:
 def test_an_image_and_a_container_come_change_and_go(
     engine: Engine, docker_client: docker.DockerClient, base: str, tmp_path: Path
 ) -> None:
-    values = {"greeting": "hello", "restart": "no", "envs": ["A=1", "B=2"]}
+    values = {"greeting": "hello", "restart": "no", "labels": ["a", "b"]}
     stack = engine.stack(tmp_path / "docker", PROGRAM.format(**values))
     (stack.folder / "app").mkdir()
     (stack.folder / "app" / "Dockerfile").write_text(
@@ -83,9 +83,9 @@ def test_an_image_and_a_container_come_change_and_go(
         stack.refresh()
         assert stack.changed() == {}
 
-        stack.program(PROGRAM.format(**{**values, "envs": ["B=2", "A=1"], "restart": "always"}))
+        stack.program(PROGRAM.format(**{**values, "labels": ["b", "a"], "restart": "always"}))
         step = stack.steps()["cases-server"]
-        assert step["ops"] == ["update"], "the order of variables means nothing"
+        assert step["ops"] == ["update"], "the order of labels means nothing"
         assert step["diff"] == {"restart": "update"}
         stack.up()
         container.reload()

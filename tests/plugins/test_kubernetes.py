@@ -10,14 +10,13 @@ import pytest
 from airgap.plugins.base.logs import Log
 from airgap.plugins.base.provider import ProviderError, Request
 from airgap.plugins.base.values import UNKNOWN, Secret
-from airgap.plugins.kubernetes import managers, ready
+from airgap.plugins.kubernetes import managers, ready, rules
 from airgap.plugins.kubernetes.access import KubeconfigError, active_cluster, load, load_text
 from airgap.plugins.kubernetes.client import ApiError
 from airgap.plugins.kubernetes.helm import (
     _message,
     chart_arguments,
     deploy_arguments,
-    merge,
     resource_names,
     uninstall_arguments,
 )
@@ -109,7 +108,9 @@ def _diff(
     old: dict[str, Any], new: dict[str, Any], live: dict[str, Any] | None = None, **options: Any
 ) -> Any:
     state = checkpoint(old, live or old, old, "v1", "m")
-    return diff_objects(request(state=state, inputs=new), namespaced=True, patch=False, **options)
+    version = f"core/{new['apiVersion']}" if "/" not in new["apiVersion"] else new["apiVersion"]
+    token = f"kubernetes:{version}:{new['kind']}"
+    return diff_objects(request(token, state=state, inputs=new), namespaced=True, **options)
 
 
 PLACE = {"name": "a", "namespace": "n"}
@@ -123,7 +124,15 @@ def test_data_of_a_config_map_replaces_deleting_first_when_the_name_is_fixed() -
     automatic = {"name": "a", "namespace": "n", "annotations": {"pulumi.com/autonamed": "true"}}
     old = {**CONFIG_MAP, "metadata": automatic}
     assert not _diff(old, {**old, "data": {"x": "2"}}).delete_before_replace
-    assert not _diff(CONFIG_MAP, {**CONFIG_MAP, "data": {"x": "2"}}, config_map_mutable=True).replaces
+
+
+def test_data_of_a_secret_replaces_unless_secrets_are_mutable() -> None:
+    old = {**CONFIG_MAP, "kind": "Secret", "data": {"x": "eA=="}}
+    new = {**old, "data": {"x": "eQ=="}}
+    assert _diff(old, new).replaces == {("data", "x")}
+    assert not _diff(old, new, secret_mutable=True).replaces
+    assert _diff({**old, "immutable": True}, {**new, "immutable": True}, secret_mutable=True).replaces
+    assert _diff(old, {**old, "type": "other"}, secret_mutable=True).replaces == {("type",)}
 
 
 def test_the_default_namespace_may_be_left_unsaid() -> None:
@@ -167,22 +176,6 @@ def test_ids_hold_the_namespace_where_there_is_one() -> None:
     assert object_id({"metadata": {"name": "a"}}) == "a"
 
 
-def test_ignored_fields_of_others_are_left_out_and_ours_keep_their_live_value() -> None:
-    live = {
-        "spec": {"replicas": 5, "paused": True},
-        "metadata": {
-            "managedFields": [
-                {"manager": "other", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
-                {"manager": "me", "fieldsV1": {"f:spec": {"f:paused": {}}}},
-            ]
-        },
-    }
-    inputs = {"spec": {"replicas": 1, "paused": False}}
-    applied = managers.without_ignored(inputs, live, "me", ["spec.replicas", "spec.paused"])
-    assert applied == {"spec": {"paused": True}}
-    assert inputs == {"spec": {"replicas": 1, "paused": False}}, "the inputs themselves stay"
-
-
 def test_a_conflict_names_the_managers() -> None:
     error = ApiError(409, "Conflict", 'conflict with "other": .spec.replicas')
     text = managers.conflict_text("me", error)
@@ -190,8 +183,8 @@ def test_a_conflict_names_the_managers() -> None:
     assert '"other"' in text
 
 
-def _wait() -> ready.Wait:
-    return ready.Wait(client=None, log=Log(None), cancelled=asyncio.Event())  # type: ignore[arg-type]
+def _wait() -> rules.Wait:
+    return rules.Wait(client=None, log=Log(None), cancelled=asyncio.Event())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -239,14 +232,14 @@ def _wait() -> ready.Wait:
     ],
 )
 async def test_readiness_follows_the_status(kind: str, live: dict[str, Any], is_ready: bool) -> None:
-    rule = next(rule for (_, name), rule in ready._RULES.items() if name == kind)
-    assert (await rule(_wait(), live) == []) is is_ready
+    rule = next(rule for (_, name), rule in rules.RULES.items() if name == kind)
+    assert (await rule(_wait(), {"kind": kind, **live}) == []) is is_ready
 
 
 async def test_a_failed_job_is_not_waited_for() -> None:
     condition = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "m"}
-    with pytest.raises(ready.FailedForGoodError, match="BackoffLimitExceeded"):
-        await ready._job(_wait(), {"metadata": {"name": "j"}, "status": {"conditions": [condition]}})
+    with pytest.raises(rules.FailedForGoodError, match="BackoffLimitExceeded"):
+        await rules._job(_wait(), {"metadata": {"name": "j"}, "status": {"conditions": [condition]}})
 
 
 @pytest.mark.parametrize(
@@ -281,8 +274,6 @@ RELEASE = {
     "repositoryOpts": {"repo": "https://charts.test"},
     "values": {"password": "hunter2"},
     "timeout": 600,
-    "atomic": True,
-    "maxHistory": 3,
 }
 
 
@@ -291,11 +282,11 @@ def test_helm_gets_its_flags_and_never_a_value() -> None:
     assert install[:7] == ["install", "dapr", "dapr", "--repo", "https://charts.test", "--version", "1.16.0"]
     assert "hunter2" not in " ".join(install)
     assert install[install.index("--values") + 1] == "-"
-    assert {"--atomic", "--wait", "600s"} <= set(install)
+    assert {"--wait", "600s"} <= set(install)
     upgrade = deploy_arguments("upgrade", {**RELEASE, "skipAwait": True}, "old-namespace")
     assert upgrade[upgrade.index("--namespace") + 1] == "old-namespace"
     assert "--wait" not in upgrade
-    assert upgrade[-2:] == ["--history-max", "3"]
+    assert upgrade[-2:] == ["--history-max", "0"]
 
 
 def test_a_chart_in_a_folder_takes_no_version(tmp_path: Path) -> None:
@@ -304,18 +295,11 @@ def test_a_chart_in_a_folder_takes_no_version(tmp_path: Path) -> None:
 
 def test_uninstall_waits_unless_told_not_to() -> None:
     assert "--wait" in uninstall_arguments(RELEASE)
-    assert "--wait" not in uninstall_arguments({**RELEASE, "atomic": False, "skipAwait": True})
+    assert "--wait" not in uninstall_arguments({**RELEASE, "skipAwait": True})
 
 
 def test_helms_errors_lose_their_prefix() -> None:
     assert _message("WARN x\nError: INSTALLATION FAILED: cannot re-use a name") == "cannot re-use a name"
-
-
-def test_values_merge_deeply() -> None:
-    assert merge({"a": {"b": 1, "c": 2}, "l": [1]}, {"a": {"b": 3}, "l": [2]}) == {
-        "a": {"b": 3, "c": 2},
-        "l": [2],
-    }
 
 
 def test_resources_of_a_release_are_listed_by_kind() -> None:
@@ -423,6 +407,53 @@ async def test_an_unreachable_cluster_still_checks_and_previews(monkeypatch: pyt
     assert (await provider.read(request(id="n/a", state=inputs)))[0] == ""
 
 
+@pytest.mark.parametrize(
+    ("token", "kind"),
+    [
+        ("kubernetes:networking.k8s.io/v1:Ingress", "Ingress"),
+        ("kubernetes:core/v1:PersistentVolume", "PersistentVolume"),
+        ("kubernetes:core/v1:ResourceQuotaPatch", "ResourceQuota"),
+        ("kubernetes:core/v1:ConfigMapList", "ConfigMapList"),
+        ("kubernetes:apps/v1beta1:Deployment", "Deployment"),
+    ],
+)
+async def test_kinds_outside_the_scope_are_refused_with_what_there_is(token: str, kind: str) -> None:
+    _, failures = await KubernetesProvider().check(request(token, inputs={"kind": kind}))
+    assert token in failures[0].reason
+    assert "ServiceAccount, CustomResource" in failures[0].reason
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "kubernetes:flomesh.io/v1alpha1:ServiceExport",
+        "kubernetes:gateway.networking.k8s.io/v1:Gateway",
+        "kubernetes:multicluster.x-k8s.io/v1alpha1:ServiceExport",
+    ],
+)
+async def test_custom_resources_of_any_group_are_covered(token: str) -> None:
+    inputs = {"kind": token.rpartition(":")[2], "metadata": {"name": "a"}}
+    assert await KubernetesProvider().check(request(token, inputs=inputs)) == (inputs, [])
+
+
 async def test_provider_arguments_that_are_not_covered_are_refused() -> None:
-    _, failures = await KubernetesProvider().check_config({"renderYamlToDirectory": "out", "namespace": "n"})
-    assert [failure.property for failure in failures] == ["renderYamlToDirectory"]
+    given = {"renderYamlToDirectory": "out", "namespace": "n", "enableConfigMapMutable": "true"}
+    _, failures = await KubernetesProvider().check_config(given)
+    assert [failure.property for failure in failures] == ["renderYamlToDirectory", "enableConfigMapMutable"]
+
+
+async def test_annotations_and_options_outside_the_scope_are_refused() -> None:
+    annotations = {"pulumi.com/replaceUnready": "true"}
+    inputs = {"kind": "ConfigMap", "metadata": {"name": "a", "annotations": annotations}}
+    _, failures = await KubernetesProvider().check(request(inputs=inputs))
+    assert "pulumi.com/replaceUnready" in failures[0].reason
+    with pytest.raises(ProviderError, match=r"ignoreChanges \(data\.x\)"):
+        await KubernetesProvider().diff(request(inputs=inputs, ignore_changes=("data.x",)))
+
+
+async def test_release_arguments_outside_the_scope_are_refused(tmp_path: Path) -> None:
+    await_nothing = Releases.__new__(Releases)
+    await_nothing._default_namespace = "n"
+    inputs = {"chart": "c", "atomic": True, "repositoryOpts": {"repo": "https://r.test", "password": "p"}}
+    _, failures = await await_nothing.check(request("kubernetes:helm.sh/v3:Release", inputs=inputs))
+    assert [failure.property for failure in failures] == ["atomic", "repositoryOpts.password"]

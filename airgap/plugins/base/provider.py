@@ -1,6 +1,7 @@
 """What a provider stand-in implements: plain Python calls, free of the wire format."""
 
 import asyncio
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,17 +18,15 @@ class UnknownFunctionError(Exception):
 
 
 class InitFailedError(Exception):
-    """The resource exists but is not as asked: the engine keeps `properties`, the next update tries again."""
+    """The resource exists but is not as asked: the engine keeps `properties`, the next update tries again.
+
+    The first of `reasons` is the error's text. Without `inputs` the engine keeps the ones it sent.
+    """
 
     def __init__(
-        self,
-        id_: str,
-        properties: dict[str, Any],
-        inputs: dict[str, Any] | None,  # None: the engine keeps the ones it sent
-        reasons: list[str],
-        message: str = "",
+        self, id_: str, properties: dict[str, Any], reasons: list[str], inputs: dict[str, Any] | None = None
     ) -> None:
-        super().__init__(message or "\n".join(reasons))
+        super().__init__(reasons[0])
         self.id = id_
         self.properties = properties
         self.inputs = inputs
@@ -40,6 +39,23 @@ class Failure:
 
     property: str
     reason: str
+
+
+def refuse_resource(package: str, token: str, covered: Iterable[str]) -> Failure:
+    """Say that a resource type is outside the stand-in, and what is inside."""
+    names = ", ".join(one.rpartition(":")[2] for one in covered)
+    return Failure(
+        "",
+        f"the closed network's {package} plugin does not cover {token}; declare one of {names}, "
+        "or use the official plugin",
+    )
+
+
+def refuse_unknown(package: str, owner: str, given: Iterable[str], covered: Collection[str]) -> list[Failure]:
+    """Say which arguments of `owner`, a resource type or "Provider", are outside the stand-in."""
+    name = owner.rpartition(":")[2]
+    text = f"the closed network's {package} plugin does not cover the {name} argument"
+    return [Failure(one, f"{text} {one!r}; leave it out") for one in given if one not in covered]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +109,9 @@ class Provider:
     ) -> tuple[dict[str, Any], list[Failure]]:
         """Run a function of the package."""
         del args, log
-        raise UnknownFunctionError(f"{self.name} has no function {token!r}")
+        raise UnknownFunctionError(
+            f"the closed network's {self.name} plugin does not cover the function {token}"
+        )
 
     async def check(self, request: Request) -> tuple[dict[str, Any], list[Failure]]:
         """Validate a resource's inputs and fill in defaults."""

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc.aio
@@ -28,6 +29,8 @@ from airgap.plugins.base.values import decode, encode
 _MESSAGE_BYTES = 400 << 20
 _PARENT_POLL_SECONDS = 1.0
 _STOP_SECONDS = 1.0
+# Blocking calls sit in threads, and the engine starts as many operations at once as the user lets it.
+_THREADS = 64
 
 _KINDS: dict[tuple[Change, bool], Any] = {
     ("add", False): provider_pb2.PropertyDiff.ADD,
@@ -148,7 +151,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     async def Construct(self, request: Any, context: Any) -> Any:  # noqa: N802
         await context.abort(
             grpc.StatusCode.UNIMPLEMENTED,
-            f"the closed network's {self._provider.name} plugin has no component {request.type}: "
+            f"the closed network's {self._provider.name} plugin does not cover the component {request.type}; "
             "declare its resources one by one",
         )
 
@@ -266,6 +269,7 @@ async def serve_until_stopped(server: grpc.aio.Server, cancel: Callable[[], Awai
     await server.start()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     sys.stdout.write(f"{port}\n")

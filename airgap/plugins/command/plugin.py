@@ -6,21 +6,20 @@ from typing import Any
 
 from airgap.plugins.base.diff import Diff, compare, without_ignored
 from airgap.plugins.base.logs import Log
-from airgap.plugins.base.provider import Failure, Provider, Request, UnknownFunctionError
+from airgap.plugins.base.provider import Failure, Provider, Request, refuse_resource
 from airgap.plugins.base.server import serve as serve_provider
 from airgap.plugins.base.values import UNKNOWN, copy_secrets, drop_nulls, has_unknown, plain
 from airgap.plugins.command.process import collect, file_archive, file_asset, run
 
-VERSION = "1.2.1"
-
+_COMMAND = "command:local:Command"
 _RUN_FIELDS = {
     "addPreviousOutputInEnv": "bool",
-    "archivePaths": "list",
-    "assetPaths": "list",
+    "archivePaths": "array",
+    "assetPaths": "array",
     "command": "string",
     "dir": "string",
-    "environment": "map",
-    "interpreter": "list",
+    "environment": "object",
+    "interpreter": "array",
     "logging": "logging",
     "stdin": "string",
 }
@@ -29,8 +28,9 @@ _COMMAND_FIELDS = {
     "create": "string",
     "update": "string",
     "delete": "string",
-    "triggers": "any list",
+    "triggers": "any array",
 }
+_NOTES = ("__defaults", "__internal")
 _LOGGING = ("stdout", "stderr", "stdoutAndStderr", "none")
 _WORDS = {bool: "bool", int: "number", float: "number", str: "string", list: "array", dict: "object"}
 
@@ -39,7 +39,7 @@ class CommandProvider(Provider):
     """Runs commands on the machine of the engine."""
 
     name = "command"
-    version = VERSION
+    version = "1.2.1"
 
     async def check_config(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
         """Add the marker that the official plugin's framework keeps in the provider's state."""
@@ -47,9 +47,8 @@ class CommandProvider(Provider):
 
     async def check(self, request: Request) -> tuple[dict[str, Any], list[Failure]]:
         """Validate types and names; nulls go."""
-        if request.type != "command:local:Command":
-            reason = f"the closed network's command plugin has no {request.type}: use command:local:Command"
-            return request.inputs, [Failure("", reason)]
+        if request.type != _COMMAND:
+            return request.inputs, [refuse_resource("command", request.type, [_COMMAND])]
         inputs = drop_nulls(request.inputs)
         return inputs, validate(inputs, _COMMAND_FIELDS)
 
@@ -109,7 +108,7 @@ class CommandProvider(Provider):
     ) -> tuple[dict[str, Any], list[Failure]]:
         """`command:local:run`: run once, now, at previews as well."""
         if token != "command:local:run":  # noqa: S105 the name of a function
-            raise UnknownFunctionError(f"the closed network's command plugin has no function {token}")
+            return await super().invoke(token, args, log)
         inputs = plain(drop_nulls(args))
         failures = validate(inputs, _RUN_FIELDS)
         if "command" not in inputs:
@@ -174,41 +173,31 @@ def validate(inputs: dict[str, Any], fields: dict[str, str]) -> list[Failure]:
     """Unrecognised names and wrong types, each with its path."""
     failures = []
     for name, value in inputs.items():
-        if name in ("__defaults", "__internal"):
-            continue
-        kind = fields.get(name)
-        if kind is None:
-            failures.append(Failure(name, f"an unrecognized field '{name}' was specified"))
-            continue
         bare = plain(value)
-        if bare is UNKNOWN:
+        if name in _NOTES:
             continue
-        if kind == "logging":
-            if bare not in _LOGGING:
+        if name not in fields:
+            failures.append(Failure(name, f"an unrecognized field '{name}' was specified"))
+        elif fields[name] == "logging":
+            if bare is not UNKNOWN and bare not in _LOGGING:
                 failures.append(Failure(name, f"must be one of {', '.join(_LOGGING)}; got {bare!r}"))
-        elif kind == "bool":
-            failures += _expect(bare, bool, "bool", name)
-        elif kind == "string":
-            failures += _expect(bare, str, "string", name)
-        elif kind == "map":
-            failures += _expect(bare, dict, "object", name)
-            if isinstance(bare, dict):
-                failures += [
-                    f for key, item in bare.items() for f in _expect(item, str, "string", f"{name}.{key}")
-                ]
         else:
-            failures += _expect(bare, list, "array", name)
-            if isinstance(bare, list) and kind == "list":
+            failures += _expect(bare, fields[name].removeprefix("any "), name)
+            if fields[name] == "object" and isinstance(bare, dict):
                 failures += [
-                    f for i, item in enumerate(bare) for f in _expect(item, str, "string", f"{name}[{i}]")
+                    f for key, item in bare.items() for f in _expect(item, "string", f"{name}.{key}")
+                ]
+            elif fields[name] == "array" and isinstance(bare, list):
+                failures += [
+                    f for index, item in enumerate(bare) for f in _expect(item, "string", f"{name}[{index}]")
                 ]
     return failures
 
 
-def _expect(value: Any, kind: type, word: str, path: str) -> list[Failure]:
-    if value is UNKNOWN or isinstance(value, kind):
-        return []
+def _expect(value: Any, word: str, path: str) -> list[Failure]:
     got = _WORDS.get(type(value), type(value).__name__)
+    if value is UNKNOWN or got == word:
+        return []
     article = "an" if word[0] in "aeiou" else "a"
     return [
         Failure(path, f"Field '{path}' on 'local.Command' must be {article} '{word}'; got '{got}' instead")

@@ -16,9 +16,10 @@ from typing import IO, Any
 from airgap.plugins.base.provider import ProviderError
 from airgap.plugins.base.values import ARCHIVE_SIGNATURE, ASSET_SIGNATURE, SIGNATURE
 
-# Descendants may keep a killed command's pipes open; its answer does not wait longer than this for them.
+# What has left a killed command's group may keep its pipes open: its answer waits no longer than this.
 _PIPE_SECONDS = 2.0
 _CHUNK_BYTES = 1 << 16
+_GUARD = 'read -r _ || kill -s KILL -- "-$1"'
 
 
 @dataclass
@@ -39,35 +40,14 @@ async def run(
 ) -> tuple[str, str]:
     """Run `command` as `inputs` (plain values) say; answers stdout and stderr, each less a final newline.
 
-    `line` gets each line that `logging` lets through, from another thread. When `stop` is set the direct
-    child is killed. Threads rather than asyncio's processes: those cannot tell that a child has ended
-    while one of its own children still holds the pipes.
+    `line` gets each line that `logging` lets through, from another thread. When `stop` is set, or this
+    process dies, the command and all it started are killed.
     """
     process = await asyncio.to_thread(_start, command, inputs, extra)
     streams = _Streams()
-    logging = str(inputs.get("logging") or "stdoutAndStderr").lower()
-    pumps = [
-        _thread(_pump, process.stdout, streams.stdout, streams.both, line if "stdout" in logging else None),
-        _thread(_pump, process.stderr, streams.stderr, streams.both, line if "stderr" in logging else None),
-        _thread(_feed, process.stdin, inputs.get("stdin")),
-    ]
-    loop = asyncio.get_running_loop()
-    ended, drained = asyncio.Event(), asyncio.Event()
-
-    def watch() -> None:
-        process.wait()
-        loop.call_soon_threadsafe(ended.set)
-        for pump in pumps:
-            pump.join()
-        with contextlib.suppress(RuntimeError):  # a killed child's offspring may outlive the loop
-            loop.call_soon_threadsafe(drained.set)
-
-    _thread(watch)
     killer = asyncio.create_task(_kill_when(stop, process))
     try:
-        await ended.wait()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(drained.wait(), _PIPE_SECONDS if stop.is_set() else None)
+        await asyncio.to_thread(_follow, process, streams, inputs, line, stop)
     finally:
         killer.cancel()
     status = process.returncode
@@ -92,6 +72,7 @@ def _start(command: str, inputs: dict[str, Any], extra: dict[str, str]) -> subpr
             cwd=directory,
             env={**os.environ, **(inputs.get("environment") or {}), **extra},
             bufsize=0,
+            process_group=0,  # so that it can be killed with all it started
         )
     except OSError as error:
         text = f"fork/exec {argv[0]}: {(error.strerror or str(error)).lower()}"
@@ -100,15 +81,48 @@ def _start(command: str, inputs: dict[str, Any], extra: dict[str, str]) -> subpr
         raise ProviderError(_failure(text, command, b"")) from error
 
 
-def _thread(target: Callable[..., None], *arguments: Any) -> threading.Thread:
-    thread = threading.Thread(target=target, args=arguments, daemon=True)
-    thread.start()
-    return thread
+def _guard(process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+    """A process that kills the command's group when we are gone; a line on its input dismisses it.
+
+    A parent-death signal would end the shell alone and leave running what the shell had started.
+    """
+    return subprocess.Popen(
+        ["/bin/sh", "-c", _GUARD, "guard", str(process.pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+
+
+def _follow(
+    process: subprocess.Popen[bytes],
+    streams: _Streams,
+    inputs: dict[str, Any],
+    line: Callable[[str], None],
+    stop: asyncio.Event,
+) -> None:
+    """Feed and read a process until it has ended and nothing holds its streams."""
+    guard = _guard(process)
+    logging = str(inputs.get("logging") or "stdoutAndStderr").lower()
+    out, err = (line if name in logging else None for name in ("stdout", "stderr"))
+    pumps = [
+        threading.Thread(target=_pump, args=(process.stdout, streams.stdout, streams.both, out), daemon=True),
+        threading.Thread(target=_pump, args=(process.stderr, streams.stderr, streams.both, err), daemon=True),
+        threading.Thread(target=_feed, args=(process.stdin, inputs.get("stdin")), daemon=True),
+    ]
+    for pump in pumps:
+        pump.start()
+    process.wait()
+    guard.communicate(b"\n")
+    for pump in pumps:
+        pump.join(_PIPE_SECONDS if stop.is_set() else None)
 
 
 async def _kill_when(stop: asyncio.Event, process: subprocess.Popen[bytes]) -> None:
     await stop.wait()
-    process.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _feed(pipe: IO[bytes] | None, text: str | None) -> None:

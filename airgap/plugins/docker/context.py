@@ -1,15 +1,15 @@
 """A build context as data: which files are in it, their digest, and the archive sent to the builder."""
 
 import hashlib
-import io
 import os
 import stat
-import tarfile
 from pathlib import Path
+from typing import IO, Any
 
-from docker.utils.build import exclude_paths
+from docker.api.build import process_dockerfile
+from docker.utils.build import exclude_paths, tar
 
-_TYPE_LETTERS = ((stat.S_ISDIR, "d"), (stat.S_ISLNK, "L"), (stat.S_ISFIFO, "p"), (stat.S_ISSOCK, "S"))
+_SPECIAL_BITS = (("u", stat.S_ISUID), ("g", stat.S_ISGID), ("t", stat.S_ISVTX))
 
 
 def ignore_patterns(context: Path, dockerfile: Path) -> list[str]:
@@ -23,14 +23,9 @@ def ignore_patterns(context: Path, dockerfile: Path) -> list[str]:
 
 def context_files(context: Path, dockerfile: Path) -> list[str]:
     """Relative paths of the files in the context, in the order of a depth-first walk sorted by name."""
-    patterns = ignore_patterns(context, dockerfile)
-    chosen = exclude_paths(str(context), patterns, dockerfile=None) if patterns else _all_files(context)
+    chosen = exclude_paths(str(context), ignore_patterns(context, dockerfile))
     files = [name for name in chosen if (context / name).is_symlink() or (context / name).is_file()]
     return sorted(files, key=lambda name: name.split("/"))
-
-
-def _all_files(context: Path) -> set[str]:
-    return {path.relative_to(context).as_posix() for path in context.rglob("*")}
 
 
 def context_digest(context: Path, dockerfile: Path) -> str:
@@ -56,36 +51,14 @@ def _link_target(path: Path) -> str:
 
 
 def _go_mode(mode: int) -> str:
-    """A file mode as Go prints it: the digest must agree with the official plugin's."""
-    letters = "".join(letter for test, letter in _TYPE_LETTERS if test(mode))
-    letters += "u" if mode & stat.S_ISUID else ""
-    letters += "g" if mode & stat.S_ISGID else ""
-    letters += "t" if mode & stat.S_ISVTX else ""
-    permissions = "".join(
-        char if mode & (1 << (8 - index)) else "-" for index, char in enumerate("rwxrwxrwx")
-    )
-    return (letters or "-") + permissions
+    """The mode of a file or link as Go prints it: the digest must agree with the official plugin's."""
+    flags = (("L", stat.S_ISLNK(mode)), *((letter, mode & bit) for letter, bit in _SPECIAL_BITS))
+    letters = "".join(letter for letter, is_set in flags if is_set)
+    return (letters or "-") + stat.filemode(mode & 0o777)[1:]
 
 
-def context_archive(context: Path, dockerfile: Path) -> tuple[bytes, str]:
-    """A tar of the context and the name the Dockerfile has in it."""
-    buffer = io.BytesIO()
-    try:
-        name = dockerfile.resolve().relative_to(context.resolve()).as_posix()
-    except ValueError:
-        name = f".dockerfile.{hashlib.sha256(str(dockerfile).encode()).hexdigest()[:16]}"
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        names = set(context_files(context, dockerfile))
-        for directory in sorted({parent.as_posix() for one in names for parent in Path(one).parents} - {"."}):
-            archive.add(context / directory, arcname=directory, recursive=False, filter=_as_root)
-        for one in sorted(names):
-            archive.add(context / one, arcname=one, recursive=False, filter=_as_root)
-        if name not in names:
-            archive.add(dockerfile, arcname=name, recursive=False, filter=_as_root)
-    return buffer.getvalue(), name
-
-
-def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    return member
+def context_archive(context: Path, dockerfile: Path) -> tuple[IO[bytes], str]:
+    """A tar of the context, owned by root, and the name the Dockerfile has in it."""
+    name, content = process_dockerfile(str(dockerfile.resolve()), str(context.resolve()))
+    archive: Any = tar(context, exclude=ignore_patterns(context, dockerfile), dockerfile=(name, content))
+    return archive, str(name)

@@ -1,6 +1,5 @@
 """docker.Image: build a folder, tag it, push it unless told not to."""
 
-import io
 import os
 import platform
 import shutil
@@ -14,16 +13,16 @@ import docker.errors
 
 from airgap.plugins.base.diff import Diff, compare
 from airgap.plugins.base.logs import Log
-from airgap.plugins.base.provider import Failure, ProviderError, Request
+from airgap.plugins.base.provider import Failure, ProviderError, Request, refuse_unknown
 from airgap.plugins.base.values import UNKNOWN, Secret, drop_nulls, has_unknown, plain
 from airgap.plugins.docker.context import context_archive, context_digest
 
 IMAGE = "docker:index/image:Image"
-_FIELDS = frozenset({"imageName", "build", "skipPush", "buildOnPreview", "registry"})
-_BUILD_FIELDS = frozenset(
-    {"context", "dockerfile", "args", "builderVersion", "target", "platform", "network", "addHosts"}
-)
+_ARGUMENTS = ("imageName", "build", "skipPush")
+_BUILD_ARGUMENTS = ("context", "dockerfile", "args", "builderVersion", "platform")
+_CLASSIC = "BuilderV1"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_TAIL_LINES = 20
 
 
 def host_platform() -> str:
@@ -36,16 +35,14 @@ def check(request: Request) -> tuple[dict[str, Any], list[Failure]]:
     """Fill in the build's defaults and the digest of its context."""
     inputs = plain(drop_nulls(request.inputs))
     build = inputs.get("build") or {}
-    refuse = "the closed network's docker plugin has no Image argument"
-    failures = [Failure(name, f"{refuse} {name!r}; leave it out") for name in inputs if name not in _FIELDS]
+    # The SDK says by itself that a preview builds nothing.
+    given = [name for name, value in inputs.items() if (name, value) != ("buildOnPreview", False)]
+    failures = refuse_unknown("docker", IMAGE, given, _ARGUMENTS)
     if build is UNKNOWN:
-        return {**inputs, "buildOnPreview": bool(inputs.get("buildOnPreview"))}, failures
-    failures += [
-        Failure(f"build.{name}", f"{refuse} build.{name}; leave it out")
-        for name in build
-        if name not in _BUILD_FIELDS
-    ]
-    if build.get("builderVersion") not in (None, UNKNOWN, "BuilderV1", "BuilderBuildKit"):
+        return {**inputs, "buildOnPreview": False}, failures
+    members = [f"build.{name}" for name in build]
+    failures += refuse_unknown("docker", IMAGE, members, [f"build.{name}" for name in _BUILD_ARGUMENTS])
+    if build.get("builderVersion") not in (None, UNKNOWN, _CLASSIC, "BuilderBuildKit"):
         raise ProviderError("invalid Docker Builder version")
     build = {"context": ".", **build}
     if build["context"] is not UNKNOWN:
@@ -61,7 +58,7 @@ def check(request: Request) -> tuple[dict[str, Any], list[Failure]]:
         )
     if not inputs.get("skipPush") and isinstance(inputs.get("imageName"), str):
         _require_registry(inputs["imageName"])
-    return {**inputs, "build": build, "buildOnPreview": bool(inputs.get("buildOnPreview"))}, failures
+    return {**inputs, "build": build, "buildOnPreview": False}, failures
 
 
 def _digest(context: str, dockerfile: str) -> str:
@@ -89,39 +86,27 @@ def diff(request: Request) -> Diff:
     """Changed arguments by their top-level name; nothing ever makes a new resource."""
     old = plain(request.state.get("__inputs")) or plain(request.old_inputs)
     changes = compare(old, plain(request.inputs))
-    logins = {("registry", "username"), ("registry", "password")}
-    tops = {
-        path[:1]: change if len(path) == 1 else "update"
-        for path, change in changes.items()
-        if path not in logins
-    }
-    return Diff(tops)
+    return Diff({path[:1]: change if len(path) == 1 else "update" for path, change in changes.items()})
 
 
-def preview(request: Request) -> dict[str, Any]:
-    """Outputs before a build: what the inputs tell."""
-    return {**request.inputs}
-
-
-def build(client: docker.APIClient, request: Request) -> tuple[str, dict[str, Any]]:
-    """Build and, unless skipPush, push; blocking."""
+def build(client: docker.APIClient, host: str, request: Request) -> tuple[str, dict[str, Any]]:
+    """Build and, unless skipPush, push; blocking. `host` is what `client` talks to."""
     inputs = plain(request.inputs)
     name, options = inputs["imageName"], inputs["build"]
-    if options.get("builderVersion") != "BuilderV1" and _has_buildx():
-        _build_with_buildx(client, name, options, request.log)
+    if options.get("builderVersion") != _CLASSIC and _has_buildx():
+        _build_with_buildkit(host, name, options, request.log)
     else:
         _build_classic(client, name, options, request.log)
-    digest = _local_id(client, name)
-    server = (inputs.get("registry") or {}).get("server") or ""
-    if not inputs.get("skipPush") and not request.preview:
-        digest = _push(client, name, inputs.get("registry") or {}, request.log)
+    digest = str(client.inspect_image(name)["Id"])  # type: ignore[no-untyped-call]
+    if not inputs.get("skipPush"):
+        digest = _push(client, name, request.log) or digest
     outputs = {
         "baseImageName": name,
         "context": options["context"],
         "dockerfile": os.path.relpath(options["dockerfile"], options["context"]),
         "imageName": name,
         "platform": options["platform"],
-        "registryServer": server,
+        "registryServer": "",
         "repoDigest": digest,
         "__inputs": Secret(inputs),
     }
@@ -130,17 +115,13 @@ def build(client: docker.APIClient, request: Request) -> tuple[str, dict[str, An
 
 def _build_classic(client: docker.APIClient, name: str, options: dict[str, Any], log: Log) -> None:
     archive, dockerfile = context_archive(Path(options["context"]), Path(options["dockerfile"]))
-    foreign = options["platform"] if options["platform"] != host_platform() else None
     stream = client.build(
-        fileobj=io.BytesIO(archive),
+        fileobj=archive,
         custom_context=True,
         dockerfile=dockerfile,
         tag=name,
         buildargs=options.get("args"),
-        target=options.get("target"),
-        platform=foreign,
-        network_mode=options.get("network"),
-        extra_hosts=dict(one.split(":", 1) for one in options.get("addHosts") or []) or None,
+        platform=options["platform"] if options["platform"] != host_platform() else None,
         rm=True,
         forcerm=True,
         decode=True,
@@ -155,26 +136,18 @@ def _has_buildx() -> bool:
     return subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode == 0
 
 
-def _build_with_buildx(client: docker.APIClient, name: str, options: dict[str, Any], log: Log) -> None:
-    arguments = options.get("args") or {}
-    argv = ["docker", "buildx", "build", "--progress", "plain", "--load", "--tag", name]
-    argv += ["--file", options["dockerfile"], "--platform", options["platform"]]
-    # A build argument without a value is read from the environment: it stays out of the process list.
-    argv += [part for key in arguments for part in ("--build-arg", key)]
-    for option, flag in (("target", "--target"), ("network", "--network")):
-        if options.get(option):
-            argv += [flag, options[option]]
-    argv += [part for host in options.get("addHosts") or [] for part in ("--add-host", host)]
-    environment = {
-        **os.environ,
-        **arguments,
-        "DOCKER_HOST": client.base_url.replace("http+docker://", "unix://"),
-    }
-    if environment["DOCKER_HOST"].startswith("unix://localhost"):
-        environment["DOCKER_HOST"] = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+def buildkit_command(name: str, options: dict[str, Any]) -> list[str]:
+    """A build by buildx. An argument without a value is read from the environment, not the process list."""
+    command = ["docker", "buildx", "build", "--progress", "plain", "--load", "--tag", name]
+    command += ["--file", options["dockerfile"], "--platform", options["platform"]]
+    command += [part for key in options.get("args") or {} for part in ("--build-arg", key)]
+    return [*command, options["context"]]
+
+
+def _build_with_buildkit(host: str, name: str, options: dict[str, Any], log: Log) -> None:
     process = subprocess.Popen(
-        [*argv, options["context"]],
-        env=environment,
+        buildkit_command(name, options),
+        env={**os.environ, **(options.get("args") or {}), "DOCKER_HOST": host},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -183,23 +156,17 @@ def _build_with_buildx(client: docker.APIClient, name: str, options: dict[str, A
     lines = []
     for line in process.stdout or []:
         lines.append(line.rstrip())
-        log.status(line.rstrip())
+        log.status(lines[-1])
     if process.wait() != 0:
-        raise ProviderError("\n".join(lines[-20:]))
+        raise ProviderError("\n".join(lines[-_TAIL_LINES:]))
 
 
-def _push(client: docker.APIClient, name: str, registry: dict[str, Any], log: Log) -> str:
+def _push(client: docker.APIClient, name: str, log: Log) -> str:
+    """Push with the login of docker's own configuration; answers the registry's digest, "" without one."""
     log.status("Pushing Image to the registry")
-    login = None
-    if registry.get("username"):
-        login = {"username": registry["username"], "password": registry.get("password", "")}
-    auxiliary = _follow(client.push(name, stream=True, decode=True, auth_config=login), log)
+    digest = _follow(client.push(name, stream=True, decode=True), log).get("Digest")
     repository = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
-    return f"{repository}@{auxiliary['Digest']}" if "Digest" in auxiliary else _local_id(client, name)
-
-
-def _local_id(client: docker.APIClient, name: str) -> str:
-    return str(client.inspect_image(name)["Id"])  # type: ignore[no-untyped-call]
+    return f"{repository}@{digest}" if digest else ""
 
 
 def _follow(stream: Iterable[dict[str, Any]], log: Log) -> dict[str, Any]:
@@ -214,8 +181,3 @@ def _follow(stream: Iterable[dict[str, Any]], log: Log) -> dict[str, Any]:
         if line:
             log.status(line)
     return auxiliary
-
-
-def describe(error: docker.errors.APIError) -> str:
-    """The daemon's own message."""
-    return f"Error response from daemon: {error.explanation or error}"

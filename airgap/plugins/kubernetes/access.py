@@ -110,12 +110,7 @@ def _headers(user: dict[str, Any]) -> dict[str, str]:
     token = user.get("token") or (
         Path(user["tokenFile"]).read_text().strip() if user.get("tokenFile") else ""
     )
-    if token:
-        return {"Authorization": f"Bearer {token}"}
-    if user.get("username"):
-        pair = f"{user['username']}:{user.get('password', '')}".encode()
-        return {"Authorization": "Basic " + base64.b64encode(pair).decode()}
-    return {}
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _tls(cluster: dict[str, Any], user: dict[str, Any]) -> ssl.SSLContext:

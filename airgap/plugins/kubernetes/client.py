@@ -162,6 +162,18 @@ class Client:
         )
         return result
 
+    async def replace(
+        self, kind: Kind, body: dict[str, Any], before: dict[str, Any], *, manager: str, dry_run: bool
+    ) -> dict[str, Any]:
+        """PUT an object in the place of the version `before`."""
+        meta = {**body["metadata"], "resourceVersion": before["metadata"]["resourceVersion"]}
+        params = {"fieldManager": manager, **({"dryRun": "All"} if dry_run else {})}
+        path = kind.path(_namespace(body), meta["name"])
+        result: dict[str, Any] = await self.request(
+            "PUT", path, params=params, body={**body, "metadata": meta}
+        )
+        return result
+
 
 def _namespace(body: dict[str, Any]) -> str:
     return body.get("metadata", {}).get("namespace") or "default"

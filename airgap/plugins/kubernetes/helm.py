@@ -1,49 +1,18 @@
 """The real helm CLI: argument lists, a private kubeconfig per call, values by stdin and never by argv."""
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 DEFAULT_SECONDS = 300
-# Which flag of helm stands for which argument of a release, by command; true sets it.
-_SWITCHES = {
-    "install": {
-        "atomic": "--atomic",
-        "createNamespace": "--create-namespace",
-        "dependencyUpdate": "--dependency-update",
-        "devel": "--devel",
-        "disableOpenapiValidation": "--disable-openapi-validation",
-        "disableWebhooks": "--no-hooks",
-        "renderSubchartNotes": "--render-subchart-notes",
-        "replace": "--replace",
-        "skipCrds": "--skip-crds",
-        "takeOwnership": "--take-ownership",
-        "verify": "--verify",
-    },
-    "upgrade": {
-        "atomic": "--atomic",
-        "cleanupOnFail": "--cleanup-on-fail",
-        "dependencyUpdate": "--dependency-update",
-        "devel": "--devel",
-        "disableCRDHooks": "--no-hooks",
-        "disableOpenapiValidation": "--disable-openapi-validation",
-        "forceUpdate": "--force",
-        "renderSubchartNotes": "--render-subchart-notes",
-        "resetValues": "--reset-values",
-        "reuseValues": "--reuse-values",
-        "takeOwnership": "--take-ownership",
-        "verify": "--verify",
-    },
-}
 
 
 class HelmError(Exception):
@@ -51,84 +20,53 @@ class HelmError(Exception):
 
 
 def chart_arguments(release: Mapping[str, Any]) -> list[str]:
-    """Which chart, from where: the part that all commands that load a chart share. No password among them."""
+    """Which chart, from where: what all commands that load a chart share."""
     arguments = [str(release["chart"])]
-    options = release.get("repositoryOpts") or {}
-    for name, flag in (
-        ("repo", "--repo"),
-        ("caFile", "--ca-file"),
-        ("certFile", "--cert-file"),
-        ("keyFile", "--key-file"),
-    ):
-        if options.get(name):
-            arguments += [flag, str(options[name])]
-    if release.get("version") and not _is_folder(release):
+    if repository := (release.get("repositoryOpts") or {}).get("repo"):
+        arguments += ["--repo", str(repository)]
+    if release.get("version") and not Path(str(release["chart"])).exists():
         arguments += ["--version", str(release["version"])]
-    if release.get("verify") and release.get("keyring"):
-        arguments += ["--keyring", str(release["keyring"])]
     return arguments
-
-
-def _is_folder(release: Mapping[str, Any]) -> bool:
-    return Path(str(release["chart"])).exists()
 
 
 def deploy_arguments(command: str, release: Mapping[str, Any], namespace: str) -> list[str]:
-    """The whole argument list of `helm install` or `helm upgrade`, values from stdin, result as JSON."""
-    arguments = [command, str(release["name"]), *chart_arguments(release)]
-    arguments += ["--namespace", namespace, "--values", "-", "--output", "json"]
-    arguments += [flag for name, flag in _SWITCHES[command].items() if release.get(name)]
-    if not release.get("skipAwait"):
-        arguments += ["--wait"] + (["--wait-for-jobs"] if release.get("waitForJobs") else [])
-    arguments += ["--timeout", f"{int(release.get('timeout') or DEFAULT_SECONDS)}s"]
-    for name, flag in (("description", "--description"), ("postrender", "--post-renderer")):
-        if release.get(name):
-            arguments += [flag, str(release[name])]
-    if command == "upgrade":
-        arguments += ["--history-max", str(int(release.get("maxHistory") or 0))]
-    return arguments
+    """The argument list of `helm install` or `helm upgrade`, values from stdin."""
+    arguments = [command, str(release["name"]), *chart_arguments(release), "--namespace", namespace]
+    arguments += ["--values", "-", "--output", "json", *_wait_arguments(release)]
+    # No limit, as with the official plugin: helm's own default would forget the eleventh revision.
+    return [*arguments, "--history-max", "0"] if command == "upgrade" else arguments
 
 
 def uninstall_arguments(release: Mapping[str, Any]) -> list[str]:
     """The argument list of `helm uninstall`."""
-    arguments = ["uninstall", str(release["name"]), "--namespace", str(release["namespace"])]
-    if release.get("atomic") or not release.get("skipAwait"):
-        arguments += ["--wait", "--timeout", f"{int(release.get('timeout') or DEFAULT_SECONDS)}s"]
-    return arguments
+    name, namespace = str(release["name"]), str(release["namespace"])
+    return ["uninstall", name, "--namespace", namespace, *_wait_arguments(release)]
+
+
+def _wait_arguments(release: Mapping[str, Any]) -> list[str]:
+    wait = [] if release.get("skipAwait") else ["--wait"]
+    return [*wait, "--timeout", f"{int(release.get('timeout') or DEFAULT_SECONDS)}s"]
 
 
 class Helm:
     """Runs helm against one cluster."""
 
-    def __init__(
-        self, kubeconfig: Mapping[str, Any], settings: Mapping[str, Any], cancelled: asyncio.Event
-    ) -> None:
+    def __init__(self, kubeconfig: Mapping[str, Any], cancelled: asyncio.Event) -> None:
         self._kubeconfig = json.dumps(kubeconfig)
         self._cancelled = cancelled
-        self._environment = {
-            **os.environ,
-            "HELM_DRIVER": str(settings.get("driver") or "secret"),
-            **{
-                variable: str(settings[name])
-                for name, variable in (
-                    ("pluginsPath", "HELM_PLUGINS"),
-                    ("registryConfigPath", "HELM_REGISTRY_CONFIG"),
-                    ("repositoryConfigPath", "HELM_REPOSITORY_CONFIG"),
-                    ("repositoryCache", "HELM_REPOSITORY_CACHE"),
-                )
-                if settings.get(name)
-            },
-        }
 
     async def run(self, arguments: list[str], stdin: str = "") -> str:
         """Run one helm command; answers stdout. Raises HelmError."""
         if shutil.which("helm") is None:
             raise HelmError("helm is not on PATH; run ./stack, which puts it there, or install helm 3")
-        with self._kubeconfig_file() as path:
+        # Only we can read the file, and it is gone after the call.
+        with tempfile.NamedTemporaryFile("w", prefix="helm-kubeconfig-") as kubeconfig:
+            kubeconfig.write(self._kubeconfig)
+            kubeconfig.flush()
             process = await asyncio.create_subprocess_exec(
                 "helm",
                 *arguments,
-                env={**self._environment, "KUBECONFIG": path},
+                env={**os.environ, "HELM_DRIVER": "secret", "KUBECONFIG": kubeconfig.name},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -143,18 +81,22 @@ class Helm:
             raise HelmError(_message(stderr.decode(errors="replace")))
         return stdout.decode()
 
+    async def status(self, name: str, namespace: str) -> dict[str, Any] | None:
+        """helm's record of the newest revision with the chart's metadata, None when there is no release."""
+        where = [name, "--namespace", namespace, "--output", "json"]
+        try:
+            record = json.loads(await self.run(["status", *where]))
+            # The status leaves the chart out.
+            return {**record, "chart": json.loads(await self.run(["get", "metadata", *where]))}
+        except HelmError as error:
+            if "not found" in str(error):
+                return None
+            raise
+
     async def _interrupt(self, process: asyncio.subprocess.Process) -> None:
         await self._cancelled.wait()
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
-
-    @contextlib.contextmanager
-    def _kubeconfig_file(self) -> Iterator[str]:
-        """A kubeconfig that only we can read, gone after the call."""
-        with tempfile.NamedTemporaryFile("w", prefix="helm-kubeconfig-") as file:
-            file.write(self._kubeconfig)
-            file.flush()
-            yield file.name
 
 
 def _message(stderr: str) -> str:
@@ -178,12 +120,3 @@ def resource_names(manifest: str) -> dict[str, list[str]]:
         prefix = f"{meta['namespace']}/" if meta.get("namespace") else ""
         found.setdefault(key, set()).add(f"{prefix}{meta.get('name', '')}")
     return {key: sorted(names) for key, names in found.items()}
-
-
-def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Deep merge of values, `over` winning."""
-    merged = dict(base)
-    for key, item in over.items():
-        both = isinstance(item, dict) and isinstance(merged.get(key), dict)
-        merged[key] = merge(merged[key], item) if both else item
-    return merged

@@ -1,11 +1,7 @@
 """Field managers: who owns which field of an object under server-side apply."""
 
-import copy
-from collections.abc import Iterable
 from typing import Any
 
-from airgap.plugins.base.diff import parse_path
-from airgap.plugins.base.values import Path
 from airgap.plugins.kubernetes.client import JSON_PATCH, ApiError, Client, Kind
 from airgap.plugins.kubernetes.objects import metadata
 
@@ -55,8 +51,7 @@ async def take_over(client: Client, kind: Kind, live: dict[str, Any], manager: s
     ]
     path = kind.path(meta.get("namespace", ""), meta["name"])
     params = {"fieldManager": manager}
-    changed = await client.request("PATCH", path, params=params, body=operations, content_type=JSON_PATCH)
-    live["metadata"] = changed["metadata"]
+    await client.request("PATCH", path, params=params, body=operations, content_type=JSON_PATCH)
 
 
 async def relinquish(client: Client, kind: Kind, live: dict[str, Any], manager: str) -> None:
@@ -64,22 +59,6 @@ async def relinquish(client: Client, kind: Kind, live: dict[str, Any], manager: 
     meta = {name: value for name in ("name", "namespace") if (value := metadata(live).get(name))}
     bare = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta}
     await client.apply(kind, bare, manager=manager, force=False, dry_run=False)
-
-
-def without_ignored(
-    inputs: dict[str, Any], live: dict[str, Any], manager: str, ignore_changes: Iterable[str]
-) -> dict[str, Any]:
-    """Inputs for an apply under ignoreChanges: fields of others are left out, ours keep their live value."""
-    inputs = copy.deepcopy(inputs)
-    for text in ignore_changes:
-        path = parse_path(text)
-        found, value = _lookup(live, path)
-        owners = [entry for entry in metadata(live).get("managedFields") or [] if _owns(entry, path)]
-        if owners and not any(entry["manager"] == manager for entry in owners):
-            _remove(inputs, path)
-        elif found:
-            _put(inputs, path, value)
-    return inputs
 
 
 def _key(entry: dict[str, Any]) -> tuple[str, str]:
@@ -91,47 +70,3 @@ def _union(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     for key, item in other.items():
         merged[key] = _union(merged[key], item) if isinstance(merged.get(key), dict) else item
     return merged
-
-
-def _owns(entry: dict[str, Any], path: Path) -> bool:
-    fields = entry.get("fieldsV1") or {}
-    for part in path:
-        if not isinstance(part, str) or f"f:{part}" not in fields:
-            return False
-        fields = fields[f"f:{part}"]
-    return True
-
-
-def _has(value: Any, part: str | int) -> bool:
-    """Whether `value` is an object or list with that member."""
-    if isinstance(value, dict):
-        return part in value
-    return isinstance(value, list) and isinstance(part, int) and part < len(value)
-
-
-def _lookup(value: Any, path: Path) -> tuple[bool, Any]:
-    for part in path:
-        if not _has(value, part):
-            return False, None
-        value = value[part]
-    return True, copy.deepcopy(value)
-
-
-def _remove(value: Any, path: Path) -> None:
-    for part in path[:-1]:
-        if not _has(value, part):
-            return
-        value = value[part]
-    if isinstance(value, dict):
-        value.pop(path[-1], None)
-
-
-def _put(value: Any, path: Path, item: Any) -> None:
-    for part in path[:-1]:
-        if isinstance(value, dict):
-            value.setdefault(part, {})
-        if not _has(value, part):
-            return
-        value = value[part]
-    if isinstance(value, dict) or _has(value, path[-1]):
-        value[path[-1]] = item

@@ -1,19 +1,25 @@
 """The kubernetes provider: its configuration, and which part serves which resource."""
 
-import json
 import os
 from typing import Any
 
 import yaml
 
 from airgap.plugins.base.diff import Diff, compare
-from airgap.plugins.base.logs import Log
-from airgap.plugins.base.provider import Failure, Provider, ProviderError, Request, UnknownFunctionError
+from airgap.plugins.base.provider import (
+    Failure,
+    Provider,
+    ProviderError,
+    Request,
+    refuse_unknown,
+)
 from airgap.plugins.base.server import serve as serve_provider
 from airgap.plugins.base.values import UNKNOWN, drop_nulls, plain
 from airgap.plugins.kubernetes.access import KubeconfigError, active_cluster, load, load_text
 from airgap.plugins.kubernetes.client import ApiError, Client, NoKindError, probe
+from airgap.plugins.kubernetes.kinds import namespaced_by_default, refusal
 from airgap.plugins.kubernetes.objects import (
+    annotation,
     assign_name,
     canonical_inputs,
     dashed,
@@ -25,29 +31,23 @@ from airgap.plugins.kubernetes.objects import (
 from airgap.plugins.kubernetes.release import RELEASE, Releases
 from airgap.plugins.kubernetes.resources import Resources
 
-VERSION = "4.34.2"
-
 _CLUSTER_KEYS = ("kubeconfig", "context", "cluster")
+_FLAGS = ("deleteUnreachable", "enablePatchForce", "enableSecretMutable", "upsertExistingObjects")
+_CONFIG = (*_CLUSTER_KEYS, *_FLAGS, "clusterIdentifier", "namespace", "version", "pluginDownloadURL")
+# Annotations that change what the official plugin does and that no part of this stand-in honours.
+_REFUSED_ANNOTATIONS = ("pulumi.com/patchFieldManager", "pulumi.com/replaceUnready")
 _UNREACHABLE_HINT = (
     "configured Kubernetes cluster is unreachable. If the cluster was deleted, you can remove this "
     "resource from Pulumi state by rerunning the operation with the PULUMI_K8S_DELETE_UNREACHABLE "
     'environment variable set to "true"'
 )
-# Provider arguments that change what happens and that no part of this stand-in honours.
-_REFUSED = ("renderYamlToDirectory", "alwaysRender", "strictMode")
-# Built-in kinds without a namespace, for clusters that cannot be asked.
-_CLUSTER_SCOPED = """
-    Namespace Node PersistentVolume ClusterRole ClusterRoleBinding CustomResourceDefinition StorageClass
-    PriorityClass IngressClass RuntimeClass APIService MutatingWebhookConfiguration
-    ValidatingWebhookConfiguration ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding
-"""
 
 
 class KubernetesProvider(Provider):
     """One process of it serves one provider resource, so it knows exactly one cluster."""
 
     name = "kubernetes"
-    version = VERSION
+    version = "4.34.2"
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,19 +55,13 @@ class KubernetesProvider(Provider):
         self._releases: Releases | None = None
         self._unreachable = "the provider is not configured"
         self._default_namespace = ""
-        self._flags: dict[str, bool] = {}
+        self._delete_unreachable = False
+        self._secret_mutable = False
 
     async def check_config(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
         """Refuse the arguments this stand-in would otherwise silently ignore."""
-        failures = [
-            Failure(name, f"the closed network's kubernetes plugin does not support {name}; leave it out")
-            for name in _REFUSED
-            if plain(inputs.get(name)) not in (None, "", "false", False)
-        ]
-        if plain(inputs.get("enableServerSideApply")) in ("false", False):
-            reason = "the closed network's kubernetes plugin always uses server-side apply; leave it out"
-            failures.append(Failure("enableServerSideApply", reason))
-        return inputs, failures
+        given = [name for name, value in inputs.items() if plain(value) not in (None, "", "false", False)]
+        return inputs, refuse_unknown("kubernetes", "Provider", given, _CONFIG)
 
     async def diff_config(self, request: Request) -> Diff:
         """A provider is replaced only when it points to another cluster."""
@@ -89,62 +83,43 @@ class KubernetesProvider(Provider):
 
     async def configure(self, variables: dict[str, str]) -> None:
         """Find the cluster; one that cannot be reached is not an error yet."""
-        for name in (
-            "deleteUnreachable",
-            "skipUpdateUnreachable",
-            "enablePatchForce",
-            "upsertExistingObjects",
-        ):
-            self._flags[name] = _flag(variables, name)
-        for name in ("enableConfigMapMutable", "enableSecretMutable"):
-            self._flags[name] = _flag(variables, name)
+        delete_unreachable, force, mutable, upsert = (_flag(variables, name) for name in _FLAGS)
+        self._delete_unreachable, self._secret_mutable = delete_unreachable, mutable
+        self._default_namespace = variables.get("namespace", "")
         try:
-            access = await load(
-                variables.get("kubeconfig", ""), variables.get("context", ""), variables.get("cluster", "")
-            )
+            access = await load(*(variables.get(key, "") for key in _CLUSTER_KEYS))
         except KubeconfigError as error:
             self._unreachable = str(error)
-            self._default_namespace = variables.get("namespace", "")
             return
-        self._default_namespace = variables.get("namespace") or access.namespace or "default"
+        self._default_namespace = self._default_namespace or access.namespace or "default"
         client = Client(access)
         self._unreachable = await probe(client)
         if self._unreachable:
             await client.close()
-        else:
-            self._resources = Resources(
-                client, self.cancelled, self._flags["enablePatchForce"], self._flags["upsertExistingObjects"]
-            )
-            settings = json.loads(variables.get("helmReleaseSettings") or "{}")
-            self._releases = Releases(client, self.cancelled, self._default_namespace, settings)
-
-    async def invoke(
-        self, token: str, args: dict[str, Any], log: Log
-    ) -> tuple[dict[str, Any], list[Failure]]:
-        """No function of the package is needed by this program."""
-        del args, log
-        raise UnknownFunctionError(f"the closed network's kubernetes plugin has no function {token}")
+            return
+        self._resources = Resources(client, self.cancelled, force, upsert)
+        self._releases = Releases(client, self.cancelled, self._default_namespace)
 
     async def check(self, request: Request) -> tuple[dict[str, Any], list[Failure]]:
         """Name, namespace, canonical form; refuse what is not covered."""
-        if self._unreachable and self._flags.get("skipUpdateUnreachable"):
-            request.log.warning(
-                "Cluster is unreachable but skipUpdateUnreachable flag is set to true, skipping..."
-            )
-            return request.old_inputs, []
         if request.type == RELEASE:
-            return await self._release_part().check(request) if self._releases else (request.inputs, [])
-        kind_name = str(plain(request.inputs.get("kind", "")))
-        if kind_name.endswith("List"):
-            raise ProviderError(
-                "list resources exist for compatibility with YAML manifests and Helm charts, and cannot be "
-                "created directly. Use the underlying resource type instead"
-            )
-        api_version, _, patch = group_version_kind(request.type, kind_name)
+            return await self._releases.check(request) if self._releases else (request.inputs, [])
         values = canonical_inputs(plain(drop_nulls(dashed(request.inputs))))
+        kind_name = str(values.get("kind", ""))
+        api_version, kind_name, patch = group_version_kind(request.type, kind_name)
+        if failures := refusal(request.type, api_version, kind_name):
+            return request.inputs, failures
         if patch and not metadata(values).get("name"):
             raise ProviderError("patch resources require the `.metadata.name` field to be set")
         values, failures = assign_name(request, values, dashed(plain(request.old_inputs)))
+        failures += [
+            Failure(
+                f'metadata.annotations["{name}"]',
+                f"the closed network's kubernetes plugin does not cover the annotation {name}; leave it out",
+            )
+            for name in _REFUSED_ANNOTATIONS
+            if annotation(values, name)
+        ]
         meta = values.get("metadata")
         homeless = isinstance(meta, dict) and not meta.get("namespace")
         if homeless and self._default_namespace and await self._namespaced(api_version, kind_name):
@@ -158,88 +133,64 @@ class KubernetesProvider(Provider):
                 return (await self._resources.client.kind(api_version, kind_name)).namespaced
             except (NoKindError, ApiError, OSError):
                 pass
-        return kind_name not in _CLUSTER_SCOPED.split()
+        return namespaced_by_default(kind_name)
 
     async def diff(self, request: Request) -> Diff:
         """See `diff_objects`; releases have their own rules."""
+        if request.ignore_changes:
+            raise ProviderError(
+                "the closed network's kubernetes plugin does not cover ignoreChanges "
+                f"({', '.join(request.ignore_changes)}); leave these fields out of the program instead"
+            )
         if request.type == RELEASE:
             return Releases.diff(request)
         kind_name = str(plain(request.inputs.get("kind", "")))
-        api_version, kind_name, patch = group_version_kind(request.type, kind_name)
-        return diff_objects(
-            request,
-            namespaced=await self._namespaced(api_version, kind_name),
-            patch=patch,
-            secret_mutable=self._flags.get("enableSecretMutable", False),
-            config_map_mutable=self._flags.get("enableConfigMapMutable", False),
-        )
+        api_version, kind_name, _ = group_version_kind(request.type, kind_name)
+        namespaced = await self._namespaced(api_version, kind_name)
+        return diff_objects(request, namespaced=namespaced, secret_mutable=self._secret_mutable)
 
     async def create(self, request: Request) -> tuple[str, dict[str, Any]]:
         """Make an object or a release."""
         if request.preview and (self._unreachable or request.type == RELEASE):
-            inputs = request.inputs
-            return "", Releases.preview(inputs) if request.type == RELEASE else inputs
-        self._require_cluster()
-        if request.type == RELEASE:
-            return await self._release_part().create(request)
-        return await self._object_part().create(request)
+            return "", Releases.preview(request.inputs) if request.type == RELEASE else request.inputs
+        return await self._part(request).create(request)
 
     async def update(self, request: Request) -> dict[str, Any]:
         """Change an object or upgrade a release."""
         if request.preview and (self._unreachable or request.type == RELEASE):
             return Releases.preview(request.inputs) if request.type == RELEASE else request.inputs
-        if self._unreachable and self._flags.get("skipUpdateUnreachable"):
-            return request.state
-        self._require_cluster()
-        if request.type == RELEASE:
-            return await self._release_part().update(request)
-        return await self._object_part().update(request)
+        return await self._part(request).update(request)
 
     async def read(self, request: Request) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """Look at an object or a release."""
-        if self._unreachable:
-            if self._flags.get("skipUpdateUnreachable"):
-                return request.id, request.state, request.old_inputs
-            self._warn_unreachable(request)
-            if self._flags.get("deleteUnreachable"):
-                return "", {}, {}
+        if not self._unreachable:
+            return await self._part(request).read(request)
+        self._warn_unreachable(request)
+        if not self._delete_unreachable:
             raise ProviderError(_UNREACHABLE_HINT)
-        if request.type == RELEASE:
-            return await self._release_part().read(request)
-        return await self._object_part().read(request)
+        return "", {}, {}
 
     async def delete(self, request: Request) -> None:
         """Remove an object or a release."""
-        if self._unreachable:
-            self._warn_unreachable(request)
-            if self._flags.get("deleteUnreachable") and request.type != RELEASE:
-                request.log.info(
-                    "configured Kubernetes cluster is unreachable and the `deleteUnreachable` option is "
-                    "enabled. Deleting the unreachable resource from Pulumi state"
-                )
-                return
+        if not self._unreachable:
+            await self._part(request).delete(request)
+            return
+        self._warn_unreachable(request)
+        if not self._delete_unreachable or request.type == RELEASE:
             raise ProviderError(_UNREACHABLE_HINT)
-        if request.type == RELEASE:
-            await self._release_part().delete(request)
-        else:
-            await self._object_part().delete(request)
+        request.log.info(
+            "configured Kubernetes cluster is unreachable and the `deleteUnreachable` option is "
+            "enabled. Deleting the unreachable resource from Pulumi state"
+        )
 
     def _warn_unreachable(self, request: Request) -> None:
         request.log.warning(f"configured Kubernetes cluster is unreachable: {self._unreachable}")
 
-    def _require_cluster(self) -> None:
-        if self._unreachable:
+    def _part(self, request: Request) -> Resources | Releases:
+        part = self._releases if request.type == RELEASE else self._resources
+        if part is None:
             raise ProviderError(f"configured Kubernetes cluster is unreachable: {self._unreachable}")
-
-    def _object_part(self) -> Resources:
-        if self._resources is None:
-            raise ProviderError(f"configured Kubernetes cluster is unreachable: {self._unreachable}")
-        return self._resources
-
-    def _release_part(self) -> Releases:
-        if self._releases is None:
-            raise ProviderError(f"configured Kubernetes cluster is unreachable: {self._unreachable}")
-        return self._releases
+        return part
 
 
 def _flag(variables: dict[str, str], name: str) -> bool:
@@ -251,9 +202,8 @@ def _flag(variables: dict[str, str], name: str) -> bool:
 
 
 def _cluster_entry(config: dict[str, Any]) -> dict[str, Any] | None:
-    text = config.get("kubeconfig") or ""
     try:
-        loaded = load_text(text)
+        loaded = load_text(config.get("kubeconfig") or "")
     except (OSError, yaml.YAMLError) as error:
         raise KubeconfigError(f"failed to parse kubeconfig: {error}") from error
     return active_cluster(loaded, config.get("context") or "", config.get("cluster") or "")

@@ -3,59 +3,58 @@
 from typing import Any
 
 from airgap.plugins.kubernetes.client import Client
-from airgap.plugins.kubernetes.objects import metadata
+from airgap.plugins.kubernetes.objects import annotation, metadata
+
+REVISION = "deployment.kubernetes.io/revision"
+_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 
 
-async def owned(client: Client, owner: dict[str, Any], api_version: str, kind: str) -> list[dict[str, Any]]:
-    """Objects of a kind in the owner's namespace that the owner controls."""
-    meta = metadata(owner)
-    found = await client.list(api_version, kind, meta["namespace"], labelSelector=selector(owner))
-    return [
-        one
-        for one in found
-        if any(o.get("uid") == meta["uid"] for o in metadata(one).get("ownerReferences") or [])
-    ]
+async def replica_set(client: Client, deployment: dict[str, Any], revision: str) -> dict[str, Any]:
+    """A Deployment's ReplicaSet of a revision, {} while there is none."""
+    meta = metadata(deployment)
+    for one in await client.list(
+        "apps/v1", "ReplicaSet", meta["namespace"], labelSelector=_selector(deployment)
+    ):
+        owners = [owner.get("uid") for owner in metadata(one).get("ownerReferences") or []]
+        if meta["uid"] in owners and annotation(one, REVISION) == revision:
+            return one
+    return {}
 
 
-async def selected(client: Client, workload: dict[str, Any]) -> list[dict[str, Any]]:
-    """The pods a workload selects."""
-    return await client.list("v1", "Pod", metadata(workload)["namespace"], labelSelector=selector(workload))
+async def complaints(client: Client, workload: dict[str, Any]) -> list[str]:
+    """What the pods of a workload complain about; [] for other kinds."""
+    if workload["kind"] not in _WORKLOADS:
+        return []
+    namespace, selector = metadata(workload)["namespace"], _selector(workload)
+    return problems(await client.list("v1", "Pod", namespace, labelSelector=selector))
 
 
-def selector(workload: dict[str, Any]) -> str:
-    """A workload's label selector as a query."""
-    chosen = workload["spec"].get("selector") or {}
-    terms = [f"{key}={value}" for key, value in (chosen.get("matchLabels") or {}).items()]
-    for one in chosen.get("matchExpressions") or []:
-        operator, values = one["operator"].lower(), ",".join(one.get("values") or [])
-        bare = {"exists": one["key"], "doesnotexist": f"!{one['key']}"}
-        terms.append(bare.get(operator, f"{one['key']} {operator} ({values})"))
-    return ",".join(terms)
+def _selector(workload: dict[str, Any]) -> str:
+    labels = (workload["spec"].get("selector") or {}).get("matchLabels") or {}
+    return ",".join(f"{key}={value}" for key, value in labels.items())
 
 
 def problems(found: list[dict[str, Any]]) -> list[str]:
     """One line per pod problem: unscheduled, unready containers, containers that wait or died."""
     lines: dict[str, None] = {}
     for pod in found:
-        status = pod.get("status", {})
-        name = metadata(pod)["name"]
+        status, meta = pod.get("status", {}), metadata(pod)
         for condition in status.get("conditions") or []:
             if condition.get("status") == "False" and condition.get("message"):
-                text = f"[Pod {metadata(pod).get('namespace', '')}/{name}]: {condition['message']}"
-                lines.setdefault(text)
-        statuses = (status.get("containerStatuses") or []) + (status.get("initContainerStatuses") or [])
-        for container in statuses:
-            for state in ("waiting", "terminated"):
-                found_state = (container.get("state") or {}).get(state) or {}
-                if found_state.get("message") or found_state.get("reason") not in (
-                    None,
-                    "Completed",
-                    "PodInitializing",
-                ):
-                    detail = found_state.get("message") or ""
-                    if state == "terminated":
-                        detail = detail or f"exit code {found_state.get('exitCode')}"
-                    lines.setdefault(
-                        f"[Pod {name}] container {container['name']}: [{found_state.get('reason')}] {detail}"
-                    )
+                lines[f"[Pod {meta.get('namespace', '')}/{meta['name']}]: {condition['message']}"] = None
+        containers = (status.get("containerStatuses") or []) + (status.get("initContainerStatuses") or [])
+        for container in containers:
+            for text in _container_problems(container.get("state") or {}):
+                lines[f"[Pod {meta['name']}] container {container['name']}: {text}"] = None
     return list(lines)
+
+
+def _container_problems(state: dict[str, Any]) -> list[str]:
+    waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+    found = []
+    if waiting and (waiting.get("message") or waiting.get("reason") != "PodInitializing"):
+        found.append(f"[{waiting.get('reason')}] {waiting.get('message') or ''}")
+    if ended and (ended.get("message") or ended.get("reason") != "Completed"):
+        detail = ended.get("message") or f"exit code {ended.get('exitCode')}"
+        found.append(f"[{ended.get('reason')}] {detail}")
+    return found

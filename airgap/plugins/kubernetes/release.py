@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from airgap.plugins.base.diff import Diff, compare, without_ignored
-from airgap.plugins.base.provider import Failure, InitFailedError, ProviderError, Request
+from airgap.plugins.base.diff import Diff, compare
+from airgap.plugins.base.provider import Failure, InitFailedError, ProviderError, Request, refuse_unknown
 from airgap.plugins.base.values import (
     UNKNOWN,
     Secret,
@@ -25,48 +24,28 @@ from airgap.plugins.kubernetes.helm import (
     HelmError,
     chart_arguments,
     deploy_arguments,
-    merge,
     resource_names,
     uninstall_arguments,
 )
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 
-# The whole argument set with its zero values, as the official plugin stores it.
+_ARGUMENTS = ("chart", "name", "namespace", "repositoryOpts", "skipAwait", "timeout", "values", "version")
+# The SDK sends this one by itself.
+_DROPPED = ("compat",)
+# The official plugin's whole argument set with its zero values: it is what the state keeps.
+_FLAGS = """
+    allowNullValues atomic cleanupOnFail createNamespace dependencyUpdate devel disableCRDHooks
+    disableOpenapiValidation disableWebhooks forceUpdate lint recreatePods renderSubchartNotes replace
+    resetValues reuseValues skipAwait skipCrds verify waitForJobs
+"""
+_TEXTS = "chart description keyring name namespace postrender version"
 _ZERO: dict[str, Any] = {
-    "allowNullValues": False,
-    "atomic": False,
-    "chart": "",
-    "cleanupOnFail": False,
-    "createNamespace": False,
-    "dependencyUpdate": False,
-    "description": "",
-    "devel": False,
-    "disableCRDHooks": False,
-    "disableOpenapiValidation": False,
-    "disableWebhooks": False,
-    "forceUpdate": False,
-    "keyring": "",
-    "lint": False,
-    "name": "",
-    "namespace": "",
-    "postrender": "",
-    "recreatePods": False,
-    "renderSubchartNotes": False,
-    "replace": False,
-    "resetValues": False,
-    "reuseValues": False,
-    "skipAwait": False,
-    "skipCrds": False,
+    **dict.fromkeys(_FLAGS.split(), False),
+    **dict.fromkeys(_TEXTS.split(), ""),
     "timeout": 0,
     "values": {},
-    "verify": False,
-    "version": "",
-    "waitForJobs": False,
 }
-_OTHER = ("maxHistory", "repositoryOpts", "takeOwnership")
-_DROPPED = ("compat", "resourceNames", "valueYamlFiles", "status", "manifest", "checksum")
-_REFUSED = ("lint", "recreatePods")
 # What an interrupted or failed first install leaves in helm's records.
 _STUCK = ("pending-install", "failed")
 
@@ -74,63 +53,41 @@ _STUCK = ("pending-install", "failed")
 class Releases:
     """Releases of one cluster."""
 
-    def __init__(
-        self, client: Client, cancelled: asyncio.Event, default_namespace: str, settings: dict[str, Any]
-    ) -> None:
-        self._helm = Helm(client.access.kubeconfig, settings, cancelled)
+    def __init__(self, client: Client, cancelled: asyncio.Event, default_namespace: str) -> None:
+        self._helm = Helm(client.access.kubeconfig, cancelled)
         self._default_namespace = default_namespace
 
     async def check(self, request: Request) -> tuple[dict[str, Any], list[Failure]]:
         """Fill in name, namespace and every default; load the chart to pin its version."""
-        given = drop_nulls(request.inputs)
-        failures = [
-            Failure(
-                name, f"the closed network's kubernetes plugin has no Release argument {name!r}; leave it out"
-            )
-            for name in given
-            if name not in (*_ZERO, *_OTHER, *_DROPPED) or (name in _REFUSED and plain(given[name]))
-        ]
+        given = drop_nulls({key: item for key, item in request.inputs.items() if key not in _DROPPED})
         bare = plain(given)
-        if (bare.get("repositoryOpts") or {}).get("password"):
-            reason = (
-                "the closed network's kubernetes plugin takes no repository password; use `helm repo add`"
-            )
-            failures.append(Failure("repositoryOpts.password", reason))
-        files = bare.get("valueYamlFiles") or []
-        values: dict[str, Any] = {}
-        for asset in files if isinstance(files, list) else []:
-            values = merge(values, _yaml_asset(asset))
-        given_values = bare.get("values") or {}
-        merged: Any = given_values if given_values is UNKNOWN else merge(values, given_values)
-        release = {
-            **_ZERO,
-            **{key: item for key, item in bare.items() if key not in _DROPPED},
-            "values": merged,
-        }
+        failures = refuse_unknown("kubernetes", RELEASE, given, _ARGUMENTS)
+        options = bare.get("repositoryOpts")
+        members = [f"repositoryOpts.{name}" for name in options] if isinstance(options, dict) else []
+        failures += refuse_unknown("kubernetes", RELEASE, members, ["repositoryOpts.repo"])
+        release = {**_ZERO, **bare}
         if not release["name"]:
             old = plain(request.old_inputs.get("name"))
             release["name"] = old or f"{request.name}-{random_suffix(request.seed, 8)}"
         if not release["namespace"]:
             release["namespace"] = self._default_namespace
-        if "timeout" not in bare and bare.get("skipAwait") is not UNKNOWN and not bare.get("skipAwait"):
+        if "timeout" not in bare and not bare.get("skipAwait"):
             release["timeout"] = DEFAULT_SECONDS
         if not failures and not has_unknown(release):
             try:
                 shown = await self._helm.run(["show", "chart", *chart_arguments(release)])
                 release["version"] = str(yaml.safe_load(shown)["version"])
             except HelmError as error:
-                failures.append(
-                    Failure("chart", f"{error}; check the chart name and repository configuration.")
-                )
+                hint = "check the chart name and repository configuration."
+                failures.append(Failure("chart", f"{error}; {hint}"))
         return copy_secrets(given, release), failures
 
     @staticmethod
     def diff(request: Request) -> Diff:
         """New inputs against the old ones; a new name or namespace makes a new release."""
-        inputs = request.state.get("__inputs")
-        old = plain(inputs) if inputs is not None else plain(request.old_inputs)
+        old = plain(request.state.get("__inputs") or request.old_inputs)
         old = {key: item for key, item in old.items() if key not in ("checksum", "resourceNames")}
-        changes = without_ignored(compare(old, plain(request.inputs)), request.ignore_changes)
+        changes = compare(old, plain(request.inputs))
         return Diff(changes, {path for path in changes if path in (("name",), ("namespace",))})
 
     @staticmethod
@@ -141,29 +98,25 @@ class Releases:
     async def create(self, request: Request) -> tuple[str, dict[str, Any]]:
         """helm install; a first install that was cut short before is cleared away first."""
         release = plain(request.inputs)
-        id_ = f"{release['namespace']}/{release['name']}"
+        namespace, name = release["namespace"], release["name"]
+        id_ = f"{namespace}/{name}"
         await self._clear_stuck(request, release)
         try:
-            arguments = deploy_arguments("install", release, release["namespace"])
-            await self._helm.run(arguments, _values_text(release))
+            await self._helm.run(deploy_arguments("install", release, namespace), _values_text(release))
         except HelmError as error:
-            live = await self._status(release["name"], release["namespace"])
+            live = await self._status(name, namespace)
             if live is None or "cannot re-use a name" in str(error):
                 raise ProviderError(str(error)) from error
             request.log.warning(
-                f'Helm release "{release["name"]}" was created but has a failed status. '
+                f'Helm release "{name}" was created but has a failed status. '
                 f"Use the `helm` command to investigate the error, correct it, then retry. Reason: {error}"
             )
             message = (
                 f'Helm release "{id_}" was created, but failed to initialize completely. '
                 f"Use Helm CLI to investigate: {_failed(id_, error)}"
             )
-            raise InitFailedError(
-                id_, await self._outputs(request.inputs, live), None, [message], message
-            ) from error
-        return id_, await self._outputs(
-            request.inputs, await self._status(release["name"], release["namespace"])
-        )
+            raise InitFailedError(id_, _outputs(request.inputs, live), [message]) from error
+        return id_, await self._new_outputs(request, namespace)
 
     async def update(self, request: Request) -> dict[str, Any]:
         """helm upgrade, in the namespace the release lives in."""
@@ -180,10 +133,8 @@ class Releases:
                 f'Helm release "{id_}" failed to initialize completely. '
                 f"Use Helm CLI to investigate: error running update: {_failed(id_, error)}"
             )
-            raise InitFailedError(
-                id_, await self._outputs(request.inputs, live), None, [message], message
-            ) from error
-        return await self._outputs(request.inputs, await self._status(release["name"], namespace))
+            raise InitFailedError(id_, _outputs(request.inputs, live), [message]) from error
+        return await self._new_outputs(request, namespace)
 
     async def delete(self, request: Request) -> None:
         """helm uninstall; a release that helm does not know is an error."""
@@ -199,42 +150,23 @@ class Releases:
         live = await self._status(name, namespace)
         if live is None:
             return "", {}, {}
-        inputs: Any = request.state.get("__inputs")
-        inputs = inputs.value if isinstance(inputs, Secret) else inputs
-        if inputs is None:
-            chart = live["chart"]["metadata"]
-            inputs = {
-                **_ZERO,
-                "name": name,
-                "namespace": namespace,
-                "chart": chart["name"],
-                "version": chart["version"],
-                "values": live.get("config") or {},
-                "timeout": DEFAULT_SECONDS,
-            }
-        return request.id, await self._outputs(inputs, live), inputs
+        found = request.state.get("__inputs")
+        inputs: dict[str, Any] = (found.value if isinstance(found, Secret) else found) or {
+            **_ZERO,
+            "name": name,
+            "namespace": namespace,
+            "chart": live["chart"]["chart"],
+            "version": live["chart"]["version"],
+            "values": live.get("config") or {},
+            "timeout": DEFAULT_SECONDS,
+        }
+        return request.id, _outputs(inputs, live), inputs
 
     async def _status(self, name: str, namespace: str) -> dict[str, Any] | None:
-        """helm's record of the newest revision, None when there is no release."""
         try:
-            record = json.loads(
-                await self._helm.run(["status", name, "--namespace", namespace, "--output", "json"])
-            )
+            return await self._helm.status(name, namespace)
         except HelmError as error:
-            if "not found" in str(error):
-                return None
             raise ProviderError(str(error)) from error
-        if "chart" not in record:
-            listing = ["get", "metadata", name, "--namespace", namespace, "--output", "json"]
-            found = json.loads(await self._helm.run(listing))
-            record["chart"] = {
-                "metadata": {
-                    "name": found["chart"],
-                    "version": found["version"],
-                    "appVersion": found.get("appVersion", ""),
-                }
-            }
-        return dict(record)
 
     async def _clear_stuck(self, request: Request, release: dict[str, Any]) -> None:
         live = await self._status(release["name"], release["namespace"])
@@ -249,29 +181,33 @@ class Releases:
         except HelmError as error:
             raise ProviderError(str(error)) from error
 
-    async def _outputs(self, inputs: dict[str, Any], live: dict[str, Any] | None) -> dict[str, Any]:
+    async def _new_outputs(self, request: Request, namespace: str) -> dict[str, Any]:
+        name = plain(request.inputs["name"])
+        live = await self._status(name, namespace)
         if live is None:
-            raise ProviderError(
-                f"helm has no record of release {plain(inputs['name'])!r} right after it made it"
-            )
-        chart = live["chart"]["metadata"]
-        release = plain(inputs)
-        outputs = {
-            **release,
-            "values": merge(release.get("values") or {}, live.get("config") or {}),
+            raise ProviderError(f"helm has no record of release {name!r} right after it made it")
+        return _outputs(request.inputs, live)
+
+
+def _outputs(inputs: dict[str, Any], live: dict[str, Any]) -> dict[str, Any]:
+    """Inputs, and what helm recorded."""
+    chart, release = live["chart"], plain(inputs)
+    outputs = {
+        **release,
+        "values": live.get("config") or {},
+        "version": chart["version"],
+        "resourceNames": resource_names(live.get("manifest") or ""),
+        "status": {
+            "appVersion": str(chart.get("appVersion") or ""),
+            "chart": chart["chart"],
+            "name": live["name"],
+            "namespace": live["namespace"],
+            "revision": live["version"],
+            "status": live["info"]["status"],
             "version": chart["version"],
-            "resourceNames": resource_names(live.get("manifest") or ""),
-            "status": {
-                "appVersion": str(chart.get("appVersion") or ""),
-                "chart": chart["name"],
-                "name": live["name"],
-                "namespace": live["namespace"],
-                "revision": live["version"],
-                "status": live["info"]["status"],
-                "version": chart["version"],
-            },
-        }
-        return {**copy_secrets(inputs, outputs), "__inputs": Secret(release)}
+        },
+    }
+    return {**copy_secrets(inputs, outputs), "__inputs": Secret(release)}
 
 
 def _values_text(release: dict[str, Any]) -> str:
@@ -280,11 +216,3 @@ def _values_text(release: dict[str, Any]) -> str:
 
 def _failed(id_: str, error: HelmError) -> str:
     return f"failed to become available within allocated timeout. Error: Helm Release {id_}: {error}"
-
-
-def _yaml_asset(asset: Any) -> dict[str, Any]:
-    """The values in a YAML file asset."""
-    if not isinstance(asset, dict):
-        raise ProviderError(f"valueYamlFiles takes file or text assets, not {type(asset).__name__}")
-    text = asset["text"] if "text" in asset else Path(asset["path"]).read_text()
-    return yaml.safe_load(text) or {}

@@ -33,9 +33,6 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     async def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         return plugin_pb2.PluginInfo(version="3.259.0")
 
-    async def GetRequiredPlugins(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        return language_pb2.GetRequiredPluginsResponse()
-
     async def GetRequiredPackages(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         # Empty: resource registrations name the versions they need.
         return language_pb2.GetRequiredPackagesResponse()
@@ -121,22 +118,6 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             ]
         )
 
-    async def InstallDependencies(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """Make the virtual environment of Pulumi.yaml if it is missing; install the requirements into it."""
-        options = decode(request.info.options)
-        root = Path(request.info.root_directory or request.directory)
-        python = sys.executable
-        if options.get("virtualenv"):
-            venv = root / options["virtualenv"]
-            python = str(venv / "bin" / "python")
-            if not await asyncio.to_thread(Path(python).exists):
-                yield _stdout(f"Creating virtual environment {venv}\n")
-                yield _stdout(await _output(sys.executable, "-m", "venv", str(venv)))
-        lists = [root / name for name in ("requirements.lock", "requirements.txt")]
-        for path in [path for path in lists if path.exists()][:1]:
-            yield _stdout(f"Installing {path.name}\n")
-            yield _stdout(await _output(python, "-m", "pip", "install", "-q", "-r", str(path)))
-
 
 def interpreter(info: Any) -> str:
     """The Python that runs the program: the virtual environment Pulumi.yaml names, else our own.
@@ -151,7 +132,7 @@ def interpreter(info: Any) -> str:
     if not python.exists():
         raise FileNotFoundError(
             f"The 'virtualenv' option in Pulumi.yaml is {name!r}, but {venv} is not a virtual environment; "
-            "make it with `./stack` or `pulumi install`"
+            "make it with ./stack"
         )
     return str(python)
 
@@ -171,10 +152,6 @@ async def _output(*argv: str) -> str:
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(argv)} failed:\n{stdout.decode(errors='replace')}")
     return stdout.decode(errors="replace")
-
-
-def _stdout(text: str) -> Any:
-    return language_pb2.InstallDependenciesResponse(stdout=text.encode())
 
 
 async def serve(engine_address: str) -> None:

@@ -1,0 +1,88 @@
+"""What the program declares is what the stand-ins cover: read from the components' source."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from airgap.plugins.command.plugin import _COMMAND_FIELDS
+from airgap.plugins.docker.image import _ARGUMENTS as IMAGE_ARGUMENTS
+from airgap.plugins.docker.image import _BUILD_ARGUMENTS
+from airgap.plugins.docker.plugin import KINDS
+from airgap.plugins.kubernetes.kinds import _REPLACE
+from airgap.plugins.kubernetes.plugin import _CONFIG
+from airgap.plugins.kubernetes.release import _ARGUMENTS as RELEASE_ARGUMENTS
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+GROUPS = {"core": "", "apiextensions": "apiextensions.k8s.io/", "rbac": "rbac.authorization.k8s.io/"}
+
+
+def declared() -> Iterator[tuple[str, list[str]]]:
+    """Dotted name and argument names of every call of a Pulumi package in the program."""
+    sources = [*(REPOSITORY / "components").glob("*.py"), *(REPOSITORY / "stacks").glob("*.py")]
+    for source in sources:
+        for node in ast.walk(ast.parse(source.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func).removesuffix(".get")
+            if re.fullmatch(r"(kubernetes|docker|command)(\.\w+)+", name):
+                yield name, [camel(word.arg) for word in node.keywords if word.arg not in (None, "opts")]
+
+
+def camel(name: str | None) -> str:
+    head, *rest = (name or "").split("_")
+    return head + "".join(word.title() for word in rest)
+
+
+def test_every_kind_the_program_declares_is_covered() -> None:
+    kinds = {}
+    for name, _ in declared():
+        parts = name.split(".")
+        if parts[0] == "kubernetes" and len(parts) == 4 and parts[1] != "helm":
+            kinds[f"{GROUPS.get(parts[1], parts[1] + '/')}{parts[2]}", parts[3]] = name
+    assert len(kinds) > 5, "the components' calls were not found"
+    missing = [name for kind, name in kinds.items() if kind not in _REPLACE]
+    assert not missing, f"add {missing} to airgap/plugins/kubernetes/kinds.py"
+
+
+def test_every_argument_the_program_gives_is_covered() -> None:
+    covered: dict[str, tuple[str, ...]] = {
+        "kubernetes.Provider": _CONFIG,
+        "kubernetes.helm.v3.Release": RELEASE_ARGUMENTS,
+        "kubernetes.helm.v3.RepositoryOptsArgs": ("repo",),
+        "command.local.Command": tuple(_COMMAND_FIELDS),
+        "docker.Image": IMAGE_ARGUMENTS,
+        "docker.DockerBuildArgs": _BUILD_ARGUMENTS,
+    }
+    for kind in KINDS.values():
+        name = kind.token.rpartition(":")[2]
+        covered[f"docker.{name}"] = kind.arguments
+        for member, names in kind.members.items():
+            covered[f"docker.{name}{member[0].upper()}{member[1:].removesuffix('s')}Args"] = names
+    # Lists whose name is not simply the plural of their element's.
+    covered["docker.ContainerNetworksAdvancedArgs"] = KINDS["docker:index/container:Container"].members[
+        "networksAdvanced"
+    ]
+    found = list(declared())
+    assert "docker.Container" in [name for name, _ in found]
+    for name, arguments in found:
+        known = covered.get(name)
+        if known is not None:
+            assert not set(arguments) - set(known), f"the stand-in does not cover this argument of {name}"
+        elif name.startswith("docker.") and name != "docker.Provider":
+            raise AssertionError(f"the docker stand-in does not cover {name}")
+
+
+def test_the_table_of_cases_names_tests_that_exist() -> None:
+    folder = Path(__file__).parent
+    table = (folder / "README.md").read_text()
+    cases = [int(number) for number in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)]
+    assert cases == list(range(1, 47))
+    there = {
+        name for file in folder.glob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+    named = set(re.findall(r"`(test_\w+)`", table))
+    assert not named - there
+    for line in table.splitlines():
+        if line.startswith("| ") and line[2].isdigit():
+            assert "`test_" in line or "| - " in line, f"no test and no reason: {line}"

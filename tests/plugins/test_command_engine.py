@@ -1,6 +1,7 @@
 """The command stand-in under the real engine."""
 
 import os
+import platform
 import signal
 import subprocess
 import time
@@ -182,3 +183,31 @@ def test_an_interrupt_ends_a_command_without_a_traceback(engine: Engine, tmp_pat
     assert "Traceback" not in output, output
     assert "KeyboardInterrupt" not in output, output
     assert "signal: killed" in output, output
+
+
+def test_a_function_runs_at_once_and_files_are_kept_as_assets(engine: Engine, tmp_path: Path) -> None:
+    stack = engine.stack(
+        tmp_path / "run",
+        """
+        import pulumi
+        from pulumi_command import local
+
+        said = local.run_output(command="echo said; echo said >> said.txt")
+        made = local.Command("made", create="echo one > a.txt; echo two > b.md", asset_paths=["*.txt"])
+        pulumi.export("said", said.stdout)
+        pulumi.export("files", made.assets.apply(lambda assets: sorted(assets)))
+        """,
+    )
+    assert stack.changed()["made"] == ["create"]
+    assert (stack.folder / "said.txt").read_text() == "said\n", "a preview runs it as well"
+    stack.up()
+    assert stack.outputs() == {"said": "said", "files": ["a.txt", "said.txt"]}
+    assert stack.changed() == {}
+    stack.destroy()
+
+
+def test_about_names_the_interpreter_and_its_packages(engine: Engine, tmp_path: Path) -> None:
+    stack = engine.stack(tmp_path / "about", "import pulumi\n")
+    shown = stack.run("about").output
+    assert platform.python_version() in shown
+    assert "pulumi_kubernetes" in shown

@@ -1,0 +1,236 @@
+"""Real faults, one at a time: doctor names the first broken hop, and its fix, run as printed, mends it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.commands import ENVIRONMENT, ROOT, stack
+from e2e.load import Kubectl
+
+from cli import preflight, workbench
+from cli.doctor.check import Check
+from cli.doctor.command import after
+from cli.engine import Engine
+from cli.observe.access import accesses
+from cli.observe.api import open_apis
+from cli.observe.environment import Running
+from cli.paths import Paths
+from cli.progress import Progress
+
+pytestmark = pytest.mark.e2e
+
+CALL = "cluster-2 → dapr-test/nodeapp at cluster-1"
+OTHER = "cluster-2 → dapr-test/nodeapp at cluster-3"
+DOOR = "front door → dapr-test/nodeapp at cluster-1"
+HOME = "cluster-1 → dapr-test/nodeapp at cluster-1"
+STAY = "cluster-2 → dapr-test/nodeapp"
+SYSTEM = ("-n", "multicluster-system")
+APP = ("-n", "dapr-test")
+POLICY: dict[str, Any] = {
+    "apiVersion": "flomesh.io/v1alpha1",
+    "kind": "GlobalTrafficPolicy",
+    "metadata": {"name": "nodeapp", "namespace": "dapr-test"},
+    "spec": {
+        "lbType": "FailOver",
+        "targets": [{"clusterKey": f"default/default/default/{name}"} for name in ("cluster-1", "cluster-3")],
+    },
+}
+SHOWN_SECONDS = 60.0
+"""Bound for a fault to show, or to be gone: a pod with a sidecar takes most of it on a busy machine."""
+
+
+class Patient:
+    """The running environment: broken by kubectl and docker, examined by the doctor."""
+
+    def __init__(self, env: dict[str, str], folder: Path) -> None:
+        self.env = env | {"HOME": str(folder)}  # where a fix lets k3d write its kubeconfigs
+        paths = Paths.here()
+        self.engine = Engine(workbench.existing(paths), ENVIRONMENT, Progress())
+        self.settings = preflight.checked_settings(paths, ENVIRONMENT)
+        self.access, missing = accesses(self.engine, self.settings)
+        assert not missing
+        self.kubectl: dict[str, Kubectl] = {}
+        for name, access in self.access.items():
+            path = folder / name
+            path.touch(mode=0o600)
+            path.write_text(access.kubeconfig)
+            self.kubectl[name] = Kubectl(env, path)
+
+    def examine(self) -> dict[str, Check]:
+        """Every check of clusters and paths by name."""
+
+        async def looked() -> list[Check]:
+            async with open_apis(self.access, self.engine.bench.env) as apis:
+                environment = Running(engine=self.engine, settings=self.settings, apis=apis, missing={})
+                return await after(environment)
+
+        return {check.name: check for check in asyncio.run(looked())}
+
+    def shows(self, path: str, hop: str) -> Check:
+        """The check of a path, once its first broken hop is this one."""
+        found = self._until(lambda checks: path in checks and checks[path].broken == hop, f"{path}: {hop}")
+        return found[path]
+
+    def healthy(self) -> None:
+        """Wait until every path is fine again."""
+        paths = (CALL, OTHER, DOOR, HOME)
+        self._until(
+            lambda checks: all(path in checks and checks[path].verdict == "ok" for path in paths), "healthy"
+        )
+
+    def _until(self, wanted: Callable[[dict[str, Check]], bool], what: str) -> dict[str, Check]:
+        deadline = time.monotonic() + SHOWN_SECONDS
+        while not wanted(checks := self.examine()):
+            bad = [check for check in checks.values() if check.verdict != "ok"]
+            assert time.monotonic() < deadline, f"waited for {what}; seen: {bad}"
+            time.sleep(0.5)
+        return checks
+
+    def run(self, *argv: str) -> str:
+        return subprocess.run(
+            argv, env=self.env, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120
+        ).stdout
+
+    def heal(self, check: Check) -> None:
+        """Run the fix as doctor prints it."""
+        self.run("bash", "-c", check.way_out)
+
+    def set_policy(self, spec: dict[str, Any]) -> None:
+        self.kubectl["cluster-2"]("apply", "-f", "-", stdin=json.dumps(POLICY | {"spec": spec}))
+
+
+@pytest.fixture(scope="module")
+def patient(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
+    """Callers of cluster-2 are let out to both exporters, by a policy that is gone again at the end."""
+    found = Patient(platform, tmp_path_factory.mktemp("doctor"))
+    found.set_policy(POLICY["spec"])
+    try:
+        found.healthy()
+        yield found
+    finally:
+        found.kubectl["cluster-2"](*APP, "delete", "globaltrafficpolicies.flomesh.io", "nodeapp")
+
+
+@pytest.fixture(autouse=True)
+def healthy_afterwards(patient: Patient) -> Iterator[None]:
+    yield
+    patient.healthy()
+
+
+def scale(patient: Patient, cluster: str, namespace: tuple[str, str], name: str, replicas: int = 0) -> None:
+    patient.kubectl[cluster](*namespace, "scale", f"deployment/{name}", f"--replicas={replicas}")
+
+
+def test_an_app_scaled_to_zero(patient: Patient) -> None:
+    scale(patient, "cluster-1", APP, "nodeapp")
+    check = patient.shows(CALL, "app pod")
+    assert "Deployment nodeapp is scaled to zero" in check.seen
+    assert patient.shows(HOME, "app pod").way_out == check.way_out
+    patient.heal(check)
+
+
+def test_a_gateway_scaled_to_zero_in_the_importer(patient: Patient) -> None:
+    scale(patient, "cluster-2", SYSTEM, "gateway")
+    check = patient.shows(CALL, "gateway")
+    assert "in cluster-2" in check.seen
+    patient.heal(check)
+
+
+def test_a_gateway_scaled_to_zero_in_the_exporter(patient: Patient) -> None:
+    scale(patient, "cluster-1", SYSTEM, "gateway")
+    check = patient.shows(CALL, "remote gateway")
+    assert "in cluster-1" in check.seen
+    assert patient.shows(DOOR, "remote gateway").way_out == check.way_out
+    patient.heal(check)
+
+
+def test_a_name_server_that_answers_nobody(patient: Patient) -> None:
+    node = ("docker", "exec", "k3d-cluster-2-server-0", "pkill")
+    patient.run(*node, "-STOP", "coredns")
+    try:
+        assert "CoreDNS" in patient.shows(CALL, "DNS").way_out
+    finally:
+        patient.run(*node, "-CONT", "coredns")
+
+
+def test_an_import_deleted_while_the_hub_is_down(patient: Patient) -> None:
+    scale(patient, "control-plane", SYSTEM, "multicluster-hub")
+    patient.kubectl["control-plane"](*SYSTEM, "wait", "--for=delete", "pod", "-l", "app=multicluster-hub")
+    assert patient.examine()["control-plane: hub"].verdict == "fail"
+    patient.kubectl["cluster-2"](*APP, "delete", "serviceimports.flomesh.io", "nodeapp")
+    check = patient.shows(CALL, "Service")
+    assert "the hub, which carries exports, is down" in check.seen
+    patient.heal(check)
+
+
+def test_a_policy_that_keeps_calls_at_home(patient: Patient) -> None:
+    patient.set_policy({"lbType": "Locality"})
+    check = patient.shows(STAY, "policy")
+    assert "is Locality: calls stay in the cluster" in check.seen
+    assert "lbType: FailOver" in check.way_out
+    patient.set_policy(POLICY["spec"])
+
+
+def test_a_policy_that_targets_an_unknown_cluster(patient: Patient) -> None:
+    stranger = "default/default/default/cluster-9"
+    known = POLICY["spec"]["targets"]
+    patient.set_policy({"lbType": "FailOver", "targets": [{"clusterKey": stranger}, *known]})
+    check = patient.shows(f"cluster-2 → dapr-test/nodeapp at {stranger}", "policy")
+    assert f"targets {stranger}, which exports no dapr-test/nodeapp" in check.seen
+    assert patient.examine()[CALL].verdict == "ok", "the good targets are still served"
+    patient.set_policy(POLICY["spec"])
+
+
+def test_a_node_that_is_paused(patient: Patient) -> None:
+    patient.run("docker", "pause", "k3d-cluster-1-server-0")
+    try:
+        check = patient.shows(CALL, "remote gateway")
+    except BaseException:
+        patient.run("docker", "unpause", "k3d-cluster-1-server-0")
+        raise
+    assert check.way_out == "docker unpause k3d-cluster-1-server-0"
+    assert "its node is paused" in check.seen
+    patient.heal(check)
+
+
+def test_an_app_made_while_the_injector_was_away(patient: Patient) -> None:
+    cluster = patient.kubectl["cluster-1"]
+    dapr = ("-n", "dapr-system")
+    scale(patient, "cluster-1", dapr, "dapr-sidecar-injector")
+    cluster(*dapr, "wait", "--for=delete", "pod", "-l", "app=dapr-sidecar-injector")
+    cluster(*APP, "delete", "pod", "-l", "app=node")
+    check = patient.shows(CALL, "Dapr sidecar")
+    assert "has no sidecar, and dapr-sidecar-injector is scaled to zero" in check.seen
+    scale(patient, "cluster-1", dapr, "dapr-sidecar-injector", 1)
+    cluster(*dapr, "rollout", "status", "deployment/dapr-sidecar-injector")
+    patient.heal(patient.shows(CALL, "Dapr sidecar"))  # now it is the pod alone
+
+
+def test_a_redis_that_is_stopped(patient: Patient) -> None:
+    patient.run("docker", "stop", "--time", "5", f"multicluster-dapr-{ENVIRONMENT}-redis")
+    check = patient.shows(CALL, "state store")
+    assert check.way_out == f"docker start multicluster-dapr-{ENVIRONMENT}-redis"
+    patient.heal(check)
+
+
+def test_the_command_says_the_same_and_ends_with_one(patient: Patient) -> None:
+    assert json.loads(_json(stack("doctor", ENVIRONMENT, "--json")))["healthy"]
+    assert "Who serves now" in stack("status", ENVIRONMENT)
+    scale(patient, "cluster-2", SYSTEM, "gateway")
+    check = patient.shows(CALL, "gateway")
+    found = json.loads(_json(stack("doctor", ENVIRONMENT, "--json", code=1)))
+    assert check.as_json() in found["checks"]
+    assert "✗ cluster-2: gateway" in stack("status", ENVIRONMENT, code=1)
+    patient.heal(check)
+
+
+def _json(printed: str) -> str:
+    """What is on standard output: the progress around it goes to standard error."""
+    return printed[printed.index("\n{") : printed.rindex("\n}") + 2]

@@ -51,6 +51,13 @@ def parser() -> argparse.ArgumentParser:
     _environment(doctor)
     doctor.add_argument("--json", action="store_true", help="print JSON in place of a list")
 
+    graph = _command(commands, "graph")
+    _environment(graph)
+    graph.add_argument("--live", action="store_true", help="as the clusters are now")
+    graph.add_argument(
+        "--output", metavar="FILE", help="default: topology-<env>.svg in this folder; - prints it"
+    )
+
     _environment(_command(commands, "destroy"))
     _environment(_command(commands, "env"))
 

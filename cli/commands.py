@@ -19,6 +19,7 @@ from cli import demo, docker_objects, preflight, settings, status, workbench
 from cli.doctor import command as doctor
 from cli.engine import Engine
 from cli.errors import UserError
+from cli.graph import command as graph
 from cli.lock import exclusive
 from cli.paths import Paths
 from cli.progress import Progress, output_console
@@ -143,6 +144,6 @@ NO_TESTS_COLLECTED = 5  # pytest's exit code; with -k, one of the parts may have
 Command = Callable[[argparse.Namespace, Paths, Progress], int]
 COMMANDS: Mapping[str, Command] = {
     "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env, "test": test, "check": check,
-    "status": status.run, "doctor": doctor.run,
+    "status": status.run, "doctor": doctor.run, "graph": graph.run,
 }  # fmt: skip
 CHANGING = {"up", "preview", "demo", "destroy"}

@@ -87,7 +87,7 @@ example:    eval "$(./stack env dev)"; pulumi preview""",
 run the fast tests, or `test e2e` on real clusters
 
 `fast` needs no Docker. `e2e` brings the environment dev up, breaks it in many ways and takes it down
-again; when a test fails, the logs of what failed are kept, and printed at the end.
+again; it refuses to when dev is up already.
 
 exit codes: those of pytest
 examples:   ./stack test

@@ -1,10 +1,10 @@
-"""Keeps what explains a failure on real parts, while it is still there."""
+"""Golden files, and what explains a failure on real parts, kept while it is still there."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import evidence
@@ -19,3 +19,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if kept and report.failed and report.when != "teardown" and item.get_closest_marker("e2e"):
         evidence.keep(Path(kept) / re.sub(r"[^\w.-]+", "-", item.nodeid))
     return report
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write golden files anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares text with golden/<name> beside the test's module; --update-golden writes it."""
+
+    def compare(name: str, text: str) -> None:
+        path = request.path.with_name("golden") / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        assert path.read_text() == text, f"{name} differs; if that is meant, run pytest with --update-golden"
+
+    return compare

@@ -131,8 +131,11 @@ def refresh(leg: Leg) -> str:
 def live_policy(view: ClusterView, service: Key) -> Policy | None:
     """The policy object of a service in a cluster."""
     found = view.one("GlobalTrafficPolicy", *service)
-    if found is None:
-        return None
+    return None if found is None else policy_of(found)
+
+
+def policy_of(found: Object) -> Policy:
+    """What a policy object says."""
     targets = [
         (str(target.get("clusterKey")), int(target.get("weight", 100)))
         for target in spec(found).get("targets") or []

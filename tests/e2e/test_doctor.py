@@ -222,7 +222,6 @@ def test_a_redis_that_is_stopped(patient: Patient) -> None:
 
 def test_the_command_says_the_same_and_ends_with_one(patient: Patient) -> None:
     assert json.loads(_json(stack("doctor", ENVIRONMENT, "--json")))["healthy"]
-    assert "Who serves now" in stack("status", ENVIRONMENT)
     scale(patient, "cluster-2", SYSTEM, "gateway")
     check = patient.shows(CALL, "gateway")
     found = json.loads(_json(stack("doctor", ENVIRONMENT, "--json", code=1)))

@@ -195,21 +195,3 @@ def read_environment(environment: str) -> dict[str, Any]:
     document = yaml.safe_load((ROOT / f"Pulumi.{environment}.yaml").read_text())
     prefix = "multicluster-dapr:"
     return {k.removeprefix(prefix): v for k, v in document["config"].items() if k.startswith(prefix)}
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write golden files anew")
-
-
-@pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compares text with tests/program/golden/<name>; --update-golden writes it."""
-
-    def compare(name: str, text: str) -> None:
-        path = Path(__file__).with_name("golden") / name
-        if request.config.getoption("--update-golden"):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
-        assert path.read_text() == text, f"{name} differs; if that is meant, run pytest with --update-golden"
-
-    return compare

@@ -1,0 +1,220 @@
+"""What is shown: clusters, calls between them, and how they are; from the settings or what runs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from cli.doctor.leg import policy_of
+from cli.doctor.platform import platform_checks, redis_container
+from cli.observe.serving import RouteView, routes
+from cli.observe.view import ClusterView, Platform, condition, key_of
+from stacks.model import ClusterSettings, ExportSettings, PolicySettings, Settings
+
+State = Literal["planned", "good", "bad"]
+"""planned: from the settings, nobody was asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A policy of a cluster. `followed`: its gateway routes by it."""
+
+    service: str
+    kind: str
+    followed: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A cluster. `notes` say what is in it, `rules` are its policies; `store`: it uses the state store."""
+
+    name: str
+    key: str
+    address: str
+    notes: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    exports: bool = False
+    store: bool = False
+    joined: bool = True
+    state: State = "planned"
+    trouble: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """Calls from one cluster to another. `label` is a weight or the share in force; idle ones get none."""
+
+    source: str
+    target: str
+    kind: str
+    label: str
+    state: State = "planned"
+    idle: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """Everything drawn. `redis` is its address."""
+
+    title: str
+    subtitle: str
+    plane: Card
+    members: tuple[Card, ...]
+    links: tuple[Link, ...]
+    redis: str
+    redis_state: State = "planned"
+
+
+def planned(environment: str, settings: Settings) -> Picture:
+    """The picture of the settings."""
+    return Picture(
+        title=environment,
+        subtitle=f"as configured: {len(settings.clusters)} clusters, {settings.mesh} mesh",
+        plane=_card(settings, settings.control_plane),
+        members=tuple(_card(settings, member) for member in settings.members),
+        links=tuple(_planned_links(settings)),
+        redis=_redis(settings),
+    )
+
+
+def live(platform: Platform) -> Picture:
+    """The picture of what runs."""
+    settings = platform.settings
+    up = sum(not view.trouble for view in platform.clusters)
+    state = platform.containers.get(redis_container(platform.environment))
+    return Picture(
+        title=platform.environment,
+        subtitle=f"as it runs: {up} of {len(platform.clusters)} clusters answer, {settings.mesh} mesh",
+        plane=_live_card(platform, platform.plane),
+        members=tuple(_live_card(platform, view) for view in platform.clusters if view is not platform.plane),
+        links=tuple(_live_links(platform)),
+        redis=_redis(settings),
+        redis_state="planned"
+        if settings.redis.mode != "container"
+        else "good"
+        if state == "running"
+        else "bad",
+    )
+
+
+def _card(settings: Settings, cluster: ClusterSettings) -> Card:
+    exported = [export for export in settings.exports if cluster.name in export.clusters]
+    apps = [app for app in settings.apps if cluster.name in app.clusters]
+    policies = [policy for policy in settings.policies if policy.cluster == cluster.name]
+    is_plane = cluster.role == "control-plane"
+    paths = dict.fromkeys(rule.path for export in settings.exports for rule in export.rules)
+    return Card(
+        name=cluster.name,
+        key=cluster.key,
+        address=_address(settings, cluster),
+        notes=(
+            *(["hub", *(f"front door {path}" for path in paths)] if is_plane else ()),
+            *(f"{app.app} in {app.namespace}" for app in apps),
+            *(_export(export) for export in exported),
+        ),
+        rules=tuple(Rule(service=f"{one.namespace}/{one.name}", kind=one.lb_type) for one in policies),
+        exports=bool(exported),
+        store=any(app.app == "nodeapp" for app in apps),
+    )
+
+
+def _address(settings: Settings, cluster: ClusterSettings) -> str:
+    if cluster.source == "existing":
+        return f"gateway {cluster.gateway_host}:{cluster.gateway_port}, context {cluster.context}"
+    return f"gateway {settings.bind_addresses[0]}:{cluster.http_port}, API :{cluster.api_port}"
+
+
+def _export(export: ExportSettings) -> str:
+    served = ", ".join(f"{rule.port_number} at {rule.path}" for rule in export.rules)
+    return f"exports {export.namespace}/{export.service}: {served}"
+
+
+def _planned_links(settings: Settings) -> Iterator[Link]:
+    names = {cluster.key: cluster.name for cluster in settings.clusters}
+    for policy in settings.policies:
+        if policy.lb_type == "Locality" and len(policy.targets) != 1:
+            continue
+        for key, weight in _targets(settings, policy):
+            target = names.get(key, key)
+            if target in names.values() and target != policy.cluster:
+                yield Link(
+                    source=policy.cluster,
+                    target=target,
+                    kind=policy.lb_type,
+                    label=str(weight),
+                    idle=not weight,
+                )
+
+
+def _targets(settings: Settings, policy: PolicySettings) -> list[tuple[str, int]]:
+    if policy.targets:
+        return [
+            (settings.target_key(target), 100 if target.weight is None else target.weight)
+            for target in policy.targets
+        ]
+    service = (policy.namespace, policy.name)
+    exporting = {n for e in settings.exports if (e.namespace, e.service) == service for n in e.clusters}
+    return [(cluster.key, 100) for cluster in settings.clusters if cluster.name in exporting]
+
+
+def _live_card(platform: Platform, view: ClusterView) -> Card:
+    card = _card(platform.settings, view.settings)
+    joined = condition(platform.plane.one("Cluster", "", view.name) or {}, "Managed").get("status") == "True"
+    faults = [check for check in platform_checks(platform) if check.verdict == "fail"]
+    mine = [check for check in faults if check.name.startswith(f"{view.name}: ")]
+    return Card(
+        name=card.name,
+        key=card.key,
+        address=card.address,
+        notes=tuple(_door(platform, view)) or card.notes,
+        rules=tuple(_live_rules(view)),
+        exports=card.exports,
+        store=card.store,
+        joined=joined or card.name == platform.plane.name,
+        state="bad" if mine else "good",
+        trouble=f"{mine[0].name.partition(': ')[2]}: {mine[0].seen}" if mine else "",
+    )
+
+
+def _door(platform: Platform, view: ClusterView) -> Iterator[str]:
+    """What the front door does with its requests."""
+    if view is platform.plane and view.config is not None:
+        yield "hub"
+        for route in _routes(view, "north-south"):
+            parts = [f"{platform.short(s.cluster)} {s.percent:.0f} %" for s in route.shares if s.percent]
+            yield f"front door {route.where.partition(' ')[2]} → {', '.join(parts) or 'nobody'}"
+
+
+def _live_rules(view: ClusterView) -> Iterator[Rule]:
+    for found in view.all("GlobalTrafficPolicy"):
+        followed = condition(found, "Programmed").get("status") == "True"
+        yield Rule(service="/".join(key_of(found)), kind=policy_of(found).kind, followed=followed)
+
+
+def _routes(view: ClusterView, door: str) -> list[RouteView]:
+    return [route for route in routes(view.config) if route.door == door]
+
+
+def _live_links(platform: Platform) -> Iterator[Link]:
+    for view in platform.clusters:
+        for route in _routes(view, "east-west"):
+            for share in route.shares:
+                target = platform.by_key(share.cluster)
+                if not share.remote or target is None:
+                    continue
+                bad = share.ejected or bool(target.trouble)
+                yield Link(
+                    source=view.name,
+                    target=target.name,
+                    kind=route.policy,
+                    label="ejected" if share.ejected else f"{share.percent:.0f} %",
+                    state="bad" if bad else "good",
+                    idle=not share.percent,
+                )
+
+
+def _redis(settings: Settings) -> str:
+    redis = settings.redis
+    host = settings.network.gateway if redis.mode == "container" else redis.host
+    return f"{host}:{redis.port}"

@@ -107,8 +107,6 @@ class Informer:
         self._synced = asyncio.Event()
         self.resource = resource
         self.error: KubeError | None = None
-        self.lists = 0
-        """Full lists so far: more than a few mean that watches do not last."""
 
     @property
     def objects(self) -> Mapping[Key, Object]:
@@ -170,7 +168,6 @@ class Informer:
             found.extend(self._keep(obj) for obj in page)
             if not token:
                 break
-        self.lists += 1
         first = not self._synced.is_set()
         changed = self._store.replace(found)
         self._version = version

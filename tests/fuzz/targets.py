@@ -1,0 +1,135 @@
+"""What is fuzzed: each target takes any bytes and fails by an assertion, never by anything else.
+
+The first byte says in how many pieces the rest arrives, as many bytes after it how long the pieces are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from proxy.fakes import Bench
+
+from fuzz.reference import read_answers, read_requests
+from gateway.core.route import PathTable, Route, normal_prefix
+from gateway.core.snapshot import compile_snapshot
+
+
+def pieces(data: bytes) -> tuple[bytes, list[bytes]]:
+    """The stream in `data`, whole and as it arrives."""
+    count = data[0] % 16 if data else 0
+    lengths, stream = data[1 : 1 + count], data[1 + count :]
+    found, at = [], 0
+    for length in lengths:
+        found.append(stream[at : at + length])
+        at += length
+    return stream, [*found, stream[at:]]
+
+
+def requests(data: bytes) -> None:
+    """However requests arrive, the application gets what was asked, framed so that no parser can err."""
+    stream, arriving = pieces(data)
+    whole, parts = Bench(), Bench()
+    whole.feed(stream)
+    for piece in arriving:
+        parts.feed(piece)
+    assert _outcome(parts) == _outcome(whole), "arrival changes nothing"
+    for request in whole.complete:
+        read = read_requests(request)
+        assert not isinstance(read, str), f"{read} for {request!r}"
+        assert len(read) == 1, f"{request!r} is one request, not {len(read)}"
+        assert read[0].complete, f"{request!r} is all of it"
+
+
+def _outcome(bench: Bench) -> tuple[list[bytes], list[bytes]]:
+    """Of several faults in one head, the first to arrive names the refusal: which one is all the same."""
+    complete, statuses = bench.result()
+    return complete, [status if status < b"400" else b"refused" for status in statuses]
+
+
+def answers(data: bytes) -> None:
+    """Whatever an application answers, the client gets at most one answer, and what follows it is dropped."""
+    stream, arriving = pieces(data)
+    told = []
+    for chunks in ([stream], arriving):
+        bench = Bench(answer=b"")
+        bench.feed(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        upstream = bench.asked()
+        for chunk in chunks:
+            if chunk and not bench.lost(upstream):
+                upstream.data_received(chunk)
+        if not bench.lost(upstream) and upstream.exchange is not None:
+            upstream.eof_received()
+            upstream.connection_lost(None)
+        told.append(
+            (_without_reason(bench.transport.data), bench.transport.closing or bench.client.lingered >= 0)
+        )
+    assert told[0] == told[1], "arrival changes nothing"
+    said, closing = told[0]
+    read = read_answers(said)
+    assert not isinstance(read, str), f"{read} for {said!r}"
+    final = [message for message in read if message.status >= 200 or message.status == 101]
+    assert len(final) <= 1, f"{said!r} is one answer"
+    if not closing:
+        assert final, "the client's connection goes on only after an answer"
+        assert final[0].complete, "and only after all of it"
+
+
+def _without_reason(said: bytes) -> bytes:
+    """Of several faults in one answer, too, the first to arrive is named."""
+    at = said.find(b"HTTP/1.1 502 Bad Gateway\r\n")
+    text = said.find(b"the service's answer cannot be passed on: ")
+    return said[:at] + b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n" if 0 <= at < text else said
+
+
+def objects(data: bytes) -> None:
+    """Whatever stands in an object, it becomes routes or a problem, and a good route stays."""
+    try:
+        raw = json.loads(data)
+    except ValueError:
+        return
+    listed = raw if isinstance(raw, list) else [raw]
+    good = {"kind": "Service", "metadata": {"name": "a", "namespace": "n"}, "spec": {"ports": [{"port": 1}]}}
+    rule = {"path": "/a-good-path", "pathType": "Exact", "portNumber": 1}
+    export = {"kind": "ServiceExport", "metadata": {"name": "a", "namespace": "n"}, "spec": {"rules": [rule]}}
+    given = [item for item in listed if isinstance(item, Mapping) and not _is_ours(item)]
+    compiled = compile_snapshot([*given, good, export], "r/z/g/c", front_door=True)
+    assert b"/a-good-path" in compiled.snapshot.paths.exact
+
+
+def _is_ours(item: Mapping[str, Any]) -> bool:
+    """An object of the name of the good one, or an older claim on its path, may well take its place."""
+    return "a-good-path" in json.dumps(item) or '"a"' in json.dumps(item.get("metadata"))
+
+
+def routes(data: bytes) -> None:
+    """A target finds the route a slow reading of the rules finds: lines of rules, then lines of targets."""
+    lines = data.split(b"\n")
+    rules = [line for line in lines if line[:1] in {b"E", b"P"} and line[1:2] == b"/" and line.isascii()]
+    exact = {line[1:]: _route(line) for line in rules if line[:1] == b"E"}
+    prefix = {normal_prefix(line[1:].decode()): _route(line) for line in rules if line[:1] == b"P"}
+    table = PathTable(exact, prefix, max(map(len, prefix), default=0))
+    for target in lines:
+        if target[:1] == b"/":
+            assert table.find(target) is _slowly(exact, prefix, target), target
+
+
+def _route(line: bytes) -> Route:
+    return Route("n/a", 1, line.decode(), "Locality", ())
+
+
+def _slowly(exact: Mapping[bytes, Route], prefix: Mapping[bytes, Route], target: bytes) -> Route | None:
+    path = target.split(b"?")[0]
+    if path in exact:
+        return exact[path]
+    fitting = [key for key in prefix if path == key or path.startswith(key + b"/")]
+    return prefix[max(fitting, key=len)] if fitting else None
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "requests": requests,
+    "answers": answers,
+    "objects": objects,
+    "routes": routes,
+}

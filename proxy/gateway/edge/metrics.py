@@ -21,6 +21,8 @@ class Metrics:
     def __init__(self) -> None:
         self.connections = 0
         self.retries = 0
+        self.ejections = 0
+        """Those of endpoints that are gone: counters must never fall."""
         self.answers: dict[tuple[int, str], int] = {}
         """Answers made by the gateway itself, by status and reason."""
         self._retired: dict[Labels, ShareState] = {}

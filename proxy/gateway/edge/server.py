@@ -166,7 +166,8 @@ class GatewayServer:
             "gateway_upstream_connections": sum(pool.total for pool in worker.pools.values()),
             "gateway_upstream_idle": sum(len(pool.idle) for pool in worker.pools.values()),
             "gateway_upstream_queue": sum(len(pool.waiting) for pool in worker.pools.values()),
-            "gateway_ejections_total": sum(health.ejections for health in worker.health.values()),
+            "gateway_ejections_total": worker.metrics.ejections
+            + sum(health.ejections for health in worker.health.values()),
             "gateway_endpoints_ejected": sum(health.out(worker.now) for health in worker.health.values()),
             "gateway_log_lines_dropped_total": worker.log.dropped if worker.log is not None else 0,
         }

@@ -166,7 +166,7 @@ class Worker:
             for health in share.endpoints
         }
         for key in [key for key in self.health if key[1] not in used]:
-            del self.health[key]
+            self.metrics.ejections += self.health.pop(key).ejections
         for endpoint in [
             endpoint for endpoint, pool in self.pools.items() if endpoint not in used and not pool.total
         ]:

@@ -1,7 +1,7 @@
 """The effective configuration of an environment.
 
-The repository's Pulumi.<env>.yaml is not written to, but for `take_back_salt`: what Pulumi adds (the salt of the secrets) and what
-a command overrides for a while (the demo's policies) live in a copy beside the state.
+The repository's Pulumi.<env>.yaml is not written to (but see `take_back_salt`): what Pulumi adds (the salt of
+the secrets) and what a command overrides for a while (the demo's policies) live in a copy beside the state.
 """
 
 from __future__ import annotations

@@ -6,13 +6,16 @@ The first byte says in how many pieces the rest arrives, as many bytes after it 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from proxy.fakes import Bench
 
 from fuzz.reference import read_answers, read_requests
-from gateway.core.route import PathTable, Route, normal_prefix
+from gateway.core.balance import RouteState
+from gateway.core.health import EndpointHealth
+from gateway.core.route import Endpoint, PathTable, Route, Share, normal_prefix
 from gateway.core.snapshot import compile_snapshot
 
 
@@ -127,9 +130,27 @@ def _slowly(exact: Mapping[bytes, Route], prefix: Mapping[bytes, Route], target:
     return prefix[max(fitting, key=len)] if fitting else None
 
 
+def weights(data: bytes) -> None:
+    """Of as many requests as the weights add up to, each cluster gets exactly its weight."""
+    wanted = {f"r/z/g/c{number}": weight for number, weight in enumerate(data[:8])}
+    shares = [
+        Share(cluster, (Endpoint("10.0.0.1", port),), weight=weight, remote=True)
+        for port, (cluster, weight) in enumerate(wanted.items(), 1)
+    ]
+    state = RouteState(
+        Route("n/a", 1, "a.n:1", "ActiveActive", (tuple(shares),)),
+        lambda _route, _share, at: EndpointHealth(at),
+    )
+    for _ in range(2):
+        picks = [state.pick(0.0) for _ in range(sum(wanted.values()))]
+        counts = Counter(pick.state.share.cluster for pick in picks if pick is not None)
+        assert counts == {cluster: weight for cluster, weight in wanted.items() if weight}
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "requests": requests,
     "answers": answers,
     "objects": objects,
     "routes": routes,
+    "weights": weights,
 }

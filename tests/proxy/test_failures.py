@@ -412,3 +412,17 @@ async def test_a_gateway_of_another_make_may_answer_as_it_likes(net: Any, make: 
     assert (await net.ask(port, host=HOST))[::2] == (404, b"other")
     assert not health.marks
     assert not health.out(importer._worker.now)
+
+
+async def test_counters_outlive_what_they_counted(net: Any, make: Any, ok: Any) -> None:
+    port, _, server = await net.gateway(make.service(), make.slice("127.0.0.1", port=9), make.export())
+    assert (await net.ask(port, "/app"))[0] == 502
+    worker = server._worker
+    text = server._metrics()[2]
+    server.swap(compile_snapshot([], make.key("here")).snapshot)
+    worker._forget()
+    assert not worker.health
+    after = server._metrics()[2]
+    for line in ("gateway_ejections_total 1", 'code="502"} 1'):
+        assert line in text
+        assert line in after

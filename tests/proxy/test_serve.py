@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from gateway import __version__
 from gateway.__main__ import main
 from gateway.serve import ObjectsError, read_objects
 
@@ -66,6 +69,29 @@ def test_what_is_no_object_is_named_with_its_file(
 def test_lists_of_objects_are_unfolded(make: Any, tmp_path: Path) -> None:
     write(tmp_path, {"kind": "List", "apiVersion": "v1", "items": [make.service(), make.export()]}, None)
     assert [raw["kind"] for raw in read_objects(tmp_path)] == ["Service", "ServiceExport"]
+
+
+def test_a_gateway_says_its_version_and_what_it_is_made_of(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"gateway {__version__}\n"
+    said = []
+    for _ in range(2):
+        assert main(["parts"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1], "the same installation makes the same document"
+    document = json.loads(said[0])
+    assert document["bomFormat"] == "CycloneDX"
+    listed = {part["name"]: part for part in document["components"]}
+    assert listed["uvloop"]["purl"] == f"pkg:pypi/uvloop@{metadata.version('uvloop')}"
+
+
+@pytest.mark.parametrize("change", ["bodies=1", "clients=none"])
+def test_a_limit_that_is_none_is_refused(change: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--objects", ".", "--cluster-key", KEY, "--listen", ":0", "--limit", change])
+    assert change in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", ["cluster-1", "a/b/c", "a//c/d", "a/b/c/d/e"])

@@ -265,3 +265,13 @@ def test_a_choice_that_is_no_word_is_a_problem_and_no_accident(field: str, junk:
     problems = compile_snapshot(objects, "r/z/g/c").problems
     if junk or field in {"pathType", "lbType"}:  # an empty loadBalancer is one not given
         assert [problem.message.split(" ")[0].rsplit(".")[-1] for problem in problems] == [field]
+
+
+def test_a_snapshot_knows_its_routes_and_their_equals(make: Any) -> None:
+    objects = [make.service(), make.slice("10.0.0.1"), make.export(), make.imported("other", c1=81)]
+    before, again = (compile_snapshot(objects, make.key("here")).snapshot for _ in range(2))
+    routes = [*before.path_routes(), *before.host_routes()]
+    assert len(routes) == 3
+    assert all(again.holds(route) for route in routes)
+    changed = compile_snapshot([make.service(), make.export("app", "/app/")], make.key("here")).snapshot
+    assert not any(changed.holds(route) for route in routes), "no pod, and one service less"

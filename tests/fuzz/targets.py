@@ -41,6 +41,9 @@ def requests(data: bytes) -> None:
     for request in whole.complete:
         read = read_requests(request)
         assert not isinstance(read, str), f"{read} for {request!r}"
+        head = request.partition(b"\r\n\r\n")[0].lower()
+        assert head.count(b"\r\ncontent-length:") + head.count(b"\r\ntransfer-encoding:") <= 1, "one framing"
+        assert head.count(b"\r\nhost:") == 1, "one host"
         assert len(read) == 1, f"{request!r} is one request, not {len(read)}"
         assert read[0].complete, f"{request!r} is all of it"
 
@@ -65,11 +68,10 @@ def answers(data: bytes) -> None:
         if not bench.lost(upstream) and upstream.exchange is not None:
             upstream.eof_received()
             upstream.connection_lost(None)
-        told.append(
-            (_without_reason(bench.transport.data), bench.transport.closing or bench.client.lingered >= 0)
-        )
+        closing = bench.transport.closing or bench.client.lingered >= 0
+        told.append((_without_reason(bench.transport.data), closing, bench.lost(upstream)))
     assert told[0] == told[1], "arrival changes nothing"
-    said, closing = told[0]
+    said, closing, _ = told[0]
     read = read_answers(said)
     assert not isinstance(read, str), f"{read} for {said!r}"
     final = [message for message in read if message.status >= 200 or message.status == 101]

@@ -52,14 +52,17 @@ class Log:
     def __init__(self, engine: Engine | None, urn: str = "") -> None:
         self._engine = engine
         self._urn = urn
+        self._has_status = False
 
     def _log(self, severity: int, message: str, *, ephemeral: bool = False) -> None:
         if self._engine is not None:
             self._engine.log(severity, message, self._urn, ephemeral=ephemeral)
 
     def status(self, message: str) -> None:
-        """Show a line in the resource's status column only; "" clears it."""
-        self._log(engine_pb2.INFO, message, ephemeral=True)
+        """Show a line in the resource's status column only; "" clears what is there."""
+        if message or self._has_status:
+            self._log(engine_pb2.INFO, message, ephemeral=True)
+        self._has_status = bool(message)
 
     def info(self, message: str) -> None:
         """Show a line in the diagnostics."""

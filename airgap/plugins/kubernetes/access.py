@@ -114,14 +114,12 @@ def _headers(user: dict[str, Any]) -> dict[str, str]:
 
 
 def _tls(cluster: dict[str, Any], user: dict[str, Any]) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority = _pem(cluster, "certificate-authority")
+    authority = _pem(cluster, "certificate-authority").decode() or None
     try:
+        context = ssl.create_default_context(cadata=authority)
         if cluster.get("insecure-skip-tls-verify"):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        elif authority:
-            context = ssl.create_default_context(cadata=authority.decode())
         certificate, key = _pem(user, "client-certificate"), _pem(user, "client-key")
         if certificate and key:
             # OpenSSL reads a client certificate only from a file: one, private, for this call alone.

@@ -1,5 +1,8 @@
 """The docker stand-in under the real engine and on a real Docker daemon."""
 
+import os
+import re
+import subprocess
 from pathlib import Path
 
 import docker
@@ -126,3 +129,56 @@ def test_a_failed_build_shows_the_builders_words(engine: Engine, base: str, tmp_
     assert failed.status != 0
     assert "nowhere" in failed.output
     assert "Traceback" not in failed.output
+
+
+BUILDER = """
+    import pulumi_docker as docker
+
+    docker.Image(
+        "app",
+        image_name="docker.io/cases/builder:dev",
+        build=docker.DockerBuildArgs(
+            context=".", platform="linux/amd64", builder_version=docker.BuilderVersion.{builder}
+        ),
+        skip_push=True,
+    )
+"""
+
+
+def test_the_builder_is_the_one_asked_for(
+    engine: Engine, docker_client: docker.DockerClient, base: str, tmp_path: Path
+) -> None:
+    stack = engine.stack(tmp_path / "builder", BUILDER.format(builder="BUILDER_V1"))
+    (stack.folder / "Dockerfile").write_text(
+        f"FROM {base}\nENTRYPOINT []\nUSER 0\nRUN --mount=type=cache,target=/kept true\n"
+    )
+    classic = stack.up(check=False)
+    assert "--mount option requires BuildKit" in classic.output, classic.output
+    stack.program(BUILDER.format(builder="BUILDER_BUILD_KIT"))
+    tools = docker_with_buildkit(tmp_path / "tools")
+    if tools is None:
+        refused = stack.up(check=False)
+        assert "needs a docker CLI with buildx" in refused.output, refused.output
+        return
+    stack.up(PATH=f"{tools}{os.pathsep}{engine.environment['PATH']}")
+    try:
+        assert stack.state("app")["outputs"]["repoDigest"] == docker_client.images.get("cases/builder:dev").id
+    finally:
+        docker_client.images.remove("cases/builder:dev", force=True)
+
+
+def docker_with_buildkit(folder: Path) -> Path | None:
+    """A folder with a docker CLI that can drive BuildKit, None when PATH holds none."""
+    for place in os.environ["PATH"].split(os.pathsep):
+        found = Path(place, "docker")
+        if not found.exists():
+            continue
+        version = subprocess.run(
+            [str(found), "--version"], capture_output=True, text=True, check=False
+        ).stdout
+        buildx = subprocess.run([str(found), "buildx", "version"], capture_output=True, check=False)
+        if buildx.returncode == 0 or re.search(r"version (18|19|20)\.", version):
+            folder.mkdir()
+            (folder / "docker").symlink_to(found)
+            return folder
+    return None

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -20,7 +21,8 @@ from airgap.plugins.docker.context import context_archive, context_digest
 IMAGE = "docker:index/image:Image"
 _ARGUMENTS = ("imageName", "build", "skipPush")
 _BUILD_ARGUMENTS = ("context", "dockerfile", "args", "builderVersion", "platform")
-_CLASSIC = "BuilderV1"
+_CLASSIC, _BUILDKIT = "BuilderV1", "BuilderBuildKit"
+_NEEDS_BUILDX = 23  # the docker CLI's version from which BuildKit is a plugin of its own
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _TAIL_LINES = 20
 
@@ -42,7 +44,7 @@ def check(request: Request) -> tuple[dict[str, Any], list[Failure]]:
         return {**inputs, "buildOnPreview": False}, failures
     members = [f"build.{name}" for name in build]
     failures += refuse_unknown("docker", IMAGE, members, [f"build.{name}" for name in _BUILD_ARGUMENTS])
-    if build.get("builderVersion") not in (None, UNKNOWN, _CLASSIC, "BuilderBuildKit"):
+    if build.get("builderVersion") not in (None, UNKNOWN, _CLASSIC, _BUILDKIT):
         raise ProviderError("invalid Docker Builder version")
     build = {"context": ".", **build}
     if build["context"] is not UNKNOWN:
@@ -93,8 +95,14 @@ def build(client: docker.APIClient, host: str, request: Request) -> tuple[str, d
     """Build and, unless skipPush, push; blocking. `host` is what `client` talks to."""
     inputs = plain(request.inputs)
     name, options = inputs["imageName"], inputs["build"]
-    if options.get("builderVersion") != _CLASSIC and _has_buildx():
+    builder = options.get("builderVersion")
+    if builder != _CLASSIC and _has_buildkit():
         _build_with_buildkit(host, name, options, request.log)
+    elif builder == _BUILDKIT:
+        raise ProviderError(
+            "builderVersion BuilderBuildKit needs a docker CLI with buildx: install docker's buildx plugin, "
+            "or leave builderVersion out to build with the Engine's classic builder"
+        )
     else:
         _build_classic(client, name, options, request.log)
     digest = str(client.inspect_image(name)["Id"])  # type: ignore[no-untyped-call]
@@ -129,16 +137,20 @@ def _build_classic(client: docker.APIClient, name: str, options: dict[str, Any],
     _follow(stream, log)
 
 
-def _has_buildx() -> bool:
-    """BuildKit comes with the docker CLI's buildx; without it the Engine's classic builder does the work."""
+def _has_buildkit() -> bool:
+    """Whether the docker CLI can drive BuildKit: with buildx, or without in its versions before 23."""
     if shutil.which("docker") is None:
         return False
-    return subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode == 0
+    if subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode == 0:
+        return True
+    shown = subprocess.run(["docker", "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"version (\d+)\.", shown)
+    return version is not None and int(version[1]) < _NEEDS_BUILDX
 
 
 def buildkit_command(name: str, options: dict[str, Any]) -> list[str]:
-    """A build by buildx. An argument without a value is read from the environment, not the process list."""
-    command = ["docker", "buildx", "build", "--progress", "plain", "--load", "--tag", name]
+    """A BuildKit build. An argument without a value is read from the environment, not the process list."""
+    command = ["docker", "build", "--progress", "plain", "--tag", name]
     command += ["--file", options["dockerfile"], "--platform", options["platform"]]
     command += [part for key in options.get("args") or {} for part in ("--build-arg", key)]
     return [*command, options["context"]]
@@ -147,7 +159,7 @@ def buildkit_command(name: str, options: dict[str, Any]) -> list[str]:
 def _build_with_buildkit(host: str, name: str, options: dict[str, Any], log: Log) -> None:
     process = subprocess.Popen(
         buildkit_command(name, options),
-        env={**os.environ, **(options.get("args") or {}), "DOCKER_HOST": host},
+        env={**os.environ, **(options.get("args") or {}), "DOCKER_HOST": host, "DOCKER_BUILDKIT": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

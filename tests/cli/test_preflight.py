@@ -12,11 +12,21 @@ from cli import docker_objects, preflight
 from cli.errors import UserError
 from cli.paths import Paths
 
-STACK = """
+
+def free_port() -> int:
+    """One that nothing on this machine listens on, an environment that is up included."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+OTHERS = [free_port() for _ in range(4)]
+STACK = f"""
 config:
+  multicluster-dapr:redis: {{{{port: {OTHERS[0]}}}}}
   multicluster-dapr:clusters:
-    - {{name: control-plane, role: control-plane, apiPort: 6444, httpPort: {http}}}
-    - {{name: cluster-1, apiPort: 6445, httpPort: 8081}}
+    - {{{{name: control-plane, role: control-plane, apiPort: {OTHERS[1]}, httpPort: {{http}}}}}}
+    - {{{{name: cluster-1, apiPort: {OTHERS[2]}, httpPort: {OTHERS[3]}}}}}
 """
 
 
@@ -54,6 +64,6 @@ def test_a_port_held_by_something_else_is_named_with_its_holder(
 def test_a_port_our_own_containers_hold_is_fine(
     tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker_objects, "published_ports", lambda *_: {taken, 6379, 6444, 6445, 8081})
+    monkeypatch.setattr(docker_objects, "published_ports", lambda *_: {taken, *OTHERS})
     chosen = preflight.checked_settings(written(tmp_path, STACK.format(http=taken)), "dev")
     preflight.check_ports(chosen, {}, "dev")

@@ -111,6 +111,11 @@ def test_commands_in_the_text_are_such_that_stack_understands_them(path: Path) -
     for code in inline_code(path):
         if code.startswith("./stack "):
             parsed(shlex.split(code)[1:])
+        if module := re.match(r"python -m ([\w.]+)", code):
+            name = module[1].replace(".", "/")
+            assert list(ROOT.glob(f"{name}.py")) or list(ROOT.glob(f"{name}/__main__.py")), (
+                f"no module {code}"
+            )
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)

@@ -10,7 +10,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-ASKED = ("requirements", "requirements-dev", "proxy/requirements", "apps/nodeapp/requirements")
+FILES = [path for pattern in ("*.in", "proxy/*.in", "apps/*/*.in") for path in sorted(ROOT.glob(pattern))]
+ASKED = [str(path.relative_to(ROOT).with_suffix("")) for path in FILES]
 PINNED = re.compile(
     r"^(?P<name>[\w.-]+)(?:\[[\w,-]+\])?==(?P<version>\S+) \\\n(?P<body>(?:^[ ].*\n?)+)", re.MULTILINE
 )

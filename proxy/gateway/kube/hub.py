@@ -94,7 +94,7 @@ class Hub:
             started = time.perf_counter()
             try:
                 await self._follow_clusters()
-                self._plan()
+                await self._plan()
             except Exception:
                 # A defect met by one object must not end the hub, whose members would all lose it.
                 log.exception("no plan could be made; the last one stays until something changes")
@@ -156,11 +156,12 @@ class Hub:
         own = self._own()
         return cluster_key(own[0]) if own else self._home_key
 
-    def _plan(self) -> None:
+    async def _plan(self) -> None:
         home = self._home.view(self._own_key, self._home_address.address)
         views: list[tuple[Member | None, MemberView]] = [(self._home, home)]
         views += [(link.member, link.view()) for link in self._links.values() if link.key != home.key]
-        made = plan([view for _, view in views])
+        # In a thread: ten thousand exports take seconds, and probes and watches must not wait for them.
+        made = await asyncio.to_thread(plan, [view for _, view in views])
         for member, view in views:
             if member is not None:
                 member.take(made.imports.get(view.key), made.conditions[view.key])

@@ -51,6 +51,12 @@ def parser() -> argparse.ArgumentParser:
     _environment(doctor)
     doctor.add_argument("--json", action="store_true", help="print JSON in place of a list")
 
+    gather = _command(commands, "gather")
+    _environment(gather)
+    gather.add_argument(
+        "--output", metavar="FILE", help="default: multicluster-dapr-<env>-<time>.tar.gz in this folder"
+    )
+
     graph = _command(commands, "graph")
     _environment(graph)
     graph.add_argument("--live", action="store_true", help="as the clusters are now")

@@ -19,6 +19,7 @@ from cli import demo, docker_objects, preflight, settings, status, workbench
 from cli.doctor import command as doctor
 from cli.engine import Engine
 from cli.errors import UserError
+from cli.gather import command as gather
 from cli.graph import command as graph
 from cli.lock import exclusive
 from cli.paths import Paths
@@ -145,5 +146,6 @@ Command = Callable[[argparse.Namespace, Paths, Progress], int]
 COMMANDS: Mapping[str, Command] = {
     "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env, "test": test, "check": check,
     "status": status.run, "doctor": doctor.run, "graph": graph.run,
+    "gather": gather.run,
 }  # fmt: skip
 CHANGING = {"up", "preview", "demo", "destroy"}

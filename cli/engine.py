@@ -121,9 +121,10 @@ class Engine:
         """One output in clear."""
         return self.secret_outputs()[name]
 
-    def state(self) -> dict[str, Any]:
-        """The stack's state with secrets encrypted."""
-        loaded: dict[str, Any] = json.loads(self._output(["stack", "export"]))
+    def state(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """The stack's state; its secrets are encrypted unless they are asked for."""
+        flags = ["--show-secrets"] if show_secrets else []
+        loaded: dict[str, Any] = json.loads(self._output(["stack", "export", *flags]))
         return loaded
 
     def _operate(self, operation: str, flags: list[str], way_out: str) -> None:

@@ -18,6 +18,7 @@ from cli.doctor.survey import present_bench, survey
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.environment import Running, running
+from cli.observe.view import Platform
 from cli.paths import Paths
 from cli.progress import Progress, output_console
 
@@ -64,9 +65,9 @@ async def _after(engine: Engine) -> list[Check]:
         return await after(environment)
 
 
-async def after(environment: Running) -> list[Check]:
-    """The clusters and every path of a running environment."""
-    platform = await environment.look()
+async def after(environment: Running, platform: Platform | None = None) -> list[Check]:
+    """The clusters and every path of a running environment, as it is now or was in an earlier look."""
+    platform = platform or await environment.look()
     probes = await probe_all(platform, environment.apis)
     return [*platform_checks(platform), *path_checks(platform, probes)]
 

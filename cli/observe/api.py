@@ -7,6 +7,7 @@ answers any number of parallel requests.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -55,6 +56,17 @@ class Api:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:  # Ctrl-C too: nobody else would end the proxy
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._close()
+
+    async def _open(self) -> None:
         self.kubeconfig.touch(mode=0o600)
         self.kubeconfig.write_text(self._access.kubeconfig)
         try:
@@ -74,14 +86,11 @@ class Api:
             timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
         )
         assert self._proxy.stdout is not None  # noqa: S101 - PIPE was asked for
-        try:
+        with contextlib.suppress(TimeoutError):  # then the first request tells
             async with asyncio.timeout(PROXY_SECONDS):
                 await self._proxy.stdout.readline()  # "Starting to serve on ..."
-        except TimeoutError:
-            pass  # the first request tells
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def _close(self) -> None:
         if self._session is not None:
             await self._session.close()
         if self._proxy is not None and self._proxy.returncode is None:

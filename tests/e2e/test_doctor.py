@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import re
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -233,3 +236,59 @@ def test_the_command_says_the_same_and_ends_with_one(patient: Patient) -> None:
 def _json(printed: str) -> str:
     """What is on standard output: the progress around it goes to standard error."""
     return printed[printed.index("\n{") : printed.rindex("\n}") + 2]
+
+
+def test_an_archive_of_a_platform_that_is_half_down_tells_what_is_broken_and_no_secret(
+    patient: Patient, tmp_path: Path
+) -> None:
+    secrets = _secrets(patient)
+    assert len(secrets) >= 10, "keys of four clusters, tokens of three, two passwords"
+    target = tmp_path / "report.tar.gz"
+    patient.run("docker", "pause", "k3d-cluster-1-server-0")
+    try:
+        stack("gather", ENVIRONMENT, "--output", str(target))
+    finally:
+        patient.run("docker", "unpause", "k3d-cluster-1-server-0")
+    files = unpacked(target)
+    assert "- cluster cluster-1: does not answer within" in files["README.md"]
+    assert not [name for name in files if name.startswith("clusters/cluster-1/")]
+    checks = {check["name"]: check for check in json.loads(files["doctor.json"])["checks"]}
+    assert checks[CALL]["broken"] == "remote gateway"
+    assert {
+        "state.json",
+        "versions.txt",
+        "settings/written.json",
+        "docker/k3d-cluster-1-server-0.log",
+        "clusters/cluster-2/objects/ServiceImport.json",
+        "clusters/cluster-3/events/dapr-test.json",
+    } <= set(files)
+    assert [name for name in files if name.startswith("clusters/cluster-3/logs/dapr-test/nodeapp")]
+    assert [name for name in files if name.endswith(".config.json")]
+    for name, text in files.items():
+        held = text + "".join(_decoded(run) for run in re.findall(r"[A-Za-z0-9+/_-]{16,}", text))
+        assert not [secret[:4] for secret in secrets if secret in held], f"a secret stands in {name}"
+
+
+def unpacked(archive: Path) -> dict[str, str]:
+    """Text by path inside the archive's one folder."""
+    with tarfile.open(archive) as tar:
+        found = {entry.name.partition("/")[2]: tar.extractfile(entry) for entry in tar}
+        return {name: file.read().decode() for name, file in found.items() if file is not None}
+
+
+def _secrets(patient: Patient) -> set[str]:
+    """Real ones, read where they are: kubeconfigs, the hub's tokens, Redis' password, the passphrase."""
+    found = {patient.engine.passphrase_file.read_text().strip()}
+    for access in patient.access.values():
+        found |= set(re.findall(r"client-key-data: (\S+)", access.kubeconfig))
+    token = ("get", "secret", "multicluster-hub-token", "-o", "jsonpath={.data.token}")
+    password = ("get", "secret", "redis", "-o", "jsonpath={.data.redis-password}")
+    for name in ("cluster-1", "cluster-2", "cluster-3"):
+        found.add(base64.b64decode(patient.kubectl[name](*SYSTEM, *token)).decode())
+    found.add(base64.b64decode(patient.kubectl["cluster-1"](*APP, *password)).decode())
+    return found | {base64.b64encode(secret.encode()).decode() for secret in found}
+
+
+def _decoded(run: str) -> str:
+    run = run.replace("+", "-").replace("/", "_")[: len(run) // 4 * 4]
+    return base64.urlsafe_b64decode(run).decode("latin-1")

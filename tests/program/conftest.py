@@ -124,6 +124,12 @@ def environment() -> Callable[[str], dict[str, Any]]:
     return read_environment
 
 
+@pytest.fixture
+def dev() -> dict[str, Any]:
+    """The configuration of the dev environment, free to be changed."""
+    return read_environment("dev")
+
+
 Change = Callable[[dict[str, Any]], None]
 _CACHE: dict[tuple[str, bool], Recorder] = {}
 

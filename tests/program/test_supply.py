@@ -13,11 +13,6 @@ from stacks.problem import SettingsError
 Config = dict[str, Any]
 
 
-@pytest.fixture
-def dev(environment: Callable[[str], Config]) -> Config:
-    return environment("dev")
-
-
 @pytest.mark.parametrize("mirror", ["", "mirror.example.org/cache", "mirror.example.org/cache/"])
 def test_a_mirror_is_put_before_every_public_image(mirror: str, dev: Config) -> None:
     found = supply.resolve(settings.parse({**dev, "mirror": mirror}), {})

@@ -16,8 +16,8 @@ from typing import Any, Self
 CALLERS = 4
 PAUSE = 0.1
 """Seconds between the requests of one caller: 40 requests a second in all."""
-SLOW = 1.0
-"""Seconds that no request takes when nothing is wrong."""
+SLOW = 2.0
+"""Seconds that no request takes when nothing is wrong, however busy the machine."""
 
 
 class Kubectl:

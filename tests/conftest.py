@@ -17,7 +17,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     kept = os.environ.get("CI_KEEP")
     if kept and report.failed and report.when != "teardown" and item.get_closest_marker("e2e"):
-        evidence.keep(Path(kept) / re.sub(r"[^\w.-]+", "-", item.nodeid))
+        folder = Path(kept) / re.sub(r"[^\w.-]+", "-", item.nodeid)
+        evidence.keep(folder)
+        evidence.gather(folder)
     return report
 
 

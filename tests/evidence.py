@@ -1,6 +1,7 @@
 """What is kept of a failed test on real parts, for CI to print at its end: pods, containers, plugins, tools.
 
 Nothing but docker and pulumi is called, and kubectl inside the nodes: what failed may be ./stack itself.
+Its own archive (`gather`) is kept beside them for who needs all of it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any
 from airgap import daemon
 from cli.paths import Paths
 
+ROOT = Path(__file__).resolve().parents[1]
 TAIL = "60"  # lines of each log
+SECONDS = 180  # of one command
 
 
 def keep(folder: Path) -> None:
@@ -33,6 +36,16 @@ def keep(folder: Path) -> None:
                     print(text, file=file)
             except (OSError, subprocess.SubprocessError, ValueError) as error:
                 print(f"{name} cannot be had: {error}", file=file)
+
+
+def gather(folder: Path) -> None:
+    """Have ./stack pack each environment that is up; what it says is kept, whether it succeeds or not."""
+    for environment in sorted((Paths.here().state / "environments").glob("*")):
+        name = environment.name
+        said = run(
+            str(ROOT / "stack"), "gather", name, "--output", str(folder / f"{name}.tar.gz"), env=os.environ
+        )
+        (folder / f"gather-{name}.txt").write_text(said)
 
 
 def containers(env: Mapping[str, str]) -> Iterator[str]:
@@ -71,12 +84,13 @@ def ready(pod: Mapping[str, Any]) -> bool:
 def plugins(env: Mapping[str, str]) -> Iterator[str]:
     """Warnings, errors and tracebacks, plugins' among them, from the engine's newest logs."""
     home = Path(env.get("PULUMI_HOME") or Paths.here().pulumi_home)
-    for log in sorted((home / "logs").glob("organization*"), key=lambda path: path.stat().st_mtime)[-2:]:
-        for passphrase in Paths.here().state.glob("environments/*/passphrase"):
-            opened = {**env, "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase)}
-            text = run("pulumi", "logs", "decrypt", str(log), env=opened)
-            lines = re.findall(r'^.*(?:"level":"(?:WARN|ERROR)"|Traceback|panic:).*$', text, re.MULTILINE)
-            yield f"--- {log.name}\n" + "\n".join(lines[-100:])
+    for log in sorted((home / "logs").glob("organization*"), key=lambda path: path.stat().st_mtime)[-3:]:
+        environment = log.stem.split("+")[-1].rpartition("-")[0]
+        passphrase = Paths.here().environment(environment) / "passphrase"
+        opened = {**env, "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase)}
+        text = run("pulumi", "logs", "decrypt", str(log), env=opened)
+        lines = re.findall(r'^.*(?:"level":"(?:WARN|ERROR)"|Traceback|panic:).*$', text, re.MULTILINE)
+        yield f"--- {log.name}\n" + "\n".join(lines[-100:])
 
 
 def tools(env: Mapping[str, str]) -> Iterator[str]:
@@ -88,13 +102,11 @@ def tools(env: Mapping[str, str]) -> Iterator[str]:
 
 def run(*argv: str, env: Mapping[str, str]) -> str:
     """Both streams of a command, however it ends."""
-    done = subprocess.run(
-        argv,
-        env=dict(env),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            argv, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"{' '.join(argv)} did not end within {SECONDS} s"
     return done.stdout

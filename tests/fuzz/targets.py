@@ -134,7 +134,7 @@ def _slowly(exact: Mapping[bytes, Route], prefix: Mapping[bytes, Route], target:
 
 def weights(data: bytes) -> None:
     """Of as many requests as the weights add up to, each cluster gets exactly its weight."""
-    wanted = {f"r/z/g/c{number}": weight for number, weight in enumerate(data[:8])}
+    wanted = {f"r/z/g/c{number}": weight % 101 for number, weight in enumerate(data[:5])}
     shares = [
         Share(cluster, (Endpoint("10.0.0.1", port),), weight=weight, remote=True)
         for port, (cluster, weight) in enumerate(wanted.items(), 1)

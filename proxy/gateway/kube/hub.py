@@ -174,7 +174,7 @@ class Hub:
             retry = None
             for name in list(self._links):
                 if not await self._mark(name):
-                    retry = RESTART_SECONDS
+                    retry = ROUND_SECONDS
             for cluster, condition in self._verdicts():
                 self._metrics.managed.labels(key_of(cluster)[1]).set(condition.status is True)
                 if not await self._tell(cluster, condition):

@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     up = _command(commands, "up")
     _environment(up)
     _supply(up)
+    up.add_argument("--refresh", action="store_true", help="bring back what was changed or deleted by hand")
 
     preview = _command(commands, "preview")
     _environment(preview)

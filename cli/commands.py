@@ -44,7 +44,7 @@ def up(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
     engine = _engine(arguments, paths, progress)
     engine.ensure()
     with progress.step(f"pulumi up {arguments.environment}", live=False):
-        engine.up()
+        engine.up(refresh=arguments.refresh)
     progress.summary()
     return 0
 

@@ -81,9 +81,13 @@ class Engine:
                     f"pulumi stack init left no encryptionsalt in {effective}; its secrets would be lost."
                 )
 
-    def up(self) -> None:
-        """Bring the environment to what the configuration says, with the engine's own progress display."""
+    def up(self, *, refresh: bool = False) -> None:
+        """Bring the environment to what the configuration says, with the engine's own progress display.
+
+        With `refresh` the engine first looks for what others have changed or deleted.
+        """
         flags = ["--yes", "--skip-preview", *self._make_anew(self._repair())]
+        flags += ["--refresh"] if refresh else []
         self._operate("up", flags, "Run ./stack up again: it goes on where it stopped.")
 
     def up_quietly(self) -> None:

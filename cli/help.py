@@ -9,10 +9,12 @@ HELP: Mapping[str, str] = {
 prepare the machine and bring the environment up
 
 Finds or makes tools, images and a Docker daemon, then runs `pulumi up`. What is there is never
-made again: a second run changes nothing, and an interrupted one goes on where it stopped.
+made again: a second run changes nothing, and an interrupted one goes on where it stopped. What
+others have changed or deleted in the clusters is noticed with --refresh alone.
 
 exit codes: 0 up, 1 failed, 2 the settings or the command line are wrong, 130 interrupted
-example:    ./stack up dev""",
+examples:   ./stack up dev
+            ./stack up dev --refresh""",
     "preview": """\
 show what `up` would change
 

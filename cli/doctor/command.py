@@ -56,7 +56,7 @@ def examine(paths: Paths, environment: str, progress: Progress) -> list[Check]:
 
 
 def _not_up(environment: str) -> Check:
-    seen = "not up: clusters and paths are looked at after ./stack up"
+    seen = f"not up: clusters and paths are looked at after ./stack up {environment}"
     return Check(group="platform", name=environment, verdict="ok", seen=seen)
 
 

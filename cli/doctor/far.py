@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cli.doctor import remedy
-from cli.doctor.leg import Finding, Leg, fail, local_service, ok, refresh
+from cli.doctor.leg import Finding, Leg, fail, file_of, local_service, ok, refresh
 from cli.doctor.platform import dapr, deployment, reachable, redis, why_not_ready
 from cli.doctor.probe import import_addresses, store_address
 from cli.observe.serving import route_to
@@ -175,6 +175,6 @@ def store(leg: Leg) -> Finding | None:
         if why:
             return fail(
                 f"{view.name} does not reach the store {key_of(component)[1]} at {address}: {why}",
-                "Start that Redis, or correct `redis` in the environment's file and run ./stack up",
+                f"Start that Redis, or correct `redis` in {file_of(leg)}",
             )
     return ok()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cli.doctor import remedy
-from cli.doctor.leg import Finding, Leg, fail, refresh
+from cli.doctor.leg import Finding, Leg, fail, file_of, refresh
 from cli.doctor.platform import deployment
 from cli.observe.view import HUB, SYSTEM, condition
 
@@ -28,7 +28,7 @@ def _exporter(leg: Leg) -> Iterator[tuple[str, str]]:
         return
     valid = condition(exported, "Valid")
     if valid.get("status") == "False":
-        way_out = "Correct `exports` in the environment's file and run ./stack up"
+        way_out = f"Correct `exports` in {file_of(leg)} and run ./stack up {leg.platform.environment}"
         yield f"its export in {exporter.name} is not valid: {valid.get('message')}", way_out
 
 
@@ -37,7 +37,7 @@ def _hub(leg: Leg) -> Iterator[tuple[str, str]]:
     if plane.trouble:
         yield (
             f"the hub's cluster is down: {plane.trouble}",
-            remedy.revive(plane.settings, leg.platform.containers),
+            remedy.revive(plane, leg.platform.containers),
         )
         return
     hub = deployment(plane, SYSTEM, HUB, "hub")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cli.doctor import remedy
 from cli.doctor.check import Check, Verdict
 from cli.doctor.probe import Probe
 from cli.observe.view import IMPORTED, ClusterView, Key, Object, Platform, labels_of, spec
@@ -119,13 +120,14 @@ def fail(seen: str, way_out: str) -> Finding:
     return Finding("fail", seen, way_out)
 
 
-REFRESH = 'eval "$(./stack env {})" && pulumi up --refresh --yes'
-"""`./stack up` trusts its state; this looks first for what is gone or changed in the clusters."""
+def file_of(leg: Leg) -> str:
+    """Where the user's settings are."""
+    return f"Pulumi.{leg.platform.environment}.yaml"
 
 
 def refresh(leg: Leg) -> str:
-    """Bring back what somebody deleted or changed."""
-    return REFRESH.format(leg.platform.environment)
+    """Bring back what somebody deleted or changed: without --refresh the engine trusts its state."""
+    return remedy.again(leg.platform.environment)
 
 
 def live_policy(view: ClusterView, service: Key) -> Policy | None:

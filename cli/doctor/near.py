@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cli.doctor import remedy
 from cli.doctor.imports import not_imported
-from cli.doctor.leg import LOCALITY, Finding, Leg, fail, local_service, ok, refresh
+from cli.doctor.leg import LOCALITY, Finding, Leg, fail, file_of, local_service, ok, refresh
 from cli.doctor.platform import deployment, reachable
 from cli.doctor.probe import SELF, import_addresses
 from cli.observe.serving import RouteView, route_to
@@ -144,7 +144,7 @@ def _policy_faults(leg: Leg) -> Iterator[Finding]:
         exporters = ", ".join(sorted(known - {own})) or "nobody"
         yield fail(
             f"the policy {leg.text} of {leg.importer.name} targets {leg.target}, which exports no {leg.text}",
-            f"Correct its targets in `policies` and run ./stack up; exporters are {exporters}",
+            f"Correct its targets in {file_of(leg)}: exporters are {exporters}",
         )
     if leg.target and live.weight(leg.target) == 0:
         way_out = "Give it a weight above 0 in `policies` to let calls go there"
@@ -159,6 +159,10 @@ def _policy_faults(leg: Leg) -> Iterator[Finding]:
 
 def _allow(leg: Leg) -> str:
     namespace, name = leg.service
-    entry = f"{{cluster: {leg.importer.name}, namespace: {namespace}, name: {name}, lbType: FailOver}}"
-    file = f"Pulumi.{leg.platform.environment}.yaml"
-    return f"To let them out, add {entry} to `policies` in {file} and run ./stack up"
+    targets = ", ".join(
+        f"{{cluster: {leg.platform.short(key)}}}" for key in import_addresses(leg.imported or {})
+    )
+    policy = f"lbType: FailOver, targets: [{targets}]"
+    entry = f"{{cluster: {leg.importer.name}, namespace: {namespace}, name: {name}, {policy}}}"
+    up = f"./stack up {leg.platform.environment}"
+    return f"To let them out, add {entry} to `policies` in {file_of(leg)} and run {up}"

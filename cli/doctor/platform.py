@@ -60,7 +60,7 @@ def reachable(platform: Platform, view: ClusterView) -> Check:
     if view.trouble:
         state = platform.containers.get(remedy.node_container(view.settings))
         shown = f"; its node is {state}" if state and state != "running" else ""
-        way_out = remedy.revive(view.settings, platform.containers)
+        way_out = remedy.revive(view, platform.containers)
         return check(view, "API server", "fail", f"{view.trouble}{shown}", way_out)
     tired = [
         key_of(node)[1]
@@ -82,7 +82,7 @@ def deployment(view: ClusterView, namespace: str, name: str, what: str) -> Check
             what,
             "fail",
             f"there is no Deployment {namespace}/{name}",
-            "./stack destroy, then ./stack up",
+            remedy.again(view.environment),
         )
     wanted, ready = int(spec(found).get("replicas", 1)), int(status(found).get("readyReplicas") or 0)
     if not wanted:
@@ -121,7 +121,7 @@ def memberships(platform: Platform, plane: ClusterView) -> Iterator[Check]:
         found = plane.one("Cluster", "", member.name)
         what = f"membership of {member.name}"
         if found is None:
-            yield check(plane, what, "fail", "there is no Cluster object", "./stack up")
+            yield check(plane, what, "fail", "there is no Cluster object", remedy.again(platform.environment))
             continue
         managed = condition(found, "Managed")
         if managed.get("status") == "True":
@@ -135,7 +135,9 @@ def dapr(view: ClusterView) -> Check:
     """Whether every part of Dapr's control plane has a ready pod, and which version it is."""
     workloads = [*view.all("Deployment", DAPR), *view.all("StatefulSet", DAPR)]
     if not workloads:
-        return check(view, "Dapr", "fail", "nothing of Dapr is in dapr-system", "./stack up")
+        return check(
+            view, "Dapr", "fail", "nothing of Dapr is in dapr-system", remedy.again(view.environment)
+        )
     for workload in workloads:
         name = key_of(workload)[1]
         if not int(spec(workload).get("replicas", 1)):
@@ -184,7 +186,7 @@ def _bad(view: ClusterView, kind: str, obj: Object, seen: str) -> Check:
     namespace, name = key_of(obj)
     word = {"ServiceExport": "exports", "GlobalTrafficPolicy": "policies"}.get(kind)
     way_out = (
-        f"Correct `{word}` in the environment's file and run ./stack up, or "
+        f"Correct `{word}` in Pulumi.{view.environment}.yaml and run ./stack up {view.environment}, or see "
         if word
         else "The hub wrote it; see "
     ) + remedy.kubectl(view.settings, f"-n {namespace} describe {kind.lower()} {name}")
@@ -199,7 +201,7 @@ def unread(view: ClusterView) -> Iterator[Check]:
             f"{kind} objects",
             "warn",
             why,
-            "./stack up installs the kinds; or the credential lacks rights",
+            f"{remedy.again(view.environment)} installs the kinds; or the credential lacks rights",
         )
 
 
@@ -210,7 +212,13 @@ def redis(platform: Platform) -> Iterator[Check]:
     name = redis_container(platform.environment)
     state = platform.containers.get(name)
     verdict: Verdict = "ok" if state == "running" else "fail"
-    way_out = "" if state == "running" else remedy.start(name, state) if state else "./stack up"
+    way_out = (
+        ""
+        if state == "running"
+        else remedy.start(name, state)
+        if state
+        else remedy.again(platform.environment)
+    )
     seen = f"container {name} is {state}" if state else f"there is no container {name}"
     yield Check(group="platform", name="Redis", verdict=verdict, seen=seen, way_out=way_out)
 

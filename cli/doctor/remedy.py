@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cli.observe.view import SYSTEM
+from cli.observe.view import SYSTEM, ClusterView
 from stacks.model import ClusterSettings
 
 
@@ -35,6 +35,11 @@ def describe(cluster: ClusterSettings, namespace: str, pod: str) -> str:
     return kubectl(cluster, f"-n {namespace} describe pod {pod}")
 
 
+def again(environment: str) -> str:
+    """Make anew what is gone: without --refresh the engine trusts its state."""
+    return f"./stack up {environment} --refresh"
+
+
 def node_container(cluster: ClusterSettings) -> str:
     """The Docker container that is the node of a k3d cluster."""
     return f"k3d-{cluster.name}-server-0"
@@ -45,12 +50,12 @@ def start(container: str, state: str) -> str:
     return f"docker unpause {container}" if state == "paused" else f"docker start {container}"
 
 
-def revive(cluster: ClusterSettings, containers: Mapping[str, str]) -> str:
+def revive(view: ClusterView, containers: Mapping[str, str]) -> str:
     """Bring a cluster back that does not answer."""
-    if cluster.source == "existing":
-        return f"Check the network and {kubectl(cluster, 'version')}"
-    name = node_container(cluster)
+    if view.settings.source == "existing":
+        return f"Check the network and {kubectl(view.settings, 'version')}"
+    name = node_container(view.settings)
     state = containers.get(name)
     if state == "running":
         return f"docker logs --tail 50 {name}"
-    return start(name, state) if state else "./stack up makes the cluster again"
+    return start(name, state) if state else again(view.environment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from cli.observe import serving
 from cli.observe.api import Api, ApiError
@@ -58,7 +59,13 @@ async def observe(
     """The whole environment now. `missing` says why a cluster has no API in `apis`."""
     views = await asyncio.gather(
         *(
-            _cluster(config, settings, apis.get(config.name), (missing or {}).get(config.name, "not asked"))
+            _cluster(
+                environment,
+                config,
+                settings,
+                apis.get(config.name),
+                (missing or {}).get(config.name, "not asked"),
+            )
             for config in settings.clusters
         )
     )
@@ -67,13 +74,16 @@ async def observe(
     )
 
 
-async def _cluster(config: ClusterSettings, settings: Settings, api: Api | None, why: str) -> ClusterView:
+async def _cluster(
+    environment: str, config: ClusterSettings, settings: Settings, api: Api | None, why: str
+) -> ClusterView:
+    view = ClusterView(environment=environment, settings=config)
     if api is None:
-        return ClusterView(settings=config, trouble=why)
+        return replace(view, trouble=why)
     try:
         version = str((await api.json("/version"))["gitVersion"])
     except ApiError as error:
-        return ClusterView(settings=config, trouble=str(error))
+        return replace(view, trouble=str(error))
     kinds = EVERYWHERE | (ON_THE_PLANE if config.role == "control-plane" else ON_MEMBERS)
     pages = [(kind, path) for kind, path in kinds.items()]
     pages += [
@@ -89,12 +99,10 @@ async def _cluster(config: ClusterSettings, settings: Settings, api: Api | None,
             unread[kind] = answer
         else:
             objects[kind] = (*objects.get(kind, ()), *answer)
-    view = ClusterView(settings=config, version=version, objects=objects, unread=unread)
+    view = replace(view, version=version, objects=objects, unread=unread)
     pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
     gateways = await asyncio.gather(*(_gateway(api, pod) for pod in pods))
-    return ClusterView(
-        settings=config, version=version, objects=objects, gateways=tuple(gateways), unread=unread
-    )
+    return replace(view, gateways=tuple(gateways))
 
 
 async def _list(api: Api, path: str) -> Iterable[Object] | str:

@@ -35,6 +35,7 @@ class GatewayView:
 class ClusterView:
     """A cluster. `trouble` says why its API could not be asked; `unread` what of it could not be had."""
 
+    environment: str
     settings: ClusterSettings
     trouble: str = ""
     version: str = ""

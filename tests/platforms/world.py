@@ -204,12 +204,14 @@ class World:
 
     def _view(self, config: Any, cluster: Cluster) -> ClusterView:
         if cluster.trouble:
-            return ClusterView(settings=config, trouble=cluster.trouble)
+            return ClusterView(environment="dev", settings=config, trouble=cluster.trouble)
         objects = {kind: tuple(listed) for kind, listed in cluster.objects.items()}
         gateways = (
             (GatewayView(pod="gateway-1", config=cluster.config),) if self._gateway_ready(cluster) else ()
         )
-        return ClusterView(settings=config, version="v1.34.4", objects=objects, gateways=gateways)
+        return ClusterView(
+            environment="dev", settings=config, version="v1.34.4", objects=objects, gateways=gateways
+        )
 
     def _cluster(self, name: str) -> Cluster:
         cluster = Cluster(name)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import yaml
 from platforms.world import GATEWAYS, REDIS, World, condition, endpoint_slice, key, service_import
 
 from cli.doctor.probe import SELF
+from stacks.settings import parse
 
 TO_1 = "cluster-2 → dapr-test/nodeapp at cluster-1"
 TO_3 = "cluster-2 → dapr-test/nodeapp at cluster-3"
@@ -87,7 +89,7 @@ def exporter_left_out_of_the_import(world: World) -> None:
     world["cluster-2"].objects["ServiceImport"] = [service_import("cluster-3")]
 
 
-@fault(TO_1, "route", "cluster-1 has no ServiceExport", "pulumi up --refresh")
+@fault(TO_1, "route", "cluster-1 has no ServiceExport", "./stack up dev --refresh")
 def export_deleted(world: World) -> None:
     exporter_left_out_of_the_import(world)
     world["cluster-1"].objects["ServiceExport"] = []
@@ -176,7 +178,7 @@ def app_image_missing(world: World) -> None:
     }  # fmt: skip
 
 
-@fault(HOME, "Service", "there is no Service", "pulumi up --refresh")
+@fault(HOME, "Service", "there is no Service", "./stack up dev --refresh")
 def app_service_deleted(world: World) -> None:
     world["cluster-1"].drop("Service", "nodeapp")
 
@@ -250,7 +252,9 @@ def test_without_a_policy_anywhere_the_path_is_only_warned_about() -> None:
     world.no_policy()
     check = world.paths()[NOWHERE]
     assert (check.verdict, check.broken) == ("warn", "policy")
-    assert "lbType: FailOver" in check.way_out, "the entry to add is spelled out"
+    entry = yaml.safe_load(check.way_out[check.way_out.index("{") : check.way_out.rindex("}") + 1])
+    parse({**world.config, "policies": [entry]})  # it can be pasted as it is
+    assert [target["cluster"] for target in entry["targets"]] == ["cluster-1", "cluster-3"]
 
 
 def test_a_policy_made_by_hand_counts() -> None:

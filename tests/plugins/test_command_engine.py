@@ -155,6 +155,11 @@ def test_a_program_error_is_shown_once_and_only_with_the_users_frames(engine: En
     assert "in later" in failed.output, failed.output
     assert failed.output.count("ValueError: bad value") == 1
     assert "run_pulumi_func" not in failed.output
+    stack.program("def broken(:\n    pass\n")
+    failed = stack.run("preview", check=False)
+    assert failed.output.count("SyntaxError: invalid syntax") == 1
+    assert "def broken(:" in failed.output
+    assert "child.py" not in failed.output
 
 
 def test_an_interrupt_ends_a_command_without_a_traceback(engine: Engine, tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from airgap.plugins.base.guard import guarded
 from airgap.plugins.base.provider import ProviderError
 from airgap.plugins.base.values import ARCHIVE_SIGNATURE, ASSET_SIGNATURE, SIGNATURE
 
 # What has left a killed command's group may keep its pipes open: its answer waits no longer than this.
 _PIPE_SECONDS = 2.0
 _CHUNK_BYTES = 1 << 16
-_GUARD = 'read -r _ || kill -s KILL -- "-$1"'
 
 
 @dataclass
@@ -81,20 +81,6 @@ def _start(command: str, inputs: dict[str, Any], extra: dict[str, str]) -> subpr
         raise ProviderError(_failure(text, command, b"")) from error
 
 
-def _guard(process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
-    """A process that kills the command's group when we are gone; a line on its input dismisses it.
-
-    A parent-death signal would end the shell alone and leave running what the shell had started.
-    """
-    return subprocess.Popen(
-        ["/bin/sh", "-c", _GUARD, "guard", str(process.pid)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        process_group=0,
-    )
-
-
 def _follow(
     process: subprocess.Popen[bytes],
     streams: _Streams,
@@ -103,7 +89,6 @@ def _follow(
     stop: asyncio.Event,
 ) -> None:
     """Feed and read a process until it has ended and nothing holds its streams."""
-    guard = _guard(process)
     logging = str(inputs.get("logging") or "stdoutAndStderr").lower()
     out, err = (line if name in logging else None for name in ("stdout", "stderr"))
     pumps = [
@@ -111,10 +96,10 @@ def _follow(
         threading.Thread(target=_pump, args=(process.stderr, streams.stderr, streams.both, err), daemon=True),
         threading.Thread(target=_feed, args=(process.stdin, inputs.get("stdin")), daemon=True),
     ]
-    for pump in pumps:
-        pump.start()
-    process.wait()
-    guard.communicate(b"\n")
+    with guarded(process.pid):
+        for pump in pumps:
+            pump.start()
+        process.wait()
     for pump in pumps:
         pump.join(_PIPE_SECONDS if stop.is_set() else None)
 

@@ -13,6 +13,7 @@ import docker
 import docker.errors
 
 from airgap.plugins.base.diff import Diff, compare
+from airgap.plugins.base.guard import guarded
 from airgap.plugins.base.logs import Log
 from airgap.plugins.base.provider import Failure, ProviderError, Request, refuse_unknown
 from airgap.plugins.base.values import UNKNOWN, Secret, drop_nulls, has_unknown, plain
@@ -157,19 +158,24 @@ def buildkit_command(name: str, options: dict[str, Any]) -> list[str]:
 
 
 def _build_with_buildkit(host: str, name: str, options: dict[str, Any], log: Log) -> None:
-    process = subprocess.Popen(
-        buildkit_command(name, options),
-        env={**os.environ, **(options.get("args") or {}), "DOCKER_HOST": host, "DOCKER_BUILDKIT": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-    )
+    arguments = options.get("args") or {}
     lines = []
-    for line in process.stdout or []:
-        lines.append(line.rstrip())
-        log.status(lines[-1])
-    if process.wait() != 0:
+    with (
+        subprocess.Popen(
+            buildkit_command(name, options),
+            env={**os.environ, **arguments, "DOCKER_HOST": host, "DOCKER_BUILDKIT": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            process_group=0,
+        ) as process,
+        guarded(process.pid),
+    ):
+        for line in process.stdout or []:
+            lines.append(line.rstrip())
+            log.status(lines[-1])
+    if process.returncode != 0:
         raise ProviderError("\n".join(lines[-_TAIL_LINES:]))
 
 

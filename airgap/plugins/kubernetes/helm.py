@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from airgap.plugins.base.guard import guarded
+
 DEFAULT_SECONDS = 300
 
 
@@ -70,11 +72,13 @@ class Helm:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                process_group=0,
             )
             # Interrupted, helm marks the release as failed, so that the next run can go on from there.
             watcher = asyncio.create_task(self._interrupt(process))
             try:
-                stdout, stderr = await process.communicate(stdin.encode())
+                with guarded(process.pid):
+                    stdout, stderr = await process.communicate(stdin.encode())
             finally:
                 watcher.cancel()
         if process.returncode != 0:

@@ -95,6 +95,8 @@ def user_traceback(error: BaseException) -> str:
         own = [not _is_internal(frame.filename) for frame in one.stack]
         if True in own:
             one.stack = traceback.StackSummary.from_list(list(one.stack)[own.index(True) :])
+        elif issubclass(one.exc_type, SyntaxError):  # none of the user's code ran, the error says where it is
+            one.stack = traceback.StackSummary()
         one = one.__cause__ or one.__context__
     return "".join(report.format()).rstrip()
 

@@ -119,7 +119,8 @@ def test(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int
         env = workbench.prepare(paths, progress).env
     progress.summary()
     # The platform's tests come last: their destroy ends a Docker daemon of ours.
-    suite = ["tests/airgap", "tests/plugins", "tests/proxy", "tests/e2e", "-m", "e2e", "-v", "--durations=10"]
+    folders = [f"tests/{part}" for part in ("airgap", "plugins", "program", "proxy", "e2e")]
+    suite = [*folders, "-m", "e2e", "-v", "--durations=10"]
     return subprocess.run(
         [*pytest, *suite, *arguments.arguments], cwd=paths.root, env=env, check=False
     ).returncode

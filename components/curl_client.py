@@ -20,7 +20,7 @@ class CurlClientArgs:
 
     cluster: Cluster
     namespace: pulumi.Input[str]
-    image: str
+    image: pulumi.Input[str]
 
 
 def service_spec() -> dict[str, Any]:
@@ -28,7 +28,7 @@ def service_spec() -> dict[str, Any]:
     return {"selector": LABELS, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}
 
 
-def deployment_spec(*, image: str) -> dict[str, Any]:
+def deployment_spec(*, image: Any) -> dict[str, Any]:
     """Spec of the Deployment, as in the article."""
     return {
         "replicas": 1,

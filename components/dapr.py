@@ -26,13 +26,13 @@ class DaprArgs:
     chart: str
     chart_version: str
     repository: str | None
-    images: str
+    images: pulumi.Input[str]
     version: str
     mtls: bool
     storage_class: str
 
 
-def dapr_values(*, images: str, version: str, mtls: bool, storage_class: str) -> dict[str, Any]:
+def dapr_values(*, images: Any, version: str, mtls: bool, storage_class: str) -> dict[str, Any]:
     """Values of the chart: where images come from, the article's mTLS choice, storage of the scheduler."""
     values: dict[str, Any] = {
         "global": {

@@ -48,11 +48,13 @@ def join_spec(*, key: str, host: str, port: int, kubeconfig: Any) -> Mapping[str
 
 
 class Fsm(pulumi.ComponentResource):
-    """Creates the namespace and the release, and waits until its pods are ready: they bring the kinds."""
+    """Creates the namespace and the release; its pods bring the kinds."""
+
+    release: pulumi.CustomResource
 
     def __init__(self, name: str, args: FsmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:flomesh:Fsm", name, None, opts)
-        chart.install(
+        installed = chart.install(
             name,
             self,
             cluster=args.cluster,
@@ -64,4 +66,5 @@ class Fsm(pulumi.ComponentResource):
             values=fsm_values(),
             seconds=600,
         )
+        self.release = installed.release
         self.register_outputs({})

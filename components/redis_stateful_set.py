@@ -24,13 +24,13 @@ class RedisStatefulSetArgs:
 
     cluster: Cluster
     namespace: str
-    image: str
+    image: pulumi.Input[str]
     host: str
     port: int
     password: pulumi.Input[str]
 
 
-def stateful_set_spec(*, image: str) -> dict[str, Any]:
+def stateful_set_spec(*, image: Any) -> dict[str, Any]:
     """Spec of the StatefulSet. Its claim outlives it, and this stack: orders are the user's data."""
     return {
         "replicas": 1,

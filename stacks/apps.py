@@ -24,7 +24,7 @@ def run(shared: Shared, member: Member, redis_address: pulumi.Output[str]) -> No
             chart=supply.dapr_chart.chart,
             chart_version=supply.dapr_chart.version,
             repository=supply.dapr_chart.repository,
-            images=supply.dapr.ref,
+            images=shared.image("dapr", member.config),
             version=supply.dapr_version,
             mtls=shared.settings.dapr.mtls,
             storage_class=LOCAL_STORAGE_CLASS if member.config.source == "k3d" else "",
@@ -58,7 +58,7 @@ def _app(shared: Shared, member: Member, app: AppSettings, waits: Sequence[pulum
     # A pod admitted before Dapr's injector runs has no sidecar, and a sidecar reads its components once.
     options = pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(waits))
     if app.app == "curl":
-        image = shared.supply.curl.ref
+        image = shared.image("curl", member.config)
         CurlClient(name, CurlClientArgs(cluster=cluster, namespace=namespace, image=image), options)
         return
     built = shared.nodeapp

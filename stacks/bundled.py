@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pulumi
@@ -73,14 +73,10 @@ def _membership(plane: Member, member: Member) -> ClusterMembership:
         hub=plane.mesh.hub,
     )
     # The Cluster kind is the control plane's; the hub makes namespaces of imports and must not be first.
-    waits = [*plane.mesh.kinds, *_namespaces(member.namespaces)]
+    waits = [*plane.mesh.kinds, *plane.namespaces.values(), *member.namespaces.values()]
     return ClusterMembership(
         f"{member.config.name}-membership", args, pulumi.ResourceOptions(depends_on=waits)
     )
-
-
-def _namespaces(namespaces: Mapping[str, pulumi.Resource]) -> list[pulumi.Resource]:
-    return list(namespaces.values())
 
 
 def _node_port(config: ClusterSettings, cluster: Cluster) -> int | None:

@@ -7,38 +7,61 @@ from collections.abc import Sequence
 import pulumi
 
 from components.cluster import Cluster
+from components.established import Established, EstablishedArgs
 from components.fsm import Fsm, FsmArgs
 from components.fsm_membership import FsmMembership, FsmMembershipArgs
-from components.osm_edge import OsmEdge, OsmEdgeArgs
+from components.mesh_config import OBJECT, MeshConfig, MeshConfigArgs
+from components.osm_edge import NAMESPACE, OsmEdge, OsmEdgeArgs
 from stacks.model import ClusterSettings
 from stacks.parts import Member, Mesh, Shared
+
+KINDS = tuple(f"{name}.flomesh.io" for name in ("clusters", "serviceexports", "globaltrafficpolicies"))
+MESH_CONFIGS = "meshconfigs.config.openservicemesh.io"
 
 
 def install(shared: Shared, config: ClusterSettings, cluster: Cluster) -> Mesh:
     """FSM in every cluster, osm-edge in members."""
-    charts = shared.supply.mesh_charts
-    chart = charts["fsm"]
+    fsm = _fsm(shared, config.name, cluster)
+    if config.role == "control-plane":
+        return Mesh(kinds=[fsm])
+    mesh_config = _osm_edge(shared, config.name, cluster, fsm)
+    return Mesh(kinds=[fsm], before_pods=[mesh_config])
+
+
+def _fsm(shared: Shared, name: str, cluster: Cluster) -> Established:
+    chart = shared.supply.mesh_charts["fsm"]
     fsm = Fsm(
-        f"{config.name}-fsm",
+        f"{name}-fsm",
         FsmArgs(cluster=cluster, chart=chart.chart, version=chart.version, repository=chart.repository),
         cluster.component(),
     )
-    if config.role == "control-plane":
-        return Mesh(kinds=[fsm])
-    chart = charts["osm-edge"]
+    args = EstablishedArgs(cluster=cluster, kinds=KINDS, release=fsm.release)
+    return Established(f"{name}-fsm-kinds", args, shared.local)
+
+
+def _osm_edge(shared: Shared, name: str, cluster: Cluster, fsm: pulumi.Resource) -> MeshConfig:
+    chart = shared.supply.mesh_charts["osm-edge"]
     osm_edge = OsmEdge(
-        f"{config.name}-osm-edge",
-        OsmEdgeArgs(
-            cluster=cluster,
-            chart=chart.chart,
-            version=chart.version,
-            repository=chart.repository,
-            redis_port=shared.settings.redis.port,
-        ),
+        f"{name}-osm-edge",
+        OsmEdgeArgs(cluster=cluster, chart=chart.chart, version=chart.version, repository=chart.repository),
         # Both bring the same kinds and the last one to start wins: FSM goes first, as in the article.
         pulumi.ResourceOptions(provider=cluster.provider, depends_on=[fsm]),
     )
-    return Mesh(kinds=[fsm, osm_edge], before_pods=[osm_edge])
+    made = Established(
+        f"{name}-osm-edge-kinds",
+        EstablishedArgs(
+            cluster=cluster,
+            kinds=[MESH_CONFIGS],
+            thing=(NAMESPACE, f"{MESH_CONFIGS}/{OBJECT}"),
+            release=osm_edge.release,
+        ),
+        shared.local,
+    )
+    return MeshConfig(
+        f"{name}-osm-edge-mesh-config",
+        MeshConfigArgs(cluster=cluster, namespace=osm_edge.namespace, redis_port=shared.settings.redis.port),
+        pulumi.ResourceOptions(provider=cluster.provider, depends_on=[made]),
+    )
 
 
 def join(plane: Member, members: Sequence[Member]) -> list[pulumi.Resource]:

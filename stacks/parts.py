@@ -11,6 +11,7 @@ import pulumi_kubernetes as kubernetes
 from components.built_image import BuiltImage
 from components.cluster import Cluster
 from components.local_network import LocalNetwork
+from components.published_images import PublishedImages, republished
 from stacks.kubeconfigs import Access
 from stacks.model import ClusterSettings, Settings
 from stacks.supply import Supply
@@ -35,7 +36,7 @@ class Shared:
     """What every cluster's part of the graph draws on.
 
     `access` is how to reach the clusters that exist. `local` holds the providers of what runs on this
-    machine: Docker objects and commands.
+    machine: Docker objects and commands. `published` holds images that existing clusters get from a registry.
     """
 
     settings: Settings
@@ -47,6 +48,14 @@ class Shared:
     gateway: BuiltImage | None
     nodeapp: BuiltImage
     password: pulumi.Output[str]
+    published: Mapping[str, PublishedImages]
+
+    def image(self, name: str, config: ClusterSettings) -> pulumi.Input[str]:
+        """Where the nodes of a cluster have an image of the supply from: redis, curl or dapr's folder."""
+        known = {"redis": self.supply.redis, "curl": self.supply.curl, "dapr": self.supply.dapr}[name]
+        if config.source == "k3d" or name not in self.published:
+            return known.ref
+        return self.published[name].registry.apply(lambda registry: republished(known.ref, registry))
 
 
 @dataclass(frozen=True, kw_only=True)

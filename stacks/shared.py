@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pulumi
 import pulumi_command as command
@@ -12,12 +13,13 @@ from components.built_image import BuiltImage, BuiltImageArgs
 from components.cluster import Cluster
 from components.generated_password import GeneratedPassword
 from components.local_network import LocalNetwork, LocalNetworkArgs
+from components.published_images import PublishedImages, PublishedImagesArgs
 from components.redis import Redis, RedisArgs
 from components.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
 from stacks.kubeconfigs import Access
 from stacks.model import Settings
 from stacks.parts import Shared
-from stacks.supply import Supply
+from stacks.supply import Image, Supply
 
 
 def share(settings: Settings, supply: Supply, access: Mapping[str, Access], environment: str) -> Shared:
@@ -33,7 +35,39 @@ def share(settings: Settings, supply: Supply, access: Mapping[str, Access], envi
         gateway=_image("gateway", "proxy", settings, supply, local) if settings.mesh == "bundled" else None,
         nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local),
         password=_password(settings, local),
+        published={
+            name: PublishedImages(
+                f"{name}-images",
+                PublishedImagesArgs(
+                    pattern=pattern_of(name, supply),
+                    content=Path(image.archive or image.ref).name,
+                    registry=settings.images.registry.rstrip("/"),
+                ),
+                local,
+            )
+            for name, image in to_publish(settings, supply).items()
+        },
     )
+
+
+def to_publish(settings: Settings, supply: Supply) -> dict[str, Image]:
+    """Images of the supply that clusters which exist use and cannot pull."""
+    existing = {cluster.name for cluster in settings.clusters if cluster.source == "existing"}
+    members = {member.name for member in settings.members}
+    callers = {name for app in settings.apps if app.app == "curl" for name in app.clusters}
+    used = {
+        "curl": (supply.curl, existing & callers),
+        "dapr": (supply.dapr, existing & members),
+        "redis": (supply.redis, existing if settings.redis.mode == "statefulset" else set()),
+    }
+    return {name: image for name, (image, clusters) in used.items() if clusters and image.in_daemon}
+
+
+def pattern_of(name: str, supply: Supply) -> str:
+    """What `docker image ls` finds an image of the supply by; Dapr's are several, of one version."""
+    if name == "dapr":
+        return f"{supply.dapr.ref}/*:{supply.dapr_version}"
+    return {"curl": supply.curl, "redis": supply.redis}[name].ref
 
 
 def redis(shared: Shared, plane: Cluster) -> pulumi.Output[str]:
@@ -43,7 +77,7 @@ def redis(shared: Shared, plane: Cluster) -> pulumi.Output[str]:
         in_cluster = RedisStatefulSetArgs(
             cluster=plane,
             namespace=wanted.namespace,
-            image=shared.supply.redis.ref,
+            image=shared.image("redis", shared.settings.control_plane),
             host=str(wanted.host),
             port=wanted.port,
             password=shared.password,

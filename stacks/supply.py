@@ -23,10 +23,15 @@ VERSIONS_FILE = Path(__file__).with_name("versions.yaml")
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image by reference; `archive` is a docker-archive file to hand to nodes that cannot pull."""
+    """An image by reference, or several as the folder of their references.
+
+    `archive` is a docker-archive file to hand to nodes made here. One `in_daemon` no node can pull: the local
+    daemon holds it and no registry does.
+    """
 
     ref: str
     archive: str | None = None
+    in_daemon: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +124,7 @@ def from_map(settings: Settings, content: Mapping[str, Any], versions: Mapping[s
     if problems:
         raise SettingsError(problems)
     found = {
-        name: Image(ref=images[name]["ref"], archive=images[name].get("archive"))
+        name: Image(ref=images[name]["ref"], archive=images[name].get("archive"), in_daemon=True)
         for name in ("node", "redis", "python", "curl", "dapr")
     }
     chart = content["charts"]["dapr"]

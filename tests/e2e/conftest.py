@@ -19,6 +19,7 @@ DAY = (
     "test_membership",
     "test_failures",
     "test_doctor",
+    "test_existing",
     "test_take_down",
 )
 

@@ -95,14 +95,14 @@ def test_redis_can_live_in_the_control_plane(run: Any) -> None:
 
 def test_flomesh_patches_its_mesh_before_any_pod(run: Any) -> None:
     recorder = run("article")
-    patch = recorder.find("cluster-1-osm-edge-mesh-config")
+    patch = recorder.find("cluster-1-osm-edge-mesh-config-patch")
     assert patch.inputs["spec"] == {
         "traffic": {
             "outboundIPRangeExclusionList": ["10.43.0.1/32"],
             "outboundPortExclusionList": [50005, 8201, 6379],
         }
     }
-    assert "cluster-1-osm-edge-mesh-config" in recorder.find("cluster-1-dapr-test-nodeapp").after
+    assert "cluster-1-osm-edge-mesh-config-patch" in recorder.find("cluster-1-dapr-test-nodeapp").after
     labels = recorder.find("cluster-1-dapr-test").inputs["metadata"]
     assert labels["labels"] == {"openservicemesh.io/monitored-by": "osm"}
 

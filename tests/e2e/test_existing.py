@@ -1,0 +1,128 @@
+"""The platform engineer's case: clusters and a registry that someone else made, and Redis inside a cluster.
+
+The clusters are plain k3d ones that this module makes itself; to the program they are strangers.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from e2e import existing_clusters as theirs
+from e2e.commands import ROOT, stack
+
+from stacks.supply import VERSIONS_FILE
+
+pytestmark = pytest.mark.e2e
+
+ENVIRONMENT = "e2e-existing"
+FILE = ROOT / f"Pulumi.{ENVIRONMENT}.yaml"
+
+
+def _settings(kubeconfig: Path) -> dict[str, object]:
+    clusters = [
+        {
+            "name": name.removeprefix("theirs-"),
+            "role": role,
+            "source": "existing",
+            "kubeconfig": str(kubeconfig),
+            "context": f"k3d-{name}",
+            "gatewayHost": theirs.GATEWAY,
+            "gatewayPort": theirs.http_port(number),
+        }
+        for number, (name, role) in enumerate(zip(theirs.NAMES, ("control-plane", "member"), strict=True))
+    ]
+    return {
+        "clusters": clusters,
+        "images": {"registry": f"127.0.0.1:{theirs.REGISTRY_PORT}/multicluster"},
+        "redis": {"mode": "statefulset", "host": theirs.GATEWAY, "port": theirs.REDIS_NODE_PORT},
+        "apps": [{"app": "nodeapp", "clusters": ["east"], "namespace": "dapr-test"}],
+        "exports": [
+            {
+                "service": "nodeapp",
+                "namespace": "dapr-test",
+                "clusters": ["east"],
+                "pathRewrite": {"from": "^/nodeapp/?", "to": "/"},
+                "rules": [{"portNumber": 3000, "path": "/nodeapp"}],
+            }
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def machine(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> theirs.Machine:
+    """Beside the platform: a Docker daemon of ours ends with the last environment, and theirs are none."""
+    return theirs.Machine(env=platform, folder=tmp_path_factory.mktemp("theirs"))
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(machine: theirs.Machine) -> Iterator[Path]:
+    supply = machine.supply or yaml.safe_load(VERSIONS_FILE.read_text())
+    node = supply["images"]["node"]
+    with theirs.made(machine, node["ref"] if machine.supply else node) as path:
+        config = {f"multicluster-dapr:{key}": value for key, value in _settings(path).items()}
+        FILE.write_text(yaml.safe_dump({"config": {"pulumi:disable-default-providers": ["*"], **config}}))
+        try:
+            yield path
+        finally:
+            stack("destroy", ENVIRONMENT)
+            FILE.unlink()
+
+
+def _kubectl(machine: theirs.Machine, kubeconfig: Path, context: str, *arguments: str) -> str:
+    return machine.run("kubectl", f"--kubeconfig={kubeconfig}", f"--context=k3d-theirs-{context}", *arguments)
+
+
+def _front_door(path: str, body: dict[str, object] | None = None) -> str:
+    request = urllib.request.Request(
+        f"http://{theirs.GATEWAY}:{theirs.http_port(0)}{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - an address of this test
+        text: str = answer.read().decode()
+    return text
+
+
+def test_up_puts_everything_into_clusters_that_were_there(machine: theirs.Machine, kubeconfig: Path) -> None:
+    stack("up", ENVIRONMENT)
+    of_ours = f"--filter=label=multicluster-dapr.environment={ENVIRONMENT}"
+    assert not machine.run("docker", "ps", "--all", "--quiet", of_ours), "no cluster and no Redis beside them"
+    pods = _kubectl(
+        machine, kubeconfig, "east", "get", "pods", "-n", "dapr-test", "-o",
+        "jsonpath={.items[*].spec.containers[*].image}",
+    )  # fmt: skip
+    assert f"127.0.0.1:{theirs.REGISTRY_PORT}/multicluster/nodeapp:dev" in pods, "pulled from the registry"
+
+
+def test_the_front_door_of_the_hub_reaches_the_member(kubeconfig: Path) -> None:
+    assert _front_door("/nodeapp/ports").endswith("from cluster: east")
+
+
+def test_an_order_goes_through_dapr_into_redis_in_the_control_plane(kubeconfig: Path) -> None:
+    assert "created order" in _front_door("/nodeapp/neworder", {"data": {"orderId": "42"}})
+    assert '"orderId":"42"' in _front_door("/nodeapp/order").replace(" ", "")
+
+
+def test_a_second_up_changes_nothing(machine: theirs.Machine, kubeconfig: Path) -> None:
+    printed = stack("up", ENVIRONMENT)
+    assert "unchanged" in printed[printed.rindex("Resources:") :]
+
+
+def test_destroy_leaves_the_clusters_and_the_data(machine: theirs.Machine, kubeconfig: Path) -> None:
+    stack("destroy", ENVIRONMENT)
+    for name in ("hub", "east"):
+        assert "Ready" in _kubectl(machine, kubeconfig, name, "get", "nodes")
+        namespaces = set(_kubectl(machine, kubeconfig, name, "get", "namespaces", "-o", "name").split())
+        assert namespaces == {
+            f"namespace/{left}" for left in ("default", "kube-node-lease", "kube-public", "kube-system")
+        }
+        assert "flomesh.io" not in _kubectl(machine, kubeconfig, name, "get", "crds", "-o", "name")
+        roles = _kubectl(machine, kubeconfig, name, "get", "clusterroles,clusterrolebindings", "-o", "name")
+        assert "multicluster" not in roles
+    claims = _kubectl(machine, kubeconfig, "hub", "get", "persistentvolumeclaims", "-o", "name")
+    assert claims.split() == ["persistentvolumeclaim/data-multicluster-redis-0"], "orders are the user's data"

@@ -22,8 +22,8 @@ from cli.errors import UserError
 
 ANSWER_SECONDS = 4.0
 """Patience of one request. A stopped node swallows packets: nothing sooner tells it from a slow one."""
-PROXY_SECONDS = 10.0
-"""Patience for `kubectl proxy` to listen; it does not ask the cluster for that."""
+PROXY_SECONDS = 30.0
+"""Patience for `kubectl proxy` to listen; it asks nobody for that, but a busy machine starts it slowly."""
 
 
 class ApiError(Exception):

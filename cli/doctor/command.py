@@ -6,9 +6,11 @@ import argparse
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from rich.markup import escape
 
+from cli import settings
 from cli.doctor.check import Check, as_json, failed
 from cli.doctor.machine import machine_checks
 from cli.doctor.paths import path_checks
@@ -41,18 +43,21 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
 
 def examine(paths: Paths, environment: str, progress: Progress) -> list[Check]:
     """All checks. Raises UserError for an unknown environment."""
-    machine = survey(paths, environment)
-    checks = machine_checks(machine)
-    if machine.settings is None:
-        return checks
-    engine = Engine(present_bench(paths), environment, progress)
-    try:
-        if not engine.exists():
-            return [*checks, _not_up(environment)]
-        return [*checks, *asyncio.run(_after(engine))]
-    except UserError as error:
-        seen = " ".join(str(error).split())
-        return [*checks, Check(group="platform", name="environment", verdict="fail", seen=seen)]
+    settings.source_file(paths, environment)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        machine = pool.submit(survey, paths, environment)  # registries take their time
+        try:
+            checks = _running(Engine(present_bench(paths), environment, progress))
+        except UserError as error:
+            seen = " ".join(str(error).split())
+            checks = [Check(group="platform", name=environment, verdict="fail", seen=seen)]
+        found = machine.result()
+    return machine_checks(found) + (checks if found.settings is not None else [])
+
+
+def _running(engine: Engine) -> list[Check]:
+    """The checks of what runs; a line that says so when nothing does."""
+    return asyncio.run(_after(engine)) if engine.exists() else [_not_up(engine.environment)]
 
 
 def _not_up(environment: str) -> Check:

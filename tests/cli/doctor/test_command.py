@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
+import pytest
+from platforms.world import CONFIG
 from rich.console import Console
 
-from cli.doctor.check import Check, as_json
+from cli.doctor import command
+from cli.doctor.check import Check, as_json, failed
 from cli.doctor.command import lines
+from cli.doctor.machine import Machine
+from cli.errors import UserError
+from cli.paths import Paths
+from cli.progress import Progress
+from stacks.problem import Problem
+from stacks.settings import parse
 
 GOOD = Check(group="machine", name="disk", verdict="ok", seen="58 GiB free")
 BROKEN = Check(
@@ -41,3 +51,34 @@ def test_json_says_whether_all_is_well_and_leaves_out_what_is_empty() -> None:
     assert found["healthy"] is False
     assert found["checks"][0] == {"group": "machine", "name": "disk", "verdict": "ok", "seen": "58 GiB free"}
     assert (found["checks"][1]["broken"], found["checks"][1]["wayOut"]) == ("gateway", "kubectl scale")
+
+
+def examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine) -> list[Check]:
+    """The checks of an environment that is not up, on a machine that was surveyed before."""
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {}\n")
+    monkeypatch.setattr(command, "survey", lambda *_: machine)
+    paths = Paths(root=tmp_path, cache=tmp_path / "cache", state=tmp_path / "state")
+    return command.examine(paths, "dev", Progress(Console(file=io.StringIO())))
+
+
+def test_before_up_the_clusters_are_a_line_that_says_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = examined(tmp_path, monkeypatch, Machine(environment="dev", settings=parse(CONFIG)))
+    assert checks[-1].seen == "not up: clusters and paths are looked at after ./stack up dev"
+    assert checks[-1].verdict == "ok"
+
+
+def test_with_wrong_settings_nothing_is_said_of_clusters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = Problem("clusters", None, "missing", "Set it.")
+    checks = examined(tmp_path, monkeypatch, Machine(environment="dev", settings=None, problems=(problem,)))
+    assert {check.group for check in checks} == {"machine"}
+    assert failed(checks)[0].seen == "Pulumi.dev.yaml: clusters: missing"
+
+
+def test_an_unknown_environment_is_refused(tmp_path: Path) -> None:
+    paths = Paths(root=tmp_path, cache=tmp_path / "cache", state=tmp_path / "state")
+    with pytest.raises(UserError, match="unknown environment 'nowhere'"):
+        command.examine(paths, "nowhere", Progress(Console(file=io.StringIO())))

@@ -14,10 +14,15 @@ LOCAL_PREFIX = "docker.io/multicluster-dapr"
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltImageArgs:
-    """`context` is relative to the project; `registry` is empty for images that k3d imports."""
+    """`context` is relative to the project; `registry` is empty for images that k3d imports.
+
+    `base` is what the image lies on; `compiler` the same with a C compiler, for an image that has a stage to
+    build on it.
+    """
 
     context: str
     base: str
+    compiler: str | None = None
     registry: str = ""
 
 
@@ -46,7 +51,7 @@ class BuiltImage(pulumi.ComponentResource):
             build=docker.DockerBuildArgs(
                 context=args.context,
                 dockerfile=f"{args.context}/Dockerfile",
-                args={"BASE_IMAGE": args.base},
+                args={"BASE_IMAGE": args.base, **({"BUILD_IMAGE": args.compiler} if args.compiler else {})},
                 platform=docker_platform(platform.machine()),
             ),
             skip_push=not args.registry,

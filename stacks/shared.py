@@ -32,7 +32,9 @@ def share(settings: Settings, supply: Supply, access: Mapping[str, Access], envi
         environment=environment,
         local=local,
         network=_network(settings, environment, local),
-        gateway=_image("gateway", "proxy", settings, supply, local) if settings.mesh == "bundled" else None,
+        gateway=_image("gateway", "proxy", settings, supply, local, compiler=supply.compiler.ref)
+        if settings.mesh == "bundled"
+        else None,
         nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local),
         password=_password(settings, local),
         published={
@@ -111,9 +113,20 @@ def _network(settings: Settings, environment: str, local: pulumi.ResourceOptions
 
 
 def _image(
-    name: str, context: str, settings: Settings, supply: Supply, local: pulumi.ResourceOptions
+    name: str,
+    context: str,
+    settings: Settings,
+    supply: Supply,
+    local: pulumi.ResourceOptions,
+    *,
+    compiler: str | None = None,
 ) -> BuiltImage:
-    args = BuiltImageArgs(context=context, base=supply.python.ref, registry=settings.images.registry)
+    args = BuiltImageArgs(
+        context=context,
+        base=supply.python.ref,
+        compiler=compiler,
+        registry=settings.images.registry,
+    )
     return BuiltImage(name, args, local)
 
 

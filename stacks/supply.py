@@ -51,6 +51,7 @@ class Supply:
     node: Image
     redis: Image
     python: Image
+    compiler: Image
     curl: Image
     dapr: Image
     dapr_version: str
@@ -98,6 +99,7 @@ def from_upstream(settings: Settings, versions: Mapping[str, Any]) -> Supply:
         node=images["node"],
         redis=images["redis"],
         python=images["python"],
+        compiler=images["compiler"],
         curl=images["curl"],
         dapr=images["dapr"],
         dapr_version=dapr,
@@ -125,7 +127,7 @@ def from_map(settings: Settings, content: Mapping[str, Any], versions: Mapping[s
         raise SettingsError(problems)
     found = {
         name: Image(ref=images[name]["ref"], archive=images[name].get("archive"), in_daemon=True)
-        for name in ("node", "redis", "python", "curl", "dapr")
+        for name in ("node", "redis", "python", "compiler", "curl", "dapr")
     }
     chart = content["charts"]["dapr"]
     return Supply(

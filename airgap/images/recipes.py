@@ -54,6 +54,16 @@ def python(base: str, wheels: Path) -> Recipe:
     )
 
 
+def compiler(python_image: str, wheels: Path) -> Recipe:
+    names = sorted(path.name for path in wheels.iterdir())
+    return Recipe(
+        repository=f"{REPOSITORY}/compiler",
+        dockerfile=_dockerfile("compiler"),
+        sources={"wheels": Source(path=wheels, identity=repr(names))},
+        arguments={"BASE_IMAGE": python_image},
+    )
+
+
 def pause(program: Program, paths: Mapping[str, Path]) -> Recipe:
     return Recipe(
         repository=f"docker.io/{REPOSITORY}/pause",

@@ -12,7 +12,7 @@ from airgap.images.chart import ensure_dapr_chart
 from airgap.images.debian_base import ensure_base
 from airgap.images.docker_build import ImageBuilder, Recipe, connect
 from airgap.images.preload import ensure_preloaded
-from airgap.images.wheels import ensure_wheels
+from airgap.images.wheels import BUILD_LOCKS, ensure_wheels
 from airgap.programs import Program, programs
 from airgap.report import Report
 from airgap.run import explain_disk_full
@@ -46,6 +46,8 @@ def ensure_supply(cache: Path, docker_host: str, report: Report) -> dict[str, An
             builder.ensure(recipe)
         python = recipes.python(base, ensure_wheels(cache, report))
         builder.ensure(python)
+        build_wheels = ensure_wheels(cache, report, BUILD_LOCKS, "build-wheels")
+        compiler = recipes.compiler(python.reference, build_wheels)
         dapr_archive = builder.ensure_archive("dapr", dapr)
         curl_archive = builder.ensure_archive("curl", [curl])
         # The Python base because the images of the gateway and the demo app lie on it.
@@ -61,6 +63,7 @@ def ensure_supply(cache: Path, docker_host: str, report: Report) -> dict[str, An
                 "k3d-tools": {"ref": builder.ensure(recipes.k3d_tools(base))},
                 "redis": {"ref": builder.ensure(recipes.redis(base))},
                 "python": {"ref": python.reference},
+                "compiler": {"ref": builder.ensure(compiler)},
                 "curl": {"ref": curl.reference, "archive": str(curl_archive)},
                 "dapr": {
                     "ref": recipes.DAPR_REPOSITORY,

@@ -1,4 +1,5 @@
-"""The wheelhouse of the Python base image: what the gateway and the demo app install, without network."""
+"""The wheelhouses of the Python images: what the gateway and the demo app install, and what the gateway is
+compiled with, without network."""
 
 from __future__ import annotations
 
@@ -15,13 +16,19 @@ from airgap.run import run_logged
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = (ROOT / "proxy" / "requirements.lock", ROOT / "apps" / "nodeapp" / "requirements.lock")
+BUILD_LOCKS = (ROOT / "proxy" / "build-requirements.lock",)
 PYTHON = "3.11"  # of the base image, whatever Python runs this
 
 
-def ensure_wheels(cache: Path, report: Report, locks: tuple[Path, ...] = LOCKS) -> Path:
-    """Folder with the wheels of all lock files, downloaded once per content of the lock files."""
+def ensure_wheels(
+    cache: Path, report: Report, locks: tuple[Path, ...] = LOCKS, house: str = "wheels"
+) -> Path:
+    """Folder with the wheels of all lock files, downloaded once per content of the lock files.
+
+    `house`: folder of the cache; it keeps the newest set only.
+    """
     content = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()[:12]
-    target = cache / "wheels" / content
+    target = cache / house / content
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -17,13 +17,13 @@ Config = dict[str, Any]
 def test_a_mirror_is_put_before_every_public_image(mirror: str, dev: Config) -> None:
     found = supply.resolve(settings.parse({**dev, "mirror": mirror}), {})
     prefix = mirror.rstrip("/") + "/" if mirror else ""
-    for image in (found.node, found.redis, found.python, found.curl, found.dapr):
+    for image in (found.node, found.redis, found.python, found.compiler, found.curl, found.dapr):
         assert image.ref.startswith(prefix)
         assert image.ref.removeprefix(prefix).split("/")[0] in ("docker.io", "ghcr.io")
 
 
 def test_what_the_supply_has_not_is_refused(dev: Config) -> None:
-    images: Config = {name: {"ref": name} for name in ("node", "redis", "python", "curl")}
+    images: Config = {name: {"ref": name} for name in ("node", "redis", "python", "compiler", "curl")}
     images["dapr"] = {"ref": "ghcr.io/dapr", "tag": "1.16.0"}
     content = {
         "mode": "airgap",

@@ -225,6 +225,7 @@ def test_archives_go_to_the_nodes_that_use_them(environment: Any) -> None:
             "node": {"ref": "node:1"},
             "redis": {"ref": "redis:1"},
             "python": {"ref": "python:1"},
+            "compiler": {"ref": "compiler:1"},
             "curl": {"ref": "curl:1", "archive": "/curl.tar"},
             "dapr": {"ref": "ghcr.io/dapr", "tag": "1.16.0", "archive": "/dapr.tar"},
         },

@@ -16,10 +16,10 @@ from cli.doctor.machine import machine_checks
 from cli.doctor.paths import path_checks
 from cli.doctor.platform import platform_checks
 from cli.doctor.probe import probe_all
-from cli.doctor.survey import present_bench, survey
+from cli.doctor.survey import survey
 from cli.engine import Engine
 from cli.errors import UserError
-from cli.observe.environment import Running, running
+from cli.observe.environment import NotUpError, Running, engine_of, running
 from cli.observe.view import Platform
 from cli.paths import Paths
 from cli.progress import Progress, output_console
@@ -47,17 +47,14 @@ def examine(paths: Paths, environment: str, progress: Progress) -> list[Check]:
     with ThreadPoolExecutor(max_workers=1) as pool:
         machine = pool.submit(survey, paths, environment)  # registries take their time
         try:
-            checks = _running(Engine(present_bench(paths), environment, progress))
+            checks = asyncio.run(_after(engine_of(paths, environment, progress)))
+        except NotUpError:
+            checks = [_not_up(environment)]
         except UserError as error:
             seen = " ".join(str(error).split())
             checks = [Check(group="platform", name=environment, verdict="fail", seen=seen)]
         found = machine.result()
     return machine_checks(found) + (checks if found.settings is not None else [])
-
-
-def _running(engine: Engine) -> list[Check]:
-    """The checks of what runs; a line that says so when nothing does."""
-    return asyncio.run(_after(engine)) if engine.exists() else [_not_up(engine.environment)]
 
 
 def _not_up(environment: str) -> Check:

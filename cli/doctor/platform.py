@@ -207,7 +207,7 @@ def unread(view: ClusterView) -> Iterator[Check]:
 
 def redis(platform: Platform) -> Iterator[Check]:
     """The Redis container; the other kinds of Redis are asked from a pod, on each path."""
-    if platform.settings.redis.mode != "container":
+    if platform.settings.redis.mode != "container" or not platform.docker:
         return
     name = redis_container(platform.environment)
     state = platform.containers.get(name)

@@ -21,8 +21,8 @@ from cli import docker_objects, preflight, settings, workbench
 from cli.doctor.machine import Docker, Machine, Tool
 from cli.doctor.registries import LANGUAGE_REGISTRIES
 from cli.errors import UserError
+from cli.observe.environment import present_bench
 from cli.paths import Paths
-from cli.workbench import Workbench
 from stacks.model import ClusterSettings, Settings
 from stacks.problem import Problem, SettingsError
 from stacks.settings import parse_stack_file
@@ -63,15 +63,6 @@ def survey(paths: Paths, environment: str) -> Machine:
             registries={n: asked.result() for n, asked in language.items()} if mode == "airgap" else {},
             kubeconfigs={name: asked.result() for name, asked in others.items()},
         )
-
-
-def present_bench(paths: Paths) -> Workbench:
-    """The machine as it is, even when DOCKER_HOST names a daemon that is silent."""
-    try:
-        return workbench.existing(paths)
-    except SupplyError:
-        mode = "airgap" if paths.supply_map.exists() else "upstream"
-        return workbench.bench(paths, mode, "", tools.present_tools(paths.cache))
 
 
 def _settings(paths: Paths, environment: str) -> tuple[Settings | None, tuple[Problem, ...]]:

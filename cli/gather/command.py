@@ -12,13 +12,13 @@ from cli import status
 from cli.doctor.check import Check, as_json
 from cli.doctor.command import after
 from cli.doctor.machine import machine_checks
-from cli.doctor.survey import present_bench, survey
+from cli.doctor.survey import survey
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.gather import clusters, machine
 from cli.gather.archive import Archive
 from cli.gather.redact import Redactor
-from cli.observe.environment import Running, running
+from cli.observe.environment import Running, engine_of, running
 from cli.paths import Paths
 from cli.progress import Progress, Step
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
     settings_files.source_file(paths, environment)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     target = Path(arguments.output or f"multicluster-dapr-{environment}-{stamp}.tar.gz")
-    engine = Engine(present_bench(paths), environment, progress)
+    engine = engine_of(paths, environment, progress)
     with progress.step(f"Gathering {environment}") as step:
         try:
             missing = asyncio.run(gather(target, engine, step))

@@ -82,7 +82,6 @@ def live(platform: Platform) -> Picture:
     """The picture of what runs."""
     settings = platform.settings
     up = sum(not view.trouble for view in platform.clusters)
-    state = platform.containers.get(redis_container(platform.environment))
     return Picture(
         title=platform.environment,
         subtitle=f"as it runs: {up} of {len(platform.clusters)} clusters answer, {settings.mesh} mesh",
@@ -90,11 +89,7 @@ def live(platform: Platform) -> Picture:
         members=tuple(_live_card(platform, view) for view in platform.clusters if view is not platform.plane),
         links=tuple(_live_links(platform)),
         redis=_redis(settings),
-        redis_state="planned"
-        if settings.redis.mode != "container"
-        else "good"
-        if state == "running"
-        else "bad",
+        redis_state=_redis_state(platform),
     )
 
 
@@ -218,3 +213,9 @@ def _redis(settings: Settings) -> str:
     redis = settings.redis
     host = settings.network.gateway if redis.mode == "container" else redis.host
     return f"{host}:{redis.port}"
+
+
+def _redis_state(platform: Platform) -> State:
+    if platform.settings.redis.mode != "container" or not platform.docker:
+        return "planned"
+    return "good" if platform.containers.get(redis_container(platform.environment)) == "running" else "bad"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from airgap import tools
+from airgap.report import SupplyError
 from cli import docker_objects, preflight, workbench
 from cli.engine import Engine
 from cli.errors import UserError
@@ -16,7 +18,12 @@ from cli.observe.collect import observe
 from cli.observe.view import Platform
 from cli.paths import Paths
 from cli.progress import Progress
+from cli.workbench import Workbench
 from stacks.model import Settings
+
+
+class NotUpError(UserError):
+    """The environment has never been brought up, or was destroyed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,35 +37,39 @@ class Running:
 
     async def look(self) -> Platform:
         """What is there now."""
-        containers = asyncio.to_thread(self._containers)
-        platform, states = await asyncio.gather(
-            observe(self.engine.environment, self.settings, self.apis, missing=self.missing), containers
+        platform, containers = await asyncio.gather(
+            observe(self.engine.environment, self.settings, self.apis, missing=self.missing),
+            asyncio.to_thread(self._containers),
         )
-        return Platform(
-            environment=platform.environment,
-            settings=self.settings,
-            clusters=platform.clusters,
-            containers=states,
-        )
+        return replace(platform, containers=containers or {}, docker=containers is not None)
 
-    def _containers(self) -> dict[str, str]:
+    def _containers(self) -> dict[str, str] | None:
         try:
             return docker_objects.states(self.engine.bench.env, self.engine.environment)
         except UserError:
-            return {}  # no Docker: clusters of someone else need none, and doctor's machine checks tell
+            return None  # no Docker: clusters of someone else need none, and doctor's machine checks tell
 
 
 def engine_of(paths: Paths, environment: str, progress: Progress) -> Engine:
     """The engine of an environment on this machine as it is; makes nothing."""
-    return Engine(workbench.existing(paths), environment, progress)
+    return Engine(present_bench(paths), environment, progress)
+
+
+def present_bench(paths: Paths) -> Workbench:
+    """The machine as it is, even when DOCKER_HOST names a daemon that is silent."""
+    try:
+        return workbench.existing(paths)
+    except SupplyError:
+        mode = "airgap" if paths.supply_map.exists() else "upstream"
+        return workbench.bench(paths, mode, "", tools.present_tools(paths.cache))
 
 
 @asynccontextmanager
 async def running(engine: Engine) -> AsyncIterator[Running]:
-    """The environment with its APIs open. Raises UserError when it is not up."""
+    """The environment with its APIs open. Raises NotUpError."""
     settings = preflight.checked_settings(engine.bench.paths, engine.environment)
     if not engine.exists():
-        raise UserError(
+        raise NotUpError(
             f"environment {engine.environment!r} is not up; run ./stack up {engine.environment} first."
         )
     found, missing = accesses(engine, settings)

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
+import yaml
 from platforms.world import CONFIG
 from rich.console import Console
 
@@ -55,7 +56,8 @@ def test_json_says_whether_all_is_well_and_leaves_out_what_is_empty() -> None:
 
 def examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine) -> list[Check]:
     """The checks of an environment that is not up, on a machine that was surveyed before."""
-    (tmp_path / "Pulumi.dev.yaml").write_text("config: {}\n")
+    config = {} if machine.settings is None else CONFIG
+    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
     monkeypatch.setattr(command, "survey", lambda *_: machine)
     paths = Paths(root=tmp_path, cache=tmp_path / "cache", state=tmp_path / "state")
     return command.examine(paths, "dev", Progress(Console(file=io.StringIO())))

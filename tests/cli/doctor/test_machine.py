@@ -87,6 +87,13 @@ def test_every_problem_of_the_settings_is_a_check_of_its_own() -> None:
     ]
 
 
+def test_a_port_of_a_daemon_that_is_silent_may_be_ours() -> None:
+    found = checks(
+        docker=Docker(lacking="start it"), taken_ports={81: "docker-proxy, process 7, listens there"}
+    )
+    assert found["ports"].verdict == "warn"
+
+
 def test_no_daemon_is_fine_where_one_can_be_started() -> None:
     assert checks(docker=Docker())["Docker"].verdict == "ok"
 

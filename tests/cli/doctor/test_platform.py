@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from platforms.world import World, condition, named
+
+from cli.doctor.platform import platform_checks
 
 
 def test_a_healthy_platform_has_no_fault() -> None:
@@ -57,3 +61,8 @@ def test_a_redis_that_was_stopped_is_started_with_one_command() -> None:
     world = World()
     world.containers["multicluster-dapr-dev-redis"] = "exited"
     assert world.checks()["Redis"].way_out == "docker start multicluster-dapr-dev-redis"
+
+
+def test_without_docker_nothing_is_said_of_its_containers() -> None:
+    platform = replace(World().platform(), containers={}, docker=False)
+    assert {check.verdict for check in platform_checks(platform)} == {"ok"}

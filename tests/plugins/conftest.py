@@ -7,6 +7,7 @@ import docker
 import docker.errors
 import pytest
 from plugins.apiserver import ApiServer, running
+from plugins.cluster import Cluster
 from plugins.engine import Engine
 
 
@@ -31,3 +32,8 @@ def docker_client() -> Iterator[docker.DockerClient]:
 @pytest.fixture
 def kubeconfig(api_server: ApiServer) -> Path:
     return api_server.folder / "kubeconfig"
+
+
+@pytest.fixture
+def cluster(kubeconfig: Path, request: pytest.FixtureRequest) -> Cluster:
+    return Cluster(kubeconfig, request.node.name.replace("_", "-")[:50].rstrip("-"))

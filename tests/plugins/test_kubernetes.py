@@ -1,6 +1,5 @@
-"""Objects, readiness, releases and configuration of the kubernetes stand-in; no cluster needed."""
+"""Objects and configuration of the kubernetes stand-in; no cluster needed."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,9 @@ import pytest
 from airgap.plugins.base.logs import Log
 from airgap.plugins.base.provider import ProviderError, Request
 from airgap.plugins.base.values import UNKNOWN, Secret
-from airgap.plugins.kubernetes import managers, ready, rules
+from airgap.plugins.kubernetes import managers
 from airgap.plugins.kubernetes.access import KubeconfigError, active_cluster, load, load_text
 from airgap.plugins.kubernetes.client import ApiError
-from airgap.plugins.kubernetes.helm import (
-    _message,
-    chart_arguments,
-    deploy_arguments,
-    resource_names,
-    uninstall_arguments,
-)
 from airgap.plugins.kubernetes.objects import (
     assign_name,
     canonical_inputs,
@@ -32,7 +24,6 @@ from airgap.plugins.kubernetes.objects import (
     split_state,
 )
 from airgap.plugins.kubernetes.plugin import KubernetesProvider
-from airgap.plugins.kubernetes.release import Releases
 
 
 def request(kind: str = "kubernetes:core/v1:ConfigMap", **fields: Any) -> Request:
@@ -183,143 +174,6 @@ def test_a_conflict_names_the_managers() -> None:
     assert '"other"' in text
 
 
-def _wait() -> rules.Wait:
-    return rules.Wait(client=None, log=Log(None), cancelled=asyncio.Event())  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("kind", "live", "is_ready"),
-    [
-        ("Pod", {"status": {"phase": "Succeeded"}}, True),
-        ("Pod", {"metadata": {"name": "p"}, "status": {"phase": "Pending"}}, False),
-        (
-            "StatefulSet",
-            {"spec": {"replicas": 1}, "metadata": {"generation": 1}, "status": {"observedGeneration": 1}},
-            False,
-        ),
-        (
-            "StatefulSet",
-            {
-                "spec": {"replicas": 1},
-                "metadata": {"generation": 1},
-                "status": {
-                    "observedGeneration": 1,
-                    "replicas": 1,
-                    "readyReplicas": 1,
-                    "currentReplicas": 1,
-                    "currentRevision": "r",
-                    "updateRevision": "r",
-                },
-            },
-            True,
-        ),
-        ("DaemonSet", {"metadata": {"generation": 2}, "status": {"observedGeneration": 1}}, False),
-        ("DaemonSet", {"metadata": {"generation": 1}, "status": {"observedGeneration": 1}}, True),
-        (
-            "Deployment",
-            {"metadata": {"generation": 2, "name": "d"}, "spec": {}, "status": {"observedGeneration": 1}},
-            False,
-        ),
-        (
-            "Deployment",
-            {
-                "metadata": {"generation": 1, "name": "d"},
-                "spec": {"replicas": 0},
-                "status": {"observedGeneration": 1},
-            },
-            True,
-        ),
-    ],
-)
-async def test_readiness_follows_the_status(kind: str, live: dict[str, Any], is_ready: bool) -> None:
-    rule = next(rule for (_, name), rule in rules.RULES.items() if name == kind)
-    assert (await rule(_wait(), {"kind": kind, **live}) == []) is is_ready
-
-
-async def test_a_failed_job_is_not_waited_for() -> None:
-    condition = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "m"}
-    with pytest.raises(rules.FailedForGoodError, match="BackoffLimitExceeded"):
-        await rules._job(_wait(), {"metadata": {"name": "j"}, "status": {"conditions": [condition]}})
-
-
-@pytest.mark.parametrize(
-    ("text", "is_ready"),
-    [
-        ("jsonpath={.status.phase}", True),
-        ("jsonpath={.status.phase}=Running", True),
-        ("jsonpath={.status.phase}=Gone", False),
-        ("jsonpath={.status.list[0].a}=1", True),
-        ("condition=Ready", True),
-        ("condition=Ready=False", False),
-        ('["condition=Ready", "jsonpath={.status.none}"]', False),
-    ],
-)
-async def test_wait_for_expressions(text: str, is_ready: bool) -> None:
-    status = {"phase": "Running", "list": [{"a": 1}], "conditions": [{"type": "Ready", "status": "True"}]}
-    rule = ready.custom_rule(text)
-    assert rule is not None
-    assert (await rule(_wait(), {"metadata": {}, "status": status}) == []) is is_ready
-
-
-def test_a_malformed_wait_for_is_refused() -> None:
-    with pytest.raises(ProviderError, match="waitFor"):
-        ready.custom_rule("ready please")
-
-
-RELEASE = {
-    "name": "dapr",
-    "namespace": "dapr-system",
-    "chart": "dapr",
-    "version": "1.16.0",
-    "repositoryOpts": {"repo": "https://charts.test"},
-    "values": {"password": "hunter2"},
-    "timeout": 600,
-}
-
-
-def test_helm_gets_its_flags_and_never_a_value() -> None:
-    install = deploy_arguments("install", RELEASE, "dapr-system")
-    assert install[:7] == ["install", "dapr", "dapr", "--repo", "https://charts.test", "--version", "1.16.0"]
-    assert "hunter2" not in " ".join(install)
-    assert install[install.index("--values") + 1] == "-"
-    assert {"--wait", "600s"} <= set(install)
-    upgrade = deploy_arguments("upgrade", {**RELEASE, "skipAwait": True}, "old-namespace")
-    assert upgrade[upgrade.index("--namespace") + 1] == "old-namespace"
-    assert "--wait" not in upgrade
-    assert upgrade[-2:] == ["--history-max", "0"]
-
-
-def test_a_chart_in_a_folder_takes_no_version(tmp_path: Path) -> None:
-    assert chart_arguments({"chart": str(tmp_path), "version": "1"}) == [str(tmp_path)]
-
-
-def test_uninstall_waits_unless_told_not_to() -> None:
-    assert "--wait" in uninstall_arguments(RELEASE)
-    assert "--wait" not in uninstall_arguments({**RELEASE, "skipAwait": True})
-
-
-def test_helms_errors_lose_their_prefix() -> None:
-    assert _message("WARN x\nError: INSTALLATION FAILED: cannot re-use a name") == "cannot re-use a name"
-
-
-def test_resources_of_a_release_are_listed_by_kind() -> None:
-    manifest = (
-        "---\n# none\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b, namespace: n}\n"
-        "---\napiVersion: v1\nkind: Secret\nmetadata: {name: a}\n"
-    )
-    assert resource_names(manifest) == {"Deployment.apps/apps/v1": ["n/b"], "Secret/v1": ["a"]}
-
-
-def test_a_release_is_replaced_only_for_its_name_or_namespace() -> None:
-    state = {"__inputs": Secret({"name": "a", "namespace": "n", "values": {"x": 1}})}
-    found = Releases.diff(
-        request(state=state, inputs={"name": "a", "namespace": "m", "values": {"x": UNKNOWN}})
-    )
-    assert found.changes == {("namespace",): "update", ("values", "x"): "update"}
-    assert found.replaces == {("namespace",)}
-    assert not found.delete_before_replace
-
-
 def _kubeconfig(server: str = "https://one", context: str = "c", token: str = "t") -> str:  # noqa: S107
     return json.dumps(
         {
@@ -449,11 +303,3 @@ async def test_annotations_and_options_outside_the_scope_are_refused() -> None:
     assert "pulumi.com/replaceUnready" in failures[0].reason
     with pytest.raises(ProviderError, match=r"ignoreChanges \(data\.x\)"):
         await KubernetesProvider().diff(request(inputs=inputs, ignore_changes=("data.x",)))
-
-
-async def test_release_arguments_outside_the_scope_are_refused(tmp_path: Path) -> None:
-    await_nothing = Releases.__new__(Releases)
-    await_nothing._default_namespace = "n"
-    inputs = {"chart": "c", "atomic": True, "repositoryOpts": {"repo": "https://r.test", "password": "p"}}
-    _, failures = await await_nothing.check(request("kubernetes:helm.sh/v3:Release", inputs=inputs))
-    assert [failure.property for failure in failures] == ["atomic", "repositoryOpts.password"]

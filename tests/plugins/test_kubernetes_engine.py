@@ -1,61 +1,13 @@
-"""The kubernetes stand-in under the real engine, against a real API server without nodes."""
+"""The kubernetes stand-in under the real engine, against a real API server: objects of all kinds."""
 
 import json
-import os
-import signal
-import subprocess
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from plugins.apiserver import kube_binary
-from plugins.engine import OFFICIAL, Engine, Stack
+from plugins.cluster import Cluster
+from plugins.engine import Engine
 
 pytestmark = pytest.mark.e2e
-
-HEAD = """
-from pathlib import Path
-
-import pulumi
-import pulumi_kubernetes as k8s
-
-provider = k8s.Provider(
-    "cluster",
-    kubeconfig=pulumi.Output.secret(Path("{kubeconfig}").read_text()),
-    cluster_identifier="one",
-    {extra}
-)
-opts = pulumi.ResourceOptions(provider=provider)
-namespace = k8s.core.v1.Namespace("ns", metadata={{"name": "{namespace}"}}, opts=opts)
-place = {{"namespace": namespace.metadata["name"]}}
-"""
-
-
-class Cluster:
-    """Programs for, and looks at, one namespace of the API server."""
-
-    def __init__(self, kubeconfig: Path, namespace: str) -> None:
-        self.kubeconfig = kubeconfig
-        self.namespace = namespace
-
-    def program(self, body: str, extra: str = "") -> str:
-        return HEAD.format(kubeconfig=self.kubeconfig, namespace=self.namespace, extra=extra) + body
-
-    def kubectl(self, *arguments: str, stdin: str = "") -> str:
-        argv = [kube_binary(), "kubectl", "--kubeconfig", str(self.kubeconfig), *arguments]
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def get(self, kind: str, name: str) -> dict[str, Any]:
-        return dict(json.loads(self.kubectl("get", kind, name, "-n", self.namespace, "-o", "json")))
-
-
-@pytest.fixture
-def cluster(kubeconfig: Path, request: pytest.FixtureRequest) -> Cluster:
-    return Cluster(kubeconfig, request.node.name.replace("_", "-")[:50].rstrip("-"))
-
 
 OBJECTS = """
 auto = k8s.core.v1.ConfigMap("auto", metadata=place, data={{"text": "{text}"}}, opts=opts)
@@ -191,103 +143,6 @@ def test_a_custom_resource_may_come_with_its_definition(
     stack.destroy()
 
 
-NEVER_READY = """
-web = {{"app": "web"}}
-k8s.apps.v1.Deployment(
-    "web",
-    metadata={{"name": "web", **place}},
-    spec={{
-        "replicas": 1,
-        "selector": {{"matchLabels": web}},
-        "template": {{
-            "metadata": {{"labels": web}},
-            "spec": {{"containers": [{{"name": "web", "image": "none"}}]}},
-        }},
-    }},
-    opts=pulumi.ResourceOptions(provider=provider, custom_timeouts=pulumi.CustomTimeouts({timeouts})),
-)
-"""
-
-
-def test_a_deployment_that_never_gets_ready_stays_in_the_state(
-    engine: Engine, cluster: Cluster, tmp_path: Path
-) -> None:
-    body = NEVER_READY.format(timeouts='create="3s", update="3s"')
-    stack = engine.stack(tmp_path / "never", cluster.program(body))
-    failed = stack.up(check=False)
-    assert failed.status != 0
-    assert "'web' timed out waiting to be Ready" in failed.output
-    assert "Minimum" in failed.output or "minimum" in failed.output, failed.output
-    assert "Traceback" not in failed.output
-    state = stack.state("web")
-    assert state["id"] == f"{cluster.namespace}/web"
-    assert state["initErrors"]
-    again = stack.up(check=False)
-    assert again.status != 0, "the next run must try again although nothing changed"
-    assert "0/1 Pods available" in stack.refresh().output, "a refresh says what is still missing"
-    assert stack.state("web")["initErrors"]
-    cluster.kubectl("scale", "deployment/web", "-n", cluster.namespace, "--replicas=0")
-    stack.destroy()
-
-
-NEVER_READY_KINDS = """
-web = {"app": "web"}
-template = {"metadata": {"labels": web}, "spec": {"containers": [{"name": "web", "image": "none"}]}}
-once = {**template, "spec": {**template["spec"], "restartPolicy": "Never"}}
-selected = {"selector": {"matchLabels": web}, "template": template}
-opts = pulumi.ResourceOptions(provider=provider, custom_timeouts=pulumi.CustomTimeouts(create="2s"))
-k8s.apps.v1.StatefulSet("set", metadata=place, spec={**selected, "serviceName": "web"}, opts=opts)
-k8s.batch.v1.Job("job", metadata=place, spec={"template": once}, opts=opts)
-k8s.core.v1.Pod("pod", metadata=place, spec=template["spec"], opts=opts)
-balanced = {"type": "LoadBalancer", "selector": web, "ports": [{"port": 80}]}
-k8s.core.v1.Service("balanced", metadata=place, spec=balanced, opts=opts)
-k8s.apps.v1.DaemonSet("daemons", metadata=place, spec=selected, opts=opts)
-"""
-
-
-def test_each_kind_says_what_it_waited_for(engine: Engine, cluster: Cluster, tmp_path: Path) -> None:
-    stack = engine.stack(tmp_path / "kinds", cluster.program(NEVER_READY_KINDS))
-    failed = stack.up("--continue-on-error", check=False)
-    assert failed.status != 0
-    for text in (
-        "Waiting for StatefulSet to be ready (0/1 Pods ready)",
-        "to succeed",
-        "Waiting for Pod to be PodScheduled",
-        "Service was not allocated an IP address",
-    ):
-        assert text in failed.output, failed.output
-    assert "initErrors" not in stack.state("daemons"), "no node, so no pod of it is missing"
-    for name in ("set", "job", "pod", "balanced"):
-        assert stack.state(name)["initErrors"], name
-    stack.destroy()
-
-
-def test_an_interrupt_ends_the_wait_and_keeps_the_object(
-    engine: Engine, cluster: Cluster, tmp_path: Path
-) -> None:
-    stack = engine.stack(tmp_path / "interrupt", cluster.program(NEVER_READY.format(timeouts='create="5m"')))
-    process = subprocess.Popen(
-        stack.command("up", "--yes", "--skip-preview"),
-        cwd=stack.folder,
-        env=stack.engine.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if cluster.kubectl("get", "deployment", "-n", cluster.namespace, "--ignore-not-found"):
-            break
-        time.sleep(0.3)
-    time.sleep(1)
-    os.kill(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert "was cancelled" in output, output
-    assert "Traceback" not in output, output
-    assert stack.state("web")["id"] == f"{cluster.namespace}/web"
-    stack.destroy()
-
-
 def test_an_existing_object_is_not_adopted_unless_told_to(
     engine: Engine, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -382,29 +237,6 @@ k8s.core.v1.ConfigMapPatch("patch", metadata=target, data={{"theirs": "2"}}, opt
     assert cluster.get("configmap", "shared")["data"] == {"mine": "1"}
 
 
-def test_what_does_not_go_away_stays_in_the_state(engine: Engine, cluster: Cluster, tmp_path: Path) -> None:
-    body = """
-held = {"name": "held", "finalizers": ["cases.test/held"], **place}
-timeouts = pulumi.CustomTimeouts(delete="2s")
-held_opts = pulumi.ResourceOptions(provider=provider, custom_timeouts=timeouts)
-k8s.core.v1.ConfigMap("held", metadata=held, opts=held_opts)
-k8s.core.v1.ConfigMap("free", metadata={"name": "free", **place}, opts=opts)
-"""
-    stack = engine.stack(tmp_path / "held", cluster.program(body))
-    stack.up()
-    cluster.kubectl("delete", "configmap", "free", "-n", cluster.namespace)
-    stuck = stack.destroy(check=False)
-    assert "'held' timed out waiting to be deleted" in stuck.output
-    assert "cases.test/held" in stuck.output, "the finalizer in the way is named"
-    assert stack.state("held")["id"] == f"{cluster.namespace}/held"
-    with pytest.raises(KeyError):
-        stack.state("free")  # that it was gone already is no error
-    patch = '{"metadata": {"finalizers": null}}'
-    cluster.kubectl("patch", "configmap", "held", "-n", cluster.namespace, "--type=merge", "-p", patch)
-    stack.destroy()
-
-
-@pytest.mark.skipif(bool(OFFICIAL), reason="the official plugin covers everything")
 def test_what_is_outside_the_scope_is_refused_with_its_name(
     engine: Engine, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -514,94 +346,3 @@ pulumi.export("name", space.metadata["name"])
     assert stack.outputs() == {"name": cluster.namespace}
     assert stack.changed() == {}
     stack.destroy()
-
-
-def test_a_service_without_pods_settles_and_a_wait_can_be_skipped(
-    engine: Engine, cluster: Cluster, tmp_path: Path
-) -> None:
-    body = """
-def service(name, annotations):
-    metadata = {"name": name, **place, "annotations": annotations}
-    spec = {"selector": {"a": "b"}, "ports": [{"port": 80}]}
-    k8s.core.v1.Service(name, metadata=metadata, spec=spec, opts=opts)
-
-service("settles", {})
-service("skips", {"pulumi.com/skipAwait": "true"})
-service("waits", {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"})
-"""
-    stack = engine.stack(tmp_path / "service", cluster.program(body))
-    began = time.monotonic()
-    stack.up()
-    assert time.monotonic() - began > 10, "endpoints must be quiet for ten seconds"
-    assert stack.changed() == {}
-    stack.destroy()
-
-
-def _release(stack: Stack, chart: Path) -> None:
-    (chart / "templates").mkdir(parents=True)
-    (chart / "Chart.yaml").write_text('apiVersion: v2\nname: cases\nversion: 1.2.3\nappVersion: "9.8"\n')
-    (chart / "values.yaml").write_text('text: default\npassword: ""\njob: false\n')
-    (chart / "templates" / "objects.yaml").write_text(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-config\n"
-        "data:\n  text: {{ .Values.text | quote }}\n---\n"
-        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {{ .Release.Name }}-secret\n"
-        "  namespace: {{ .Release.Namespace }}\nstringData:\n  password: {{ .Values.password | quote }}\n"
-        "{{ if .Values.job }}---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: never\nspec:\n"
-        "  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n"
-        "    spec: {containers: [{name: a, image: none}]}\n{{ end }}"
-    )
-
-
-def test_a_release_is_installed_upgraded_mended_and_removed(
-    engine: Engine, cluster: Cluster, tmp_path: Path
-) -> None:
-    body = """
-release = k8s.helm.v3.Release(
-    "cases",
-    name="cases",
-    chart="{chart}",
-    namespace=namespace.metadata["name"],
-    values={{"text": "{text}", "password": pulumi.Output.secret("hunter2-helm"), "job": {job}}},
-    timeout={timeout},
-    opts=opts,
-)
-pulumi.export("status", release.status)
-pulumi.export("names", release.resource_names)
-"""
-    chart = tmp_path / "chart"
-    broken = cluster.program(body.format(chart=chart, text="one", job=True, timeout=3))
-    stack = engine.stack(tmp_path / "release", broken)
-    _release(stack, chart)
-    failed = stack.up(check=False)
-    assert failed.status != 0
-    assert "was created, but failed to initialize completely" in failed.output, failed.output
-    stack.program(cluster.program(body.format(chart=chart, text="one", job=False, timeout=30)))
-    stack.up()
-    outputs = stack.outputs()
-    assert outputs["status"]["status"] == "deployed"
-    assert outputs["status"]["revision"] == 2
-    assert outputs["names"] == {
-        "ConfigMap/v1": ["cases-config"],
-        "Secret/v1": [f"{cluster.namespace}/cases-secret"],
-    }
-    assert stack.state("cases")["id"] == f"{cluster.namespace}/cases"
-    assert "hunter2" not in str(stack.resources(clear=False))
-    assert stack.changed() == {}
-    stack.refresh()
-    assert stack.changed() == {}
-    stack.program(cluster.program(body.format(chart=chart, text="two", job=False, timeout=30)))
-    assert stack.steps()["cases"]["diff"] == {"values.text": "update"}
-    stack.up()
-    assert cluster.get("configmap", "cases-config")["data"] == {"text": "two"}
-    stack.destroy()
-    assert cluster.kubectl("get", "ns", cluster.namespace, "--ignore-not-found") == ""
-
-
-def test_a_missing_chart_is_a_fault_of_the_argument(engine: Engine, cluster: Cluster, tmp_path: Path) -> None:
-    body = """
-k8s.helm.v3.Release("none", chart="./nowhere", namespace="default", opts=opts)
-"""
-    stack = engine.stack(tmp_path / "nochart", cluster.program(body))
-    refused = stack.run("preview", check=False)
-    assert refused.status != 0
-    assert "check the chart name and repository configuration" in refused.output

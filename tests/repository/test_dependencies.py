@@ -10,7 +10,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = [path for pattern in ("*.in", "proxy/*.in", "apps/*/*.in") for path in sorted(ROOT.glob(pattern))]
+FILES = [
+    path
+    for pattern in ("*.in", "proxy/*.in", "apps/*/*.in", "tests/*/*.in")
+    for path in sorted(ROOT.glob(pattern))
+]
 ASKED = [str(path.relative_to(ROOT).with_suffix("")) for path in FILES]
 PINNED = re.compile(
     r"^(?P<name>[\w.-]+)(?:\[[\w,-]+\])?==(?P<version>\S+) \\\n(?P<body>(?:^[ ].*\n?)+)", re.MULTILINE

@@ -48,7 +48,8 @@ def test_the_first_failure_ends_it_with_its_code_and_what_was_kept(clone: Path) 
     assert done.returncode == 3
     assert "stack test e2e" not in done.stdout
     assert "======== test_one/pods.txt ========\nthe pod said why" in done.stdout
-    assert done.stdout.rstrip().splitlines()[-2].split() == ["tests", "0", "s", "exit", "3"]
+    section, _seconds, *ending = done.stdout.rstrip().splitlines()[-2].split()
+    assert (section, ending) == ("tests", ["s", "exit", "3"])
 
 
 def test_what_an_earlier_run_kept_is_not_shown(clone: Path) -> None:

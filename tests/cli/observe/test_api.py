@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import stat
 import sys
 from collections.abc import AsyncIterator
@@ -118,6 +120,22 @@ async def test_the_kubeconfig_is_private_and_gone_afterwards(env: dict[str, str]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert not path.parent.exists()
+
+
+def test_a_look_that_is_terminated_leaves_no_proxy_and_no_kubeconfig(env: dict[str, str]) -> None:
+    opened: list[Api] = []
+
+    async def look() -> None:
+        async with open_apis({"cluster-1": Access("apiVersion: v1\n")}, env) as apis:
+            opened.append(apis["cluster-1"])
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.sleep(60)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(look())
+    assert not opened[0].kubeconfig.parent.exists()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 async def test_a_context_is_handed_to_kubectl(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,6 +26,7 @@ from cli.paths import Paths
 from cli.progress import Progress, output_console
 
 MARKS = {"ok": "[green]✔[/green]", "warn": "[yellow]![/yellow]", "fail": "[red]✗[/red]"}
+TOOLS = re.compile(r"\b(kubectl|docker|k3d) ")
 TITLES = {"machine": "Machine", "platform": "Clusters", "path": "Paths"}
 
 
@@ -36,7 +38,7 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
         print(json.dumps(as_json(checks), indent=2, ensure_ascii=False))
     else:
         console = output_console()
-        for line in lines(checks):
+        for line in lines(checks, arguments.environment):
             console.print(line, highlight=False, soft_wrap=True)
     return 1 if failed(checks) else 0
 
@@ -74,7 +76,7 @@ async def after(environment: Running, platform: Platform | None = None) -> list[
     return [*platform_checks(platform), *path_checks(platform, probes)]
 
 
-def lines(checks: list[Check]) -> Iterator[str]:
+def lines(checks: list[Check], environment: str) -> Iterator[str]:
     """For people: every check on a line, what to do below it, and a summary."""
     group = ""
     for check in checks:
@@ -85,6 +87,8 @@ def lines(checks: list[Check]) -> Iterator[str]:
         yield f"  {MARKS[check.verdict]} {escape(check.name)}: {at}{escape(check.seen)}"
         if check.way_out and check.verdict != "ok":
             yield f"      → {escape(check.way_out)}"
+    if any(TOOLS.search(check.way_out) for check in checks if check.verdict != "ok"):
+        yield f'Commands above find their tools after: eval "$(./stack env {environment})"'
     bad, warned = len(failed(checks)), sum(check.verdict == "warn" for check in checks)
     if bad:
         yield f"[red]{bad} of {len(checks)} checks fail[/red], {warned} warn."

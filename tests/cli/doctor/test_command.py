@@ -28,20 +28,21 @@ BROKEN = Check(
 
 
 def test_a_broken_path_is_one_line_with_its_hop_and_one_with_what_to_do() -> None:
-    printed = list(lines([GOOD, BROKEN]))
-    assert printed[-3].endswith("cluster-2 → a/b: broken at gateway: scaled to zero")
-    assert printed[-2].strip() == "→ kubectl scale"
+    printed = list(lines([GOOD, BROKEN], "dev"))
+    assert printed[-4].endswith("cluster-2 → a/b: broken at gateway: scaled to zero")
+    assert printed[-3].strip() == "→ kubectl scale"
+    assert printed[-2].endswith('eval "$(./stack env dev)"'), "where kubectl comes from"
     assert "1 of 2 checks fail" in printed[-1]
 
 
 def test_a_healthy_machine_ends_with_one_good_line() -> None:
-    assert list(lines([GOOD]))[-1] == "All 1 checks pass."
+    assert list(lines([GOOD], "dev"))[-1] == "All 1 checks pass."
 
 
 def test_brackets_in_what_was_seen_are_shown_and_no_markup() -> None:
     check = Check(group="machine", name="settings", verdict="ok", seen="see [red] in clusters")
     console = Console(file=io.StringIO(), width=200)
-    for line in lines([check]):
+    for line in lines([check], "dev"):
         console.print(line)
     assert isinstance(console.file, io.StringIO)
     assert "see [red] in clusters" in console.file.getvalue()

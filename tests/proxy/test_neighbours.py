@@ -1,0 +1,136 @@
+"""Other clusters' gateways: probed, silent, or gone with somebody else at their address."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.core.snapshot import compile_snapshot
+
+HOST = "app.demo:3000"
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  what is waited for has no event
+            await asyncio.sleep(0.05)
+
+
+async def test_probes_see_an_application_leave_and_return_behind_its_gateway(
+    net: Any, make: Any, ok: Any
+) -> None:
+    app = await net.app(lambda _head, _body: ok())
+    full = make.service(), make.slice("127.0.0.1", port=app), make.export()
+    remote, _, exporter = await net.gateway(*full)
+    _, port, importer = await net.gateway(make.imported(c1=remote), make.policy("ActiveActive"))
+    assert (await net.ask(port, host=HOST))[0] == 200
+    (health,) = importer._worker.health.values()
+    exporter.swap(compile_snapshot([make.service(), make.export()], make.key("here")).snapshot)
+    assert (await net.ask(port, host=HOST))[0] == 404
+    await until(lambda: health.down)
+    exporter.swap(compile_snapshot(full, make.key("here")).snapshot)
+    await until(lambda: not health.out(importer._worker.now))
+    assert (await net.ask(port, host=HOST))[0] == 200
+
+
+async def test_a_probe_never_reaches_an_application(net: Any, make: Any, ok: Any) -> None:
+    seen = []
+    app = await net.app(lambda head, _body: seen.append(head) or ok())
+    port, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export())
+    reader, writer = await net.connect(port)
+    for target, status in (("/app", 204), ("/other", 404), ("/app/x", 204)):
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nX-Gateway-Probe: 1\r\n\r\n".encode())
+        assert (await net.answer(reader))[0] == status
+    assert not seen
+
+
+async def test_a_gateway_that_swallows_requests_is_left_out_and_its_requests_go_elsewhere(
+    net: Any, make: Any, ok: Any
+) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    app = await net.app(lambda _head, _body: ok(b"up"))
+    policy = make.policy("FailOver", c1=99, c3=1)
+    _, port, _ = await net.gateway(make.imported(path="/", c1=await net.server(silent), c3=app), policy)
+    answers = await asyncio.gather(*(net.ask(port, host=HOST) for _ in range(20)))
+    assert {answer[::2] for answer in answers} == {(200, b"up")}, "long before the 60 s of a first byte"
+
+
+class Address:
+    """What dials lead to behind one address, as a load balancer has it: changes while connections stay."""
+
+    def __init__(self, net: Any, port: int) -> None:
+        self._net, self.port = net, port
+
+    async def listen(self) -> int:
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.port)
+            try:
+                await asyncio.gather(pipe(reader, far_writer), pipe(far_reader, writer))
+            finally:
+                far_writer.close()
+
+        return int(await self._net.server(relay))
+
+
+async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.write_eof()
+
+
+@pytest.mark.parametrize("status", [404, 502, 503, 504])
+async def test_an_answer_of_somebody_in_a_gateways_place_is_not_taken_for_the_applications(
+    net: Any, make: Any, ok: Any, status: int
+) -> None:
+    app = await net.app(lambda _head, _body: ok(b"up"))
+    gateway, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export())
+    said = b"HTTP/1.1 %d Whatever\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status
+    stranger = await net.app(lambda _head, _body: said)
+    address = Address(net, gateway)
+    imported = make.imported(c1=await address.listen(), c3=gateway)
+    policy = make.policy("FailOver", c1=99, c3=1)
+    _, port, importer = await net.gateway(imported, policy)
+    assert (await net.ask(port, host=HOST))[::2] == (200, b"up")
+    first = importer._worker.states()[0].shares[1].endpoints[0]
+    await until(lambda: first.marks)
+    address.port = stranger
+    assert first.pool is not None
+    first.pool.close_idle()
+    assert (await net.ask(port, host=HOST))[::2] == (200, b"up"), "tried elsewhere"
+    assert first.out(importer._worker.now)
+    await until(lambda: first.down)
+    address.port = gateway
+    await until(lambda: not first.out(importer._worker.now))
+
+
+async def test_what_an_application_answers_is_passed_on_however_it_looks(
+    net: Any, make: Any, ok: Any
+) -> None:
+    seen = []
+    said = b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nmine"
+    app = await net.app(lambda head, _body: seen.append(head) or said)
+    gateway, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export())
+    _, port, importer = await net.gateway(make.imported(c1=gateway, c3=gateway), make.policy("ActiveActive"))
+    assert (await net.ask(port, host=HOST))[::2] == (404, b"mine")
+    (health,) = importer._worker.health.values()
+    await until(lambda: health.marks)
+    for _ in range(10):
+        assert (await net.ask(port, host=HOST))[::2] == (404, b"mine")
+    assert len(seen) == 11, "each was asked once"
+    assert not health.failures
+
+
+async def test_a_gateway_of_another_make_may_answer_as_it_likes(net: Any, make: Any, ok: Any) -> None:
+    said = b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nother"
+    other = await net.app(lambda _head, _body: said)
+    _, port, importer = await net.gateway(make.imported(c1=other), make.policy("ActiveActive"))
+    assert (await net.ask(port, host=HOST))[::2] == (404, b"other")
+    (health,) = importer._worker.health.values()
+    await asyncio.sleep(1.0)
+    assert (await net.ask(port, host=HOST))[::2] == (404, b"other")
+    assert not health.marks
+    assert not health.out(importer._worker.now)

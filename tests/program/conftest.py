@@ -39,6 +39,7 @@ class Recorder(mocks.MockMonitor):
 
     unknown: bool = False
     registered: list[Resource] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__init__(_Outputs(self))
@@ -189,8 +190,8 @@ def _record(environment: str, change: Change | None, *, preview: bool) -> Record
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def program() -> None:
-        for name, value in outputs.outputs(topology.build(parsed, artifacts, access, environment)).items():
-            pulumi.export(name, value)
+        exported = outputs.outputs(topology.build(parsed, artifacts, access, environment))
+        pulumi.Output.from_input(exported).apply(recorder.outputs.update)
 
     program()
     return recorder

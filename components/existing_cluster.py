@@ -52,4 +52,5 @@ class ExistingCluster(pulumi.ComponentResource):
             http=f"http://{args.gateway_host}:{args.gateway_port}",
             context=args.context,
         )
-        self.register_outputs({"kubeconfig": kubeconfig})
+        # Not the secret: the engine's debugging log prints what components register, marked or not.
+        self.register_outputs({})

@@ -66,7 +66,9 @@ def test_dapr_is_a_folder_of_images_and_the_others_are_one() -> None:
 
 
 def test_only_what_clusters_that_exist_cannot_pull_is_published(environment: Any) -> None:
-    images: dict[str, Any] = {name: {"ref": f"m/{name}:1"} for name in ("node", "redis", "python", "curl")}
+    images: dict[str, Any] = {
+        name: {"ref": f"m/{name}:1"} for name in ("node", "redis", "python", "compiler", "curl")
+    }
     images["dapr"] = {"ref": "ghcr.io/dapr", "tag": "1.16.0", "archive": "/dapr-1.tar"}
     charts = {"dapr": {"chart": "/charts/dapr", "version": "1.16.0"}}
     made_here = {"mode": "airgap", "images": images, "charts": charts}

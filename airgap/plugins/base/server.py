@@ -114,7 +114,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return plugin_pb2.PluginInfo(version=self._provider.version)
 
     async def GetSchema(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        return provider_pb2.GetSchemaResponse(schema="{}")
+        await context.abort(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            f"the closed network's {self._provider.name} plugin cannot write code for what is imported: "
+            "the import is done; give --generate-code=false next time, and declare the resource by hand",
+        )
 
     async def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         await self._provider.cancel()

@@ -36,6 +36,8 @@ clear_the_name() {
   k3d cluster delete "$name" >&2
 }
 
+copy_images() { k3d image import --mode direct --cluster "$name" "$@" >&2; }
+
 case $verb in
   create)
     clear_the_name "$1"
@@ -44,7 +46,10 @@ case $verb in
     ;;
   kubeconfig) k3d kubeconfig get "$name" ;;
   delete) k3d cluster delete "$name" >&2 ;;
-  import) k3d image import --mode direct --cluster "$name" "$@" >&2 ;;
+  import)
+    # On a busy machine k3d may close its stream to the node before the node has read it all.
+    copy_images "$@" || { echo "Copying the images once more." >&2 && copy_images "$@"; }
+    ;;
   *)
     echo "k3d.sh: unknown verb $verb" >&2
     exit 2

@@ -100,6 +100,7 @@ case "$1 $2" in
   "cluster delete") rm -f "$3" ;;
   "cluster create") cat > created; echo "chatter on stdout" ;;
   "kubeconfig get") echo "kubeconfig of $3" ;;
+  "image import") read -r left < failures && echo $((left - 1)) > failures && [ "$left" -le 0 ] ;;
 esac
 """)
     fake.chmod(0o755)
@@ -127,6 +128,7 @@ echo 0123456789ab
             check=False,
         )
 
+    (clusters / "failures").write_text("0\n")
     run.clusters = clusters  # type: ignore[attr-defined]
     run.calls = tmp_path / "calls"  # type: ignore[attr-defined]
     run.tmp = tmp_path / "tmp"  # type: ignore[attr-defined]
@@ -185,3 +187,11 @@ def test_deleting_and_importing_are_one_call_each(k3d: Any) -> None:
         "cluster delete cluster-1",
         "image import --mode direct --cluster cluster-1 " + " ".join(images),
     ]
+
+
+@pytest.mark.parametrize(("failures", "code"), [(1, 0), (2, 1)])
+def test_images_are_copied_once_more_when_that_fails(failures: int, code: int, k3d: Any) -> None:
+    (k3d.clusters / "failures").write_text(f"{failures}\n")
+    done = k3d(k3d_config.import_command(name="cluster-1", images=["gateway:dev"]))
+    assert done.returncode == code
+    assert done.stderr.count("Copying the images once more.") == 1

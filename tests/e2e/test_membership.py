@@ -1,0 +1,245 @@
+"""Changing a platform that is up: each edit of the settings touches what it says and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from e2e.commands import ENVIRONMENT, ROOT, stack, state_folder
+
+pytestmark = pytest.mark.e2e
+
+FOURTH = {"name": "cluster-4", "apiPort": 6448, "httpPort": 84}
+POLICY = {
+    "cluster": "cluster-2", "namespace": "dapr-test", "name": "nodeapp", "lbType": "ActiveActive",
+    "targets": [{"cluster": "cluster-1"}, {"cluster": "cluster-3"}],
+}  # fmt: skip
+Edit = Callable[[dict[str, Any]], None]
+
+
+class Platform:
+    """The environment, changed by plain `pulumi` with edited copies of its file; keeps all it printed."""
+
+    def __init__(self, env: dict[str, str], folder: Path) -> None:
+        self.env = env
+        self.folder = folder
+        self.printed: list[str] = []
+
+    def pulumi(self, *arguments: str, edit: Edit | None = None) -> str:
+        config = ["--config-file", str(self._file(edit))] if arguments[0] in ("up", "preview") else []
+        done = subprocess.run(
+            ["pulumi", *arguments, *config, "--non-interactive"],
+            cwd=ROOT, env=self.env, capture_output=True, text=True, check=False, timeout=900,
+        )  # fmt: skip
+        self.printed += [done.stdout, done.stderr]
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def changes(self, edit: Edit | None = None) -> dict[str, set[str]]:
+        """Names of the resources a preview would touch, by operation; components and outputs are left out."""
+        steps = json.loads(self.pulumi("preview", "--json", edit=edit))["steps"]
+        found: dict[str, set[str]] = {}
+        for step in steps:
+            kind, name = step["urn"].rsplit("::", 2)[1:]
+            if (
+                step["op"] not in ("same", "read", "refresh")
+                and "multicluster-dapr:" not in kind.rpartition("$")[2]
+            ):
+                found.setdefault(step["op"], set()).add(name)
+        return found
+
+    def up(self, edit: Edit | None = None, *flags: str) -> dict[str, int]:
+        """Change it; how many resources each operation touched."""
+        self.pulumi("up", "--yes", "--skip-preview", "--diff", "--parallel", "32", *flags, edit=edit)
+        history = json.loads(self.pulumi("stack", "history", "--json", "--page-size", "1"))
+        return {op: n for op, n in history[0]["resourceChanges"].items() if op != "same"}
+
+    def kubectl(self, cluster: str, *arguments: str) -> str:
+        path = self.folder / cluster
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(self.secrets()["kubeconfigs"][cluster])
+        return subprocess.run(
+            ["kubectl", f"--kubeconfig={path}", *arguments], env=self.env, capture_output=True, text=True,
+            check=True, timeout=60,
+        ).stdout  # fmt: skip
+
+    def secrets(self) -> dict[str, Any]:
+        """Outputs in clear; not part of what was printed for a person."""
+        done = subprocess.run(
+            ["pulumi", "stack", "output", "--json", "--show-secrets"],
+            cwd=ROOT, env=self.env, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def _file(self, edit: Edit | None) -> Path:
+        document = yaml.safe_load((ROOT / f"Pulumi.{ENVIRONMENT}.yaml").read_text())
+        prefix = "multicluster-dapr:"
+        config = {key.removeprefix(prefix): value for key, value in document["config"].items()}
+        if edit:
+            edit(config)
+        named = {key if ":" in key else prefix + key: value for key, value in config.items()}
+        path = self.folder / f"Pulumi.{ENVIRONMENT}.yaml"
+        path.write_text(yaml.safe_dump({"config": named}))
+        return path
+
+
+@pytest.fixture(scope="module")
+def day(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Platform:
+    return Platform(platform, tmp_path_factory.mktemp("membership"))
+
+
+def _answer(port: int) -> str:
+    """What NodeApp says at the gateway on this port; a new gateway may need a moment to hear of it."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/nodeapp/ports", timeout=10) as answer:
+                text: str = answer.read().decode()
+                return text
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+
+
+def _policy(**changed: Any) -> Edit:
+    return lambda config: config.update(policies=[{**POLICY, **changed}])
+
+
+def _fourth(config: dict[str, Any]) -> None:
+    config["clusters"].append(dict(FOURTH))
+    config["apps"][0]["clusters"].append("cluster-4")
+    config["exports"][0]["clusters"].append("cluster-4")
+
+
+def _fourth_elsewhere(config: dict[str, Any]) -> None:
+    _fourth(config)
+    config["clusters"][-1]["httpPort"] = 94
+
+
+def _without_cluster_3(config: dict[str, Any]) -> None:
+    config["apps"][0]["clusters"].remove("cluster-3")
+    config["exports"][0]["clusters"].remove("cluster-3")
+
+
+def test_a_policy_comes_changes_and_goes_alone(day: Platform) -> None:
+    name = "cluster-2-dapr-test-nodeapp-policy-object"
+    with_its_component = 2
+    assert day.up(_policy()) == {"create": with_its_component}
+    assert day.changes(_policy(lbType="FailOver")) == {"update": {name}}
+    assert day.up(_policy(lbType="FailOver")) == {"update": 1}
+    found = day.kubectl(
+        "cluster-2", "get", "gtp", "nodeapp", "-n", "dapr-test", "-o", "jsonpath={.spec.lbType}"
+    )
+    assert found == "FailOver"
+    assert day.up() == {"delete": with_its_component}
+    assert not day.kubectl("cluster-2", "get", "gtp", "-A", "-o", "name")
+
+
+def test_an_app_and_its_export_leave_the_cluster_and_come_back(day: Platform) -> None:
+    objects = ("get", "deployment,service,serviceexport", "-n", "dapr-test", "-o", "name")
+    before = {line for line in day.kubectl("cluster-3", *objects).split() if line.endswith("/nodeapp")}
+    assert len(before) == 3
+    day.up(_without_cluster_3)
+    left = day.kubectl("cluster-3", "get", "deployment,serviceexport", "-n", "dapr-test", "-o", "name")
+    assert "nodeapp" not in left
+    day.up()
+    assert before <= set(day.kubectl("cluster-3", *objects).split())
+    assert _answer(83).endswith("from cluster: cluster-3")
+
+
+def test_a_fourth_member_touches_nothing_else(day: Platform) -> None:
+    changes = day.changes(_fourth)
+    assert set(changes) == {"create"}
+    assert all(name.startswith("cluster-4") for name in changes["create"]), changes
+    assert set(day.up(_fourth)) <= {"create", "update"}
+    assert _answer(84).endswith("from cluster: cluster-4")
+
+
+def test_a_running_cluster_is_replaced_in_place(day: Platform) -> None:
+    changes = day.changes(_fourth_elsewhere)
+    touched = set().union(*changes.values())
+    assert all(name.startswith("cluster-4") for name in touched), changes
+    day.up(_fourth_elsewhere)
+    assert _answer(94).endswith("from cluster: cluster-4")
+
+
+def test_a_member_that_is_gone_already_can_leave(day: Platform) -> None:
+    subprocess.run(["k3d", "cluster", "delete", "cluster-4"], env=day.env, check=True, capture_output=True)
+    assert set(day.up()) == {"delete"}
+    known = day.kubectl("control-plane", "get", "clusters.flomesh.io", "-o", "name").split()
+    assert known == [f"cluster.flomesh.io/cluster-{number}" for number in (1, 2, 3)]
+
+
+def test_the_hubs_credential_is_rotated_by_a_replacement(day: Platform) -> None:
+    token = (
+        "get",
+        "secret",
+        "multicluster-hub-token",
+        "-n",
+        "multicluster-system",
+        "-o",
+        "jsonpath={.data.token}",
+    )
+    before = day.kubectl("cluster-1", *token)
+    assert day.up(None, "--replace", "**cluster-1-membership-token").get("update") == 1, "the hub's copy"
+    assert day.kubectl("cluster-1", *token) != before
+    day.kubectl("control-plane", "wait", "cluster/cluster-1", "--for=condition=Managed", "--timeout=30s")
+
+
+def test_a_cluster_gone_behind_the_engines_back_is_made_anew(day: Platform) -> None:
+    subprocess.run(["k3d", "cluster", "delete", "cluster-3"], env=day.env, check=True, capture_output=True)
+    printed = stack("up", ENVIRONMENT)
+    assert "cluster cluster-3 is gone; it is made anew" in printed
+    assert _answer(83).endswith("from cluster: cluster-3")
+    day.printed.append(printed)
+
+
+def test_no_secret_is_in_state_history_or_anything_printed(day: Platform) -> None:
+    """Up to -v=2: from 3 on the engine's debugging log has the stack's outputs in clear, as README says."""
+    day.pulumi(
+        "preview", "--diff", "--show-sames", "--show-secrets=false", "-v=2", "--logtostderr", edit=_policy()
+    )
+    day.pulumi("stack", "output")
+    day.pulumi("stack", "history")
+    secrets = _secrets(day)
+    texts = {"printed": "\n".join(day.printed)}
+    for path in state_folder().rglob("*"):
+        if path.is_file() and path.name != "passphrase":
+            texts[str(path)] = path.read_text(errors="replace")
+    assert len(texts) > 3, "state and history were read"
+    found = [
+        (name, where) for name, value in secrets.items() for where, text in texts.items() if value in text
+    ]
+    assert not found
+
+
+def _secrets(day: Platform) -> dict[str, str]:
+    """Name and value of every secret of the platform."""
+    found = {}
+    for name, kubeconfig in day.secrets()["kubeconfigs"].items():
+        found[f"client key of {name}"] = re.findall(r"client-key-data: (\S+)", kubeconfig)[0]
+    at = ("-n", "multicluster-system", "-o", "jsonpath={.data.token}")
+    redis = ("get", "secret", "redis", "-n", "dapr-test", "-o", "jsonpath={.data.redis-password}")
+    for name in ("cluster-1", "cluster-2"):
+        encoded = day.kubectl(name, "get", "secret", "multicluster-hub-token", *at)
+        found[f"token of {name}"] = _decoded(encoded)
+        found[f"token of {name}, encoded"] = encoded
+    found["password of Redis"] = _decoded(day.kubectl("cluster-1", *redis))
+    assert all(len(value) >= 8 for value in found.values()), "an empty text would be found nowhere"
+    return found
+
+
+def _decoded(text: str) -> str:
+    return base64.b64decode(text).decode()

@@ -73,6 +73,10 @@ def parser() -> argparse.ArgumentParser:
     test.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to pytest")
 
     _command(commands, "check")
+
+    bench = _command(commands, "bench")
+    bench.add_argument("sections", nargs="*", metavar="SECTION", help="what to measure (default: everything)")
+    bench.add_argument("--quick", action="store_true", help="fewer cases and rounds: to see that it works")
     return top
 
 

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from airgap import daemon
-from cli import demo, docker_objects, preflight, settings, status, workbench
+from cli import bench, demo, docker_objects, preflight, settings, status, workbench
 from cli.doctor import command as doctor
 from cli.engine import Engine
 from cli.errors import UserError
@@ -147,6 +147,6 @@ Command = Callable[[argparse.Namespace, Paths, Progress], int]
 COMMANDS: Mapping[str, Command] = {
     "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env, "test": test, "check": check,
     "status": status.run, "doctor": doctor.run, "graph": graph.run,
-    "gather": gather.run,
+    "gather": gather.run, "bench": bench.run,
 }  # fmt: skip
 CHANGING = {"up", "preview", "demo", "destroy"}

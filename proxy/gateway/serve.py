@@ -68,10 +68,14 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
             total += len(content)
             if total > MAX_OBJECTS_BYTES:
                 raise ObjectsError(f"{path} holds more than {MAX_OBJECTS_BYTES} bytes of objects")
-            for document in yaml.load_all(content, Loader=loader):
+            # JSON is YAML, and ten times as quick to read as what it is.
+            documents = [json.loads(content)] if file.suffix == ".json" else yaml.load_all(content, loader)
+            for document in documents:
                 objects.extend(_unfold(document, file))
         except OSError as error:
             raise ObjectsError(f"cannot read {file}: {error.strerror}") from error
+        except json.JSONDecodeError as error:
+            raise ObjectsError(f"{file} is not JSON: {error}") from error
         except yaml.YAMLError as error:
             raise ObjectsError(f"{file} is not YAML: {error}") from error
     return objects

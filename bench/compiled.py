@@ -1,0 +1,51 @@
+"""The gateway as its image has it: compiled, in the cache, once per content of its sources."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.programs import BenchError
+
+FILES = ("setup.py", "pyproject.toml", "requirements.in")
+UNWANTED = shutil.ignore_patterns("*.so", "__pycache__", "build")
+
+
+def compiled_gateway(root: Path, cache: Path) -> Path:
+    """Folder to put on PYTHONPATH. BenchError when it cannot be compiled."""
+    proxy = root / "proxy"
+    digest = hashlib.sha256(sys.version.encode())
+    for path in [*sorted((proxy / "gateway").rglob("*.py")), *(proxy / name for name in FILES)]:
+        digest.update(str(path.relative_to(proxy)).encode() + path.read_bytes())
+    target = cache / "gateway" / digest.hexdigest()[:12]
+    if target.is_dir():
+        return target
+    if shutil.which("gcc") is None:
+        raise BenchError("gcc is not installed, and the gateway is measured as its image has it: compiled")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as building:
+        source, fresh = Path(building) / "source", Path(building) / "fresh"
+        for folder in (source, fresh):
+            shutil.copytree(proxy / "gateway", folder / "gateway", ignore=UNWANTED)
+        for name in FILES:
+            shutil.copy(proxy / name, source)
+        done = subprocess.run(
+            [sys.executable, "setup.py", "build_ext", "--build-lib", str(fresh)],
+            cwd=source,
+            env={**os.environ, "GATEWAY_COMPILE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise BenchError(f"the gateway cannot be compiled:\n{(done.stdout + done.stderr)[-3000:]}")
+        for old in target.parent.iterdir():
+            if old.name != Path(building).name:
+                shutil.rmtree(old)
+        fresh.replace(target)
+    return target

@@ -1,0 +1,61 @@
+"""Load from wrk, and what it reports."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.programs import BenchError
+
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+REQUESTS = re.compile(r"^\s*(\d+) requests in ([\d.]+)(us|ms|s|m)", re.MULTILINE)
+PERCENTILE = re.compile(r"^\s*(\d+)%\s+([\d.]+)(us|ms|s|m)\s*$", re.MULTILINE)
+FAILED = re.compile(r"Socket errors: .*|Non-2xx or 3xx responses: \d+")
+
+
+@dataclass(frozen=True)
+class Load:
+    """One run of wrk."""
+
+    requests: int
+    seconds: float
+    p99: float
+    """Latency in seconds."""
+
+
+def parse(text: str) -> Load:
+    """wrk's report. BenchError when a request failed: such a run measures something else."""
+    failed = FAILED.search(text)
+    if failed is not None:
+        raise BenchError(f"wrk saw failures, so this is no measurement: {failed[0]}")
+    requests = REQUESTS.search(text)
+    percentiles = {
+        int(number): float(value) * UNITS[unit] for number, value, unit in PERCENTILE.findall(text)
+    }
+    if requests is None or int(requests[1]) == 0 or 99 not in percentiles:
+        raise BenchError(f"wrk got no answers:\n{text[-1000:]}")
+    seconds = float(requests[2]) * UNITS[requests[3]]
+    return Load(int(requests[1]), seconds, percentiles[99])
+
+
+def run(url: str, *, connections: int, seconds: int, core: int, script: Path | None = None) -> Load:
+    """Load one URL (or what the script asks for) over kept-alive connections."""
+    argv = ["taskset", "-c", str(core), "wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s"]
+    if script is not None:
+        argv += ["-s", str(script)]
+    done = subprocess.run([*argv, url], capture_output=True, text=True, check=False, timeout=seconds + 60)
+    if done.returncode:
+        raise BenchError(f"wrk failed: {done.stderr or done.stdout}")
+    return parse(done.stdout)
+
+
+def ask_all(paths: list[str]) -> str:
+    """A wrk script that asks for these paths in turn. The step keeps neighbours apart."""
+    listed = ",".join(f'"{path}"' for path in paths)
+    return (
+        f"local paths = {{{listed}}}\nlocal asked = {{}}\nlocal at = 0\n"
+        'function init() for i, path in ipairs(paths) do asked[i] = wrk.format("GET", path) end end\n'
+        f"function request() at = (at + 7) % {len(paths)} return asked[at + 1] end\n"
+    )

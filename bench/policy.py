@@ -1,0 +1,125 @@
+"""From the change of a policy on the API server to the first request that follows it."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from contextlib import ExitStack
+
+from bench.api import ApiServer, kube_binary
+from bench.figures import Result, Row, percentile
+from bench.programs import BenchError, Running, gateway_argv, start
+from bench.setting import Bench, free_port, start_backend, start_gateway
+
+CHANGES = 100
+PATIENCE_SECONDS = 20.0
+NAMESPACE = "bench"
+KEY = "default/default/default/member-{}"
+FLOMESH = f"/apis/flomesh.io/v1alpha1/namespaces/{NAMESPACE}"
+HOST = f"service-0.{NAMESPACE}:80"
+
+
+def measure(bench: Bench) -> Result:
+    """The policy sends everything to one cluster and then to the other, a hundred times."""
+    changes = 10 if bench.quick else CHANGES
+    with ExitStack() as running:
+
+        def keep(program: Running) -> Running:
+            running.callback(program.stop)
+            return program
+
+        bench.step.update("starting an API server")
+        api = ApiServer(kube_binary(bench.cache), bench.folder)
+        running.callback(api.stop)
+        api.start(bench.root / "proxy" / "crds")
+        members = []
+        for number in (1, 2):
+            backend = keep(start_backend(bench, f"application-{number}")).port
+            members.append((keep(start_gateway(bench, backend, name=f"member-{number}")).port, backend))
+        _make_objects(api, [port for port, _ in members])
+        caller = keep(_start_caller(bench))
+        connection = http.client.HTTPConnection("127.0.0.1", caller.port)
+        running.callback(connection.close)
+        _follow(connection, members[0][1])
+        followed: list[float] = []
+        written: list[float] = []
+        for number in range(changes):
+            bench.step.update(f"change {number + 1} of {changes}")
+            chosen = 1 - number % 2
+            began = time.monotonic()
+            api.call("PATCH", f"{FLOMESH}/globaltrafficpolicies/service-0", _policy(chosen), "merge")
+            written.append(time.monotonic() - began)
+            _follow(connection, members[chosen][1])
+            followed.append(time.monotonic() - began)
+    rows = [
+        Row(what=what, figure=f"p{percent}", more_is_better=False, unit="s",
+            samples={"gateway": [percentile(samples, percent)]})
+        for what, samples in (
+            ("change to first request that follows", followed),
+            ("the change's own call", written),
+        )
+        for percent in (50, 99)
+    ]  # fmt: skip
+    return Result(
+        rows, [f"{changes} changes; the change's own call to the API server is part of each figure."]
+    )
+
+
+def _policy(chosen: int) -> dict[str, object]:
+    targets = [
+        {"clusterKey": KEY.format(number + 1), "weight": 100 if number == chosen else 0} for number in (0, 1)
+    ]
+    return {"spec": {"lbType": "ActiveActive", "targets": targets}}
+
+
+def _make_objects(api: ApiServer, members: list[int]) -> None:
+    named = {"name": "service-0", "namespace": NAMESPACE}
+    endpoints = [
+        {
+            "clusterKey": KEY.format(number),
+            "target": {"host": "127.0.0.1", "ip": "127.0.0.1", "port": port, "path": "/service-0"},
+        }
+        for number, port in enumerate(members, 1)
+    ]
+    ports = [{"port": 80, "protocol": "TCP", "endpoints": endpoints}]
+    flomesh = {"apiVersion": "flomesh.io/v1alpha1", "metadata": named}
+    for name in (NAMESPACE, "multicluster-system"):
+        api.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    api.call(
+        "POST",
+        f"{FLOMESH}/serviceimports",
+        {**flomesh, "kind": "ServiceImport", "spec": {"type": "ClusterSetIP", "ports": ports}},
+    )
+    api.call(
+        "POST", f"{FLOMESH}/globaltrafficpolicies", {**flomesh, "kind": "GlobalTrafficPolicy", **_policy(0)}
+    )
+
+
+def _start_caller(bench: Bench) -> Running:
+    port = free_port()
+    argv = gateway_argv(
+        *["run", "--cluster-key", "default/default/default/caller", "--no-access-log"],
+        *["--listen", f"127.0.0.1:{free_port()}", "--east-west", f"127.0.0.1:{port}"],
+        *["--cache-dir", str(bench.folder / "cache")],
+    )
+    kubeconfig = {"KUBECONFIG": str(bench.folder / "kubeconfig")}
+    (bench.folder / "cache").mkdir()
+    return start(
+        "caller",
+        argv,
+        core=bench.proxy_core,
+        port=port,
+        folder=bench.folder,
+        env=bench.environment | kubeconfig,
+    )
+
+
+def _follow(connection: http.client.HTTPConnection, application: int) -> None:
+    """Ask until this application answers. BenchError when it does not in time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        connection.request("GET", "/", headers={"Host": HOST})
+        answer = connection.getresponse()
+        if f" {application} ".encode() in answer.read():
+            return
+    raise BenchError(f"no request has followed the policy within {PATIENCE_SECONDS:g} s of its change")

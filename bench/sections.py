@@ -1,0 +1,25 @@
+"""What can be measured, by the names `./stack bench` knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bench import failover, memory, policy, proxy
+from bench.figures import Result
+from bench.setting import Bench
+
+Section = Callable[[Bench], Result]
+SECTIONS: Mapping[str, Section] = {
+    "proxy": proxy.measure,
+    "memory": memory.measure,
+    "policy": policy.measure,
+    "failover": failover.measure,
+}
+DEBIAN_PACKAGES = {
+    "wrk": "wrk",
+    "nginx": "nginx-light",
+    "haproxy": "haproxy",
+    "taskset": "util-linux",
+    "gcc": "gcc",
+}
+"""What sections run, and the package that brings it."""

@@ -1,5 +1,6 @@
 """The docker stand-in under the real engine and on a real Docker daemon."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -72,10 +73,10 @@ def test_an_image_and_a_container_come_change_and_go(
     (stack.folder / "app" / "Dockerfile").write_text(
         f"FROM {base}\nARG GREETING\nENTRYPOINT []\nUSER 0\nENV GREETING=${{GREETING}}\n"
     )
-    first = stack.up()
-    assert "warning" not in first.output, first.output
-    container = docker_client.containers.get(stack.outputs()["container"])
     try:
+        first = stack.up()
+        assert "warning" not in first.output, first.output
+        container = docker_client.containers.get(stack.outputs()["container"])
         status, text = container.exec_run(["cat", "/etc/new/case.conf"])
         assert (status, text) == (0, b"hunter2")
         assert "hunter2" not in str(stack.resources(clear=False))
@@ -105,7 +106,8 @@ def test_an_image_and_a_container_come_change_and_go(
         assert stack.changed()["cases-server"] == ["create"]
     finally:
         stack.destroy()
-        docker_client.images.remove("cases/app:dev", force=True)
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            docker_client.images.remove("cases/app:dev", force=True)
     with pytest.raises(docker.errors.NotFound):
         docker_client.networks.get(next(iter(networks)))
 

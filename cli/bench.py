@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
     _require(paths, progress)
     results = paths.root / "bench" / "results"
     results.mkdir(exist_ok=True)
+    text = ""
     try:
         with progress.step("Compiling the gateway, unless it is in the cache"):
             gateway = compiled_gateway(paths.root, paths.cache)
@@ -48,26 +49,40 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
                 )
                 saved = as_json(name, SECTIONS[name](bench), machine())
             (results / f"{name}.json").write_text(json.dumps(saved, indent=1) + "\n")
+            text = _write(paths.root)  # after each, so that an interrupted run keeps what it has found out
     except BenchError as error:
         raise UserError(str(error)) from error
-    known = [json.loads(path.read_text()) for name in SECTIONS if (path := results / f"{name}.json").exists()]
-    docs = paths.root / "docs"
-    (docs / "benchmarks.md").write_text(page(known))
-    (docs / "benchmarks.svg").write_text(picture(known))
-    output_console().print(page(known), markup=False, highlight=False)
+    output_console().print(text, markup=False, highlight=False)
     progress.summary()
     return 0
 
 
+def _write(root: Path) -> str:
+    """The document and its picture from all results on file; returns the document."""
+    results = root / "bench" / "results"
+    known = [json.loads(path.read_text()) for name in SECTIONS if (path := results / f"{name}.json").exists()]
+    text = page(known)
+    (root / "docs" / "benchmarks.md").write_text(text)
+    (root / "docs" / "benchmarks.svg").write_text(picture(known))
+    return text
+
+
 def machine() -> dict[str, str]:
-    """What the figures depend on, without what would tell whose machine it is."""
+    """What the figures depend on, without what would tell whose machine it is. The load of the last minute,
+    the measurement's own included, says whether anything else was running."""
     model = "unknown"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
     kernel = ".".join(platform.release().split(".")[:2])
-    return {"cores": str(os.cpu_count()), "CPU": model, "Linux": kernel, "Python": platform.python_version()}
+    return {
+        "cores": str(os.cpu_count()),
+        "CPU": model,
+        "Linux": kernel,
+        "Python": platform.python_version(),
+        "load average": f"{os.getloadavg()[0]:.0f}",
+    }
 
 
 def _memory() -> str | None:

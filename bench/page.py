@@ -13,7 +13,7 @@ TITLES = {
     "failover": "When a cluster dies under load",
     "stack": "The stack",
 }
-WIDTH, LEFT, RIGHT, LINE = 860, 400, 60, 26
+WIDTH, LEFT, RIGHT, LINE = 920, 430, 60, 26
 SCALE_END = 2.0
 """Ratio at the picture's right edge; longer bars are cut there and say their number."""
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,18 @@ def test_without_go_nothing_is_begun(empty: dict[str, str], tmp_path: Path) -> N
     assert "▶" not in done.stderr, "no step has begun"
 
 
+@pytest.fixture
+def as_in_a_terminal() -> Iterator[None]:
+    """Tests in the background of a shell inherit that Ctrl-C is ignored, and would pass it on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(shutil.which("go") is None, reason="needs Go")
-def test_a_build_that_is_interrupted_says_so_and_leaves_nothing_half_made(empty: dict[str, str]) -> None:
+def test_a_build_that_is_interrupted_says_so_and_leaves_nothing_half_made(
+    empty: dict[str, str], as_in_a_terminal: None
+) -> None:
     child = subprocess.Popen(
         [sys.executable, str(ROOT / "stack"), "up", "--supply", "airgap"],
         env=empty, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,

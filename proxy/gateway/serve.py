@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import sys
@@ -146,6 +147,9 @@ async def _serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
     compiled = load(path, args.cluster_key, args.front_door)
     server = make_server(args)
     server.swap(compiled.snapshot)
+    # As in `run`: nobody is served yet, and what is here now is here to stay.
+    gc.collect()
+    gc.freeze()
     await server.start()
     server.set_ready(True)
     log.info(

@@ -45,13 +45,20 @@ class Engine:
         added = {
             "PULUMI_STACK": self.environment,
             "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
-            "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL") or f"file://{self.backend}",
+            "PULUMI_BACKEND_URL": self._users("PULUMI_BACKEND_URL") or f"file://{self.backend}",
         }
-        if not (
-            os.environ.get("PULUMI_CONFIG_PASSPHRASE") or os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
-        ):
+        if not (self._users("PULUMI_CONFIG_PASSPHRASE") or self._users("PULUMI_CONFIG_PASSPHRASE_FILE")):
             added["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.passphrase_file)
         return {**self.bench.exports, **added}
+
+    def _users(self, variable: str) -> str:
+        """A variable that the user has set; in a shell that read `./stack env`, ours are no choice of theirs.
+
+        They may even be of another environment, or of one that is gone.
+        """
+        value = os.environ.get(variable, "")
+        ours = str(self.bench.paths.state / "environments")
+        return "" if value.removeprefix("file://").startswith(ours) else value
 
     @property
     def env(self) -> dict[str, str]:

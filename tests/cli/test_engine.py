@@ -177,3 +177,21 @@ def test_a_passphrase_is_not_made_for_a_file_salted_for_another(engine: Engine) 
     with pytest.raises(UserError, match="has an encryptionsalt"):
         engine.ensure()
     assert not engine.passphrase_file.exists()
+
+
+def test_a_shell_that_read_another_environments_variables_does_not_mix_the_two(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in Engine(engine.bench, "gone", engine.progress).exports.items():
+        monkeypatch.setenv(name, value)
+    assert engine.exports["PULUMI_BACKEND_URL"] == f"file://{engine.backend}"
+    assert engine.exports["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(engine.passphrase_file)
+
+
+def test_a_backend_and_a_passphrase_of_the_users_are_theirs(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://theirs")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", "/their/file")
+    assert engine.exports["PULUMI_BACKEND_URL"] == "s3://theirs"
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in engine.exports

@@ -11,7 +11,7 @@ TITLES = {
     "memory": "Memory per connection",
     "policy": "From a policy's change to the first request that follows it",
     "failover": "When a cluster dies under load",
-    "stack": "The stack",
+    "stack": "Whole environments",
 }
 WIDTH, LEFT, RIGHT, LINE = 920, 430, 60, 26
 SCALE_END = 2.0

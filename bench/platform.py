@@ -1,22 +1,17 @@
 """Whole environments, timed: `up` against the article's way of doing it, a second `up`, `destroy`, previews.
 
-python -m bench.platform [--rounds N] [--members 4 16 64] > FILE
-
 Both ways begin with tools and images in the cache and end when the platform's Deployments are available. They
 take turns, so that a machine that becomes slower does so for both.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import copy
 import json
 import os
 import shlex
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,17 +21,23 @@ from typing import Any
 import yaml
 
 from bench import members, sequence
+from bench.figures import OURS, Result, Row
+from bench.programs import BenchError
 from bench.sequence import Made, Step
+from bench.setting import Bench
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = "bench"
 PREFIX = "multicluster-dapr:"
 FIRST_API_PORT, FIRST_HTTP_PORT, REDIS_PORT = 17444, 18080, 16379
 STEP_SECONDS = 900
-
-
-class FailedError(Exception):
-    """A command of the measurement failed; the message carries its output."""
+ROUNDS = 2
+SIZES = (4, 16, 64)
+"""Members of the environments that are previewed."""
+NOTE = (
+    "The article's steps: network, each cluster, images into it, mesh, joining, Dapr with --wait, Redis, "
+    "namespaces, state stores, apps and exports, one after another, of the same objects that up made."
+)
 
 
 def environment_file(article: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,18 +61,14 @@ def environment_file(article: Mapping[str, Any]) -> dict[str, Any]:
     return document
 
 
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def run(argv: Sequence[str], env: Mapping[str, str], stdin: str = "") -> str:
-    """Standard output of a command. FailedError with everything it said otherwise."""
+    """Standard output of a command. BenchError with everything it said otherwise."""
     done = subprocess.run(
         list(argv), cwd=ROOT, env=dict(env), input=stdin, capture_output=True, text=True, check=False,
         timeout=STEP_SECONDS,
     )  # fmt: skip
     if done.returncode:
-        raise FailedError(
+        raise BenchError(
             f"{' '.join(argv)} failed ({done.returncode}): {done.stdout[-2000:]}{done.stderr[-2000:]}"
         )
     return done.stdout
@@ -81,9 +78,7 @@ def timed(argv: Sequence[str], env: Mapping[str, str]) -> float:
     """Seconds of wall time of a command."""
     started = time.monotonic()
     run(argv, env)
-    seconds = time.monotonic() - started
-    say(f"{' '.join(argv)}: {seconds:.1f} s")
-    return seconds
+    return time.monotonic() - started
 
 
 @contextlib.contextmanager
@@ -127,10 +122,8 @@ class Script:
         return said
 
 
-def one_after_another(
-    made: Sequence[Made], env: Mapping[str, str], folder: Path
-) -> tuple[float, dict[str, float]]:
-    """Everything `made` names, the article's way; seconds in all and by step."""
+def one_after_another(made: Sequence[Made], env: Mapping[str, str], folder: Path) -> float:
+    """Seconds of making everything that `made` names, the article's way."""
     clusters = [
         one.name.removesuffix("-kubernetes") for one in made if one.type == "pulumi:providers:kubernetes"
     ]
@@ -149,9 +142,7 @@ def one_after_another(
         token = json.loads(script([Step(title=f"token of {member}", argv=get, cluster=member)]))["data"]
         script([sequence.joined(made, plane, member, token)])
     script(sequence.after_joining(made, joining, str(redis_conf)))
-    seconds = time.monotonic() - started
-    say(f"the article's way: {seconds:.1f} s")
-    return seconds, script.seconds
+    return time.monotonic() - started
 
 
 def clear(made: Sequence[Made], env: Mapping[str, str]) -> None:
@@ -172,72 +163,61 @@ def clear(made: Sequence[Made], env: Mapping[str, str]) -> None:
             )
 
 
-def rounds(count: int) -> dict[str, list[float] | dict[str, float]]:
-    """`up`, second `up`, `destroy` and the article's way, in turns."""
+def measure(bench: Bench) -> Result:
+    """Both ways in turns, then previews of environments that are not there."""
     found: dict[str, list[float]] = {name: [] for name in ("up", "unchanged", "destroy", "article")}
-    steps: dict[str, float] = {}
     article = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
-    with stack_file(ENVIRONMENT, environment_file(article)), tempfile.TemporaryDirectory() as folder:
-        for _ in range(count):
-            try:
-                found["up"].append(timed(["./stack", "up", ENVIRONMENT], os.environ))
-                found["unchanged"].append(timed(["./stack", "up", ENVIRONMENT], os.environ))
-                env = stack_environment(ENVIRONMENT)
-                exported = run(["pulumi", "stack", "export", "--show-secrets"], env)
-            finally:
-                found["destroy"].append(timed(["./stack", "destroy", ENVIRONMENT], os.environ))
-            made = sequence.read_state(json.loads(exported))
-            try:
-                seconds, steps = one_after_another(made, env, Path(folder))
-                found["article"].append(seconds)
-            finally:
-                clear(made, env)
-    return {**found, "article_steps": steps}
+    with stack_file(ENVIRONMENT, environment_file(article)):
+        for turn in range(1 if bench.quick else ROUNDS):
+            _round(bench, found, f"{turn + 1} of {ROUNDS}")
+    previews = {}
+    for count in SIZES[:1] if bench.quick else SIZES:
+        bench.step.update(f"preview of {count} members")
+        previews[count] = _preview(count)
+    return Result(rows(found, previews), [NOTE])
 
 
-def previews(counts: Sequence[int]) -> dict[str, float]:
-    """Seconds of `./stack preview` of a new environment, by its number of members."""
-    found = {}
-    for count in counts:
-        environment = f"members-{count}"
-        with stack_file(environment, members.stack_file(count)):
-            found[str(count)] = timed(["./stack", "preview", environment], os.environ)
-            run(["./stack", "destroy", environment], os.environ)
-    return found
+def rows(found: Mapping[str, Sequence[float]], previews: Mapping[int, float]) -> list[Row]:
+    """What was seen, as rows; `up` is compared with the article's way, the others have no peer."""
+    four = "four clusters, tools and images in the cache"
+    both = {OURS: found["up"], "the article's steps": found["article"]}
+    alone = [
+        ("up", four, found["up"]),
+        ("the article's steps", four, found["article"]),
+        ("a second up", four, found["unchanged"]),
+        ("destroy", four, found["destroy"]),
+        *(("preview", f"{count} members, nothing there yet", [taken]) for count, taken in previews.items()),
+    ]
+    return [
+        Row(what=four, figure="time of up", more_is_better=False, samples=both, unit="s"),
+        *(
+            Row(what=what, figure=figure, more_is_better=False, samples={OURS: taken}, unit="s")
+            for figure, what, taken in alone
+        ),
+    ]
 
 
-def report(found: Mapping[str, Any], previewed: Mapping[str, float]) -> dict[str, Any]:
-    """Medians, and the article's way as a multiple of `up`, round by round."""
-    ratios = [article / up for up, article in zip(found["up"], found["article"], strict=True)]
-    names = ("up", "unchanged", "destroy", "article")
-    return {
-        "rounds": found,
-        "median_seconds": {name: round(statistics.median(found[name]), 1) for name in names if found[name]},
-        "article_over_up": [round(ratio, 2) for ratio in ratios],
-        "preview_seconds_by_members": {count: round(seconds, 1) for count, seconds in previewed.items()},
-    }
-
-
-def main() -> int:
-    """Measure and print JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--rounds", type=int, default=2, help="of up, destroy and the article's way; default 2"
-    )
-    parser.add_argument("--members", type=int, nargs="*", default=[4, 16, 64], help="sizes to preview")
-    arguments = parser.parse_args()
+def _round(bench: Bench, found: Mapping[str, list[float]], turn: str) -> None:
+    bench.step.update(f"{turn}: up")
     try:
-        found = rounds(arguments.rounds)
-        result = report(found, previews(arguments.members))
-    except FailedError as error:
-        say(str(error))
-        return 1
-    json.dump(result, sys.stdout, indent=2)
-    print()
-    return 0
+        found["up"].append(timed(["./stack", "up", ENVIRONMENT], os.environ))
+        found["unchanged"].append(timed(["./stack", "up", ENVIRONMENT], os.environ))
+        env = stack_environment(ENVIRONMENT)
+        exported = run(["pulumi", "stack", "export", "--show-secrets"], env)
+    finally:
+        found["destroy"].append(timed(["./stack", "destroy", ENVIRONMENT], os.environ))
+    bench.step.update(f"{turn}: the article's steps")
+    made = sequence.read_state(json.loads(exported))
+    with tempfile.TemporaryDirectory() as folder:  # Redis' own user reads a file in it: not the bench's own
+        try:
+            found["article"].append(one_after_another(made, env, Path(folder)))
+        finally:
+            clear(made, env)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _preview(count: int) -> float:
+    environment = f"members-{count}"
+    with stack_file(environment, members.stack_file(count)):
+        seconds = timed(["./stack", "preview", environment], os.environ)
+        run(["./stack", "destroy", environment], os.environ)
+    return seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bench import failover, memory, policy, proxy
+from bench import failover, memory, platform, policy, proxy
 from bench.figures import Result
 from bench.setting import Bench
 
@@ -14,6 +14,7 @@ SECTIONS: Mapping[str, Section] = {
     "memory": memory.measure,
     "policy": policy.measure,
     "failover": failover.measure,
+    "stack": platform.measure,
 }
 DEBIAN_PACKAGES = {
     "wrk": "wrk",

@@ -105,10 +105,11 @@ example:    ./stack check""",
 measure the gateway side by side with its peers
 
 Sections: proxy (throughput and latency), memory (per connection), policy (from a change on an API
-server to the first request that follows), failover (a cluster dies under load). Writes bench/results
-and docs/benchmarks.md with its picture; sections left out keep their last results. Installs nginx,
-HAProxy and wrk from Debian when it may. All traffic stays on loopback. Takes about eight minutes;
-nothing else should run meanwhile.
+server to the first request that follows), failover (a cluster dies under load), stack (`up` against
+the article's steps one after another, a second `up`, `destroy`, previews). Writes bench/results and
+docs/benchmarks.md with its picture; sections left out keep their last results. Installs nginx,
+HAProxy and wrk from Debian when it may. All traffic stays on this machine. Takes about twenty minutes,
+twelve of them for stack; nothing else should run meanwhile.
 
 exit codes: 0 measured, 1 something could not be measured, 2 there is no such section
 examples:   ./stack bench

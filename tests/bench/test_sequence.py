@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.platform import environment_file, report
+from bench.figures import ratios
+from bench.platform import environment_file, rows
 from bench.sequence import SECRET, after_joining, before_joining, in_clear, joined, read_state
 
 MARK = "1b47061264138c4ac30d75fd1eb44270"
@@ -119,6 +120,14 @@ def test_the_environment_of_the_benchmark_meets_no_other() -> None:
     assert article["config"]["multicluster-dapr:clusters"][0]["name"] == "one", "the original stays as it is"
 
 
-def test_ratios_are_of_the_same_round() -> None:
-    found = {"up": [10.0, 20.0], "article": [30.0, 40.0], "unchanged": [1.0], "destroy": [2.0]}
-    assert report(found, {"4": 1.0})["article_over_up"] == pytest.approx([3.0, 2.0])
+def test_up_is_compared_with_the_articles_steps() -> None:
+    found = {"up": [10.0, 20.0], "article": [30.0, 60.0], "unchanged": [1.0], "destroy": [2.0]}
+    first, *others = rows(found, {4: 5.0})
+    assert ratios(first) == pytest.approx({"the article's steps": 3.0})
+    assert [row.figure for row in others] == [
+        "up",
+        "the article's steps",
+        "a second up",
+        "destroy",
+        "preview",
+    ]

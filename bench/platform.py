@@ -20,11 +20,13 @@ from typing import Any
 
 import yaml
 
+from airgap import daemon
 from bench import members, sequence
 from bench.figures import OURS, Result, Row
 from bench.programs import BenchError
 from bench.sequence import Made, Step
 from bench.setting import Bench
+from cli.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = "bench"
@@ -208,11 +210,13 @@ def _round(bench: Bench, found: Mapping[str, list[float]], turn: str) -> None:
         found["destroy"].append(timed(["./stack", "destroy", ENVIRONMENT], os.environ))
     bench.step.update(f"{turn}: the article's steps")
     made = sequence.read_state(json.loads(exported))
+    daemon.ensure_daemon(bench.cache, Progress())  # the last environment's destroy ends a daemon of ours
     with tempfile.TemporaryDirectory() as folder:  # Redis' own user reads a file in it: not the bench's own
         try:
             found["article"].append(one_after_another(made, env, Path(folder)))
         finally:
             clear(made, env)
+            daemon.stop_daemon(Progress())  # unless others use it
 
 
 def _preview(count: int) -> float:

@@ -106,7 +106,6 @@ class Script:
 
     def __init__(self, env: Mapping[str, str], folder: Path) -> None:
         self._env, self._folder = env, folder
-        self.seconds: dict[str, float] = {}
 
     def __call__(self, steps: Sequence[Step]) -> str:
         said = ""
@@ -114,9 +113,7 @@ class Script:
             env = {**self._env}
             if step.cluster:
                 env["KUBECONFIG"] = str(self._folder / step.cluster)
-            started = time.monotonic()
             said = run(step.argv, env, step.stdin)
-            self.seconds[step.title] = round(time.monotonic() - started, 2)
             if step.gives:
                 path = self._folder / step.gives
                 path.touch(mode=0o600)

@@ -56,15 +56,20 @@ def percentile(samples: Sequence[float], percent: float) -> float:
 
 
 def ratios(row: Row) -> dict[str, float]:
-    """Ours against each peer, as a ratio of medians; above 1 is better, whatever was measured."""
-    if OURS not in row.samples:
-        return {}
-    ours = median(row.samples[OURS])
+    """Ours against each peer: the median of the rounds' ratios; above 1 is better, whatever was measured.
+
+    Round by round, because a machine that others use as well changes its speed for minutes: of two medians
+    one may be of its fast rounds and the other of its slow ones.
+    """
     found = {}
     for peer, samples in row.samples.items():
-        theirs = median(samples)
-        if peer != OURS and ours and theirs:
-            found[peer] = ours / theirs if row.more_is_better else theirs / ours
+        rounds = [
+            ours / theirs if row.more_is_better else theirs / ours
+            for ours, theirs in zip(row.samples.get(OURS, ()), samples, strict=False)
+            if ours and theirs
+        ]
+        if peer != OURS and rounds:
+            found[peer] = median(rounds)
     return found
 
 

@@ -21,7 +21,8 @@ COLOURS = ("#2f6f9f", "#c2702f", "#5a8f4f", "#8a5a9f")
 
 INTRODUCTION = """\
 Written by `./stack bench`; change nothing here by hand. Every ratio is the gateway against a peer in the same
-run, by turns on the same cores: **above 1 the gateway is better**, below 1 the peer is, whatever is measured.
+round of the same run, by turns on the same cores, and the median of the rounds: **above 1 the gateway is
+better**, below 1 the peer is, whatever is measured.
 In brackets how far apart the quartiles of the gateway's and of the peer's samples are, as a part of their
 medians. What the gateway loses stands here like what it wins. The peers' configurations are in `bench/peers`,
 all samples in `bench/results`."""

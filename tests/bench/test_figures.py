@@ -30,8 +30,13 @@ def row(more_is_better: bool, **samples: list[float]) -> Row:
 
 
 def test_a_ratio_above_one_means_better_whatever_was_measured() -> None:
-    assert ratios(row(True, gateway=[1, 20, 3], nginx=[1.5])) == {"nginx": 2.0}
+    assert ratios(row(True, gateway=[3], nginx=[1.5])) == {"nginx": 2.0}
     assert ratios(row(False, gateway=[3], nginx=[6], haproxy=[1.5])) == {"nginx": 2.0, "haproxy": 0.5}
+
+
+def test_a_machine_that_slows_down_between_rounds_changes_no_ratio() -> None:
+    slower = row(True, gateway=[60, 60, 50, 50, 50], nginx=[60, 60, 60, 50, 50])
+    assert ratios(slower) == {"nginx": 1.0}
 
 
 def test_without_a_peer_or_with_nothing_measured_there_is_no_ratio() -> None:

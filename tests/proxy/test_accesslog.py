@@ -56,7 +56,7 @@ async def test_a_request_is_logged_with_the_cluster_chosen_and_why(
     net: Any, make: Any, ok: Any, monkeypatch: Any
 ) -> None:
     read, write = os.pipe()
-    monkeypatch.setattr("gateway.edge.server.AccessLog", lambda: AccessLog(write))
+    monkeypatch.setattr("gateway.edge.server.AccessLog", lambda lock: AccessLog(write, lock))
     app = await net.app(lambda _head, body: ok(body))
     objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
     port, _, server = await net.gateway(*objects, access_log=True)

@@ -3,6 +3,7 @@ stalls nobody."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import queue
@@ -25,11 +26,16 @@ quoted: Callable[[str], str] = encode_basestring_ascii
 
 
 class AccessLog:
-    """Call `write` for each request and `flush` now and then; `close` writes what is left."""
+    """Call `write` for each request and `flush` now and then; `close` writes what is left.
 
-    def __init__(self, descriptor: int = 1) -> None:
+    `lock` is a file that whoever writes has locked, where several processes do: a pipe takes no more than
+    4 KiB in one piece, and lines must not end up within each other.
+    """
+
+    def __init__(self, descriptor: int = 1, lock: int | None = None) -> None:
         self.dropped = 0
         self._descriptor = descriptor
+        self._lock = lock
         self._lines: list[str] = []
         self._batches: queue.SimpleQueue[tuple[bytes, int] | None] = queue.SimpleQueue()
         self._queued = 0
@@ -76,8 +82,14 @@ class AccessLog:
             data, lines = batch
             size = len(data)
             try:
-                while data:
-                    data = data[os.write(self._descriptor, data) :]
+                if self._lock is not None:
+                    fcntl.lockf(self._lock, fcntl.LOCK_EX)
+                try:
+                    while data:
+                        data = data[os.write(self._descriptor, data) :]
+                finally:
+                    if self._lock is not None:
+                        fcntl.lockf(self._lock, fcntl.LOCK_UN)
             except OSError:
                 # The reader is gone. Serving goes on; the lines count as dropped.
                 self.dropped += lines

@@ -1,17 +1,18 @@
-"""Admin listener: liveness, readiness, metrics and the configuration in force. Plain HTTP/1.1, GET only."""
+"""Admin pages: liveness, readiness, metrics and the configuration in force. Plain HTTP/1.1, GET only."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
 from gateway.core.answers import REASONS
 from gateway.core.errors import ProtocolError
 from gateway.core.heads import head_end
 from gateway.core.limits import Limits
-from gateway.core.request import parse_request_head
+from gateway.core.request import RequestHead, parse_request_head
 
 LIMITS = Limits(head_bytes=8 * 1024)
 ANSWER_SECONDS = 10.0
@@ -19,7 +20,9 @@ ANSWER_SECONDS = 10.0
 
 Page = tuple[int, str, str]
 """Status, content type, text."""
-Pages = Mapping[bytes, Callable[[], Page]]
+Pages = Mapping[bytes, Callable[[], Page | Awaitable[Page]]]
+
+log = logging.getLogger(__name__)
 
 
 def text_page(status: int, text: str) -> Page:
@@ -31,45 +34,88 @@ def json_page(content: object) -> Page:
 
 
 class AdminConnection(asyncio.Protocol):
-    """Answers one request after the other; any fault closes."""
+    """Answers one request after the other; any fault closes.
 
-    def __init__(self, pages: Pages) -> None:
+    `patience`: seconds after which a connection without a complete request is closed, None for never.
+    `on_end` is called when the connection is no more.
+    """
+
+    def __init__(
+        self,
+        pages: Pages,
+        *,
+        patience: float | None = ANSWER_SECONDS,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
         self._pages = pages
+        self._patience = patience
+        self._on_end = on_end
         self._buffer = b""
         self._timer: asyncio.TimerHandle | None = None
+        self._making: asyncio.Task[None] | None = None
+        """A page that takes a while; what arrives meanwhile waits in the buffer."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._arm()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
-        if self._timer is not None:
-            self._timer.cancel()
+        self._disarm()
+        if self._making is not None:
+            self._making.cancel()
+        self._on_end()
 
     def data_received(self, data: bytes) -> None:
-        data = self._buffer + data
+        self._buffer += data
+        if self._making is None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Answer what has arrived, up to a page that takes a while."""
         try:
-            while end := head_end(data, LIMITS.head_bytes):
-                head = parse_request_head(data[:end], LIMITS)
+            while end := head_end(self._buffer, LIMITS.head_bytes):
+                head = parse_request_head(self._buffer[:end], LIMITS)
                 if head.length:
                     raise ProtocolError("no bodies here", 413)  # noqa: TRY301
-                data = data[end:]
-                page = self._pages.get(head.target.partition(b"?")[0])
-                if head.method not in {b"GET", b"HEAD"}:
-                    found = text_page(405, "GET only\n")
-                elif page is None:
-                    known = " ".join(sorted(path.decode() for path in self._pages))
-                    found = text_page(404, f"here are {known}\n")
+                self._buffer = self._buffer[end:]
+                found = self._find(head)
+                if isinstance(found, tuple):
+                    self._answer(head, found)
                 else:
-                    found = page()
-                self._answer(found, head_only=head.method == b"HEAD", close=not head.keep_alive)
+                    self._disarm()
+                    self._transport.pause_reading()
+                    self._making = asyncio.ensure_future(self._answer_later(head, found))
+                    return
         except ProtocolError as error:
-            self._answer(text_page(error.status, f"{error}\n"), head_only=False, close=True)
+            self._write(text_page(error.status, f"{error}\n"), head_only=False, close=True)
             return
-        self._buffer = data
         self._arm()
 
-    def _answer(self, page: Page, *, head_only: bool, close: bool) -> None:
+    def _find(self, head: RequestHead) -> Page | Awaitable[Page]:
+        if head.method not in {b"GET", b"HEAD"}:
+            return text_page(405, "GET only\n")
+        page = self._pages.get(head.target.partition(b"?")[0])
+        if page is None:
+            known = " ".join(sorted(path.decode() for path in self._pages))
+            return text_page(404, f"here are {known}\n")
+        return page()
+
+    async def _answer_later(self, head: RequestHead, found: Awaitable[Page]) -> None:
+        try:
+            page = await found
+        except Exception:
+            log.exception("the page %s cannot be made", head.target.decode())
+            page = text_page(500, "this page cannot be made; the log says why\n")
+        self._making = None
+        self._answer(head, page)
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._go_on()
+
+    def _answer(self, head: RequestHead, page: Page) -> None:
+        self._write(page, head_only=head.method == b"HEAD", close=not head.keep_alive)
+
+    def _write(self, page: Page, *, head_only: bool, close: bool) -> None:
         status, content_type, text = page
         body = text.encode()
         self._transport.write(
@@ -81,6 +127,11 @@ class AdminConnection(asyncio.Protocol):
             self._transport.close()
 
     def _arm(self) -> None:
+        self._disarm()
+        if self._patience is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._patience, self._transport.close)
+
+    def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._transport.close)
+            self._timer = None

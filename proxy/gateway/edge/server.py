@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
+import socket
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from gateway.core.limits import Limits
@@ -11,13 +15,16 @@ from gateway.core.route import Route
 from gateway.core.snapshot import Snapshot
 from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
-from gateway.edge.admin import AdminConnection, Page, json_page, text_page
+from gateway.edge.admin import AdminConnection, Page, Pages, json_page, text_page
 from gateway.edge.client import Client
 from gateway.edge.prober import Prober
 from gateway.edge.worker import Listener, Worker
 
 BACKLOG = 4096
 """Connections the kernel holds while this process is busy; it cuts the number to net.core.somaxconn."""
+
+LAST_REQUEST_SECONDS = 0.25
+"""How long a drain waits for the first request of connections that were accepted last."""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -33,6 +40,10 @@ class GatewayServer:
 
     Not ready (`/readyz` 503) until `set_ready(True)`. Before the first `swap` every request is answered 404.
     Addresses are `host:port` or `[v6]:port`; port 0 picks a free one, see `addresses` after `start`.
+
+    `shared`: other processes serve the same addresses (SO_REUSEPORT). Then nobody is accepted before
+    `listen`: the kernel gives each listener its part of the connections, with a configuration or without.
+    `log_lock`: see `AccessLog`.
     """
 
     def __init__(
@@ -45,6 +56,8 @@ class GatewayServer:
         access_log: bool = True,
         limits: Limits | None = None,
         trusted: TrustedProxies = NOBODY,
+        shared: bool = False,
+        log_lock: int | None = None,
     ) -> None:
         self._cluster_key = cluster_key
         self._wanted = {
@@ -55,6 +68,9 @@ class GatewayServer:
         self._access_log = access_log
         self._limits = limits or Limits()
         self._trusted = trusted
+        self._shared = shared
+        self._log_lock = log_lock
+        self._factories: dict[str, Callable[[], Any]] = {}
         self._servers: dict[str, asyncio.Server] = {}
         self._worker: Worker | None = None
         self._prober: Prober | None = None
@@ -74,24 +90,23 @@ class GatewayServer:
         """Bind and serve. OSError when an address cannot be bound; then nothing is left listening."""
         loop = asyncio.get_running_loop()
         _raise_descriptor_limit()
-        worker = Worker(
-            loop, self._snapshot, self._limits, AccessLog() if self._access_log else None, self._trusted
-        )
+        access_log = AccessLog(lock=self._log_lock) if self._access_log else None
+        worker = Worker(loop, self._snapshot, self._limits, access_log, self._trusted)
         self._worker = worker
-        factories: dict[str, Any] = {
+        self._factories = {
             "listen": lambda: Client(worker, Listener.NORTH_SOUTH),
             "east-west": lambda: Client(worker, Listener.EAST_WEST),
-            "admin": lambda: AdminConnection({
-                b"/livez": lambda: text_page(200, "ok\n"),
-                b"/readyz": self._readyz,
-                b"/metrics": self._metrics,
-                b"/config": self._config,
-            }),
-        }  # fmt: skip
+            "admin": lambda: AdminConnection(self.pages),
+        }
         try:
             for name, (host, port) in self._wanted.items():
                 self._servers[name] = await loop.create_server(
-                    factories[name], host or None, port, backlog=BACKLOG
+                    self._factories[name],
+                    host or None,
+                    port,
+                    backlog=BACKLOG,
+                    reuse_port=self._shared or None,
+                    start_serving=not self._shared,
                 )
         except OSError:
             for server in self._servers.values():
@@ -100,6 +115,21 @@ class GatewayServer:
         worker.start()
         self._prober = Prober(worker)
         self._prober.start()
+
+    async def listen(self) -> None:
+        """Begin to accept, where addresses are shared; else that began with `start`."""
+        for server in self._servers.values():
+            await server.start_serving()
+
+    @property
+    def pages(self) -> Pages:
+        """What the admin listener serves."""
+        return {
+            b"/livez": lambda: text_page(200, "ok\n"),
+            b"/readyz": self._readyz,
+            b"/metrics": self._metrics,
+            b"/config": self._config,
+        }
 
     def swap(self, snapshot: Snapshot) -> None:
         """Route every new request by this snapshot; those under way finish on the one they began with."""
@@ -124,9 +154,12 @@ class GatewayServer:
         if delay_seconds:
             await asyncio.sleep(delay_seconds)
         worker.stopping = True
-        for name, server in self._servers.items():
-            if name != "admin":
-                server.close()
+        await self._stop_accepting()
+        if worker.clients:
+            worker.idle_event.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(LAST_REQUEST_SECONDS, deadline_seconds)):
+                    await worker.idle_event.wait()
         for client in list(worker.clients):
             client.finish_soon()
         if worker.clients:
@@ -145,6 +178,17 @@ class GatewayServer:
             admin.close()
         if worker.log is not None:
             worker.log.close()
+
+    async def _stop_accepting(self) -> None:
+        """Close the listeners. Whom the kernel has accepted by then is served: closing would reset them."""
+        loop = asyncio.get_running_loop()
+        for name, server in self._servers.items():
+            if name == "admin":
+                continue
+            waiting = [client for listener in server.sockets for client in _waiting(listener.fileno())]
+            server.close()
+            for client in waiting:
+                await loop.connect_accepted_socket(self._factories[name], client)
 
     def _running(self) -> Worker:
         if self._worker is None:
@@ -186,6 +230,19 @@ class GatewayServer:
                 str(health.endpoint) for health in worker.health.values() if health.out(worker.now)
             }),
         })  # fmt: skip
+
+
+def _waiting(listener: int) -> list[socket.socket]:
+    """The connections that wait at a listener, given by its descriptor."""
+    found = []
+    with socket.socket(fileno=os.dup(listener)) as copy:
+        copy.setblocking(False)
+        with suppress(OSError):  # nobody waits any more, or no descriptor is left for whoever does
+            while True:
+                client, _ = copy.accept()
+                client.setblocking(False)
+                found.append(client)
+    return found
 
 
 def _raise_descriptor_limit() -> None:

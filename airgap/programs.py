@@ -79,6 +79,13 @@ def programs(versions: Versions) -> dict[str, Program]:
         ),
         Program(name="coredns", version=versions.coredns, module="platform", package="./cmd/coredns"),
         Program(name="pause", version="1", module="platform", package="./cmd/pause"),
+        Program(
+            name="traefik",
+            version=versions.traefik,
+            module="traefik",
+            package="github.com/traefik/traefik/v3/cmd/traefik",
+            variables={"github.com/traefik/traefik/v3/pkg/version.Version": versions.traefik},
+        ),
     ]
     all_of_them += [
         Program(

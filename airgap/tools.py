@@ -13,6 +13,8 @@ from airgap.run import explain_disk_full
 from airgap.versions import load_versions
 
 NAMES = ("pulumi", "k3d", "helm", "kubectl")
+OF_BENCH = ("traefik",)
+"""What `./stack bench` alone asks for, to compare with."""
 _BUILT_AS = {"kubectl": "kube"}  # kubectl is the Kubernetes binary called by that name
 
 
@@ -21,7 +23,7 @@ def ensure_tools(cache: Path, report: Report, names: Sequence[str] = NAMES) -> d
     known = _tools()
     unknown = sorted(set(names) - set(known))
     if unknown:
-        raise SupplyError(f"No such tool: {', '.join(unknown)}; known are {', '.join(NAMES)}.")
+        raise SupplyError(f"No such tool: {', '.join(unknown)}; known are {', '.join(known)}.")
     leftovers.clear(cache)
     with explain_disk_full(cache):
         ensure_programs(cache, [known[name] for name in names], report)
@@ -36,13 +38,13 @@ def to_build(names: Sequence[str]) -> list[Program]:
 
 def present_tools(cache: Path) -> dict[str, Path]:
     """Those of the tools that are in the cache already."""
-    built = {name: program for name, program in _tools().items() if is_built(cache, program)}
+    built = {name: program for name, program in _tools(NAMES).items() if is_built(cache, program)}
     return {name: _tool_path(cache, name, program) for name, program in built.items()}
 
 
-def _tools() -> dict[str, Program]:
+def _tools(names: Sequence[str] = (*NAMES, *OF_BENCH)) -> dict[str, Program]:
     known = programs(load_versions())
-    return {name: known[_BUILT_AS.get(name, name)] for name in NAMES}
+    return {name: known[_BUILT_AS.get(name, name)] for name in names}
 
 
 def _tool_path(cache: Path, name: str, program: Program) -> Path:

@@ -21,6 +21,7 @@ class Versions:
     kubernetes: str
     dapr: str
     coredns: str
+    traefik: str
 
 
 def load_versions(path: Path = VERSIONS_FILE) -> Versions:
@@ -33,4 +34,5 @@ def load_versions(path: Path = VERSIONS_FILE) -> Versions:
         kubernetes=str(tools["kubernetes"]),
         dapr=str(data["dapr"]),
         coredns=str(data["coredns"]),
+        traefik=str(tools["traefik"]),
     )

@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from bench.programs import BenchError, find
+from bench.programs import BenchError, find, tied
 from bench.setting import free_port
 
 START_SECONDS = 150.0
@@ -107,7 +107,7 @@ class ApiServer:
     def _run(self, program: str, flags: dict[str, Any]) -> None:
         argv = [self._binary, program, *(f"--{name}={value}" for name, value in flags.items())]
         with (self._folder / f"{program}.log").open("wb") as log:
-            self._processes.append(subprocess.Popen(argv, stdout=log, stderr=log))
+            self._processes.append(subprocess.Popen(tied(argv), stdout=log, stderr=log))
 
     def _kubectl(self, *arguments: str) -> None:
         (self._folder / "kubeconfig").write_text(self.kubeconfig)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from bench.commands import complete
 from bench.programs import BenchError
 
 FILES = ("setup.py", "pyproject.toml", "requirements.in")
@@ -34,16 +34,11 @@ def compiled_gateway(root: Path, cache: Path) -> Path:
             shutil.copytree(proxy / "gateway", folder / "gateway", ignore=UNWANTED)
         for name in FILES:
             shutil.copy(proxy / name, source)
-        done = subprocess.run(
+        complete(
             [sys.executable, "setup.py", "build_ext", "--build-lib", str(fresh)],
             cwd=source,
             env={**os.environ, "GATEWAY_COMPILE": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
         )
-        if done.returncode:
-            raise BenchError(f"the gateway cannot be compiled:\n{(done.stdout + done.stderr)[-3000:]}")
         for old in target.parent.iterdir():
             if old.name != Path(building).name:
                 shutil.rmtree(old)

@@ -21,9 +21,13 @@ class Row:
     """What was measured, such as `requests per CPU second`."""
     more_is_better: bool
     samples: Mapping[str, Sequence[float]]
-    """By program."""
+    """By program; those with one number were taken in one turn, right after each other."""
     unit: str = ""
-    """Of the samples; shown for rows without a peer only, where there is no ratio to show."""
+    """Of the samples; shown where no ratio is."""
+    goal: float | None = None
+    """Ratio that is wanted against each of the others."""
+    compared: bool = True
+    """Whether ratios say something: not of requests lost, which may be none."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,12 @@ def median(samples: Sequence[float]) -> float:
     return statistics.median(samples)
 
 
-def spread(samples: Sequence[float]) -> float:
-    """Distance between the quartiles as a part of the median: the middle half lies within it."""
-    middle = statistics.median(samples)
-    if len(samples) < 2 or not middle:
-        return 0.0
+def quartiles(samples: Sequence[float]) -> tuple[float, float]:
+    """The middle half of the samples lies between these."""
+    if len(samples) < 2:
+        return samples[0], samples[0]
     low, _, high = statistics.quantiles(samples, n=4, method="inclusive")
-    return (high - low) / middle
+    return low, high
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:
@@ -55,33 +58,36 @@ def percentile(samples: Sequence[float], percent: float) -> float:
     return ordered[max(int(rank), 1) - 1]
 
 
-def ratios(row: Row) -> dict[str, float]:
-    """Ours against each peer: the median of the rounds' ratios; above 1 is better, whatever was measured.
+def turns(row: Row) -> dict[str, list[float]]:
+    """Ours against each peer in each turn, as a ratio; above 1 is better, whatever was measured.
 
-    Round by round, because a machine that others use as well changes its speed for minutes: of two medians
-    one may be of its fast rounds and the other of its slow ones.
+    Turn by turn, because a machine that becomes slower does so for everybody who has a turn then: comparing
+    medians of whole runs compares ours of a fast minute with the peer's of a slow one.
     """
-    found = {}
-    for peer, samples in row.samples.items():
-        rounds = [
-            ours / theirs if row.more_is_better else theirs / ours
-            for ours, theirs in zip(row.samples.get(OURS, ()), samples, strict=False)
-            if ours and theirs
-        ]
-        if peer != OURS and rounds:
-            found[peer] = median(rounds)
-    return found
+    ours = row.samples.get(OURS, ())
+    others = {name: samples for name, samples in row.samples.items() if name != OURS}
+    if not row.compared or not all(ours) or not all(all(samples) for samples in others.values()):
+        return {}
+    return {
+        peer: [us / them if row.more_is_better else them / us for us, them in zip(ours, samples, strict=True)]
+        for peer, samples in others.items()
+        if ours
+    }
 
 
 def as_json(section: str, result: Result, machine: Mapping[str, str]) -> dict[str, Any]:
     """Everything, samples included, for bench/results."""
-    rows = [
-        {
-            **asdict(row),
-            "median": {name: median(samples) for name, samples in row.samples.items()},
-            "spread": {name: round(spread(samples), 3) for name, samples in row.samples.items()},
-            "ratio": {peer: round(ratio, 3) for peer, ratio in ratios(row).items()},
-        }
-        for row in result.rows
-    ]
+    rows = []
+    for row in result.rows:
+        by_peer = turns(row)
+        rows.append(
+            {
+                **asdict(row),
+                "median": {name: median(samples) for name, samples in row.samples.items()},
+                "ratio": {peer: round(median(ratios), 3) for peer, ratios in by_peer.items()},
+                "quartiles": {
+                    peer: [round(ratio, 3) for ratio in quartiles(ratios)] for peer, ratios in by_peer.items()
+                },
+            }
+        )
     return {"section": section, "machine": dict(machine), "rows": rows, "notes": list(result.notes)}

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.programs import BenchError
+from bench.programs import BenchError, pinned
 
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 REQUESTS = re.compile(r"^\s*(\d+) requests in ([\d.]+)(us|ms|s|m)", re.MULTILINE)
@@ -42,7 +42,7 @@ def parse(text: str) -> Load:
 
 def run(url: str, *, connections: int, seconds: int, core: int, script: Path | None = None) -> Load:
     """Load one URL (or what the script asks for) over kept-alive connections."""
-    argv = ["taskset", "-c", str(core), "wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s"]
+    argv = pinned(core, ["wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s"])
     if script is not None:
         argv += ["-s", str(script)]
     done = subprocess.run([*argv, url], capture_output=True, text=True, check=False, timeout=seconds + 60)
@@ -59,3 +59,8 @@ def ask_all(paths: list[str]) -> str:
         'function init() for i, path in ipairs(paths) do asked[i] = wrk.format("GET", path) end end\n'
         f"function request() at = (at + 7) % {len(paths)} return asked[at + 1] end\n"
     )
+
+
+def upload(size: int) -> str:
+    """A wrk script that sends a body of so many bytes with each request."""
+    return f'wrk.method = "POST"\nwrk.body = string.rep("x", {size})\n'

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
-from contextlib import ExitStack
 from typing import Self
 
 from bench.figures import Result, Row
 from bench.programs import BenchError, Running
-from bench.setting import Bench, free_port, peers, start_gateway
+from bench.setting import Bench, free_port
+from bench.starters import peers, start_gateway
 
 CONNECTIONS = 500
 """No more than the gateway opens to one application; beyond, requests wait in its queue."""
@@ -25,11 +25,9 @@ def measure(bench: Bench) -> Result:
     idle: dict[str, list[float]] = {}
     busy: dict[str, list[float]] = {}
     for number in range(rounds):
-        for name, starter in {"gateway": start_gateway, **peers()}.items():
+        for name, starter in {"gateway": start_gateway, **peers(bench)}.items():
             bench.step.update(f"{name}, round {number + 1} of {rounds}")
-            with ExitStack() as running, _Silent() as application:
-                program = starter(bench, application.port)
-                running.callback(program.stop)
+            with _Silent() as application, starter(bench, application.port) as program:
                 without, with_request = _grow(program)
                 idle.setdefault(name, []).append(without)
                 busy.setdefault(name, []).append(with_request)
@@ -37,7 +35,8 @@ def measure(bench: Bench) -> Result:
         Row(what=what, figure="memory", more_is_better=False, samples=samples, unit="bytes")
         for what, samples in (("idle connection", idle), ("connection with a request under way", busy))
     ]
-    return Result(rows, [f"{CONNECTIONS} connections; memory of the process, without the kernel's buffers."])
+    note = f"{CONNECTIONS} connections; memory of the process, without the kernel's buffers."
+    return Result(rows, [note, *bench.absences])
 
 
 def _grow(program: Running) -> tuple[float, float]:

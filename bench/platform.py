@@ -10,7 +10,6 @@ import contextlib
 import copy
 import json
 import os
-import shlex
 import subprocess
 import tempfile
 import time
@@ -22,10 +21,13 @@ import yaml
 
 from airgap import daemon
 from bench import members, sequence
+from bench.commands import complete
 from bench.figures import OURS, Result, Row
-from bench.programs import BenchError
 from bench.sequence import Made, Step
 from bench.setting import Bench
+from cli import workbench
+from cli.engine import Engine
+from cli.paths import Paths
 from cli.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,7 +35,7 @@ ENVIRONMENT = "bench"
 PREFIX = "multicluster-dapr:"
 FIRST_API_PORT, FIRST_HTTP_PORT, REDIS_PORT = 17444, 18080, 16379
 STEP_SECONDS = 900
-ROUNDS = 2
+ROUNDS = 3
 SIZES = (4, 16, 64)
 """Members of the environments that are previewed."""
 NOTE = (
@@ -64,16 +66,8 @@ def environment_file(article: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run(argv: Sequence[str], env: Mapping[str, str], stdin: str = "") -> str:
-    """Standard output of a command. BenchError with everything it said otherwise."""
-    done = subprocess.run(
-        list(argv), cwd=ROOT, env=dict(env), input=stdin, capture_output=True, text=True, check=False,
-        timeout=STEP_SECONDS,
-    )  # fmt: skip
-    if done.returncode:
-        raise BenchError(
-            f"{' '.join(argv)} failed ({done.returncode}): {done.stdout[-2000:]}{done.stderr[-2000:]}"
-        )
-    return done.stdout
+    """Standard output of a command in the repository. BenchError with everything it said otherwise."""
+    return complete(argv, cwd=ROOT, env=env, stdin=stdin, timeout=STEP_SECONDS)
 
 
 def timed(argv: Sequence[str], env: Mapping[str, str]) -> float:
@@ -92,13 +86,6 @@ def stack_file(environment: str, document: Mapping[str, Any]) -> Iterator[None]:
         yield
     finally:
         path.unlink()
-
-
-def stack_environment(environment: str) -> dict[str, str]:
-    """What `eval "$(./stack env)"` makes of this process's environment."""
-    printed = run(["./stack", "env", environment], os.environ)
-    exports = dict(word.split("=", 1) for word in shlex.split(printed) if word != "export")
-    return {**os.environ, **exports}
 
 
 class Script:
@@ -163,20 +150,22 @@ def clear(made: Sequence[Made], env: Mapping[str, str]) -> None:
 
 
 def measure(bench: Bench) -> Result:
-    """Both ways in turns, then previews of environments that are not there."""
+    """Both ways in turns, and previews of environments that are not there, several times over."""
     found: dict[str, list[float]] = {name: [] for name in ("up", "unchanged", "destroy", "article")}
+    sizes = SIZES[:1] if bench.quick else SIZES
+    previews: dict[int, list[float]] = {count: [] for count in sizes}
     article = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
-    with stack_file(ENVIRONMENT, environment_file(article)):
-        for turn in range(1 if bench.quick else ROUNDS):
-            _round(bench, found, f"{turn + 1} of {ROUNDS}")
-    previews = {}
-    for count in SIZES[:1] if bench.quick else SIZES:
-        bench.step.update(f"preview of {count} members")
-        previews[count] = _preview(count)
+    rounds = 1 if bench.quick else ROUNDS
+    for turn in range(1, rounds + 1):
+        with stack_file(ENVIRONMENT, environment_file(article)):
+            _round(bench, found, f"{turn} of {rounds}")
+        for count in sizes:
+            bench.step.update(f"{turn} of {rounds}: preview of {count} members")
+            previews[count].append(_preview(count))
     return Result(rows(found, previews), [NOTE])
 
 
-def rows(found: Mapping[str, Sequence[float]], previews: Mapping[int, float]) -> list[Row]:
+def rows(found: Mapping[str, Sequence[float]], previews: Mapping[int, Sequence[float]]) -> list[Row]:
     """What was seen, as rows; `up` is compared with the article's way, the others have no peer."""
     four = "four clusters, tools and images in the cache"
     both = {OURS: found["up"], "the article's steps": found["article"]}
@@ -185,7 +174,7 @@ def rows(found: Mapping[str, Sequence[float]], previews: Mapping[int, float]) ->
         ("the article's steps", four, found["article"]),
         ("a second up", four, found["unchanged"]),
         ("destroy", four, found["destroy"]),
-        *(("preview", f"{count} members, nothing there yet", [taken]) for count, taken in previews.items()),
+        *(("preview", f"{count} members, nothing there yet", taken) for count, taken in previews.items()),
     ]
     return [
         Row(what=four, figure="time of up", more_is_better=False, samples=both, unit="s"),
@@ -200,13 +189,15 @@ def _round(bench: Bench, found: Mapping[str, list[float]], turn: str) -> None:
     bench.step.update(f"{turn}: up")
     try:
         found["up"].append(timed(["./stack", "up", ENVIRONMENT], os.environ))
+        bench.step.update(f"{turn}: a second up")
         found["unchanged"].append(timed(["./stack", "up", ENVIRONMENT], os.environ))
-        env = stack_environment(ENVIRONMENT)
-        exported = run(["pulumi", "stack", "export", "--show-secrets"], env)
+        engine = Engine(workbench.existing(Paths.here()), ENVIRONMENT, Progress())
+        env, state = engine.bench.env, engine.state(show_secrets=True)
     finally:
+        bench.step.update(f"{turn}: destroy")
         found["destroy"].append(timed(["./stack", "destroy", ENVIRONMENT], os.environ))
     bench.step.update(f"{turn}: the article's steps")
-    made = sequence.read_state(json.loads(exported))
+    made = sequence.read_state(state)
     daemon.ensure_daemon(bench.cache, Progress())  # the last environment's destroy ends a daemon of ours
     with tempfile.TemporaryDirectory() as folder:  # Redis' own user reads a file in it: not the bench's own
         try:
@@ -219,6 +210,7 @@ def _round(bench: Bench, found: Mapping[str, list[float]], turn: str) -> None:
 def _preview(count: int) -> float:
     environment = f"members-{count}"
     with stack_file(environment, members.stack_file(count)):
-        seconds = timed(["./stack", "preview", environment], os.environ)
-        run(["./stack", "destroy", environment], os.environ)
-    return seconds
+        try:
+            return timed(["./stack", "preview", environment], os.environ)
+        finally:
+            run(["./stack", "destroy", environment], os.environ)

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from bench.api import ApiServer, kube_binary
 from bench.figures import Result, Row, percentile
 from bench.programs import BenchError, Running, gateway_argv, start
-from bench.setting import Bench, free_port, start_backend, start_gateway
+from bench.setting import Bench, free_port
+from bench.starters import start_backend, start_gateway
 
 CHANGES = 100
 PATIENCE_SECONDS = 20.0
@@ -23,21 +24,17 @@ def measure(bench: Bench) -> Result:
     """The policy sends everything to one cluster and then to the other, a hundred times."""
     changes = 10 if bench.quick else CHANGES
     with ExitStack() as running:
-
-        def keep(program: Running) -> Running:
-            running.callback(program.stop)
-            return program
-
         bench.step.update("starting an API server")
         api = ApiServer(kube_binary(bench.cache), bench.folder)
         running.callback(api.stop)
         api.start(bench.root / "proxy" / "crds")
         members = []
         for number in (1, 2):
-            backend = keep(start_backend(bench, f"application-{number}")).port
-            members.append((keep(start_gateway(bench, backend, name=f"member-{number}")).port, backend))
+            backend = running.enter_context(start_backend(bench, f"application-{number}")).port
+            member = running.enter_context(start_gateway(bench, backend, name=f"member-{number}"))
+            members.append((member.port, backend))
         _make_objects(api, [port for port, _ in members])
-        caller = keep(_start_caller(bench))
+        caller = running.enter_context(_start_caller(bench))
         connection = http.client.HTTPConnection("127.0.0.1", caller.port)
         running.callback(connection.close)
         _follow(connection, members[0][1])

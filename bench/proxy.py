@@ -1,23 +1,35 @@
-"""Throughput and latency against nginx and HAProxy: one core for the proxy, one for load and application."""
+"""Throughput and latency against the peers: one core for the proxy, one for load and application."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import load
-from bench.figures import Result, Row
+from bench.figures import OURS, Result, Row
 from bench.programs import Running
-from bench.setting import Bench, paths, peers, start_backend, start_gateway
+from bench.setting import UPLOAD, Bench, paths
+from bench.starters import peers, start_backend, start_gateway
 
 MANY = 10_000
 ONE_ROUTE = "gateway, 1 route"
 COST, RATE, TAIL = "requests per CPU second", "requests per second", "p99 latency"
+TURNS, QUICK_TURNS = 21, 3
+SECONDS = 1
+"""Of load in one turn. A machine's pace changes within seconds, so turns are short and many."""
 
-COST_NOTE = """\
-Requests per CPU second is what one core's worth of the proxy can do; requests per second and latency also
-hold the load generator and the application, which share the other core."""
+NOTES = (
+    (
+        "Requests per CPU second is what one core's worth of the proxy can do; requests per second and "
+        "latency also hold the load generator and the application, which share the other core."
+    ),
+    (
+        f"A turn is {SECONDS} s of load on each proxy, one after another and each turn in another order; the "
+        "first turn warms up and does not count."
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -27,76 +39,86 @@ class Case:
     what: str
     connections: int = 32
     body: str = "small"
+    """Of the answer, see `BODIES`."""
+    upload: int = 0
+    """Bytes of each request's body; none is a GET."""
     routes: int = 1
     log: bool = False
     every_route: bool = False
+    turns: int = TURNS
+    goal: float = 0.9
 
 
 CASES = (
-    Case("32 connections, small answers"),
+    Case("32 connections, small answers", turns=41, goal=1.0),
     Case("1 connection, small answers", connections=1),
     Case("256 connections, small answers", connections=256),
     Case("32 connections, 64 KiB answers", body="64k"),
     Case("32 connections, 1 MiB answers", body="1m"),
+    Case("32 connections, 1 KiB request bodies", upload=1024),
+    Case("32 connections, 1 MiB request bodies", upload=1024 * 1024),
     Case("32 connections, small answers, access log", log=True),
     Case("10,000 routes, one asked for", routes=MANY),
     Case("10,000 routes, all asked for in turn", routes=MANY, every_route=True),
 )
-QUICK = CASES[:1] + CASES[3:4] + CASES[6:7]
+QUICK = tuple(CASES[number] for number in (0, 3, 6, 8))
+SAME_GOAL = 0.95
+"""10,000 routes against one."""
 
 
 def measure(bench: Bench) -> Result:
     """Every case, the programs by turns within each; a case starts its own programs."""
-    rows: list[Row] = []
-    rounds = 3 if bench.quick else 7
-    for case in QUICK if bench.quick else CASES:
-        rows += _case(bench, case, rounds)
-    notes = [COST_NOTE]
-    missing = {"nginx", "haproxy"} - set(peers())
-    if missing:
-        notes.append(f"Not installed, so not compared: {', '.join(sorted(missing))}.")
-    notes.append(
-        "Traefik is not compared: Debian has no package of it, and its Go module is not built here yet."
-    )
-    return Result(rows, notes)
+    rows = [row for case in (QUICK if bench.quick else CASES) for row in _case(bench, case)]
+    return Result(rows, [*NOTES, *bench.absences])
 
 
-def _case(bench: Bench, case: Case, rounds: int) -> list[Row]:
+def _case(bench: Bench, case: Case) -> list[Row]:
+    turns = QUICK_TURNS if bench.quick else case.turns
     with ExitStack() as running:
-
-        def keep(program: Running) -> Running:
-            running.callback(program.stop)
-            return program
-
-        backend = keep(start_backend(bench)).port
-        proxies = [keep(start_gateway(bench, backend, case.routes, log=case.log))]
-        proxies += [keep(one(bench, backend, case.routes, log=case.log)) for one in peers().values()]
+        backend = running.enter_context(start_backend(bench)).port
+        proxies = [running.enter_context(start_gateway(bench, backend, case.routes, log=case.log))]
+        for starter in peers(bench).values():
+            bench.step.update(f"{case.what}: starting")
+            proxies.append(running.enter_context(starter(bench, backend, case.routes, log=case.log)))
         if case.routes > 1 and not case.every_route:
-            proxies.append(keep(start_gateway(bench, backend, name=ONE_ROUTE)))
-        script = None
-        if case.every_route:
-            script = bench.folder / "every-route.lua"
-            script.write_text(load.ask_all(paths(case.routes)))
-        figures: dict[str, dict[str, list[float]]] = {COST: {}, RATE: {}, TAIL: {}}
-        for number in range(rounds + 1):
-            bench.step.update(
-                f"{case.what}: round {number} of {rounds}" if number else f"{case.what}: warming up"
-            )
-            for proxy in proxies if number % 2 else proxies[::-1]:
+            proxies.append(running.enter_context(start_gateway(bench, backend, name=ONE_ROUTE)))
+        script = _script(bench, case)
+        figures: dict[str, dict[str, list[float]]] = {
+            figure: {proxy.name: [] for proxy in proxies} for figure in (COST, RATE, TAIL)
+        }
+        for turn in range(turns + 1):
+            bench.step.update(f"{case.what}: turn {turn} of {turns}" if turn else f"{case.what}: warming up")
+            for number in range(len(proxies)):
+                proxy = proxies[(turn + number) % len(proxies)]
                 sample = _sample(bench, case, proxy, script)
-                if number:  # the first fills caches and pools
+                if turn:  # the first fills caches and pools
                     for figure, value in sample.items():
-                        figures[figure].setdefault(proxy.name, []).append(value)
+                        figures[figure][proxy.name].append(value)
+    with_one = {figure: samples.pop(ONE_ROUTE) for figure, samples in figures.items() if ONE_ROUTE in samples}
+    alone = {figure: {OURS: figures[figure][OURS], ONE_ROUTE: taken} for figure, taken in with_one.items()}
+    return _rows(case.what, figures, case.goal) + _rows(f"{MANY:,} routes against one", alone, SAME_GOAL)
+
+
+def _rows(what: str, figures: Mapping[str, Mapping[str, Sequence[float]]], goal: float) -> list[Row]:
     return [
-        Row(what=case.what, figure=figure, more_is_better=figure != TAIL, samples=samples)
+        Row(what=what, figure=figure, more_is_better=figure != TAIL, samples=samples, goal=goal)
         for figure, samples in figures.items()
     ]
 
 
+def _script(bench: Bench, case: Case) -> Path | None:
+    """What wrk needs beyond an address."""
+    if not (case.every_route or case.upload):
+        return None
+    script = bench.folder / "load.lua"
+    script.write_text(load.ask_all(paths(case.routes)) if case.every_route else load.upload(case.upload))
+    return script
+
+
 def _sample(bench: Bench, case: Case, proxy: Running, script: Path | None) -> dict[str, float]:
     before = proxy.cpu_seconds
-    url = f"http://127.0.0.1:{proxy.port}/service-0{'' if case.body == 'small' else '/' + case.body}"
-    seen = load.run(url, connections=case.connections, seconds=1, core=bench.load_core, script=script)
-    # A tick of the clock more than nothing, so that a run cut short by a busy machine divides by something.
-    cpu = max(proxy.cpu_seconds - before, 0.01)
+    kind = UPLOAD if case.upload else case.body
+    url = f"http://127.0.0.1:{proxy.port}/service-0{'' if kind == 'small' else '/' + kind}"
+    seen = load.run(url, connections=case.connections, seconds=SECONDS, core=bench.load_core, script=script)
+    cpu = proxy.cpu_seconds - before
     return {COST: seen.requests / cpu, RATE: seen.requests / seen.seconds, TAIL: seen.p99}

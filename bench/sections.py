@@ -16,6 +16,9 @@ SECTIONS: Mapping[str, Section] = {
     "failover": failover.measure,
     "stack": platform.measure,
 }
+WITH_PEERS = {"proxy", "memory", "failover"}
+"""Sections that compare with other proxies."""
+
 DEBIAN_PACKAGES = {
     "wrk": "wrk",
     "nginx": "nginx-light",

@@ -7,15 +7,20 @@ import json
 import os
 import platform
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from airgap import debian
+from airgap import debian, tools
+from airgap.report import SupplyError
 from bench.compiled import compiled_gateway
 from bench.figures import as_json
 from bench.page import page, picture
 from bench.programs import BenchError, find
-from bench.sections import DEBIAN_PACKAGES, SECTIONS
+from bench.sections import DEBIAN_PACKAGES, SECTIONS, WITH_PEERS
 from bench.setting import Bench
+from bench.starters import STARTERS
+from cli import process
 from cli.errors import UserError
 from cli.paths import Paths
 from cli.progress import Progress, output_console
@@ -26,41 +31,44 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
     names = arguments.sections or list(SECTIONS)
     if unknown := sorted(set(names) - set(SECTIONS)):
         raise UserError(f"no such section: {', '.join(unknown)}. Known: {', '.join(SECTIONS)}.", code=2)
-    _require(paths, progress)
-    results = paths.root / "bench" / "results"
-    results.mkdir(exist_ok=True)
     text = ""
-    try:
-        with progress.step("Compiling the gateway, unless it is in the cache"):
-            gateway = compiled_gateway(paths.root, paths.cache)
-        for name in names:
-            with (
-                progress.step(f"Measuring {name}") as step,
-                tempfile.TemporaryDirectory(dir=_memory()) as folder,
-            ):
-                bench = Bench(
-                    folder=Path(folder),
-                    root=paths.root,
-                    cache=paths.cache,
-                    gateway=gateway,
-                    step=step,
-                    quick=arguments.quick,
-                    load_core=min(1, (os.cpu_count() or 1) - 1),
-                )
-                saved = as_json(name, SECTIONS[name](bench), machine())
-            (results / f"{name}.json").write_text(json.dumps(saved, indent=1) + "\n")
-            text = _write(paths.root)  # after each, so that an interrupted run keeps what it has found out
-    except BenchError as error:
-        raise UserError(str(error)) from error
+    with process.terminated_as_interrupted():
+        _require(paths, progress)
+        peers, absent = _peers(names, paths, progress)
+        try:
+            with progress.step("Compiling the gateway, unless it is in the cache"):
+                gateway = compiled_gateway(paths.root, paths.cache)
+            for name in names:
+                with (
+                    progress.step(f"Measuring {name}") as step,
+                    tempfile.TemporaryDirectory(dir=_memory()) as folder,
+                ):
+                    bench = Bench(
+                        folder=Path(folder),
+                        root=paths.root,
+                        cache=paths.cache,
+                        gateway=gateway,
+                        step=step,
+                        peers=peers,
+                        absent=absent,
+                        quick=arguments.quick,
+                        load_core=min(1, (os.cpu_count() or 1) - 1),
+                    )
+                    saved = as_json(name, SECTIONS[name](bench), machine())
+                text = _keep(paths.root, name, saved)  # each at once: an interrupted run keeps what it has
+        except BenchError as error:
+            raise UserError(str(error)) from error
     output_console().print(text, markup=False, highlight=False)
     progress.summary()
     return 0
 
 
-def _write(root: Path) -> str:
-    """The document and its picture from all results on file; returns the document."""
+def _keep(root: Path, name: str, saved: Mapping[str, Any]) -> str:
+    """Write the samples, the document and its picture from all results on file; returns the document."""
     results = root / "bench" / "results"
-    known = [json.loads(path.read_text()) for name in SECTIONS if (path := results / f"{name}.json").exists()]
+    results.mkdir(exist_ok=True)
+    (results / f"{name}.json").write_text(json.dumps(saved, indent=1) + "\n")
+    known = [json.loads(path.read_text()) for one in SECTIONS if (path := results / f"{one}.json").exists()]
     text = page(known)
     (root / "docs" / "benchmarks.md").write_text(text)
     (root / "docs" / "benchmarks.svg").write_text(picture(known))
@@ -103,3 +111,21 @@ def _require(paths: Paths, progress: Progress) -> None:
             f"{', '.join(needed)} not installed, and this user cannot install packages: "
             f"run `apt-get install {' '.join(missing)}` as root, then this again."
         )
+
+
+def _peers(
+    sections: Sequence[str], paths: Paths, progress: Progress
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Paths of the peers' programs by name, and of those that cannot be had the reason."""
+    found = {name: path for name in STARTERS if (path := find(name))}
+    absent = {name: "it is not installed here" for name in STARTERS if name not in found}
+    if WITH_PEERS.isdisjoint(sections):
+        return found, absent
+    for name in tools.OF_BENCH:
+        try:
+            found[name] = str(tools.ensure_tools(paths.cache, progress, [name])[name])
+            absent.pop(name, None)
+        except SupplyError as error:
+            absent[name] = str(error).splitlines()[0]
+            progress.note(f"{name} is left out: {error}")
+    return found, absent

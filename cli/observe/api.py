@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, Self
 
 import aiohttp
 
+from cli import process
 from cli.errors import UserError
 
 ANSWER_SECONDS = 4.0
@@ -152,15 +151,11 @@ async def open_apis(accesses: Mapping[str, Access], env: Mapping[str, str]) -> A
     """Every cluster's API by its name; kubeconfigs lie in a private folder that goes at the end."""
     async with AsyncExitStack() as stack:
         # The proxies are of another session and the kubeconfigs on disk: nothing else would clear them away.
-        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _interrupt))
+        stack.enter_context(process.terminated_as_interrupted())
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="multicluster-dapr-"))  # mode 0700
         apis = {name: Api(Path(folder), name, access, env) for name, access in accesses.items()}
         await asyncio.gather(*(stack.enter_async_context(api) for api in apis.values()))
         yield apis
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _message(body: str) -> str:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from bench.figures import Result, Row, as_json, percentile, ratios, spread
-from bench.load import Load, ask_all, parse
+from bench.figures import Result, Row, as_json, percentile, quartiles, turns
+from bench.load import Load, ask_all, parse, upload
 from bench.page import page, picture
 from bench.programs import BenchError
 
@@ -25,29 +25,33 @@ Requests/sec:  38000.00
 """
 
 
-def row(more_is_better: bool, **samples: list[float]) -> Row:
-    return Row(what="here", figure="speed", more_is_better=more_is_better, samples=samples, unit="s")
+def row(more_is_better: bool, goal: float | None = None, **samples: list[float]) -> Row:
+    return Row(
+        what="here", figure="speed", more_is_better=more_is_better, samples=samples, unit="s", goal=goal
+    )
 
 
 def test_a_ratio_above_one_means_better_whatever_was_measured() -> None:
-    assert ratios(row(True, gateway=[3], nginx=[1.5])) == {"nginx": 2.0}
-    assert ratios(row(False, gateway=[3], nginx=[6], haproxy=[1.5])) == {"nginx": 2.0, "haproxy": 0.5}
+    assert turns(row(True, gateway=[3, 4], nginx=[1.5, 4])) == {"nginx": [2.0, 1.0]}
+    assert turns(row(False, gateway=[3], nginx=[6], haproxy=[1.5])) == {"nginx": [2.0], "haproxy": [0.5]}
 
 
-def test_a_machine_that_slows_down_between_rounds_changes_no_ratio() -> None:
-    slower = row(True, gateway=[60, 60, 50, 50, 50], nginx=[60, 60, 60, 50, 50])
-    assert ratios(slower) == {"nginx": 1.0}
+def test_a_machine_that_becomes_slower_in_the_middle_of_a_turn_changes_no_ratio_but_that_turns() -> None:
+    ours, theirs = [58.0, 58.0, 47.0, 47.0, 47.0], [55.0, 55.0, 55.0, 45.0, 45.0]
+    saved = as_json("proxy", Result([row(True, gateway=ours, haproxy=theirs)]), {})
+    assert saved["rows"][0]["ratio"]["haproxy"] == pytest.approx(47 / 45, abs=1e-3)
+    assert 47 / 55 < 0.9, "which is what the medians of whole runs would have said"
 
 
 def test_without_a_peer_or_with_nothing_measured_there_is_no_ratio() -> None:
-    assert ratios(row(True, gateway=[3])) == {}
-    assert ratios(row(True, gateway=[0.0], nginx=[1])) == {}
+    assert turns(row(True, gateway=[3])) == {}
+    assert turns(row(True, gateway=[0.0], nginx=[1])) == {}
+    assert turns(row(True, gateway=[1], nginx=[0.0])) == {}
 
 
-def test_spread_is_the_middle_half_as_a_part_of_the_median() -> None:
-    assert spread([1, 2, 3, 4, 5]) == pytest.approx(2 / 3)
-    assert spread([7]) == 0.0
-    assert spread([0, 0]) == 0.0
+def test_quartiles_hold_the_middle_half() -> None:
+    assert quartiles([1, 2, 3, 4, 5]) == (2, 4)
+    assert quartiles([7]) == (7, 7)
 
 
 def test_a_percentile_is_a_sample() -> None:
@@ -78,24 +82,50 @@ def test_every_path_is_asked_for_in_turn() -> None:
     assert "% 10" in script
 
 
+def test_a_body_goes_with_every_request() -> None:
+    assert 'wrk.method = "POST"' in upload(1024)
+    assert 'string.rep("x", 1024)' in upload(1024)
+
+
 def results() -> list[dict[str, object]]:
-    compared = row(True, gateway=[2, 2], nginx=[4, 4])
-    alone = Row(what="a < b", figure="lost", more_is_better=False, samples={"gateway": [0, 2, 1]})
-    saved = as_json("proxy", Result([compared, alone], ["one note"]), {"cores": "2"})
+    lost = row(True, goal=0.9, gateway=[2, 2, 4], nginx=[4, 4, 5], haproxy=[1, 2, 3])
+    first = Row(
+        what="32", figure="speed", more_is_better=True, samples={"gateway": [1], "nginx": [1]}, goal=1
+    )
+    alone = Row(
+        what="a < b",
+        figure="lost",
+        more_is_better=False,
+        samples={"gateway": [0, 2, 1], "nginx": [3]},
+        compared=False,
+    )
+    saved = as_json("proxy", Result([lost, first, alone], ["one note", "another"]), {"cores": "2"})
     return [json.loads(json.dumps(saved))]
 
 
 def test_the_page_says_what_is_lost_too() -> None:
     text = page(results())
-    assert "| here | speed | 0.50 (0.00, 0.00) |" in text
-    assert "| a < b | lost | 1 | 0 to 2 |" in text
-    assert "- one note" in text
+    assert "| here | speed | 0.50 ✗ (0.50 to 0.65) | 1.33 (1.17 to 1.67) |" in text
+    assert "Goals: at least 1 for 32, 0.9 elsewhere. Missed by 1 of 3 ratios (✗)." in text
+    assert "- one note\n- another\n" in text
     assert text.endswith("Machine: cores 2.\n")
 
 
-def test_the_picture_draws_every_ratio() -> None:
+def test_rows_with_other_peers_have_a_table_of_their_own() -> None:
+    headers = [line for line in page(results()).splitlines() if line.startswith("|  |  | against")]
+    assert headers == ["|  |  | against nginx | against haproxy |", "|  |  | against nginx |"]
+
+
+def test_what_no_ratio_can_tell_stands_side_by_side() -> None:
+    text = page(results())
+    assert "| median (least to most) |  | gateway | nginx |" in text
+    assert "| a < b | lost | 1 (0 to 2) | 3 |" in text
+
+
+def test_the_picture_draws_every_ratio_and_marks_what_misses_its_goal() -> None:
     drawn = picture(results())
-    assert drawn.count(">0.50</text>") == 1
+    assert drawn.count(">0.50 ✗</text>") == 1
+    assert drawn.count(">1.33</text>") == 1
     assert "here: speed" in drawn
     assert drawn.startswith("<svg")
     assert drawn.endswith("</svg>\n")

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
-from bench.setting import CLUSTER, PEERS, gateway_objects, render
+from bench.setting import CLUSTER, PEERS, Bench, gateway_objects, render
+from bench.starters import peers, traefik_routers
 from gateway.core.snapshot import compile_snapshot
+
+
+class Silence:
+    def update(self, text: str) -> None:
+        """Nobody reads it."""
 
 
 @pytest.mark.parametrize("routes", [1, 30])
@@ -22,12 +30,25 @@ def test_the_gateway_gets_a_route_with_a_policy_for_each_path(routes: int) -> No
 
 @pytest.mark.parametrize("name", sorted(path.name for path in PEERS.iterdir()))
 def test_a_peers_file_needs_nothing_but_what_it_is_given(name: str) -> None:
-    values = {
-        "folder": "/f",
-        "backend": 1,
-        "port": 2,
-        "name": "n",
-        "nginx_log": "off",
-        "haproxy_log_lines": "no log",
-    }
-    assert "@{" not in render(name, **values)
+    numbers = {name: number for number, name in enumerate(("backend", "port", "admin", "one", "two"))}
+    words = {"folder": "/f", "name": "n", "path": "/service-0", "nginx_log": "off"}
+    lines = {"haproxy_log_lines": "no log", "traefik_log_lines": "", "traefik_routers": "    a: {}"}
+    assert "@{" not in render(name, **numbers, **words, **lines)
+
+
+@pytest.mark.parametrize("routes", [1, 30])
+def test_traefik_gets_a_router_for_each_path(routes: int) -> None:
+    written = render("traefik-routes.yml", backend=8000, traefik_routers=traefik_routers(routes))
+    config = yaml.safe_load(written)["http"]
+    assert len(config["routers"]) == routes
+    assert config["routers"]["route-0"] == {"rule": "PathPrefix(`/service-0`)", "service": "application"}
+    assert config["services"]["application"]["loadBalancer"]["servers"] == [{"url": "http://127.0.0.1:8000"}]
+
+
+def test_a_peer_that_is_not_there_is_named_with_the_reason() -> None:
+    bench = Bench(
+        folder=Path("/f"), root=Path("/r"), cache=Path("/c"), gateway=Path("/g"), step=Silence(),
+        peers={"nginx": "/usr/sbin/nginx"}, absent={"traefik": "Go is needed to build it"},
+    )  # fmt: skip
+    assert list(peers(bench)) == ["nginx"]
+    assert bench.absences == ["Not compared with traefik: Go is needed to build it"]

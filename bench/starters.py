@@ -1,0 +1,122 @@
+"""Starting what is compared, each in front of the same application with the same routes."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+
+from bench.programs import BenchError, Running, gateway_argv, start
+from bench.setting import BODIES, CLUSTER, Bench, free_port, gateway_objects, paths, render
+
+ROUTE_SECONDS = 300.0
+"""Until Traefik has read ten thousand routes."""
+
+ONE_CORE = {"GOMAXPROCS": "1"}
+"""For what is written in Go: as many threads as cores, and it is pinned to one."""
+
+
+def start_backend(bench: Bench, name: str = "application") -> Running:
+    """The application: nginx that answers from memory, small answers with its port."""
+    files, port = bench.folder / "files", free_port()
+    files.mkdir(exist_ok=True)
+    for body, size in BODIES.items():
+        (files / body).write_bytes(b"x" * size)
+    config = write(bench, "backend.conf", f"{name}.conf", backend=port, name=name)
+    return start(name, ["nginx", "-c", str(config)], core=bench.load_core, port=port, folder=bench.folder)
+
+
+def start_gateway(
+    bench: Bench, backend: int, routes: int = 1, *, log: bool = False, name: str = "gateway"
+) -> Running:
+    objects, port = bench.folder / f"{name}-objects.json", free_port()
+    objects.write_text(gateway_objects(routes, backend))
+    argv = gateway_argv(
+        *["serve", "--objects", str(objects), "--cluster-key", CLUSTER, "--listen", f"127.0.0.1:{port}"],
+        *["--admin", f"127.0.0.1:{free_port()}", "--access-log" if log else "--no-access-log"],
+    )
+    return start(name, argv, core=bench.proxy_core, port=port, folder=bench.folder, env=bench.environment)
+
+
+def start_nginx(bench: Bench, backend: int, routes: int = 1, *, log: bool = False) -> Running:
+    port = free_port()
+    (bench.folder / "nginx-routes.conf").write_text(
+        "".join(f"location {path} {{ proxy_pass http://application; }}\n" for path in paths(routes))
+    )
+    logged = "/dev/null bench buffer=64k flush=1s" if log else "off"
+    config = write(bench, "nginx.conf", backend=backend, port=port, nginx_log=logged)
+    return start_peer(bench, "nginx", port, "-c", str(config))
+
+
+def start_haproxy(bench: Bench, backend: int, routes: int = 1, *, log: bool = False) -> Running:
+    port = free_port()
+    (bench.folder / "haproxy.map").write_text("".join(f"{path} application\n" for path in paths(routes)))
+    lines = "log global\n    option httplog" if log else "no log"
+    config = write(bench, "haproxy.cfg", backend=backend, port=port, haproxy_log_lines=lines)
+    return start_peer(bench, "haproxy", port, "-db", "-f", str(config))
+
+
+def start_traefik(bench: Bench, backend: int, routes: int = 1, *, log: bool = False) -> Running:
+    port = free_port()
+    lines = "accessLog: {format: json, bufferingSize: 1000}" if log else ""
+    config = write(bench, "traefik.yml", port=port, traefik_log_lines=lines)
+    write(bench, "traefik-routes.yml", backend=backend, traefik_routers=traefik_routers(routes))
+    running = start_peer(bench, "traefik", port, f"--configfile={config}")
+    await_route(running, paths(routes)[-1])
+    return running
+
+
+def traefik_routers(routes: int) -> str:
+    """A router for each path, as YAML below `routers`."""
+    return "".join(
+        f"    route-{number}: {{rule: 'PathPrefix(`{path}`)', service: application}}\n"
+        for number, path in enumerate(paths(routes))
+    )
+
+
+Starter = Callable[..., Running]
+STARTERS: Mapping[str, Starter] = {"nginx": start_nginx, "haproxy": start_haproxy, "traefik": start_traefik}
+
+
+def peers(bench: Bench) -> dict[str, Starter]:
+    """The peers this machine has."""
+    return {name: starter for name, starter in STARTERS.items() if name in bench.peers}
+
+
+def start_peer(bench: Bench, name: str, port: int, *arguments: str) -> Running:
+    """A peer with its configuration, on the proxy's core."""
+    argv = [bench.peers[name], *arguments]
+    return start(name, argv, core=bench.proxy_core, port=port, folder=bench.folder, env=ONE_CORE)
+
+
+def await_route(running: Running, path: str) -> None:
+    """Traefik listens before it has read its routes, and answers 404: wait until it does not for this one."""
+    deadline = time.monotonic() + ROUTE_SECONDS
+    try:
+        while not _routes(running.port, path):
+            time.sleep(0.1)
+            if time.monotonic() > deadline:
+                raise BenchError(f"{running.name} has no route for {path} after {ROUTE_SECONDS:g} s")  # noqa: TRY301
+    except BaseException:
+        running.stop()
+        raise
+
+
+def _routes(port: int, path: str) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2).close()
+    except urllib.error.HTTPError as error:
+        return error.code != HTTPStatus.NOT_FOUND
+    except TimeoutError:
+        return True  # an application that is meant to be silent has been asked
+    return True
+
+
+def write(bench: Bench, template: str, name: str = "", /, **values: object) -> Path:
+    """A file of `peers/`, filled in, in the section's own folder."""
+    path = bench.folder / (name or template)
+    path.write_text(render(template, folder=bench.folder, **values))
+    return path

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import threading
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.edge import accesslog
-from gateway.edge.accesslog import AccessLog, quoted
+from gateway.edge.accesslog import AccessLog, decimal, quoted
 
 
 def written(log: AccessLog, read: int, write: int) -> list[dict[str, Any]]:
@@ -42,6 +47,21 @@ def test_lines_nobody_reads_are_dropped_and_counted(monkeypatch: Any) -> None:
     assert written(log, read, write) == []
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.000001, 0.0123456, 0.999999, 1.0, 59.5, 3601.000042])
+def test_seconds_are_told_to_the_microsecond(seconds: float) -> None:
+    text = decimal(seconds)
+    assert abs(float(text) - seconds) <= 1e-6
+    assert len(text.partition(".")[2]) == 6
+
+
+def test_lines_for_a_full_disk_count_as_dropped() -> None:
+    with Path("/dev/full").open("wb") as full:
+        log = AccessLog(full.fileno())
+        log.write('"a":1')
+        log.close()
+    assert log.dropped == 1
+
+
 def test_lines_of_a_reader_that_is_gone_count_as_dropped() -> None:
     read, write = os.pipe()
     os.close(read)
@@ -50,6 +70,35 @@ def test_lines_of_a_reader_that_is_gone_count_as_dropped() -> None:
     log.close()
     os.close(write)
     assert log.dropped == 1
+
+
+async def test_a_reader_that_does_not_read_delays_nobody_and_loses_nothing_when_it_does(
+    net: Any, make: Any, ok: Any, monkeypatch: Any
+) -> None:
+    read, write = os.pipe()
+    room = fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    log = AccessLog(write)
+    monkeypatch.setattr("gateway.edge.server.AccessLog", lambda: log)
+    app = await net.app(lambda _head, body: ok(body))
+    port, _, server = await net.gateway(
+        make.service(), make.slice("127.0.0.1", port=app), make.export(), access_log=True
+    )
+    reader, writer = await net.connect(port)
+    for number in range(100):
+        writer.write(f"GET /app/{number} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert (await net.answer(reader))[0] == 200, "a full pipe holds up the log only"
+        if number == 20:
+            log.flush()
+    assert log.dropped == 0
+    lines: list[bytes] = []
+    with os.fdopen(read, "rb") as file:
+        late = threading.Thread(target=lambda: lines.extend(file))
+        late.start()
+        await server.drain(1.0)
+        os.close(write)
+        late.join()
+    assert sum(map(len, lines)) > room, "the log would have fitted into the pipe unread"
+    assert [json.loads(line)["target"] for line in lines] == [f"/app/{number}" for number in range(100)]
 
 
 async def test_a_request_is_logged_with_the_cluster_chosen_and_why(

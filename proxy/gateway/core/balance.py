@@ -53,6 +53,7 @@ class ShareState:
         "current",
         "endpoints",
         "kind",
+        "logged",
         "next",
         "reason",
         "remote",
@@ -78,6 +79,8 @@ class ShareState:
         self.codes: dict[int, int] = {}
         self.buckets = [0] * (len(LATENCY_BUCKETS) + 1)
         self.seconds = 0.0
+        self.logged = ""
+        """What the access log says of the cluster, once it has."""
 
     def turn(self) -> EndpointHealth | None:
         """The endpoint whose turn it is, when there is nothing to compare and it is well."""

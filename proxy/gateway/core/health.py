@@ -39,6 +39,7 @@ class EndpointHealth:
         "ejections",
         "endpoint",
         "failures",
+        "logged",
         "marks",
         "misses",
         "name",
@@ -54,6 +55,8 @@ class EndpointHealth:
         """The edge's connections to it; the core never looks inside."""
         self.name = str(endpoint)
         self.tag = tag(self.name)
+        self.logged = ""
+        """What the access log says of it, once it has."""
         self.active = 0
         """Requests under way."""
         self.credit = 0.0

@@ -11,18 +11,24 @@ import threading
 import time
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, Final
 
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
 """Kept for a reader that does not read, some 20,000 lines; then lines are dropped and counted."""
 
-BATCH_LINES = 128
-"""Lines handed to the thread at once: waking it costs more than a line."""
+BATCH_LINES: Final = 512
+"""Lines handed to the thread at once, some 200 KiB: waking it costs as much as twenty lines."""
 
-MILLISECONDS = tuple(f"{number:03d}Z" for number in range(1000))
+THREE_DIGITS: Final = tuple(f"{number:03d}" for number in range(1000))
 
 quoted: Callable[[str], str] = encode_basestring_ascii
 """A string as JSON, in ASCII."""
+
+
+def decimal(seconds: float) -> str:
+    """`seconds` to the microsecond. Formatting a float costs as much as the rest of a line."""
+    micros = int(seconds * 1e6)
+    return f"{micros // 1000000}.{THREE_DIGITS[micros // 1000 % 1000]}{THREE_DIGITS[micros % 1000]}"
 
 
 class AccessLog:
@@ -43,19 +49,29 @@ class AccessLog:
         self._second = 0
         self._stamp = ""
         """The time of that second, up to its point."""
+        self._milli = 0
+        self._start = ""
+        """How a line of that millisecond starts: on a busy gateway dozens do."""
         self._writer = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._writer.start()
 
     def write(self, fields: str) -> None:
         """One line; `fields` is the inside of its JSON object."""
-        now = time.time()
-        second = int(now)
+        milli = int(time.time() * 1000)
+        if milli != self._milli:
+            self._turn(milli)
+        self._lines.append(f"{self._start}{fields}}}\n")
+        if len(self._lines) >= BATCH_LINES:
+            self.flush()
+
+    def _turn(self, milli: int) -> None:
+        """Begin another millisecond since 1970."""
+        second = milli // 1000
         if second != self._second:
             self._second = second
             self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        self._lines.append(f'{{"time":"{self._stamp}{MILLISECONDS[int((now - second) * 1000)]}",{fields}}}\n')
-        if len(self._lines) >= BATCH_LINES:
-            self.flush()
+        self._milli = milli
+        self._start = f'{{"time":"{self._stamp}{THREE_DIGITS[milli % 1000]}Z",'
 
     def write_record(self, record: dict[str, Any]) -> None:
         """One line of what happens seldom."""

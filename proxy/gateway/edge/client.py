@@ -61,7 +61,7 @@ class Client:
         self.known = self.memo.entries
         self.peer = b""
         self.logged = ""
-        """What the access log says of it."""
+        """What the access log says of it, once it has."""
         self.trusted = False
         """The peer is a proxy whose forwarding fields are believed."""
         self.forwarded_host = b""
@@ -91,7 +91,6 @@ class Client:
         peer = transport.get_extra_info("peername")
         self.peer = peer[0].encode() if isinstance(peer, tuple) else b"unknown"
         self.trusted = self.peer in worker.trusted
-        self.logged = f'"listener":"{self.listener.value}","client":{quoted(self.peer.decode())}'
         self.deadline = worker.now + worker.limits.head_seconds
         if len(worker.clients) > worker.limits.clients:
             self.refuse(503, "too many connections", "overload")
@@ -265,6 +264,11 @@ class Client:
             self.forwarded_host = host
             self.forwarded = forwarded_fields(self.peer, host)
         return self.forwarded
+
+    def describe(self) -> str:
+        """What the access log says of this client."""
+        self.logged = f'"listener":"{self.listener.value}","client":{quoted(self.peer.decode())}'
+        return self.logged
 
     # Ends
 

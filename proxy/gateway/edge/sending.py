@@ -19,7 +19,7 @@ from gateway.core.forward import continued_fields
 from gateway.core.heads import CHUNKED
 from gateway.core.health import EndpointHealth
 from gateway.core.response import ResponseHead
-from gateway.edge.accesslog import quoted
+from gateway.edge.accesslog import decimal, quoted
 from gateway.edge.memo import Known, logged_request
 from gateway.edge.metrics import observe
 from gateway.edge.pool import PoolFull
@@ -347,19 +347,23 @@ class Sending(ABC):
             worker.log.write(self._line(seconds, reason or (pick.reason if pick is not None else "")))
 
     def _line(self, seconds: float, reason: str) -> str:
-        """What the access log says."""
-        known = self.known
+        """What the access log says. What it says again and again is kept with what it is said of."""
+        client, known = self.client, self.known
         if not known.logged:
             known.logged = logged_request(known.head, known.route)
+        cluster, endpoint = '"cluster":null', '"endpoint":null'
         if self.attempts:
-            pick = self.pick
-            where = f'"cluster":{quoted(pick.state.share.cluster)},"endpoint":{quoted(pick.health.name)}'
-        else:
-            where = '"cluster":null,"endpoint":null'
-        # A client's own identifier may hold anything a field may.
-        request_id = quoted(self.request_id.decode("latin-1"))
+            share, health = self.pick.state, self.pick.health
+            if not share.logged:
+                share.logged = f'"cluster":{quoted(share.share.cluster)}'
+            if not health.logged:
+                health.logged = f'"endpoint":{quoted(health.name)}'
+            cluster, endpoint = share.logged, health.logged
+        request_id = self.request_id.decode("latin-1")
+        if self.head.request_id:  # a client's own may hold anything a field may
+            request_id = quoted(request_id)[1:-1]
         return (
-            f'{self.client.logged},{known.logged},{where},"reason":"{reason}","attempts":{self.attempts},'
-            f'"status":{self.status or 499},"seconds":{seconds:.6f},"bytes_in":{self.bytes_in},'
-            f'"bytes_out":{self.bytes_out},"request_id":{request_id}'
+            f'{client.logged or client.describe()},{known.logged},{cluster},{endpoint},"reason":"{reason}",'
+            f'"attempts":{self.attempts},"status":{self.status or 499},"seconds":{decimal(seconds)},'
+            f'"bytes_in":{self.bytes_in},"bytes_out":{self.bytes_out},"request_id":"{request_id}"'
         )

@@ -17,7 +17,7 @@ from bench.callers import HOST, PATH, Caller, Starter, starters
 from bench.figures import Result, Row
 from bench.programs import Running
 from bench.setting import Bench
-from bench.starters import start_backend, start_gateway
+from bench.starters import about_peers, start_backend, start_gateway
 
 CALLERS = 8
 BEFORE_SECONDS = 2.0
@@ -73,7 +73,7 @@ def measure(bench: Bench) -> Result:
                 samples=samples, unit=UNITS[figure], compared=False)
             for figure, samples in figures.items()
         ]  # fmt: skip
-    return Result(rows, [*NOTES, *bench.absences])
+    return Result(rows, [*NOTES, *about_peers(bench)])
 
 
 def _die(bench: Bench, starter: Starter, number: signal.Signals) -> tuple[Seen, float]:

@@ -9,7 +9,7 @@ from typing import Self
 from bench.figures import Result, Row
 from bench.programs import BenchError, Running
 from bench.setting import Bench, free_port
-from bench.starters import peers, start_gateway
+from bench.starters import about_peers, peers, start_gateway
 
 CONNECTIONS = 500
 """No more than the gateway opens to one application; beyond, requests wait in its queue."""
@@ -36,7 +36,7 @@ def measure(bench: Bench) -> Result:
         for what, samples in (("idle connection", idle), ("connection with a request under way", busy))
     ]
     note = f"{CONNECTIONS} connections; memory of the process, without the kernel's buffers."
-    return Result(rows, [note, *bench.absences])
+    return Result(rows, [note, *about_peers(bench)])
 
 
 def _grow(program: Running) -> tuple[float, float]:

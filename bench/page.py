@@ -19,6 +19,9 @@ BAR, GAP = 12, 8
 SCALE_END = 2.0
 """Ratio at the picture's right edge; longer bars are cut there and say their number."""
 
+LARGE = 10.0
+"""From here on a ratio's decimals say nothing."""
+
 COLOURS = ("#2f6f9f", "#c2702f", "#5a8f4f", "#8a5a9f")
 
 INTRODUCTION = """\
@@ -44,6 +47,15 @@ def page(results: Sequence[Saved]) -> str:
         parts.append("\n".join(f"- {note}" for note in saved["notes"]))
         parts.append(f"Machine: {', '.join(f'{name} {value}' for name, value in saved['machine'].items())}.")
     return "\n\n".join(parts) + "\n"
+
+
+def _named(peer: str) -> str:
+    """As the peer's own people write it."""
+    return {"haproxy": "HAProxy", "traefik": "Traefik"}.get(peer, peer)
+
+
+def _decimals(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < LARGE else f"{ratio:.0f}"
 
 
 def missed(row: Saved) -> list[str]:
@@ -83,10 +95,11 @@ def _compared(saved: Saved) -> list[list[list[str]]]:
         peers = tuple(row["ratio"])
         if not peers:
             continue
-        found = tables.setdefault(peers, [["", "", *(f"against {peer}" for peer in peers)]])
+        found = tables.setdefault(peers, [["", "", *(f"against {_named(peer)}" for peer in peers)]])
         below = missed(row)
         cells = [
-            f"{row['ratio'][peer]:.2f}{' ✗' if peer in below else ''} ({low:.2f} to {high:.2f})"
+            f"{_decimals(row['ratio'][peer])}{' ✗' if peer in below else ''} "
+            f"({_decimals(low)} to {_decimals(high)})"
             for peer, (low, high) in row["quartiles"].items()
         ]
         found.append([row["what"], row["figure"], *cells])
@@ -98,7 +111,7 @@ def _alone(saved: Saved) -> list[list[str]]:
     rows = [row for row in saved["rows"] if not row["ratio"]]
     names = list(dict.fromkeys(name for row in rows for name in row["samples"]))
     head = "median (least to most)"
-    found = [[head, "", *names] if len(names) > 1 else ["", "", head]]
+    found = [[head, "", *map(_named, names)] if len(names) > 1 else ["", "", head]]
     for row in rows:
         cells = [
             _figure(row["median"][name], samples, row["unit"]) for name, samples in row["samples"].items()
@@ -122,7 +135,7 @@ def picture(results: Sequence[Saved]) -> str:
     for number, peer in enumerate(peers):
         at = 10 + number * (WIDTH - 20) // len(peers)
         lines.append(f'<rect x="{at}" y="8" width="12" height="12" fill="{colour[peer]}"/>')
-        lines.append(f'<text x="{at + 18}" y="19" font-size="12">against {escape(peer)}</text>')
+        lines.append(f'<text x="{at + 18}" y="19" font-size="12">against {escape(_named(peer))}</text>')
     top = TOP
     for row in rows:
         what = escape(f"{row['what']}: {row['figure']}")
@@ -132,7 +145,7 @@ def picture(results: Sequence[Saved]) -> str:
             extent = f'width="{max(end - start, 1)}" height="{BAR - 2}"'
             lines.append(f'<rect x="{start}" y="{top}" {extent} fill="{colour[peer]}"/>')
             mark = " ✗" if peer in missed(row) else ""
-            lines.append(f'<text x="{max(end, one) + 6}" y="{top + BAR - 3}">{ratio:.2f}{mark}</text>')
+            lines.append(f'<text x="{max(end, one) + 6}" y="{top + BAR - 3}">{_decimals(ratio)}{mark}</text>')
             top += BAR
         top += GAP
     lines.append(f'<line x1="{one}" x2="{one}" y1="{TOP - 4}" y2="{top - GAP}" stroke="black"/>')

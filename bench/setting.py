@@ -51,11 +51,6 @@ class Bench:
     def environment(self) -> dict[str, str]:
         return {"PYTHONPATH": str(self.gateway)}
 
-    @property
-    def absences(self) -> list[str]:
-        """A note for each peer that cannot be compared with."""
-        return [f"Not compared with {name}: {reason}" for name, reason in self.absent.items()]
-
 
 class PeerFile(Template):
     """`@{name}`, because `$` is a sign of every peer's own language."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -84,6 +86,20 @@ STARTERS: Mapping[str, Starter] = {"nginx": start_nginx, "haproxy": start_haprox
 def peers(bench: Bench) -> dict[str, Starter]:
     """The peers this machine has."""
     return {name: starter for name, starter in STARTERS.items() if name in bench.peers}
+
+
+def about_peers(bench: Bench) -> list[str]:
+    """Which versions are compared with, and why one is not."""
+    found = [f"{name} {_version(bench, name)}" for name in peers(bench)]
+    notes = [f"Compared with {', '.join(found)}."] if found else []
+    return notes + [f"Not compared with {name}: {reason}" for name, reason in bench.absent.items()]
+
+
+def _version(bench: Bench, name: str) -> str:
+    argv = [bench.peers[name], "version" if name == "traefik" else "-v"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
+    match = re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)
+    return match[0] if match else "of unknown version"
 
 
 def start_peer(bench: Bench, name: str, port: int, *arguments: str) -> Running:

@@ -113,7 +113,7 @@ def test_the_page_says_what_is_lost_too() -> None:
 
 def test_rows_with_other_peers_have_a_table_of_their_own() -> None:
     headers = [line for line in page(results()).splitlines() if line.startswith("|  |  | against")]
-    assert headers == ["|  |  | against nginx | against haproxy |", "|  |  | against nginx |"]
+    assert headers == ["|  |  | against nginx | against HAProxy |", "|  |  | against nginx |"]
 
 
 def test_what_no_ratio_can_tell_stands_side_by_side() -> None:

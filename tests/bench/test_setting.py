@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from bench.setting import CLUSTER, PEERS, Bench, gateway_objects, render
-from bench.starters import peers, traefik_routers
+from bench.starters import about_peers, peers, traefik_routers
 from gateway.core.snapshot import compile_snapshot
 
 
@@ -45,10 +45,16 @@ def test_traefik_gets_a_router_for_each_path(routes: int) -> None:
     assert config["services"]["application"]["loadBalancer"]["servers"] == [{"url": "http://127.0.0.1:8000"}]
 
 
-def test_a_peer_that_is_not_there_is_named_with_the_reason() -> None:
+def test_peers_are_named_with_their_version_and_with_the_reason_when_one_is_not_there(tmp_path: Path) -> None:
+    nginx = tmp_path / "nginx"
+    nginx.write_text("#!/bin/sh\necho nginx version: nginx/1.22.1 >&2\n")
+    nginx.chmod(0o755)
     bench = Bench(
         folder=Path("/f"), root=Path("/r"), cache=Path("/c"), gateway=Path("/g"), step=Silence(),
-        peers={"nginx": "/usr/sbin/nginx"}, absent={"traefik": "Go is needed to build it"},
+        peers={"nginx": str(nginx)}, absent={"traefik": "Go is needed to build it"},
     )  # fmt: skip
     assert list(peers(bench)) == ["nginx"]
-    assert bench.absences == ["Not compared with traefik: Go is needed to build it"]
+    assert about_peers(bench) == [
+        "Compared with nginx 1.22.1.",
+        "Not compared with traefik: Go is needed to build it",
+    ]

@@ -22,6 +22,7 @@ from bench.setting import Bench
 from bench.starters import STARTERS
 from cli import process
 from cli.errors import UserError
+from cli.lock import exclusive
 from cli.paths import Paths
 from cli.progress import Progress, output_console
 
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
     text = ""
     with process.terminated_as_interrupted():
         _require(paths, progress)
-        peers, absent = _peers(names, paths, progress)
+        peers, absent = find_peers(names, paths, progress)
         try:
             with progress.step("Compiling the gateway, unless it is in the cache"):
                 gateway = compiled_gateway(paths.root, paths.cache)
@@ -113,7 +114,7 @@ def _require(paths: Paths, progress: Progress) -> None:
         )
 
 
-def _peers(
+def find_peers(
     sections: Sequence[str], paths: Paths, progress: Progress
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Paths of the peers' programs by name, and of those that cannot be had the reason."""
@@ -123,7 +124,8 @@ def _peers(
         return found, absent
     for name in tools.OF_BENCH:
         try:
-            found[name] = str(tools.ensure_tools(paths.cache, progress, [name])[name])
+            with exclusive(paths.lock, "./stack bench", progress):
+                found[name] = str(tools.ensure_tools(paths.cache, progress, [name])[name])
             absent.pop(name, None)
         except SupplyError as error:
             absent[name] = str(error).splitlines()[0]

@@ -50,7 +50,7 @@ BENCH = textwrap.dedent("""
     sections.SECTIONS["proxy"] = section
     command.compiled_gateway = lambda root, cache: root
     command._require = lambda paths, progress: None
-    command._peers = lambda names, paths, progress: ({}, {})
+    command.find_peers = lambda names, paths, progress: ({}, {})
     sys.argv = ["stack", "bench", "proxy"]
     sys.exit(main())
 """)

@@ -79,8 +79,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(argv)
     # Imported late on purpose: a gateway without Kubernetes must not need, load or wait for its client.
+    if args.command in {"run", "serve"} and args.workers > 1 and args.worker is None:
+        from gateway.workers import supervisor  # noqa: PLC0415
+
+        return supervisor.main(args, argv)
     if args.command == "run":
         from gateway.kube import run  # noqa: PLC0415
 

@@ -36,7 +36,7 @@ class Metrics:
         for share in state.shares:
             _add(self._retired, _labels(state, share), share)
 
-    def render(self, states: Iterable[RouteState], gauges: Mapping[str, float]) -> str:
+    def render(self, states: Iterable[RouteState], gauges: Mapping[str, int]) -> str:
         """Prometheus text of everything."""
         series: dict[Labels, ShareState] = {}
         for labels, share in self._retired.items():
@@ -62,7 +62,7 @@ class Metrics:
         lines.append(f"gateway_retries_total {self.retries}")
         for name, value in gauges.items():
             kind = "counter" if name.endswith("_total") else "gauge"
-            lines += [f"# TYPE {name} {kind}", f"{name} {value:g}"]
+            lines += [f"# TYPE {name} {kind}", f"{name} {value}"]
         return "\n".join(lines) + "\n"
 
 

@@ -29,6 +29,7 @@ from gateway.kube.resources import EXPORT, GATEWAY, IMPORT, POLICY, SERVICE, SER
 from gateway.kube.watch import Informer, Signal, without_managed_fields
 from gateway.kube.writer import Taken, Writer
 from gateway.options import make_server
+from gateway.workers.line import attend
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,17 @@ RESTORE_AFTER_SECONDS = 3.0
 class Controller:
     """Follows the objects of one cluster and keeps the data plane and the stand-ins in step."""
 
-    def __init__(self, client: KubeClient, server: GatewayServer, place: Place, cache: ObjectCache) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        server: GatewayServer,
+        place: Place,
+        cache: ObjectCache,
+        *,
+        writes: bool = True,
+    ) -> None:
+        """`writes`: it also writes stand-ins, status and disk; of several workers one does."""
+        self._writes = writes
         self._server = server
         self._place = place
         self._cache = cache
@@ -70,8 +81,9 @@ class Controller:
                 tasks.create_task(informer.run(), name=f"watch {name}")
             tasks.create_task(self._route(), name="route")
             tasks.create_task(self._restore(), name="restore")
-            tasks.create_task(self._writer.run(), name="write")
-            tasks.create_task(self._save(), name="save")
+            if self._writes:
+                tasks.create_task(self._writer.run(), name="write")
+                tasks.create_task(self._save(), name="save")
 
     async def _restore(self) -> None:
         """Serve the saved objects when the API server does not answer soon."""
@@ -88,7 +100,7 @@ class Controller:
             )
             compiled = await asyncio.to_thread(self._compile, saved)
             if not self._serving:  # meanwhile the API server may have answered, who knows better
-                self._swap(compiled)
+                await self._swap(compiled)
 
     async def _route(self) -> None:
         while True:
@@ -107,7 +119,7 @@ class Controller:
                 self._writer.wake()
                 continue
             self._objects, compiled = found
-            self._swap(compiled)
+            await self._swap(compiled)
             self._writer.take(compiled)
             self._unsaved.set()
 
@@ -128,7 +140,7 @@ class Controller:
         finally:
             gc.enable()
 
-    def _swap(self, compiled: Compiled) -> None:
+    async def _swap(self, compiled: Compiled) -> None:
         self._server.swap(compiled.snapshot)
         if not self._serving:
             # Nobody is served yet: the one moment to look through everything that is here to stay, and then
@@ -136,6 +148,7 @@ class Controller:
             gc.collect()
             gc.freeze()
             self._serving = True
+            await self._server.listen()
             self._server.set_ready(True)
 
     async def _save(self) -> None:
@@ -167,7 +180,7 @@ def relevant(taken: Taken) -> list[Object]:
 
 def main(args: argparse.Namespace) -> int:
     """Run until SIGTERM, then drain. 2 when it cannot start."""
-    return process.run(partial(_run, args))
+    return process.run(partial(_run, args), args.worker)
 
 
 async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
@@ -175,6 +188,8 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
         access = own_access()
         server = make_server(args)
         await server.start()
+        if args.worker is not None:
+            await attend(server, stop)
     except (CredentialError, ValueError, OSError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
         return 2
@@ -185,7 +200,8 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
             namespace=os.environ.get("POD_NAMESPACE", "multicluster-system"),
             east_west_port=server.addresses["east-west"][1] if args.east_west else 0,
         )
-        controller = Controller(client, server, place, ObjectCache(Path(args.cache_dir), args.cluster_key))
+        cache = ObjectCache(Path(args.cache_dir), args.cluster_key)
+        controller = Controller(client, server, place, cache, writes=not args.worker)
         # Routes keep following their pods while running requests finish; only then the watches end.
         return await process.work_until(
             stop, controller.run(), lambda: server.drain(args.drain_seconds, args.drain_delay)

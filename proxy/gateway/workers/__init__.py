@@ -1,0 +1,1 @@
+"""Several processes that serve the same addresses, and the one that watches over them."""

@@ -32,6 +32,7 @@ class GatewayArgs:
     image: pulumi.Input[str]
     digest: pulumi.Input[str]
     replicas: int
+    workers: int
     access_log: bool
     trusted_proxies: Sequence[str]
     front_door: bool
@@ -39,7 +40,12 @@ class GatewayArgs:
 
 
 def gateway_arguments(
-    *, cluster_key: str, front_door: bool, access_log: bool, trusted_proxies: Sequence[str] = ()
+    *,
+    cluster_key: str,
+    front_door: bool,
+    access_log: bool,
+    trusted_proxies: Sequence[str] = (),
+    workers: int = 1,
 ) -> list[str]:
     """Arguments of the image."""
     return [
@@ -51,6 +57,7 @@ def gateway_arguments(
         "--access-log" if access_log else "--no-access-log",
         *(["--front-door"] if front_door else []),
         *([f"--trusted-proxies={','.join(trusted_proxies)}"] if trusted_proxies else []),
+        *([f"--workers={workers}"] if workers > 1 else []),
     ]
 
 
@@ -107,9 +114,11 @@ class Gateway(pulumi.ComponentResource):
                 front_door=args.front_door,
                 access_log=args.access_log,
                 trusted_proxies=args.trusted_proxies,
+                workers=args.workers,
             ),
             ports={"http": HTTP_PORT, "east-west": EAST_WEST_PORT},
             cache=True,
+            processes=args.workers,
         )
         kubernetes.apps.v1.Deployment(
             f"{name}-deployment",

@@ -22,11 +22,12 @@ def pod_template(
     args: Sequence[str],
     ports: Mapping[str, int],
     cache: bool,
+    processes: int = 1,
 ) -> dict[str, Any]:
-    """Pod template of one `gateway` process: not root, read-only, probed on the admin port.
+    """Pod template of `gateway`: not root, read-only, probed on the admin port.
 
     `digest` restarts the pods when the image's content changes, since its name does not. `cache` adds a
-    writable folder for the last good objects.
+    writable folder for the last good objects. Each of several `processes` needs CPU and memory of its own.
     """
     container: dict[str, Any] = {
         "name": labels["app"],
@@ -48,7 +49,10 @@ def pod_template(
             "initialDelaySeconds": 10,
         },
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "admin"}, "periodSeconds": 1},
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "resources": {
+            "requests": {"cpu": f"{50 * processes}m", "memory": f"{64 * processes}Mi"},
+            "limits": {"memory": f"{256 * processes}Mi"},
+        },
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

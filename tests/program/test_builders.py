@@ -161,6 +161,9 @@ def test_the_gateways_arguments() -> None:
         "--no-access-log",
         "--front-door",
     ]
+    assert gateway.gateway_arguments(
+        cluster_key="a/b/c/d", front_door=False, access_log=True, trusted_proxies=("10.0.0.0/8",), workers=4
+    )[-3:] == ["--access-log", "--trusted-proxies=10.0.0.0/8", "--workers=4"]
     assert hub.hub_arguments(cluster_key="a/b/c/d") == [
         "hub",
         "--admin=0.0.0.0:9090",
@@ -196,6 +199,10 @@ def test_the_gateways_pods_are_bound_to_as_little_as_they_need() -> None:
     }
     assert container["volumeMounts"] == [{"name": "cache", "mountPath": "/var/cache/gateway"}]
     assert template["metadata"]["annotations"] == {"multicluster-dapr/image-digest": "sha256:1"}
+    assert container["resources"] == {
+        "requests": {"cpu": "50m", "memory": "64Mi"},
+        "limits": {"memory": "256Mi"},
+    }
 
 
 def test_the_hubs_kubeconfig_is_self_contained() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
@@ -36,6 +37,14 @@ def test_wrong_kinds_of_value_are_said_in_plain_words(dev: Config) -> None:
         "exports[0].service = 1: not a text",
     ):
         assert any(expected in problem for problem in found), expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "fault"), [(0, "less than 1"), (17, "more than 16"), ("auto", "not a whole number")]
+)
+def test_a_number_of_workers_that_is_none_is_refused(dev: Config, workers: Any, fault: str) -> None:
+    (found,) = problems({**dev, "gateway": {"workers": workers}})
+    assert found.startswith(f"gateway.workers = {workers!r}: {fault}. It is: Processes per pod")
 
 
 def test_every_mistake_is_in_one_message(dev: Config) -> None:

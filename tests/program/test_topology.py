@@ -93,6 +93,24 @@ def test_redis_can_live_in_the_control_plane(run: Any) -> None:
     assert store[0] == {"name": "redisHost", "value": "192.0.2.10:30379"}
 
 
+def containers(recorder: Any, deployment: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = recorder.find(deployment).inputs["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def test_workers_are_the_gateways_with_memory_for_each(run: Any) -> None:
+    recorder = run("dev", lambda config: config.update(gateway={"workers": 3}))
+    (container,) = containers(recorder, "cluster-1-gateway-deployment")
+    assert "--workers=3" in container["args"]
+    assert container["resources"] == {
+        "requests": {"cpu": "150m", "memory": "192Mi"},
+        "limits": {"memory": "768Mi"},
+    }
+    (hub,) = containers(recorder, "control-plane-hub-deployment")
+    assert not [argument for argument in hub["args"] if "workers" in argument]
+    assert hub["resources"]["limits"] == {"memory": "256Mi"}
+
+
 def test_flomesh_patches_its_mesh_before_any_pod(run: Any) -> None:
     recorder = run("article")
     patch = recorder.find("cluster-1-osm-edge-mesh-config-patch")

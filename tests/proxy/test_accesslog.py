@@ -78,7 +78,7 @@ async def test_a_reader_that_does_not_read_delays_nobody_and_loses_nothing_when_
     read, write = os.pipe()
     room = fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
     log = AccessLog(write)
-    monkeypatch.setattr("gateway.edge.server.AccessLog", lambda: log)
+    monkeypatch.setattr("gateway.edge.server.AccessLog", lambda **_: log)
     app = await net.app(lambda _head, body: ok(body))
     port, _, server = await net.gateway(
         make.service(), make.slice("127.0.0.1", port=app), make.export(), access_log=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
@@ -157,6 +158,30 @@ async def test_drain_finishes_what_runs_and_closes_what_is_idle(net: Any, make: 
         await draining
     with pytest.raises(OSError):
         await net.connect(port)
+
+
+async def test_drain_serves_whom_the_kernel_had_accepted(net: Any, make: Any, ok: Any) -> None:
+    app = await net.app(lambda _head, _body: ok(b"done"))
+    port = await exported(net, make, app)
+    # They wait in the kernel's queue: nothing but the kernel runs between here and the drain.
+    clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
+    for client in clients[:4]:
+        client.sendall(GET)
+    draining = asyncio.create_task(net.gateways[0].drain(5))
+    answers = await asyncio.gather(*(asyncio.to_thread(read_all, client) for client in clients))
+    await draining
+    assert [answer[:15] for answer in answers] == [b"HTTP/1.1 200 OK"] * 4 + [b""]
+    with pytest.raises(OSError):
+        await net.connect(port)
+
+
+def read_all(client: socket.socket) -> bytes:
+    """All that comes before the end, which must not be a reset."""
+    with client:
+        found = b""
+        while data := client.recv(65536):
+            found += data
+        return found
 
 
 async def test_drain_gives_up_at_its_deadline(net: Any, make: Any, ok: Any) -> None:

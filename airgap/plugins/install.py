@@ -7,10 +7,6 @@ from pathlib import Path
 
 import yaml
 
-# What the SDK packages of requirements.lock ask for; stacks/versions.yaml wins where it names a plugin.
-VERSIONS = {"kubernetes": "4.34.2", "docker": "5.2.0", "command": "1.2.1"}
-
-
 # Set by ./stack, so that a launcher serves whichever clone of the project runs the engine.
 SOURCE_VARIABLE = "MULTICLUSTER_DAPR_ROOT"
 PYTHON_VARIABLE = "MULTICLUSTER_DAPR_PYTHON"
@@ -36,10 +32,9 @@ def install_language_host(tool_dir: Path, python: Path, source: Path) -> None:
 
 
 def plugin_versions(source: Path) -> dict[str, str]:
-    """Plugin versions by package, from stacks/versions.yaml's `plugins` where present."""
-    path = source / "stacks" / "versions.yaml"
-    named = (yaml.safe_load(path.read_text()) or {}).get("plugins", {}) if path.exists() else {}
-    return {name: str(named.get(name, version)) for name, version in VERSIONS.items()}
+    """Plugin versions by package: what the SDK packages of requirements.lock ask the engine for."""
+    versions = yaml.safe_load((source / "stacks" / "versions.yaml").read_text())
+    return dict(versions["plugins"])
 
 
 def write_launcher(path: Path, name: str, python: Path, source: Path) -> None:

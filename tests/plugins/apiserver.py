@@ -61,7 +61,7 @@ def start(folder: Path, *, controllers: bool = True) -> ApiServer:
     """Start everything in `folder` and wait until the API server is ready."""
     binary = kube_binary()
     folder.mkdir(parents=True, exist_ok=True)
-    etcd, peer, api = _free_ports(3)
+    etcd, peer, api = free_ports(3)
     (folder / "tokens.csv").write_text(f"{_TOKEN},admin,admin,system:masters\n")
     certificates = folder / "pki"
     keys = [binary, "kubeadm", "init", "phase", "certs", "sa", "--cert-dir", str(certificates)]
@@ -180,7 +180,8 @@ def _wait_ready(server: ApiServer) -> None:
     raise RuntimeError(f"the API server was not ready in {_START_SECONDS:.0f} s; logs are in {server.folder}")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nothing listens on."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

@@ -20,6 +20,8 @@ provider = k8s.Provider(
     {extra}
 )
 opts = pulumi.ResourceOptions(provider=provider)
+"""
+NAMESPACE = """
 namespace = k8s.core.v1.Namespace("ns", metadata={{"name": "{namespace}"}}, opts=opts)
 place = {{"namespace": namespace.metadata["name"]}}
 """
@@ -32,8 +34,18 @@ class Cluster:
         self.kubeconfig = kubeconfig
         self.namespace = namespace
 
-    def program(self, body: str, extra: str = "") -> str:
-        return HEAD.format(kubeconfig=self.kubeconfig, namespace=self.namespace, extra=extra) + body
+    def program(self, body: str) -> str:
+        """A program that makes the namespace and what `body` says in it."""
+        return (
+            HEAD.format(kubeconfig=self.kubeconfig, extra="")
+            + NAMESPACE.format(namespace=self.namespace)
+            + body
+        )
+
+    def program_inside(self, extra: str = "") -> str:
+        """The head of a program for a namespace that is there already; `extra` goes to the provider."""
+        place = f'place = {{"namespace": "{self.namespace}"}}\n'
+        return HEAD.format(kubeconfig=self.kubeconfig, extra=extra) + place
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         argv = [kube_binary(), "kubectl", "--kubeconfig", str(self.kubeconfig), *arguments]

@@ -7,9 +7,12 @@ then begin with the folder of a pulumi binary that has the official language hos
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,42 +129,59 @@ class Stack:
         """pulumi destroy without asking."""
         return self.run("destroy", "--yes", "--skip-preview", *arguments, check=check, **environment)
 
-    def refresh(self, *arguments: str, check: bool = True) -> Result:
+    def refresh(self) -> Result:
         """pulumi refresh without asking."""
-        return self.run("refresh", "--yes", "--skip-preview", *arguments, check=check)
+        return self.run("refresh", "--yes", "--skip-preview")
 
-    def steps(self) -> dict[str, dict[str, Any]]:
-        """What a preview would do, by resource name: its operation and detailed diff."""
-        text = self.run("preview", "--json").output
-        steps = json.loads(text[text.index("{") :]).get("steps") or []
+    def interrupted_up(self, started: Callable[[], bool]) -> Result:
+        """pulumi up, interrupted as soon as `started` is true."""
+        with subprocess.Popen(
+            self.command("up", "--yes", "--skip-preview"),
+            cwd=self.folder,
+            env=self.engine.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            deadline = time.monotonic() + _RUN_SECONDS / 2
+            while not started() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=_RUN_SECONDS)
+        return Result(process.returncode, output)
+
+    def steps(self, *arguments: str) -> dict[str, dict[str, Any]]:
+        """What a preview would do, by resource name: its operations and detailed diff."""
+        text = self.run("preview", "--json", *arguments).output
         found: dict[str, dict[str, Any]] = {}
-        for step in steps:
-            name = step["urn"].rpartition("::")[2]
-            entry = found.setdefault(name, {"ops": [], "diff": {}})
+        for step in json.loads(text[text.index("{") :]).get("steps") or []:
+            entry = found.setdefault(step["urn"].rpartition("::")[2], {"ops": [], "diff": {}})
             entry["ops"].append(step["op"])
             for path, change in (step.get("detailedDiff") or {}).items():
                 entry["diff"][path] = change["kind"]
-            entry["new"] = step.get("newState") or {}
         return found
 
-    def changed(self) -> dict[str, list[str]]:
-        """Operations of a preview other than "same", by resource name."""
-        found = {name: [op for op in step["ops"] if op != "same"] for name, step in self.steps().items()}
+    def changed(self, *arguments: str) -> dict[str, list[str]]:
+        """Operations of a preview that change something, by resource name."""
+        steps = self.steps(*arguments).items()
+        found = {name: [op for op in step["ops"] if op not in ("same", "refresh")] for name, step in steps}
         return {name: ops for name, ops in found.items() if ops}
 
+    def resources(self) -> list[dict[str, Any]]:
+        """All resources of the state, secrets encrypted."""
+        state = Path(self.engine.environment["PULUMI_BACKEND_URL"].removeprefix("file://"))
+        file = state / ".pulumi" / "stacks" / self.folder.name.replace("_", "-") / "test.json"
+        latest = json.loads(file.read_text())["checkpoint"]["latest"] or {}
+        return list(latest.get("resources") or [])
+
     def state(self, name: str) -> dict[str, Any]:
-        """A resource in the state, secrets in clear."""
+        """A resource in the state, secrets encrypted."""
         for resource in self.resources():
             if resource["urn"].rpartition("::")[2] == name:
                 return resource
         raise KeyError(name)
 
-    def resources(self, *, clear: bool = True) -> list[dict[str, Any]]:
-        """All resources of the state."""
-        flags = ["--show-secrets"] if clear else []
-        text = self.run("stack", "export", *flags).output
-        return list(json.loads(text)["deployment"].get("resources") or [])
-
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, secrets in clear."""
-        return dict(json.loads(self.run("stack", "output", "--json", "--show-secrets").output))
+        """The stack's outputs, secrets encrypted."""
+        found = (one for one in self.resources() if one["type"] == "pulumi:pulumi:Stack")
+        return dict(next(found).get("outputs") or {})

@@ -14,18 +14,34 @@ import pytest
 from airgap.plugins.base.logs import Log
 from airgap.plugins.base.provider import ProviderError, Request
 from airgap.plugins.base.values import UNKNOWN, Secret
-from airgap.plugins.command.plugin import CommandProvider, validate
-from airgap.plugins.command.process import collect, go_quote, run
+from airgap.plugins.command.files import collect
+from airgap.plugins.command.plugin import CommandProvider, Commands, validate
+from airgap.plugins.command.process import go_quote, run_command
 
 
 def request(**fields: Any) -> Request:
-    return Request(urn="urn:x", type="command:local:Command", name="made", log=Log(None), **fields)
+    return Request(urn="urn:x", type="command:local:Command", name="made", log=Log(), **fields)
+
+
+class Lines(Log):
+    """Keeps what would be shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    async def status(self, message: str) -> None:
+        self.lines.append(message)
 
 
 async def _run(command: str, **inputs: Any) -> tuple[str, str, list[str]]:
-    lines: list[str] = []
-    stdout, stderr = await run(command, inputs, {}, lines.append, asyncio.Event())
-    return stdout, stderr, lines
+    log = Lines()
+    stdout, stderr = await run_command(command, inputs, {}, log, asyncio.Event())
+    return stdout, stderr, log.lines
+
+
+def commands() -> Commands:
+    return Commands(asyncio.Event())
 
 
 async def test_each_stream_loses_exactly_one_newline() -> None:
@@ -86,16 +102,14 @@ async def test_a_stop_kills_the_command_and_all_it_started(tmp_path: Path) -> No
     asyncio.get_running_loop().call_later(0.5, stop.set)
     pids = tmp_path / "pids"
     with pytest.raises(ProviderError, match="signal: killed"):
-        await asyncio.wait_for(
-            run(f"sleep 60 & echo $! > {pids}; sleep 60", {}, {}, lambda _: None, stop), 10
-        )
+        await asyncio.wait_for(run_command(f"sleep 60 & echo $! > {pids}; sleep 60", {}, {}, Log(), stop), 10)
     assert _ended(int(pids.read_text())), "what the command had started goes on"
 
 
 _PLUGIN = """
 import asyncio, sys
-from airgap.plugins.command.process import run
-asyncio.run(run(sys.argv[1], {}, {}, lambda line: None, asyncio.Event()))
+from airgap.plugins.base.process import run
+asyncio.run(run(["sh", "-c", sys.argv[1]]))
 """
 
 
@@ -148,7 +162,7 @@ def test_globs_choose_files(tmp_path: Path) -> None:
 
 
 async def test_update_sees_the_last_output_and_delete_too(tmp_path: Path) -> None:
-    provider = CommandProvider()
+    provider = commands()
     seen = tmp_path / "seen"
     inputs = {
         "create": "echo one",
@@ -166,7 +180,7 @@ async def test_update_sees_the_last_output_and_delete_too(tmp_path: Path) -> Non
 
 
 async def test_a_preview_keeps_streams_until_an_input_changes() -> None:
-    provider = CommandProvider()
+    provider = commands()
     old = {"create": "echo one"}
     state = {**old, "stdout": "one", "stderr": ""}
     kept = await provider.update(
@@ -181,13 +195,13 @@ async def test_a_preview_keeps_streams_until_an_input_changes() -> None:
 
 async def test_only_outputs_named_like_a_secret_input_are_secret() -> None:
     inputs = {"create": "echo $P", "environment": {"P": Secret("x")}}
-    _, state = await CommandProvider().create(request(inputs=inputs))
+    _, state = await commands().create(request(inputs=inputs))
     assert state["environment"] == {"P": Secret("x")}
     assert state["stdout"] == "x"
 
 
 async def test_triggers_replace_only_as_a_whole() -> None:
-    provider = CommandProvider()
+    provider = commands()
     element = await provider.diff(request(inputs={"triggers": [2]}, old_inputs={"triggers": [1]}))
     assert element.changes == {("triggers", 0): "update"}
     assert not element.replaces, "for elements the SDK itself asks for replacement"
@@ -202,7 +216,7 @@ def test_bad_inputs_are_named() -> None:
 
 
 async def test_run_reports_a_missing_command() -> None:
-    _, failures = await CommandProvider().invoke("command:local:run", {}, Log(None))
+    _, failures = await CommandProvider().invoke("command:local:run", {}, Log())
     assert [failure.property for failure in failures] == ["command"]
-    result, _ = await CommandProvider().invoke("command:local:run", {"command": "echo hi"}, Log(None))
+    result, _ = await CommandProvider().invoke("command:local:run", {"command": "echo hi"}, Log())
     assert result["stdout"] == "hi"

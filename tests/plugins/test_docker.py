@@ -1,25 +1,28 @@
 """Build contexts, defaults and diffs of the docker stand-in; no Docker needed."""
 
 import hashlib
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airgap.plugins.base.logs import Log
-from airgap.plugins.base.provider import ProviderError, Request
+from airgap.plugins.base.provider import Part, ProviderError, Request
 from airgap.plugins.base.values import UNKNOWN, Secret
 from airgap.plugins.docker import container, image
-from airgap.plugins.docker.context import _go_mode, context_archive, context_digest, context_files
-from airgap.plugins.docker.plugin import KINDS, DockerProvider
+from airgap.plugins.docker.context import _go_mode, context_digest, context_files
+from airgap.plugins.docker.plugin import DockerProvider
 
-CONTAINER = KINDS["docker:index/container:Container"]
-NETWORK = KINDS["docker:index/network:Network"]
+CONTAINER = "docker:index/container:Container"
+NETWORK = "docker:index/network:Network"
 
 
-def request(kind: str = CONTAINER.token, **fields: Any) -> Request:
-    return Request(urn="urn:x", type=kind, name="made", log=Log(None), seed=b"seed", **fields)
+def part(kind: str = CONTAINER) -> Part:
+    return DockerProvider().part(kind)
+
+
+def request(kind: str = CONTAINER, **fields: Any) -> Request:
+    return Request(urn="urn:x", type=kind, name="made", log=Log(), seed=b"seed", **fields)
 
 
 @pytest.fixture
@@ -69,94 +72,83 @@ def test_the_dockerfiles_own_ignore_file_wins(context: Path) -> None:
     assert "sub/b.txt" not in context_files(context, context / "Dockerfile")
 
 
-def test_the_archive_holds_the_context_and_a_dockerfile_from_outside(context: Path, tmp_path: Path) -> None:
-    outside = tmp_path / "other.Dockerfile"
-    outside.write_text("FROM scratch\n")
-    data, name = context_archive(context, outside)
-    with data, tarfile.open(fileobj=data) as archive:
-        assert {"Dockerfile", "a.txt", "sub", "sub/b.txt", name} <= set(archive.getnames())
-        assert all(member.uid == 0 for member in archive.getmembers())
-    data, name = context_archive(context, context / "Dockerfile")
-    data.close()
-    assert name == "Dockerfile"
+BUILD = {"context": "app", "dockerfile": "app/Dockerfile", "platform": "linux/amd64"}
 
 
-def test_an_images_defaults_are_filled_in(context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_image_notes_what_is_in_its_context(context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(context.parent)
     # The last of them the SDK says by itself.
-    given = {"imageName": "a", "skipPush": True, "build": {"context": "app"}, "buildOnPreview": False}
-    inputs, failures = image.check(request(image.IMAGE, inputs=given))
+    given = {"imageName": "a", "skipPush": True, "build": BUILD, "buildOnPreview": False}
+    inputs, failures = await part(image.IMAGE).check(request(image.IMAGE, inputs=given))
     assert not failures
-    assert inputs["build"]["dockerfile"] == "app/Dockerfile"
-    assert inputs["build"]["platform"].startswith("linux/")
-    assert len(inputs["build"]["contextDigest"]) == 64
-    assert inputs["buildOnPreview"] is False
-    _, failures = image.check(request(image.IMAGE, inputs={**given, "buildOnPreview": True}))
-    assert [failure.property for failure in failures] == ["buildOnPreview"]
+    assert inputs["build"]["contextDigest"] == context_digest(context, context / "Dockerfile")
+    given = {**given, "buildOnPreview": True, "build": {"context": "app", "target": "x"}}
+    _, failures = await part(image.IMAGE).check(request(image.IMAGE, inputs=given))
+    refused = ["buildOnPreview", "build.target", "build.dockerfile", "build.platform"]
+    assert [failure.property for failure in failures] == refused
 
 
-def test_a_misplaced_dockerfile_gets_advice(context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_dockerfile_is_named(context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(context.parent)
-    build = {"context": "app", "dockerfile": "Dockerfile"}
-    with pytest.raises(ProviderError, match=r"Try setting `dockerfile` to \"app/Dockerfile\""):
-        image.check(request(image.IMAGE, inputs={"imageName": "a", "skipPush": True, "build": build}))
+    given = {"imageName": "a", "skipPush": True, "build": {**BUILD, "dockerfile": "Dockerfile"}}
+    with pytest.raises(ProviderError, match="could not open dockerfile at relative path"):
+        await part(image.IMAGE).check(request(image.IMAGE, inputs=given))
 
 
-def test_an_image_to_be_pushed_must_name_its_registry(context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_image_to_be_pushed_must_name_its_registry(
+    context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(context.parent)
+    given = {"imageName": "team/app:1", "build": BUILD}
     with pytest.raises(ProviderError, match="repository name must be canonical"):
-        image.check(request(image.IMAGE, inputs={"imageName": "team/app:1", "build": {"context": "app"}}))
+        await part(image.IMAGE).check(request(image.IMAGE, inputs=given))
 
 
-def test_an_image_never_needs_a_replacement() -> None:
+async def test_an_image_never_needs_a_replacement() -> None:
     state = {"__inputs": Secret({"imageName": "a", "build": {"contextDigest": "1"}})}
-    found = image.diff(
-        request(image.IMAGE, state=state, inputs={"imageName": "b", "build": {"contextDigest": "2"}})
-    )
+    inputs = {"imageName": "b", "build": {"contextDigest": "2"}}
+    found = await part(image.IMAGE).diff(request(image.IMAGE, state=state, inputs=inputs))
     assert found.changes == {("imageName",): "update", ("build",): "update"}
     assert not found.replaces
 
 
-def test_names_and_defaults_are_noted_as_not_the_users() -> None:
-    inputs, failures = CONTAINER.check(request(inputs={"image": "x", "ports": [{"internal": 80}]}))
+async def test_defaults_are_noted_as_not_the_users() -> None:
+    given = {"name": "n", "image": "x", "ports": [{"internal": 80}]}
+    inputs, failures = await part().check(request(inputs=given))
     assert not failures
-    assert inputs["name"].startswith("made-")
-    assert len(inputs["name"]) == len("made-") + 7
-    assert "name" in inputs["__defaults"]
+    assert inputs["restart"] == "no"
+    assert "restart" in inputs["__defaults"]
+    assert "name" not in inputs["__defaults"]
     assert inputs["ports"] == [
         {"internal": 80, "ip": "0.0.0.0", "protocol": "tcp", "__defaults": ["ip", "protocol"]}
     ]
-    again, _ = CONTAINER.check(request(inputs={"image": "x"}, old_inputs=inputs))
-    assert again["name"] == inputs["name"]
 
 
-def test_what_is_not_covered_is_refused_by_name() -> None:
+async def test_what_is_not_covered_is_refused_by_name() -> None:
     inputs = {"image": "x", "gpus": "all", "ports": [{"internal": 1, "range": 2}]}
-    _, failures = CONTAINER.check(request(inputs=inputs))
-    assert [failure.property for failure in failures] == ["gpus", "ports.range"]
-    _, failures = CONTAINER.check(request(inputs={}))
-    assert "image" in failures[0].reason
+    _, failures = await part().check(request(inputs=inputs))
+    assert [failure.property for failure in failures] == ["gpus", "name", "ports.range"]
 
 
-def test_the_order_of_a_set_is_no_change() -> None:
+async def test_the_order_of_a_set_is_no_change() -> None:
     labels = [{"label": "a", "value": "1"}, {"label": "b", "value": "2"}]
-    old = {"name": "n", "image": "x", "labels": labels, "command": ["a", "b"], "__defaults": ["name"]}
+    old = {"name": "n", "image": "x", "labels": labels, "command": ["a", "b"], "__defaults": ["restart"]}
     same = {**old, "labels": labels[::-1], "__defaults": []}
-    assert not CONTAINER.diff(request(old_inputs=old, inputs=same))
+    assert not (await part().diff(request(old_inputs=old, inputs=same))).changes
     moved = {**old, "command": ["b", "a"]}
-    assert CONTAINER.diff(request(old_inputs=old, inputs=moved)).replaces
+    assert (await part().diff(request(old_inputs=old, inputs=moved))).replaces
 
 
-def test_some_changes_are_made_in_place_and_others_delete_first() -> None:
+async def test_some_changes_are_made_in_place_and_others_delete_first() -> None:
     old = {"name": "n", "image": "x", "restart": "no", "__defaults": []}
-    found = CONTAINER.diff(request(old_inputs=old, inputs={**old, "restart": "always"}))
+    found = await part().diff(request(old_inputs=old, inputs={**old, "restart": "always"}))
     assert not found.replaces
-    found = CONTAINER.diff(request(old_inputs=old, inputs={**old, "image": UNKNOWN}))
+    found = await part().diff(request(old_inputs=old, inputs={**old, "image": UNKNOWN}))
     assert found.replaces == {("image",)}
     assert found.delete_before_replace
-    network = {"name": "n", "__defaults": ["name"]}
-    found = NETWORK.diff(request(NETWORK.token, old_inputs=network, inputs={**network, "driver": "x"}))
-    assert not found.delete_before_replace, "an automatic name leaves room for the new one"
+    network = {"name": "n", "__defaults": []}
+    found = await part(NETWORK).diff(request(old_inputs=network, inputs={**network, "driver": "x"}))
+    assert found.replaces == {("driver",)}
 
 
 def test_a_container_that_has_stopped_need_not_run_and_has_no_ports() -> None:
@@ -165,10 +157,10 @@ def test_a_container_that_has_stopped_need_not_run_and_has_no_ports() -> None:
     assert container.as_it_runs(inputs, {"mustRun": True}) == inputs
 
 
-async def test_other_resources_are_refused_with_what_there_is() -> None:
-    _, failures = await DockerProvider().check(request("docker:index/secret:Secret", inputs={}))
-    assert "docker:index/secret:Secret" in failures[0].reason
-    assert "Image, Network, Volume, Container" in failures[0].reason
+def test_other_resources_are_refused_with_what_there_is() -> None:
+    with pytest.raises(ProviderError, match="Image, Network, Volume, Container") as refused:
+        part("docker:index/secret:Secret")
+    assert "docker:index/secret:Secret" in str(refused.value)
 
 
 async def test_provider_arguments_outside_the_scope_are_refused() -> None:
@@ -176,14 +168,8 @@ async def test_provider_arguments_outside_the_scope_are_refused() -> None:
     assert [failure.property for failure in failures] == ["sshOpts"]
 
 
-def test_buildkit_gets_arguments_by_name_and_their_values_by_environment() -> None:
-    options = {
-        "context": "app",
-        "dockerfile": "app/Dockerfile",
-        "platform": "linux/amd64",
-        "args": {"A": "s3"},
-    }
-    command = image.buildkit_command("registry.test/app:1", options)
+def test_a_build_gets_arguments_by_name_and_their_values_by_environment() -> None:
+    command = image.build_arguments("registry.test/app:1", {**BUILD, "args": {"A": "s3"}})
     assert command[command.index("--build-arg") + 1] == "A"
     assert "s3" not in " ".join(command)
     assert command[-1] == "app"

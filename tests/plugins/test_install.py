@@ -8,13 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from airgap.plugins.install import (
-    VERSIONS,
-    install_language_host,
-    install_providers,
-    launcher,
-    plugin_versions,
-)
+from airgap.plugins.command.plugin import CommandProvider
+from airgap.plugins.docker.plugin import DockerProvider
+from airgap.plugins.install import install_language_host, install_providers, launcher, plugin_versions
+from airgap.plugins.kubernetes.plugin import KubernetesProvider
 from airgap.plugins.start import engine_address
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -36,11 +33,9 @@ def test_launchers_lie_where_the_engine_looks(tmp_path: Path) -> None:
     )
 
 
-def test_versions_come_from_the_one_file(tmp_path: Path) -> None:
-    assert plugin_versions(tmp_path) == VERSIONS
-    (tmp_path / "stacks").mkdir()
-    (tmp_path / "stacks" / "versions.yaml").write_text("plugins: {docker: 9.9.9}\n")
-    assert plugin_versions(tmp_path) == {**VERSIONS, "docker": "9.9.9"}
+def test_versions_are_those_the_plugins_tell_the_engine() -> None:
+    told = {one.name: one.version for one in (CommandProvider, DockerProvider, KubernetesProvider)}
+    assert plugin_versions(REPOSITORY) == told
 
 
 def launched(path: Path, *arguments: str, **variables: str) -> list[str]:

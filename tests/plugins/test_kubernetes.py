@@ -10,7 +10,7 @@ from airgap.plugins.base.logs import Log
 from airgap.plugins.base.provider import ProviderError, Request
 from airgap.plugins.base.values import UNKNOWN, Secret
 from airgap.plugins.kubernetes import managers
-from airgap.plugins.kubernetes.access import KubeconfigError, active_cluster, load, load_text
+from airgap.plugins.kubernetes.access import KubeconfigError, entry, load, parse
 from airgap.plugins.kubernetes.client import ApiError
 from airgap.plugins.kubernetes.objects import (
     assign_name,
@@ -25,9 +25,11 @@ from airgap.plugins.kubernetes.objects import (
 )
 from airgap.plugins.kubernetes.plugin import KubernetesProvider
 
+CONFIG_MAP_TYPE = "kubernetes:core/v1:ConfigMap"
 
-def request(kind: str = "kubernetes:core/v1:ConfigMap", **fields: Any) -> Request:
-    return Request(urn="urn:x", type=kind, name="made", log=Log(None), seed=b"seed", **fields)
+
+def request(kind: str = CONFIG_MAP_TYPE, **fields: Any) -> Request:
+    return Request(urn="urn:x", type=kind, name="made", log=Log(), seed=b"seed", **fields)
 
 
 @pytest.mark.parametrize(
@@ -55,13 +57,6 @@ def test_a_name_is_made_once_and_kept() -> None:
     assert kept["metadata"]["name"] == meta["name"]
     own, _ = assign_name(request(), {"metadata": {"name": "own"}}, named)
     assert own == {"metadata": {"name": "own"}}
-
-
-def test_autonaming_follows_the_stacks_configuration() -> None:
-    proposed, _ = assign_name(request(proposed_name="theirs"), {}, {})
-    assert proposed["metadata"]["name"] == "theirs"
-    _, failures = assign_name(request(autonaming_disabled=True), {}, {})
-    assert "autonaming is disabled" in failures[0].reason
 
 
 def test_string_data_becomes_data_unless_something_is_unknown() -> None:
@@ -128,7 +123,7 @@ def test_data_of_a_secret_replaces_unless_secrets_are_mutable() -> None:
 
 def test_the_default_namespace_may_be_left_unsaid() -> None:
     unsaid = {**CONFIG_MAP, "metadata": {"name": "a"}}
-    assert not _diff(unsaid, {**CONFIG_MAP, "metadata": {"name": "a", "namespace": "default"}})
+    assert not _diff(unsaid, {**CONFIG_MAP, "metadata": {"name": "a", "namespace": "default"}}).changes
     found = _diff(unsaid, {**CONFIG_MAP, "metadata": {"name": "a", "namespace": "other"}})
     assert found.replaces == {("metadata", "namespace")}
     assert not found.delete_before_replace
@@ -141,8 +136,8 @@ def test_drift_of_a_stated_field_is_a_change_and_of_others_is_not() -> None:
 
 def test_empty_values_the_server_drops_are_no_change() -> None:
     old = {**CONFIG_MAP, "metadata": {**PLACE, "annotations": {}}}
-    assert not _diff(old, old, CONFIG_MAP)
-    assert _diff(CONFIG_MAP, {**CONFIG_MAP, "immutable": False})
+    assert not _diff(old, old, CONFIG_MAP).changes
+    assert _diff(CONFIG_MAP, {**CONFIG_MAP, "immutable": False}).changes
 
 
 @pytest.mark.parametrize(
@@ -168,7 +163,7 @@ def test_ids_hold_the_namespace_where_there_is_one() -> None:
 
 
 def test_a_conflict_names_the_managers() -> None:
-    error = ApiError(409, "Conflict", 'conflict with "other": .spec.replicas')
+    error = ApiError(409, 'conflict with "other": .spec.replicas')
     text = managers.conflict_text("me", error)
     assert '"me"' in text
     assert '"other"' in text
@@ -185,30 +180,39 @@ def _kubeconfig(server: str = "https://one", context: str = "c", token: str = "t
     )
 
 
-async def test_a_kubeconfig_is_contents_or_a_path(tmp_path: Path) -> None:
-    access = await load(_kubeconfig(), "", "")
+async def test_a_kubeconfig_is_given_as_its_text(tmp_path: Path) -> None:
+    access = await load(_kubeconfig(), "")
     assert (access.server, access.namespace) == ("https://one", "home")
     assert access.headers == {"Authorization": "Bearer t"}
-    path = tmp_path / "config"
-    path.write_text(_kubeconfig())
-    assert load_text(str(path))["current-context"] == "c"
     with pytest.raises(KubeconfigError, match="context 'x' does not exist"):
-        await load(_kubeconfig(), "x", "")
+        await load(_kubeconfig(), "x")
     with pytest.raises(KubeconfigError, match="parse"):
-        load_text("a: [")
+        parse("a: [")
+    with pytest.raises(KubeconfigError, match="not a path"):
+        parse(str(tmp_path / "config"))
+
+
+async def test_what_a_kubeconfig_says_beyond_that_is_refused_by_name() -> None:
+    config = json.loads(_kubeconfig())
+    config["clusters"][0]["cluster"]["proxy-url"] = "http://proxy.test"
+    with pytest.raises(KubeconfigError, match="does not cover proxy-url of a kubeconfig's cluster"):
+        await load(json.dumps(config), "")
 
 
 async def test_exec_credentials_are_asked_for() -> None:
     config = json.loads(_kubeconfig())
     credential = json.dumps({"status": {"token": "made"}})
     config["users"][0]["user"] = {"exec": {"command": "echo", "args": [credential]}}
-    assert (await load(json.dumps(config), "", "")).headers == {"Authorization": "Bearer made"}
+    assert (await load(json.dumps(config), "")).headers == {"Authorization": "Bearer made"}
+    config["users"][0]["user"] = {"exec": {"command": "false"}}
+    with pytest.raises(KubeconfigError, match="credential plugin 'false' failed"):
+        await load(json.dumps(config), "")
 
 
 def test_the_active_cluster_is_found_by_context() -> None:
-    config = json.loads(_kubeconfig())
-    assert active_cluster(config, "", "") == {"server": "https://one"}
-    assert active_cluster(config, "none", "") is None
+    assert entry(parse(_kubeconfig()), "cluster") == {"server": "https://one"}
+    with pytest.raises(KubeconfigError, match="'none'"):
+        entry(parse(_kubeconfig(), "none"), "cluster")
 
 
 @pytest.mark.parametrize(
@@ -235,30 +239,31 @@ async def test_a_provider_is_replaced_only_for_another_cluster(
     old: dict[str, Any], new: dict[str, Any], replaced: set[tuple[str]]
 ) -> None:
     found = await KubernetesProvider().diff_config(request(old_inputs=old, inputs=new))
-    assert found
+    assert found.changes
     assert found.replaces == replaced
 
 
 async def test_an_unreachable_cluster_still_checks_and_previews(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PULUMI_K8S_DELETE_UNREACHABLE", raising=False)
     provider = KubernetesProvider()
-    await provider.configure({"kubeconfig": _kubeconfig("http://127.0.0.1:9"), "namespace": "n"})
-    inputs, failures = await provider.check(request(inputs={"apiVersion": "v1", "kind": "ConfigMap"}))
+    await provider.configure({"kubeconfig": _kubeconfig("http://127.0.0.1:9")})
+    objects = provider.part(CONFIG_MAP_TYPE)
+    inputs, failures = await objects.check(request(inputs={"apiVersion": "v1", "kind": "ConfigMap"}))
     assert not failures
-    assert inputs["metadata"]["namespace"] == "n"
-    scoped, _ = await provider.check(
+    assert inputs["metadata"]["namespace"] == "home"
+    scoped, _ = await objects.check(
         request("kubernetes:core/v1:Namespace", inputs={"apiVersion": "v1", "kind": "Namespace"})
     )
     assert "namespace" not in scoped["metadata"]
-    assert await provider.create(request(inputs=inputs, preview=True)) == ("", inputs)
+    assert await objects.create(request(inputs=inputs, preview=True)) == ("", inputs)
     with pytest.raises(ProviderError, match="unreachable"):
-        await provider.create(request(inputs=inputs))
+        await objects.create(request(inputs=inputs))
     with pytest.raises(ProviderError, match="PULUMI_K8S_DELETE_UNREACHABLE"):
-        await provider.delete(request(id="n/a", state=inputs))
+        await objects.delete(request(id="n/a", state=inputs))
     monkeypatch.setenv("PULUMI_K8S_DELETE_UNREACHABLE", "true")
     await provider.configure({"kubeconfig": _kubeconfig("http://127.0.0.1:9")})
-    await provider.delete(request(id="n/a", state=inputs))
-    assert (await provider.read(request(id="n/a", state=inputs)))[0] == ""
+    await provider.part(CONFIG_MAP_TYPE).delete(request(id="n/a", state=inputs))
+    assert (await provider.part(CONFIG_MAP_TYPE).read(request(id="n/a", state=inputs)))[0] == ""
 
 
 @pytest.mark.parametrize(
@@ -272,9 +277,9 @@ async def test_an_unreachable_cluster_still_checks_and_previews(monkeypatch: pyt
     ],
 )
 async def test_kinds_outside_the_scope_are_refused_with_what_there_is(token: str, kind: str) -> None:
-    _, failures = await KubernetesProvider().check(request(token, inputs={"kind": kind}))
-    assert token in failures[0].reason
-    assert "ServiceAccount, CustomResource" in failures[0].reason
+    with pytest.raises(ProviderError, match="ServiceAccount, CustomResource") as refused:
+        await KubernetesProvider().part(token).check(request(token, inputs={"kind": kind}))
+    assert token in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -286,12 +291,12 @@ async def test_kinds_outside_the_scope_are_refused_with_what_there_is(token: str
     ],
 )
 async def test_custom_resources_of_any_group_are_covered(token: str) -> None:
-    inputs = {"kind": token.rpartition(":")[2], "metadata": {"name": "a"}}
-    assert await KubernetesProvider().check(request(token, inputs=inputs)) == (inputs, [])
+    inputs = {"kind": token.rpartition(":")[2], "metadata": {"name": "a", "namespace": "n"}}
+    assert await KubernetesProvider().part(token).check(request(token, inputs=inputs)) == (inputs, [])
 
 
 async def test_provider_arguments_that_are_not_covered_are_refused() -> None:
-    given = {"renderYamlToDirectory": "out", "namespace": "n", "enableConfigMapMutable": "true"}
+    given = {"renderYamlToDirectory": "out", "context": "n", "enableConfigMapMutable": "true"}
     _, failures = await KubernetesProvider().check_config(given)
     assert [failure.property for failure in failures] == ["renderYamlToDirectory", "enableConfigMapMutable"]
 
@@ -299,7 +304,8 @@ async def test_provider_arguments_that_are_not_covered_are_refused() -> None:
 async def test_annotations_and_options_outside_the_scope_are_refused() -> None:
     annotations = {"pulumi.com/replaceUnready": "true"}
     inputs = {"kind": "ConfigMap", "metadata": {"name": "a", "annotations": annotations}}
-    _, failures = await KubernetesProvider().check(request(inputs=inputs))
+    objects = KubernetesProvider().part(CONFIG_MAP_TYPE)
+    _, failures = await objects.check(request(inputs=inputs))
     assert "pulumi.com/replaceUnready" in failures[0].reason
     with pytest.raises(ProviderError, match=r"ignoreChanges \(data\.x\)"):
-        await KubernetesProvider().diff(request(inputs=inputs, ignore_changes=("data.x",)))
+        await objects.diff(request(inputs=inputs, ignore_changes=("data.x",)))

@@ -1,6 +1,5 @@
 """The kubernetes stand-in under the real engine, against a real API server: objects of all kinds."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -50,57 +49,11 @@ k8s.apps.v1.Deployment(
 headless = {{"clusterIP": "None", "selector": web, "ports": [{{"port": 80}}]}}
 k8s.core.v1.Service("headless", metadata=place, spec=headless, opts=opts)
 pulumi.export("auto", auto.metadata["name"])
-"""
-
-
-def test_objects_come_change_and_go(engine: Engine, cluster: Cluster, tmp_path: Path) -> None:
-    one = cluster.program(OBJECTS.format(text="one", labels={"keep": "1", "drop": "1"}))
-    stack = engine.stack(tmp_path / "objects", one)
-    assert all(ops == ["create"] for ops in stack.changed().values())
-    first = stack.up()
-    assert "warning:" not in first.output.replace("warning: Replicas scaled to 0", ""), first.output
-    name = stack.outputs()["auto"]
-    assert len(name) == len("auto-") + 8
-    state = stack.state("auto")
-    assert state["id"] == f"{cluster.namespace}/{name}"
-    assert state["outputs"]["metadata"]["annotations"] == {"pulumi.com/autonamed": "true"}
-    assert state["outputs"]["__fieldManager"].startswith("pulumi-kubernetes-")
-    assert state["outputs"]["__initialApiVersion"] == "v1"
-    assert state["outputs"]["__inputs"]["data"] == {"text": "one"}
-    assert "hunter2" not in str(stack.resources(clear=False))
-    assert "aHVudGVyMi" not in str(stack.resources(clear=False))
-
-    assert stack.changed() == {}
-    refreshed = stack.refresh()
-    assert "updated" not in refreshed.output, refreshed.output
-    assert stack.changed() == {}
-
-    stack.program(cluster.program(OBJECTS.format(text="two", labels={"keep": "1"})))
-    steps = stack.steps()
-    assert steps["auto"]["ops"] == ["replace"]
-    assert steps["auto"]["diff"]["data.text"] == "update-replace"
-    assert steps["fixed"]["ops"] == ["replace"]
-    assert steps["fixed"]["diff"]["metadata.labels.drop"] == "delete"
-    assert steps["web"]["ops"] == ["update"]
-    assert steps["web"]["diff"]["spec.template.spec.containers[0].image"] == "update"
-    stack.up()  # the fixed name is free for the new object only when the old one goes first
-    assert cluster.get("configmap", "fixed")["data"] == {"text": "two"}
-    assert stack.outputs()["auto"] != name, "a replacement made first needs a name of its own"
-    deployment = stack.state("web")["outputs"]["metadata"]["name"]
-    assert cluster.get("deployment", deployment)["metadata"]["labels"] == {"keep": "1"}, (
-        "a label stayed behind"
-    )
-    assert stack.changed() == {}
-    stack.destroy()
-    assert cluster.kubectl("get", "ns", cluster.namespace, "--ignore-not-found") == ""
-
-
-CUSTOM = """
-definition = k8s.apiextensions.v1.CustomResourceDefinition(
+k8s.apiextensions.v1.CustomResourceDefinition(
     "things",
-    metadata={{"name": "things.{group}"}},
+    metadata={{"name": "things.custom.test"}},
     spec={{
-        "group": "{group}",
+        "group": "custom.test",
         "scope": "Namespaced",
         "names": {{"plural": "things", "singular": "thing", "kind": "Thing"}},
         "versions": [
@@ -118,168 +71,137 @@ definition = k8s.apiextensions.v1.CustomResourceDefinition(
 )
 k8s.apiextensions.CustomResource(
     "thing",
-    api_version="{group}/v1",
+    api_version="custom.test/v1",
     kind="Thing",
     metadata={{"name": "thing", **place}},
-    spec={{"weight": {weight}, "share": 0.5, "list": [1, 2]}},
+    spec={{"weight": {weight}, "share": {share}, "list": [1, 2]}},
     opts=opts,
 )
 """
+ONE = {"text": "one", "labels": {"keep": "1", "drop": "1"}, "weight": 1, "share": 0.5}
+TWO = {"text": "two", "labels": {"keep": "1"}, "weight": 1.0, "share": 0.75}
 
 
-def test_a_custom_resource_may_come_with_its_definition(
-    engine: Engine, cluster: Cluster, tmp_path: Path
-) -> None:
-    stack = engine.stack(tmp_path / "custom", cluster.program(CUSTOM.format(group="custom.test", weight=1)))
-    stack.up()
+def test_objects_come_change_and_go(engine: Engine, cluster: Cluster, tmp_path: Path) -> None:
+    stack = engine.stack(tmp_path / "objects", cluster.program(OBJECTS.format(**ONE)))
+    first = stack.up()
+    assert "warning:" not in first.output, first.output
+    name = stack.outputs()["auto"]
+    assert len(name) == len("auto-") + 8
+    state = stack.state("auto")
+    assert state["id"] == f"{cluster.namespace}/{name}"
+    assert state["outputs"]["metadata"]["annotations"] == {"pulumi.com/autonamed": "true"}
+    assert state["outputs"]["__fieldManager"].startswith("pulumi-kubernetes-")
+    assert state["outputs"]["__initialApiVersion"] == "v1"
+    assert state["outputs"]["__inputs"]["data"] == {"text": "one"}
+    schema = stack.state("things")["outputs"]["spec"]["versions"][0]["schema"]
+    assert schema["openAPIV3Schema"]["x_kubernetes_preserve_unknown_fields"] is True
     assert cluster.get("thing", "thing")["spec"] == {"weight": 1, "share": 0.5, "list": [1, 2]}
-    versions = stack.state("things")["outputs"]["spec"]["versions"]
-    assert versions[0]["schema"]["openAPIV3Schema"]["x_kubernetes_preserve_unknown_fields"] is True
-    stack.program(cluster.program(CUSTOM.format(group="custom.test", weight=1.0)))
-    assert stack.changed() == {}, "1 and 1.0 are the same number"
-    stack.program(cluster.program(CUSTOM.format(group="custom.test", weight=2)))
-    stack.up()
-    assert cluster.get("thing", "thing")["spec"]["weight"] == 2
+    assert "hunter2" not in str(stack.resources())
+    assert "aHVudGVyMi" not in str(stack.resources())
+
+    refreshed = stack.refresh()
+    assert "updated" not in refreshed.output, refreshed.output
+    assert stack.changed() == {}
+
+    stack.program(cluster.program(OBJECTS.format(**TWO)))
+    steps = stack.steps()
+    assert steps["auto"]["ops"] == ["replace"]
+    assert steps["auto"]["diff"]["data.text"] == "update-replace"
+    assert steps["fixed"]["ops"] == ["replace"]
+    assert steps["fixed"]["diff"]["metadata.labels.drop"] == "delete"
+    assert steps["web"]["ops"] == ["update"]
+    assert steps["web"]["diff"]["spec.template.spec.containers[0].image"] == "update"
+    assert steps["thing"] == {"ops": ["update"], "diff": {"spec.share": "update"}}, "1 and 1.0 are the same"
+    stack.up()  # the fixed name is free for the new object only when the old one goes first
+    assert cluster.get("configmap", "fixed")["data"] == {"text": "two"}
+    assert stack.outputs()["auto"] != name, "a replacement made first needs a name of its own"
+    deployment = stack.state("web")["outputs"]["metadata"]["name"]
+    assert cluster.get("deployment", deployment)["metadata"]["labels"] == {"keep": "1"}, (
+        "a label stayed behind"
+    )
+    assert cluster.get("thing", "thing")["spec"]["share"] == 0.75
     stack.destroy()
+    assert cluster.kubectl("get", "ns", cluster.namespace, "--ignore-not-found") == ""
 
 
-def test_an_existing_object_is_not_adopted_unless_told_to(
-    engine: Engine, cluster: Cluster, tmp_path: Path
-) -> None:
-    cluster.kubectl("create", "namespace", cluster.namespace)
-    cluster.kubectl("create", "configmap", "there", "-n", cluster.namespace, "--from-literal=a=1")
-    body = """
-k8s.core.v1.ConfigMap("there", metadata={"name": "there", **place}, data={"a": "2"}, opts=opts)
-"""
-    stack = engine.stack(tmp_path / "existing", cluster.program(body))
-    assert stack.changed()["there"] == ["create"], "the preview shows a create"
-    refused = stack.up(check=False)
-    assert "already exists" in refused.output
-    assert "upsertExistingObjects" in refused.output
-    stack.program(cluster.program(body, extra="upsert_existing_objects=True, enable_patch_force=True,"))
-    stack.up()
-    assert cluster.get("configmap", "there")["data"] == {"a": "2"}
-    stack.destroy()
-
-
-def test_a_foreign_change_is_a_conflict_until_forced(
-    engine: Engine, cluster: Cluster, tmp_path: Path
-) -> None:
-    body = """
+SHARED = """
+k8s.core.v1.ConfigMap("there", metadata={{"name": "there", **place}}, data={{"b": "2"}}, opts=opts)
+k8s.core.v1.ConfigMapPatch("patch", metadata={{"name": "shared", **place}}, data={patch}, opts=opts)
+labels = {{"app": "web"}}
 k8s.apps.v1.Deployment(
     "web",
     metadata={{"name": "web", **place, "annotations": {annotations}}},
     spec={{
         "replicas": 0,
         "minReadySeconds": {seconds},
-        "selector": {{"matchLabels": {{"app": "web"}}}},
+        "selector": {{"matchLabels": labels}},
         "template": {{
-            "metadata": {{"labels": {{"app": "web"}}}},
+            "metadata": {{"labels": labels}},
             "spec": {{"containers": [{{"name": "web", "image": "web"}}]}},
         }},
     }},
     opts=opts,
 )
 """
-    stack = engine.stack(tmp_path / "conflict", cluster.program(body.format(annotations={}, seconds=1)))
-    stack.up()
-    stack.program(cluster.program(body.format(annotations={}, seconds=2)))
-    stack.up()
-    patch = json.dumps(
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": "web"},
-            "spec": {"minReadySeconds": 9},
-        }
-    )
-    cluster.kubectl(
-        "apply",
-        "--server-side",
-        "--force-conflicts",
-        "--field-manager=other",
-        "-n",
-        cluster.namespace,
-        "-f",
-        "-",
-        stdin=patch,
-    )
-    stack.program(cluster.program(body.format(annotations={}, seconds=3)))
-    refused = stack.up(check=False)
-    assert "conflict" in refused.output
-    assert '"other"' in refused.output
-    forced = {"pulumi.com/patchForce": "true"}
-    stack.program(cluster.program(body.format(annotations=forced, seconds=3)))
-    stack.up()
-    assert cluster.get("deployment", "web")["spec"]["minReadySeconds"] == 3
-    stack.destroy()
-
-
-def test_a_patch_gives_its_fields_back(engine: Engine, cluster: Cluster, tmp_path: Path) -> None:
-    cluster.kubectl("create", "namespace", cluster.namespace)
-    cluster.kubectl("create", "configmap", "shared", "-n", cluster.namespace, "--from-literal=mine=1")
-    head = cluster.program("").replace("namespace = k8s", "0 and k8s").replace("place = ", "0 and ")
-    body = f"""
-target = {{"name": "shared", "namespace": "{cluster.namespace}"}}
-k8s.core.v1.ConfigMapPatch("patch", metadata=target, data={{"theirs": "2"}}, opts=opts)
+FOREIGN = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec: {minReadySeconds: 9}
 """
-    stack = engine.stack(tmp_path / "patch", head + body)
-    stack.up()
+
+
+def test_what_belongs_to_others_is_left_alone_until_told_otherwise(
+    engine: Engine, cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.kubectl("create", "namespace", cluster.namespace)
+    for name in ("there", "shared"):
+        cluster.kubectl("create", "configmap", name, "-n", cluster.namespace, "--from-literal=mine=1")
+    head = cluster.program_inside()
+    body = SHARED.format(patch={"theirs": "2"}, annotations={}, seconds=1)
+    stack = engine.stack(tmp_path / "shared", head + body)
+    assert stack.changed()["there"] == ["create"], "the preview shows a create"
+    refused = stack.up("--continue-on-error", check=False)
+    assert "already exists" in refused.output
+    assert "upsertExistingObjects" in refused.output
     assert cluster.get("configmap", "shared")["data"] == {"mine": "1", "theirs": "2"}
-    assert stack.changed() == {}
-    stack.program(head + body.replace('"theirs"', '"mine"'))
-    assert "conflict" in stack.up(check=False).output, "the field of another manager is not taken unasked"
-    stack.program(head + body.replace('"theirs": "2"', '"theirs": "3"'))
-    assert stack.steps()["patch"]["ops"] == ["update"]
+    assert cluster.get("configmap", "there")["data"] == {"mine": "1"}
+
+    apply = ["apply", "--server-side", "--force-conflicts", "--field-manager=other"]
+    cluster.kubectl(*apply, "-n", cluster.namespace, "-f", "-", stdin=FOREIGN)
+    stack.program(head + SHARED.format(patch={"mine": "2"}, annotations={}, seconds=2))
+    refused = stack.up("--continue-on-error", check=False)
+    assert '"other"' in refused.output, "a field that others have changed is a conflict"
+    assert refused.output.count("had an apply conflict") >= 2, "so is one of another manager, for a patch"
+
+    forced = {"pulumi.com/patchForce": "true"}
+    head = cluster.program_inside(extra="upsert_existing_objects=True,")
+    stack.program(head + SHARED.format(patch={"theirs": "3"}, annotations=forced, seconds=3))
     stack.up()
+    assert cluster.get("configmap", "there")["data"] == {"mine": "1", "b": "2"}
     assert cluster.get("configmap", "shared")["data"] == {"mine": "1", "theirs": "3"}
+    assert cluster.get("deployment", "web")["spec"]["minReadySeconds"] == 3
+    assert stack.changed() == {}
     stack.destroy()
-    assert cluster.get("configmap", "shared")["data"] == {"mine": "1"}
+    assert cluster.get("configmap", "shared")["data"] == {"mine": "1"}, "a patch gives its fields back"
 
 
 def test_what_is_outside_the_scope_is_refused_with_its_name(
     engine: Engine, cluster: Cluster, tmp_path: Path
 ) -> None:
-    stack = engine.stack(tmp_path / "scope", cluster.program(""))
-    for body, text in (
-        (
-            "k8s.networking.v1.Ingress('no', opts=opts)",
-            "does not cover kubernetes:networking.k8s.io/v1:Ingress",
-        ),
-        ("k8s.yaml.v2.ConfigGroup('no', yaml='', opts=opts)", "does not cover the component"),
-        ("k8s.yaml.ConfigGroup('no', yaml='a: b', opts=opts)", "does not cover the function"),
-        ("k8s.helm.v3.Release('no', chart='x', atomic=True, opts=opts)", "Release argument 'atomic'"),
-    ):
-        stack.program(cluster.program(body))
-        refused = stack.run("preview", check=False)
-        assert refused.status != 0
-        assert text in refused.output, refused.output
+    stack = engine.stack(tmp_path / "scope", cluster.program("k8s.networking.v1.Ingress('no', opts=opts)"))
+    refused = stack.run("preview", check=False)
+    assert refused.status != 0
+    assert "does not cover kubernetes:networking.k8s.io/v1:Ingress" in refused.output, refused.output
 
 
-def test_refresh_sees_drift_and_what_is_gone(engine: Engine, cluster: Cluster, tmp_path: Path) -> None:
-    body = """
-k8s.core.v1.ConfigMap("a", metadata={"name": "a", **place}, data={"x": "1"}, opts=opts)
-k8s.core.v1.ConfigMap("b", metadata={"name": "b", **place}, data={"x": "1"}, opts=opts)
-"""
-    stack = engine.stack(tmp_path / "drift", cluster.program(body))
-    stack.up()
-    cluster.kubectl(
-        "patch", "configmap", "a", "-n", cluster.namespace, "--type=merge", "-p", '{"data":{"x":"7"}}'
-    )
-    cluster.kubectl("delete", "configmap", "b", "-n", cluster.namespace)
-    stack.refresh()
-    assert stack.state("a")["outputs"]["data"] == {"x": "7"}
-    steps = stack.changed()
-    assert "replace" in steps["a"]
-    assert steps["b"] == ["create"]
-    stack.up()
-    assert cluster.get("configmap", "a")["data"] == {"x": "1"}
-    stack.destroy()
-
-
-def test_objects_are_read_and_imported_by_id(engine: Engine, cluster: Cluster, tmp_path: Path) -> None:
+def test_refresh_sees_drift_and_what_is_gone_and_objects_are_read_by_id(
+    engine: Engine, cluster: Cluster, tmp_path: Path
+) -> None:
     cluster.kubectl("create", "namespace", cluster.namespace)
-    cluster.kubectl("create", "configmap", "old", "-n", cluster.namespace, "--from-literal=a=1")
+    for name, pair in (("old", "a=1"), ("later", "b=2")):
+        cluster.kubectl("create", "configmap", name, "-n", cluster.namespace, f"--from-literal={pair}")
     body = f"""
 got = k8s.core.v1.ConfigMap.get("got", "{cluster.namespace}/old", opts=opts)
 pulumi.export("a", got.data["a"])
@@ -289,61 +211,62 @@ k8s.core.v1.ConfigMap(
     data={{"a": "1"}},
     opts=pulumi.ResourceOptions(provider=provider, import_="{cluster.namespace}/old"),
 )
+k8s.core.v1.ConfigMap("drifts", metadata={{"name": "drifts", **place}}, data={{"x": "1"}}, opts=opts)
+k8s.core.v1.ConfigMap("goes", metadata={{"name": "goes", **place}}, data={{"x": "1"}}, opts=opts)
 """
-    head = cluster.program("").replace("namespace = k8s", "0 and k8s").replace("place = ", "0 and ")
-    stack = engine.stack(tmp_path / "import", head + body)
+    stack = engine.stack(tmp_path / "drift", cluster.program_inside() + body)
     done = stack.up()
     assert "warning" not in done.output, done.output
     assert stack.outputs() == {"a": "1"}
-    assert stack.changed() == {"got": ["read"]}
+    changed = '{"data":{"x":"7"}}'
+    cluster.kubectl("patch", "configmap", "drifts", "-n", cluster.namespace, "--type=merge", "-p", changed)
+    cluster.kubectl("delete", "configmap", "goes", "-n", cluster.namespace)
+    stack.refresh()
+    assert stack.state("drifts")["outputs"]["data"] == {"x": "7"}
+    steps = stack.changed()
+    assert "replace" in steps["drifts"]
+    assert steps["goes"] == ["create"]
+    assert steps["got"] == ["read"]
+    assert "taken" not in steps
 
-    cluster.kubectl("create", "configmap", "later", "-n", cluster.namespace, "--from-literal=b=2")
     kind, id_ = "kubernetes:core/v1:ConfigMap", f"{cluster.namespace}/later"
     provider = f"cluster={stack.state('cluster')['urn']}"
     imported = stack.run("import", kind, "later", id_, "--provider", provider, "--yes", check=False)
     assert OFFICIAL or "give --generate-code=false" in imported.output, imported.output
     assert stack.state("later")["inputs"]["data"] == {"b": "2"}
+    cluster.kubectl("delete", "namespace", cluster.namespace, "--wait=false")
 
 
-UNREACHABLE = """
-k8s.core.v1.ConfigMap("a", metadata={"name": "a", **place}, data={"x": "1"}, opts=opts)
+MADE = """
+import pulumi
+import pulumi_kubernetes as k8s
+from pulumi_command import local
+
+made = local.Command("made", create="cat {kubeconfig}", logging=local.Logging.NONE)
+provider = k8s.Provider("cluster", kubeconfig=pulumi.Output.secret(made.stdout), cluster_identifier="one")
+opts = pulumi.ResourceOptions(provider=provider)
+space = k8s.core.v1.Namespace("ns", metadata={{"name": "{namespace}"}}, opts=opts)
+pulumi.export("name", space.metadata["name"])
 """
 
 
-def test_a_cluster_that_is_gone_can_be_left_behind(engine: Engine, cluster: Cluster, tmp_path: Path) -> None:
-    stack = engine.stack(tmp_path / "gone", cluster.program(UNREACHABLE))
+def test_a_cluster_may_be_made_in_the_same_run_and_be_gone_before_what_is_in_it(
+    engine: Engine, cluster: Cluster, tmp_path: Path
+) -> None:
+    program = MADE.format(kubeconfig=cluster.kubeconfig, namespace=cluster.namespace)
+    stack = engine.stack(tmp_path / "made", program)
+    assert stack.changed()["ns"] == ["create"], "the cluster is not asked, for it is not there"
     stack.up()
-    dead = tmp_path / "dead"
-    text = cluster.kubeconfig.read_text()
-    port = text.split("https://127.0.0.1:")[1].split()[0]
-    dead.write_text(text.replace(port, "9"))
-    stack.program(Cluster(dead, cluster.namespace).program(UNREACHABLE))
-    stack.up()  # the provider alone changes: the objects are the same
+    assert stack.outputs() == {"name": cluster.namespace}
+    assert stack.changed() == {}
+
+    dead, text = tmp_path / "dead", cluster.kubeconfig.read_text()
+    dead.write_text(text.replace(text.split("https://127.0.0.1:")[1].split()[0], "9"))
+    stack.program(MADE.format(kubeconfig=dead, namespace=cluster.namespace))
+    stack.up()  # the provider alone changes: the object is the same
     stuck = stack.destroy(check=False)
     assert stuck.status != 0
     assert "PULUMI_K8S_DELETE_UNREACHABLE" in stuck.output
     stack.destroy(PULUMI_K8S_DELETE_UNREACHABLE="true")
     assert stack.resources() == []
     cluster.kubectl("delete", "namespace", cluster.namespace, "--wait=false")
-
-
-def test_a_cluster_to_be_made_is_previewed_without_being_asked(
-    engine: Engine, cluster: Cluster, tmp_path: Path
-) -> None:
-    program = f"""
-import pulumi
-import pulumi_kubernetes as k8s
-from pulumi_command import local
-
-made = local.Command("made", create="cat {cluster.kubeconfig}", logging=local.Logging.NONE)
-provider = k8s.Provider("cluster", kubeconfig=pulumi.Output.secret(made.stdout), cluster_identifier="one")
-opts = pulumi.ResourceOptions(provider=provider)
-space = k8s.core.v1.Namespace("ns", metadata={{"name": "{cluster.namespace}"}}, opts=opts)
-pulumi.export("name", space.metadata["name"])
-"""
-    stack = engine.stack(tmp_path / "to-be-made", program)
-    assert stack.changed()["ns"] == ["create"]
-    stack.up()
-    assert stack.outputs() == {"name": cluster.namespace}
-    assert stack.changed() == {}
-    stack.destroy()

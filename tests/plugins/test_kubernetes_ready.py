@@ -8,10 +8,11 @@ import pytest
 from airgap.plugins.base.logs import Log
 from airgap.plugins.base.provider import ProviderError
 from airgap.plugins.kubernetes import ready, rules
+from airgap.plugins.kubernetes.client import Kind
 
 
 def _wait() -> rules.Wait:
-    return rules.Wait(client=None, log=Log(None), cancelled=asyncio.Event())  # type: ignore[arg-type]
+    return rules.Wait(client=None, log=Log(), cancelled=asyncio.Event())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -91,3 +92,31 @@ async def test_wait_for_expressions(text: str, is_ready: bool) -> None:
 def test_a_malformed_wait_for_is_refused() -> None:
     with pytest.raises(ProviderError, match="waitFor"):
         ready.custom_rule("ready please")
+
+
+class EndpointsOf:
+    """An API server that knows the Endpoints of one Service."""
+
+    def __init__(self) -> None:
+        self.endpoints: dict[str, Any] | None = None
+
+    async def kind(self, api_version: str, kind: str) -> Kind:
+        return Kind(api_version, kind, "endpoints", True)
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+        return self.endpoints
+
+
+async def test_a_service_is_ready_when_its_endpoints_have_been_quiet() -> None:
+    client = EndpointsOf()
+    live = {"metadata": {"name": "s", "namespace": "n"}, "spec": {"selector": {"a": "b"}}}
+    wait = rules.Wait(client=client, log=Log(), cancelled=asyncio.Event())  # type: ignore[arg-type]
+    assert "does not target any Pods" in (await rules._service(wait, live))[0]
+    client.endpoints = {"metadata": {"resourceVersion": "1"}}
+    assert await rules._service(wait, live) == ["Waiting for the endpoints of the Service to settle"]
+    wait.memory["since"] -= rules._SETTLE_SECONDS
+    assert await rules._service(wait, live) == []
+    client.endpoints = {"metadata": {"resourceVersion": "2"}, "subsets": [{"notReadyAddresses": [{}]}]}
+    assert await rules._service(wait, live) == ["Waiting for the Pods of the Service to be ready"]
+    headless = {**live, "spec": {"selector": {"a": "b"}, "clusterIP": "None"}}
+    assert await rules._service(wait, headless) == []

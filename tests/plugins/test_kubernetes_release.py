@@ -1,5 +1,6 @@
 """What helm is called with, and what of a release is covered; no cluster needed."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from airgap.plugins.kubernetes.helm import (
     resource_names,
     uninstall_arguments,
 )
-from airgap.plugins.kubernetes.release import Releases
+from airgap.plugins.kubernetes.release import Releases, diff_releases
 
 
 def request(kind: str = "kubernetes:core/v1:ConfigMap", **fields: Any) -> Request:
-    return Request(urn="urn:x", type=kind, name="made", log=Log(None), seed=b"seed", **fields)
+    return Request(urn="urn:x", type=kind, name="made", log=Log(), seed=b"seed", **fields)
 
 
 RELEASE = {
@@ -66,7 +67,7 @@ def test_resources_of_a_release_are_listed_by_kind() -> None:
 
 def test_a_release_is_replaced_only_for_its_name_or_namespace() -> None:
     state = {"__inputs": Secret({"name": "a", "namespace": "n", "values": {"x": 1}})}
-    found = Releases.diff(
+    found = diff_releases(
         request(state=state, inputs={"name": "a", "namespace": "m", "values": {"x": UNKNOWN}})
     )
     assert found.changes == {("namespace",): "update", ("values", "x"): "update"}
@@ -75,8 +76,7 @@ def test_a_release_is_replaced_only_for_its_name_or_namespace() -> None:
 
 
 async def test_release_arguments_outside_the_scope_are_refused(tmp_path: Path) -> None:
-    await_nothing = Releases.__new__(Releases)
-    await_nothing._default_namespace = "n"
+    releases = Releases({}, asyncio.Event(), "n")
     inputs = {"chart": "c", "atomic": True, "repositoryOpts": {"repo": "https://r.test", "password": "p"}}
-    _, failures = await await_nothing.check(request("kubernetes:helm.sh/v3:Release", inputs=inputs))
-    assert [failure.property for failure in failures] == ["atomic", "repositoryOpts.password"]
+    _, failures = await releases.check(request("kubernetes:helm.sh/v3:Release", inputs=inputs))
+    assert [failure.property for failure in failures] == ["atomic", "repositoryOpts.password", "name"]

@@ -5,13 +5,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from airgap.plugins.command.plugin import _COMMAND_FIELDS
-from airgap.plugins.docker.image import _ARGUMENTS as IMAGE_ARGUMENTS
-from airgap.plugins.docker.image import _BUILD_ARGUMENTS
-from airgap.plugins.docker.plugin import KINDS
-from airgap.plugins.kubernetes.kinds import _REPLACE
-from airgap.plugins.kubernetes.plugin import _CONFIG
-from airgap.plugins.kubernetes.release import _ARGUMENTS as RELEASE_ARGUMENTS
+from airgap.plugins.command.plugin import COMMAND_FIELDS
+from airgap.plugins.docker.image import ARGUMENTS as IMAGE_ARGUMENTS
+from airgap.plugins.docker.image import BUILD_ARGUMENTS
+from airgap.plugins.docker.plugin import KINDS as DOCKER_KINDS
+from airgap.plugins.kubernetes.kinds import KINDS
+from airgap.plugins.kubernetes.plugin import CONFIG
+from airgap.plugins.kubernetes.release import ARGUMENTS as RELEASE_ARGUMENTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GROUPS = {"core": "", "apiextensions": "apiextensions.k8s.io/", "rbac": "rbac.authorization.k8s.io/"}
@@ -41,28 +41,26 @@ def test_every_kind_the_program_declares_is_covered() -> None:
         if parts[0] == "kubernetes" and len(parts) == 4 and parts[1] != "helm":
             kinds[f"{GROUPS.get(parts[1], parts[1] + '/')}{parts[2]}", parts[3]] = name
     assert len(kinds) > 5, "the components' calls were not found"
-    missing = [name for kind, name in kinds.items() if kind not in _REPLACE]
+    missing = [name for kind, name in kinds.items() if kind not in KINDS]
     assert not missing, f"add {missing} to airgap/plugins/kubernetes/kinds.py"
 
 
 def test_every_argument_the_program_gives_is_covered() -> None:
     covered: dict[str, tuple[str, ...]] = {
-        "kubernetes.Provider": _CONFIG,
+        "kubernetes.Provider": CONFIG,
         "kubernetes.helm.v3.Release": RELEASE_ARGUMENTS,
         "kubernetes.helm.v3.RepositoryOptsArgs": ("repo",),
-        "command.local.Command": tuple(_COMMAND_FIELDS),
+        "command.local.Command": tuple(COMMAND_FIELDS),
         "docker.Image": IMAGE_ARGUMENTS,
-        "docker.DockerBuildArgs": _BUILD_ARGUMENTS,
+        "docker.DockerBuildArgs": BUILD_ARGUMENTS,
     }
-    for kind in KINDS.values():
+    for kind in DOCKER_KINDS:
         name = kind.token.rpartition(":")[2]
         covered[f"docker.{name}"] = kind.arguments
         for member, names in kind.members.items():
             covered[f"docker.{name}{member[0].upper()}{member[1:].removesuffix('s')}Args"] = names
     # Lists whose name is not simply the plural of their element's.
-    covered["docker.ContainerNetworksAdvancedArgs"] = KINDS["docker:index/container:Container"].members[
-        "networksAdvanced"
-    ]
+    covered["docker.ContainerNetworksAdvancedArgs"] = DOCKER_KINDS[-1].members["networksAdvanced"]
     found = list(declared())
     assert "docker.Container" in [name for name, _ in found]
     for name, arguments in found:

@@ -5,16 +5,15 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from airgap.plugins.base.diff import Diff
+from airgap.plugins.base.diff import Diff, compare, top_level
 from airgap.plugins.base.logs import Log
+from airgap.plugins.base.values import plain
+
+Values = dict[str, Any]
 
 
 class ProviderError(Exception):
     """An operation failed and left nothing behind; the text reaches the user as it is."""
-
-
-class UnknownFunctionError(Exception):
-    """The stand-in knows no such function; answered as NOT_FOUND."""
 
 
 class InitFailedError(Exception):
@@ -24,7 +23,7 @@ class InitFailedError(Exception):
     """
 
     def __init__(
-        self, id_: str, properties: dict[str, Any], reasons: list[str], inputs: dict[str, Any] | None = None
+        self, id_: str, properties: Values, reasons: list[str], inputs: Values | None = None
     ) -> None:
         super().__init__(reasons[0])
         self.id = id_
@@ -41,13 +40,12 @@ class Failure:
     reason: str
 
 
-def refuse_resource(package: str, token: str, covered: Iterable[str]) -> Failure:
-    """Say that a resource type is outside the stand-in, and what is inside."""
+def refusal(package: str, token: str, covered: Iterable[str]) -> ProviderError:
+    """A resource type is outside the stand-in; the text says what is inside."""
     names = ", ".join(one.rpartition(":")[2] for one in covered)
-    return Failure(
-        "",
+    return ProviderError(
         f"the closed network's {package} plugin does not cover {token}; declare one of {names}, "
-        "or use the official plugin",
+        "or use the official plugin"
     )
 
 
@@ -67,53 +65,19 @@ class Request:
     name: str
     log: Log
     id: str = ""
-    inputs: dict[str, Any] = field(default_factory=dict)  # the new inputs
-    old_inputs: dict[str, Any] = field(default_factory=dict)
-    state: dict[str, Any] = field(default_factory=dict)  # old outputs
+    inputs: Values = field(default_factory=dict)  # the new inputs
+    old_inputs: Values = field(default_factory=dict)
+    state: Values = field(default_factory=dict)  # old outputs
     preview: bool = False
     timeout: float = 0  # seconds of customTimeouts, 0 when the user gave none
     ignore_changes: tuple[str, ...] = ()
     seed: bytes = b""
-    proposed_name: str = ""  # from the stack's autonaming configuration
-    autonaming_disabled: bool = False
 
 
-class Provider:
-    """Base of the stand-ins. Calls run concurrently on one event loop: blocking work belongs in a thread."""
+class Part:
+    """The resources of one type. All calls run on one event loop: blocking work belongs in a thread."""
 
-    name = ""
-    version = ""
-    accept_secrets = True
-
-    def __init__(self) -> None:
-        self.cancelled = asyncio.Event()
-
-    async def cancel(self) -> None:
-        """The engine wants running operations to end; it also says so at the end of every run."""
-        self.cancelled.set()
-
-    async def check_config(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
-        """Validate the provider's own arguments."""
-        return inputs, []
-
-    async def diff_config(self, request: Request) -> Diff:
-        """Compare the provider's old and new arguments."""
-        raise NotImplementedError
-
-    async def configure(self, variables: dict[str, str]) -> None:
-        """Take the provider's arguments into use: `variables` maps bare names to text, secrets in clear."""
-        raise NotImplementedError
-
-    async def invoke(
-        self, token: str, args: dict[str, Any], log: Log
-    ) -> tuple[dict[str, Any], list[Failure]]:
-        """Run a function of the package."""
-        del args, log
-        raise UnknownFunctionError(
-            f"the closed network's {self.name} plugin does not cover the function {token}"
-        )
-
-    async def check(self, request: Request) -> tuple[dict[str, Any], list[Failure]]:
+    async def check(self, request: Request) -> tuple[Values, list[Failure]]:
         """Validate a resource's inputs and fill in defaults."""
         raise NotImplementedError
 
@@ -121,18 +85,55 @@ class Provider:
         """Compare a resource's old state with its new inputs."""
         raise NotImplementedError
 
-    async def create(self, request: Request) -> tuple[str, dict[str, Any]]:
+    async def create(self, request: Request) -> tuple[str, Values]:
         """Make the resource; answers its id and outputs."""
         raise NotImplementedError
 
-    async def read(self, request: Request) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    async def read(self, request: Request) -> tuple[str, Values, Values]:
         """The live resource as id, outputs and inputs; an empty id means that it is gone."""
         return request.id, request.state, request.old_inputs
 
-    async def update(self, request: Request) -> dict[str, Any]:
+    async def update(self, request: Request) -> Values:
         """Change the resource in place; answers its outputs."""
         raise NotImplementedError
 
     async def delete(self, request: Request) -> None:
         """Remove the resource; one that is already gone is fine."""
-        raise NotImplementedError
+
+
+class Provider:
+    """Base of the stand-ins: configuration, and which part serves which resource."""
+
+    name = ""
+    version = ""
+    accept_secrets = True
+
+    def __init__(self) -> None:
+        self.cancelled = asyncio.Event()
+        self.parts: dict[str, Part] = {}  # by type token
+
+    async def cancel(self) -> None:
+        """The engine wants running operations to end; it also says so at the end of every run."""
+        self.cancelled.set()
+
+    async def check_config(self, inputs: Values) -> tuple[Values, list[Failure]]:
+        """Validate the provider's own arguments."""
+        return inputs, []
+
+    async def diff_config(self, request: Request) -> Diff:
+        """Compare the provider's old and new arguments: none of them makes a new provider, by default."""
+        return Diff(top_level(compare(plain(request.old_inputs or request.state), plain(request.inputs))))
+
+    async def configure(self, variables: dict[str, str]) -> None:
+        """Take the provider's arguments into use: `variables` maps bare names to text, secrets in clear."""
+
+    async def invoke(self, token: str, args: Values, log: Log) -> tuple[Values, list[Failure]]:
+        """Run a function of the package."""
+        del args, log
+        raise ProviderError(f"the closed network's {self.name} plugin does not cover the function {token}")
+
+    def part(self, token: str) -> Part:
+        """What serves a type of resource. Raises ProviderError for one that is not covered."""
+        if token not in self.parts:
+            raise refusal(self.name, token, self.parts)
+        return self.parts[token]

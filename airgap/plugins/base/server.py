@@ -6,109 +6,75 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc.aio
 from google.protobuf import any_pb2, empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from pulumi.runtime.proto import engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from airgap.plugins.base.diff import Change, Diff, format_path
-from airgap.plugins.base.logs import Engine, Log
-from airgap.plugins.base.provider import (
-    Failure,
-    InitFailedError,
-    Provider,
-    ProviderError,
-    Request,
-    UnknownFunctionError,
-)
+from airgap.plugins.base.diff import Diff, format_path
+from airgap.plugins.base.logs import Log
+from airgap.plugins.base.provider import Failure, InitFailedError, Provider, ProviderError, Request
 from airgap.plugins.base.values import decode, encode
 
 # The engine's own limit: whole charts and states travel in one message.
 _MESSAGE_BYTES = 400 << 20
 _PARENT_POLL_SECONDS = 1.0
 _STOP_SECONDS = 1.0
-# Blocking calls sit in threads, and the engine starts as many operations at once as the user lets it.
-_THREADS = 64
-
-_KINDS: dict[tuple[Change, bool], Any] = {
-    ("add", False): provider_pb2.PropertyDiff.ADD,
-    ("add", True): provider_pb2.PropertyDiff.ADD_REPLACE,
-    ("delete", False): provider_pb2.PropertyDiff.DELETE,
-    ("delete", True): provider_pb2.PropertyDiff.DELETE_REPLACE,
-    ("update", False): provider_pb2.PropertyDiff.UPDATE,
-    ("update", True): provider_pb2.PropertyDiff.UPDATE_REPLACE,
-}
 
 _log = logging.getLogger("airgap.plugins")
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
-    """All RPCs of a provider. Methods carry the protocol's names."""
+    """All RPCs of a provider. Methods carry the protocol's names; `engine` is where log lines go."""
 
-    def __init__(self, provider: Provider, engine: Engine) -> None:
+    def __init__(self, provider: Provider, engine: Any = None) -> None:
         self._provider = provider
         self._engine = engine
 
-    async def _run(self, context: Any, call: Callable[[], Awaitable[Any]]) -> Any:
-        """Await a provider call; errors end the RPC with the user's message and never with a traceback."""
+    async def _answer(self, context: Any, call: Awaitable[Any]) -> Any:
+        """Await a provider's call; errors end the RPC with the user's message and never with a traceback."""
         try:
-            return await call()
+            return await call
         except InitFailedError as error:
-            detail = any_pb2.Any()
-            detail.Pack(
-                provider_pb2.ErrorResourceInitFailed(
-                    id=error.id,
-                    properties=encode(error.properties),
-                    inputs=None if error.inputs is None else encode(error.inputs),
-                    reasons=error.reasons,
-                )
-            )
+            context.set_trailing_metadata((("grpc-status-details-bin", _init_failed(error)),))
             message = str(error)
-            status = status_pb2.Status(
-                code=grpc.StatusCode.UNKNOWN.value[0], message=message, details=[detail]
-            )
-            context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-            await self._engine.flush()
-            await context.abort(grpc.StatusCode.UNKNOWN, message)
-        except UnknownFunctionError as error:
-            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
-        except NotImplementedError:
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not implemented")
         except ProviderError as error:
-            await self._engine.flush()
-            await context.abort(grpc.StatusCode.UNKNOWN, str(error))
-        except asyncio.CancelledError:
-            raise
+            message = str(error)
         except Exception as error:
             # A fault of the stand-in itself: the traceback is for --debug (stderr), the user gets one line.
-            _log.exception("%s failed", self._provider.name)
-            await context.abort(
-                grpc.StatusCode.UNKNOWN,
-                f"fault in the {self._provider.name} stand-in (see --debug): {type(error).__name__}: {error}",
-            )
+            name = self._provider.name
+            _log.exception("%s failed", name)
+            message = f"fault in the {name} stand-in (see --debug): {type(error).__name__}: {error}"
+        return await context.abort(grpc.StatusCode.UNKNOWN, message)
 
-    def _request(self, message: Any, **fields: Any) -> Request:
-        kind = message.type or message.urn.split("::")[2].rsplit("$", 1)[-1]
-        name = message.name or message.urn.rsplit("::", 1)[-1]
-        return Request(urn=message.urn, type=kind, name=name, log=Log(self._engine, message.urn), **fields)
-
-    def _diff_request(self, message: Any) -> Request:
-        """What Diff and DiffConfig are asked with: their messages have the same fields."""
-        return self._request(
-            message,
-            id=message.id,
-            state=decode(message.olds),
-            inputs=decode(message.news),
-            old_inputs=decode(message.old_inputs),
-            ignore_changes=tuple(message.ignoreChanges),
+    def _request(self, message: Any, **properties: Any) -> Request:
+        """What a call is about. Messages name the same properties differently, and few have all fields."""
+        kind, name = message.urn.split("::", 3)[2:]
+        return Request(
+            urn=message.urn,
+            type=kind.rpartition("$")[2],
+            name=name,
+            log=Log(self._engine, message.urn),
+            id=getattr(message, "id", ""),
+            preview=getattr(message, "preview", False),
+            timeout=getattr(message, "timeout", 0),
+            ignore_changes=tuple(getattr(message, "ignoreChanges", ())),
+            seed=getattr(message, "randomSeed", b""),
+            **{field: decode(values) for field, values in properties.items()},
         )
+
+    async def _ask(self, context: Any, what: str, message: Any, **properties: Any) -> Any:
+        """Call the method `what` of the part that serves the resource."""
+        call = self._request(message, **properties)
+
+        async def ask() -> Any:
+            return await getattr(self._provider.part(call.type), what)(call)
+
+        return await self._answer(context, ask())
 
     async def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        return provider_pb2.ProviderHandshakeResponse(
-            accept_secrets=self._provider.accept_secrets, supports_autonaming_configuration=True
-        )
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=self._provider.accept_secrets)
 
     async def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         return plugin_pb2.PluginInfo(version=self._provider.version)
@@ -120,38 +86,6 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             "the import is done; give --generate-code=false next time, and declare the resource by hand",
         )
 
-    async def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        await self._provider.cancel()
-        return empty_pb2.Empty()
-
-    async def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
-        inputs, failures = await self._run(context, lambda: self._provider.check_config(decode(request.news)))
-        return provider_pb2.CheckResponse(inputs=encode(inputs), failures=_failures(failures))
-
-    async def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
-        call = self._diff_request(request)
-        diff = await self._run(context, lambda: self._provider.diff_config(call))
-        return _diff_response(diff, detailed=False)
-
-    async def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
-        variables = {key.rsplit(":", 1)[-1]: value for key, value in request.variables.items()}
-        await self._run(context, lambda: self._provider.configure(variables))
-        return provider_pb2.ConfigureResponse(
-            acceptSecrets=self._provider.accept_secrets,
-            supportsPreview=True,
-            supports_autonaming_configuration=True,
-        )
-
-    async def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
-        log = Log(self._engine)
-        result, failures = await self._run(
-            context, lambda: self._provider.invoke(request.tok, decode(request.args), log)
-        )
-        await self._engine.flush()
-        response = provider_pb2.InvokeResponse(failures=_failures(failures))
-        getattr(response, "return").CopyFrom(encode(result))
-        return response
-
     async def Construct(self, request: Any, context: Any) -> Any:  # noqa: N802
         await context.abort(
             grpc.StatusCode.UNIMPLEMENTED,
@@ -159,98 +93,106 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             "declare its resources one by one",
         )
 
-    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
-        mode = request.autonaming.mode if request.HasField("autonaming") else None
-        call = self._request(
-            request,
-            old_inputs=decode(request.olds),
-            inputs=decode(request.news),
-            seed=request.randomSeed,
-            proposed_name=request.autonaming.proposed_name if mode is not None else "",
-            autonaming_disabled=mode == provider_pb2.CheckRequest.AutonamingOptions.DISABLE,
+    async def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        await self._provider.cancel()
+        return empty_pb2.Empty()
+
+    async def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+        checked = await self._answer(context, self._provider.check_config(decode(request.news)))
+        return _check_response(*checked)
+
+    async def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+        call = self._request(request, **_change(request))
+        diff = await self._answer(context, self._provider.diff_config(call))
+        return _diff_response(diff, detailed=False)
+
+    async def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
+        variables = {key.rsplit(":", 1)[-1]: value for key, value in request.variables.items()}
+        await self._answer(context, self._provider.configure(variables))
+        return provider_pb2.ConfigureResponse(
+            acceptSecrets=self._provider.accept_secrets, supportsPreview=True
         )
-        inputs, failures = await self._run(context, lambda: self._provider.check(call))
-        await self._engine.flush()
-        return provider_pb2.CheckResponse(inputs=encode(inputs), failures=_failures(failures))
+
+    async def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
+        call = self._provider.invoke(request.tok, decode(request.args), Log(self._engine))
+        result, failures = await self._answer(context, call)
+        return provider_pb2.InvokeResponse(**{"return": encode(result)}, failures=_failures(failures))
+
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
+        news, olds = request.news, request.olds
+        return _check_response(*await self._ask(context, "check", request, inputs=news, old_inputs=olds))
 
     async def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
-        call = self._diff_request(request)
-        diff = await self._run(context, lambda: self._provider.diff(call))
+        diff = await self._ask(context, "diff", request, **_change(request))
         return _diff_response(diff, detailed=True)
 
     async def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
-        call = self._request(
-            request, inputs=decode(request.properties), preview=request.preview, timeout=request.timeout
-        )
-        id_, outputs = await self._run(context, lambda: self._provider.create(call))
-        await self._engine.flush()
+        id_, outputs = await self._ask(context, "create", request, inputs=request.properties)
         return provider_pb2.CreateResponse(id=id_, properties=encode(outputs))
 
     async def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
-        call = self._request(
-            request,
-            id=request.id,
-            state=decode(request.properties),
-            old_inputs=decode(request.inputs),
-            timeout=request.timeout,
-        )
-        id_, outputs, inputs = await self._run(context, lambda: self._provider.read(call))
-        await self._engine.flush()
-        if not id_:
-            return provider_pb2.ReadResponse()
+        state, old_inputs = request.properties, request.inputs
+        found = await self._ask(context, "read", request, state=state, old_inputs=old_inputs)
+        id_, outputs, inputs = found
         return provider_pb2.ReadResponse(id=id_, properties=encode(outputs), inputs=encode(inputs))
 
     async def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
-        call = self._request(
-            request,
-            id=request.id,
-            state=decode(request.olds),
-            inputs=decode(request.news),
-            old_inputs=decode(request.old_inputs),
-            preview=request.preview,
-            timeout=request.timeout,
-            ignore_changes=tuple(request.ignoreChanges),
-        )
-        outputs = await self._run(context, lambda: self._provider.update(call))
-        await self._engine.flush()
+        outputs = await self._ask(context, "update", request, **_change(request))
         return provider_pb2.UpdateResponse(properties=encode(outputs))
 
     async def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
-        call = self._request(
-            request,
-            id=request.id,
-            state=decode(request.properties),
-            old_inputs=decode(request.old_inputs),
-            timeout=request.timeout,
-        )
-        await self._run(context, lambda: self._provider.delete(call))
-        await self._engine.flush()
+        state, old_inputs = request.properties, request.old_inputs
+        await self._ask(context, "delete", request, state=state, old_inputs=old_inputs)
         return empty_pb2.Empty()
+
+
+def _change(message: Any) -> dict[str, Any]:
+    """The properties that Diff, DiffConfig and Update are asked with."""
+    return {"state": message.olds, "inputs": message.news, "old_inputs": message.old_inputs}
 
 
 def _failures(failures: list[Failure]) -> list[Any]:
     return [provider_pb2.CheckFailure(property=f.property, reason=f.reason) for f in failures]
 
 
+def _check_response(inputs: dict[str, Any], failures: list[Failure]) -> Any:
+    return provider_pb2.CheckResponse(inputs=encode(inputs), failures=_failures(failures))
+
+
+def _init_failed(error: InitFailedError) -> bytes:
+    detail = any_pb2.Any()
+    detail.Pack(
+        provider_pb2.ErrorResourceInitFailed(
+            id=error.id,
+            properties=encode(error.properties),
+            inputs=None if error.inputs is None else encode(error.inputs),
+            reasons=error.reasons,
+        )
+    )
+    code = grpc.StatusCode.UNKNOWN.value[0]
+    return bytes(status_pb2.Status(code=code, message=str(error), details=[detail]).SerializeToString())
+
+
 def _diff_response(diff: Diff, *, detailed: bool) -> Any:
+    some, none = provider_pb2.DiffResponse.DIFF_SOME, provider_pb2.DiffResponse.DIFF_NONE
     response = provider_pb2.DiffResponse(
-        changes=provider_pb2.DiffResponse.DIFF_SOME if diff else provider_pb2.DiffResponse.DIFF_NONE,
+        changes=some if diff.changes else none,
         replaces=sorted(format_path(path) for path in diff.replaces),
         diffs=sorted({str(path[0]) for path in diff.changes if path}),
         deleteBeforeReplace=diff.delete_before_replace,
         hasDetailedDiff=detailed,
     )
-    if detailed:
-        for path, change in diff.changes.items():
-            entry = response.detailedDiff[format_path(path)]
-            entry.kind = _KINDS[change, path in diff.replaces]
-            entry.inputDiff = True
+    for path, change in diff.changes.items() if detailed else ():
+        kind = f"{change}_replace" if path in diff.replaces else change
+        entry = response.detailedDiff[format_path(path)]
+        entry.kind = provider_pb2.PropertyDiff.Kind.Value(kind.upper())
+        entry.inputDiff = True
     return response
 
 
 async def serve(make_provider: Callable[[], Provider], engine_address: str) -> None:
     """Serve a provider until a signal or until the engine, our parent, is gone."""
-    engine = Engine(engine_address)
+    engine = engine_pb2_grpc.EngineStub(grpc.aio.insecure_channel(engine_address)) if engine_address else None
     provider = make_provider()
     server = new_server()
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(provider, engine), server)
@@ -267,15 +209,13 @@ def new_server() -> grpc.aio.Server:
     )
 
 
-async def serve_until_stopped(server: grpc.aio.Server, cancel: Callable[[], Awaitable[None]]) -> None:
+async def serve_until_stopped(server: grpc.aio.Server, cancel: Callable[[], Awaitable[Any]]) -> None:
     """Announce the port on stdout as the engine expects; serve until a signal or the parent's death."""
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(_THREADS))
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     parent = os.getppid()

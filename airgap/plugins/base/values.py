@@ -4,10 +4,11 @@ In Python a value is None, bool, int, float, str, list, dict, `Secret(value)` or
 and references stay dicts that carry the wire's signature key, so that they survive a round trip untouched.
 """
 
+import enum
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from google.protobuf import struct_pb2
 
@@ -17,7 +18,6 @@ SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 a type tag of the protocol
 ASSET_SIGNATURE = "c44067f5952c0a294b673a41bacd8c17"
 ARCHIVE_SIGNATURE = "0def7320c3a5731c473e5ecbe6d01bc7"
-OUTPUT_SIGNATURE = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
 # The engine tells the type of an unknown by its text; a provider may answer with any of them.
 _UNKNOWN_STRING = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -34,24 +34,13 @@ _UNKNOWNS = frozenset(
 )
 
 
-class Unknown:
-    """A value that only a real run will have. There is one instance, UNKNOWN."""
+class Unknown(enum.Enum):
+    """A value that only a real run will have."""
 
-    _only: Self | None = None
-
-    def __new__(cls) -> Self:
-        if cls._only is None:
-            cls._only = super().__new__(cls)
-        return cls._only
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Unknown":
-        return self
+    UNKNOWN = enum.auto()
 
 
-UNKNOWN = Unknown()
+UNKNOWN = Unknown.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -66,11 +55,10 @@ class Secret:
 
 def decode(message: struct_pb2.Struct) -> dict[str, Any]:
     """A wire Struct as Python values; integral numbers become int, as Kubernetes' Go types demand."""
-    return {key: decode_value(value) for key, value in message.fields.items()}
+    return {key: _decoded(value) for key, value in message.fields.items()}
 
 
-def decode_value(message: struct_pb2.Value) -> Any:  # noqa: PLR0911 one return per kind
-    """One wire value as a Python value."""
+def _decoded(message: struct_pb2.Value) -> Any:
     match message.WhichOneof("kind"):
         case "bool_value":
             return message.bool_value
@@ -80,15 +68,10 @@ def decode_value(message: struct_pb2.Value) -> Any:  # noqa: PLR0911 one return 
         case "string_value":
             return UNKNOWN if message.string_value in _UNKNOWNS else message.string_value
         case "list_value":
-            return [decode_value(item) for item in message.list_value.values]
+            return [_decoded(item) for item in message.list_value.values]
         case "struct_value":
             members = decode(message.struct_value)
-            if members.get(SIGNATURE) == SECRET_SIGNATURE:
-                return Secret(members.get("value"))
-            if members.get(SIGNATURE) == OUTPUT_SIGNATURE:
-                inner = members.get("value", UNKNOWN)
-                return Secret(inner) if members.get("secret") else inner
-            return members
+            return Secret(members.get("value")) if members.get(SIGNATURE) == SECRET_SIGNATURE else members
         case _:
             return None
 
@@ -96,71 +79,65 @@ def decode_value(message: struct_pb2.Value) -> Any:  # noqa: PLR0911 one return 
 def encode(values: dict[str, Any]) -> struct_pb2.Struct:
     """Python values as a wire Struct."""
     message = struct_pb2.Struct()
-    for key, value in values.items():
-        _encode_into(message.fields[key], value)
+    message.update(rebuilt(values, _wired))
     return message
 
 
-def _encode_into(message: struct_pb2.Value, value: Any) -> None:
-    match value:
-        case None:
-            message.null_value = struct_pb2.NULL_VALUE
-        case bool():
-            message.bool_value = value
-        case int() | float():
-            message.number_value = value
-        case str():
-            message.string_value = value
-        case Unknown():
-            message.string_value = _UNKNOWN_STRING
-        case Secret():
-            members = message.struct_value.fields
-            members[SIGNATURE].string_value = SECRET_SIGNATURE
-            _encode_into(members["value"], value.value)
-        case list() | tuple():
-            message.list_value.SetInParent()
-            for item in value:
-                _encode_into(message.list_value.values.add(), item)
-        case dict():
-            message.struct_value.SetInParent()
-            for key, item in value.items():
-                _encode_into(message.struct_value.fields[key], item)
-        case _:
-            raise TypeError(f"{type(value).__name__} is not a property value")
+def _wired(node: Any) -> Any:
+    if isinstance(node, Secret):
+        return {SIGNATURE: SECRET_SIGNATURE, "value": node.value}
+    return _UNKNOWN_STRING if node is UNKNOWN else node
+
+
+def rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The value with every node put through `change`, what is inside a node before the node itself."""
+    if isinstance(value, dict):
+        value = {key: rebuilt(item, change) for key, item in value.items()}
+    elif isinstance(value, list):
+        value = [rebuilt(item, change) for item in value]
+    elif isinstance(value, Secret):
+        value = Secret(rebuilt(value.value, change))
+    return change(value)
 
 
 def plain(value: Any) -> Any:
     """The value without its secret marks (unknowns stay)."""
-    match value:
-        case Secret():
-            return plain(value.value)
-        case dict():
-            return {key: plain(item) for key, item in value.items()}
-        case list():
-            return [plain(item) for item in value]
-        case _:
-            return value
+    return rebuilt(value, lambda node: node.value if isinstance(node, Secret) else node)
 
 
-def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every node of a value with its path, parents first; does not look inside secrets."""
-    yield path, value
+def drop_nulls(value: Any) -> Any:
+    """The value without null members of objects, at any depth."""
+
+    def drop(node: Any) -> Any:
+        if not isinstance(node, dict):
+            return node
+        return {key: item for key, item in node.items() if item is not None and item != Secret(None)}
+
+    return rebuilt(value, drop)
+
+
+def nodes(value: Any) -> Iterator[Any]:
+    """The value and everything in it, also inside secrets."""
+    yield value
+    inside: Any = ()
     if isinstance(value, dict):
-        for key, item in value.items():
-            yield from walk(item, (*path, key))
+        inside = value.values()
     elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from walk(item, (*path, index))
+        inside = value
+    elif isinstance(value, Secret):
+        inside = (value.value,)
+    for item in inside:
+        yield from nodes(item)
 
 
 def has_unknown(value: Any) -> bool:
     """Whether any part of a value, secret or not, is unknown."""
-    return any(node is UNKNOWN for _, node in walk(plain(value)))
+    return any(node is UNKNOWN for node in nodes(value))
 
 
 def has_secret(value: Any) -> bool:
     """Whether any part of a value is secret."""
-    return any(isinstance(node, Secret) for _, node in walk(value))
+    return any(isinstance(node, Secret) for node in nodes(value))
 
 
 def copy_secrets(source: Any, target: Any) -> Any:
@@ -170,39 +147,11 @@ def copy_secrets(source: Any, target: Any) -> Any:
     """
     if isinstance(target, Secret) or target is None:
         return target
-    if isinstance(source, Secret):
-        return Secret(plain(target))
-    if isinstance(source, list) and has_secret(source):
+    if isinstance(source, Secret) or (isinstance(source, list) and has_secret(source)):
         return Secret(plain(target))
     if isinstance(source, dict) and isinstance(target, dict):
         return {key: copy_secrets(source.get(key), item) for key, item in target.items()}
     return target
-
-
-def drop_nulls(value: Any) -> Any:
-    """The value without null members of objects, at any depth."""
-    match value:
-        case Secret():
-            return Secret(drop_nulls(value.value))
-        case dict():
-            return {key: drop_nulls(item) for key, item in value.items() if plain(item) is not None}
-        case list():
-            return [drop_nulls(item) for item in value]
-        case _:
-            return value
-
-
-def map_keys(value: Any, rename: Callable[[str], str]) -> Any:
-    """The value with every object key renamed."""
-    match value:
-        case Secret():
-            return Secret(map_keys(value.value, rename))
-        case dict():
-            return {rename(key): map_keys(item, rename) for key, item in value.items()}
-        case list():
-            return [map_keys(item, rename) for item in value]
-        case _:
-            return value
 
 
 def random_suffix(seed: bytes, length: int) -> str:

@@ -1,18 +1,20 @@
 """The command provider: `command:local:Command` and `command:local:run`."""
 
 import asyncio
+import contextlib
+import functools
 import secrets
 from typing import Any
 
-from airgap.plugins.base.diff import Diff, compare, without_ignored
+from airgap.plugins.base.diff import Diff, compare
 from airgap.plugins.base.logs import Log
-from airgap.plugins.base.provider import Failure, Provider, Request, refuse_resource
+from airgap.plugins.base.provider import Failure, Part, Provider, Request, Values
 from airgap.plugins.base.server import serve as serve_provider
 from airgap.plugins.base.values import UNKNOWN, copy_secrets, drop_nulls, has_unknown, plain
-from airgap.plugins.command.process import collect, file_archive, file_asset, run
+from airgap.plugins.command import files
+from airgap.plugins.command.process import run_command
 
-_COMMAND = "command:local:Command"
-_RUN_FIELDS = {
+RUN_FIELDS = {
     "addPreviousOutputInEnv": "bool",
     "archivePaths": "array",
     "assetPaths": "array",
@@ -23,175 +25,145 @@ _RUN_FIELDS = {
     "logging": "logging",
     "stdin": "string",
 }
-_COMMAND_FIELDS = {
-    **{name: kind for name, kind in _RUN_FIELDS.items() if name != "command"},
+COMMAND_FIELDS = {
+    **{name: kind for name, kind in RUN_FIELDS.items() if name != "command"},
     "create": "string",
     "update": "string",
     "delete": "string",
     "triggers": "any array",
 }
-_NOTES = ("__defaults", "__internal")
 _LOGGING = ("stdout", "stderr", "stdoutAndStderr", "none")
 _WORDS = {bool: "bool", int: "number", float: "number", str: "string", list: "array", dict: "object"}
+_STREAMS = ("stdout", "stderr")
+# Computed outputs, and the input that asks for each but the streams.
+_COMPUTED = {"stdout": "", "stderr": "", "assets": "assetPaths", "archive": "archivePaths"}
 
 
-class CommandProvider(Provider):
-    """Runs commands on the machine of the engine."""
+class Commands(Part):
+    """Commands on the machine of the engine."""
 
-    name = "command"
-    version = "1.2.1"
+    def __init__(self, cancelled: asyncio.Event) -> None:
+        self._cancelled = cancelled
 
-    async def check_config(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
-        """Add the marker that the official plugin's framework keeps in the provider's state."""
-        return {**inputs, "__pulumi-go-provider-version": "v1.3.0"}, []
-
-    async def check(self, request: Request) -> tuple[dict[str, Any], list[Failure]]:
+    async def check(self, request: Request) -> tuple[Values, list[Failure]]:
         """Validate types and names; nulls go."""
-        if request.type != _COMMAND:
-            return request.inputs, [refuse_resource("command", request.type, [_COMMAND])]
         inputs = drop_nulls(request.inputs)
-        return inputs, validate(inputs, _COMMAND_FIELDS)
+        return inputs, validate(inputs, COMMAND_FIELDS)
 
     async def diff(self, request: Request) -> Diff:
         """Inputs against inputs; for elements of `triggers` the SDK itself asks for replacement."""
-        old = _comparable(request.old_inputs or request.state)
-        new = _comparable(request.inputs)
-        if not request.old_inputs:  # state written before old inputs were sent also holds the outputs
-            old = {key: value for key, value in old.items() if key in _COMMAND_FIELDS}
-        changes = without_ignored(compare(old, new, secrecy=True), request.ignore_changes)
+        old = {key: value for key, value in request.old_inputs.items() if key in COMMAND_FIELDS}
+        changes = compare(old, request.inputs, secrecy=True)
         return Diff(changes=changes, replaces={path for path in changes if path == ("triggers",)})
 
-    async def create(self, request: Request) -> tuple[str, dict[str, Any]]:
+    async def create(self, request: Request) -> tuple[str, Values]:
         """Run `create`, if there is one."""
-        id_ = f"{request.name}{secrets.token_hex(4)}"
         if request.preview:
-            return "", {**request.inputs, **dict.fromkeys(_output_names(request.inputs), UNKNOWN)}
-        outputs: dict[str, Any] = {"stdout": "", "stderr": ""}
+            return "", {**request.inputs, **_unknown_outputs(request.inputs)}
+        outputs: Values = {"stdout": "", "stderr": ""}
         command = plain(request.inputs.get("create"))
         if command is not None:
             outputs = await self._run(command, request, request.inputs, {})
+        id_ = f"{request.name}{secrets.token_hex(4)}"
         return id_, copy_secrets(request.inputs, {**request.inputs, **outputs})
 
-    async def update(self, request: Request) -> dict[str, Any]:
+    async def update(self, request: Request) -> Values:
         """Run `update`, or else `create`."""
-        kept: dict[str, Any] = {
-            key: request.state[key]
-            for key in ("stdout", "stderr", "assets", "archive")
-            if key in request.state
-        }
+        kept = {key: request.state[key] for key in _COMPUTED if key in request.state}
         if request.preview:
             touched = any(
                 has_unknown(request.inputs.get(key)) or compare(value, request.inputs.get(key), secrecy=True)
                 for key, value in request.old_inputs.items()
-                if not key.startswith("__")
             )
-            unknown = dict.fromkeys(_output_names(request.inputs), UNKNOWN) if touched else {}
-            return {**request.inputs, **kept, **unknown}
+            return {**request.inputs, **kept, **(_unknown_outputs(request.inputs) if touched else {})}
         command = plain(request.inputs.get("update", request.inputs.get("create")))
         if command is not None:
-            kept |= await self._run(
-                command, request, request.inputs, _previous(request.inputs, request.state)
-            )
+            kept |= await self._run(command, request, request.inputs, request.state)
         return dict(copy_secrets(request.inputs, {**request.inputs, **kept}))
 
     async def delete(self, request: Request) -> None:
         """Run `delete`, if there is one."""
         command = plain(request.state.get("delete"))
         if command is not None:
-            await self._run(command, request, request.state, _previous(request.state, request.state))
+            await self._run(command, request, request.state, request.state)
 
-    async def configure(self, variables: dict[str, str]) -> None:
-        """There is nothing to set up."""
+    async def _run(self, command: str, request: Request, inputs: Values, before: Values) -> Values:
+        """Run with the request's deadline; answers the computed outputs. `before` has the last run's."""
+        values = plain(inputs)
+        previous = {
+            f"PULUMI_COMMAND_{name.upper()}": text
+            for name in _STREAMS
+            if values.get("addPreviousOutputInEnv") is not False and (text := plain(before.get(name)))
+        }
+        stop = asyncio.Event()
+        deadline = asyncio.create_task(_set_when(self._cancelled, request.timeout or None, stop))
+        try:
+            stdout, stderr = await run_command(command, values, previous, request.log, stop)
+        finally:
+            deadline.cancel()
+        return {"stdout": stdout, "stderr": stderr, **await asyncio.to_thread(files.outputs, values)}
 
-    async def invoke(
-        self, token: str, args: dict[str, Any], log: Log
-    ) -> tuple[dict[str, Any], list[Failure]]:
+
+class CommandProvider(Provider):
+    """The package's one resource and its one function."""
+
+    name = "command"
+    version = "1.2.1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = {"command:local:Command": Commands(self.cancelled)}
+
+    async def check_config(self, inputs: Values) -> tuple[Values, list[Failure]]:
+        """Add the marker that the official plugin's framework keeps in the provider's state."""
+        return {**inputs, "__pulumi-go-provider-version": "v1.3.0"}, []
+
+    async def invoke(self, token: str, args: Values, log: Log) -> tuple[Values, list[Failure]]:
         """`command:local:run`: run once, now, at previews as well."""
         if token != "command:local:run":  # noqa: S105 the name of a function
             return await super().invoke(token, args, log)
         inputs = plain(drop_nulls(args))
-        failures = validate(inputs, _RUN_FIELDS)
+        failures = validate(inputs, RUN_FIELDS)
         if "command" not in inputs:
             failures.append(Failure("command", "missing required field 'command'"))
         if failures:
             return {}, failures
-        stdout, stderr = await run(inputs["command"], inputs, {}, log.status, self.cancelled)
-        return {**inputs, "stdout": stdout, "stderr": stderr, **_files(inputs)}, []
-
-    async def _run(
-        self, command: str, request: Request, inputs: dict[str, Any], extra: dict[str, str]
-    ) -> dict[str, Any]:
-        """Run with the request's deadline; answers the computed outputs."""
-        stop = asyncio.Event()
-        timer = asyncio.get_running_loop().call_later(request.timeout, stop.set) if request.timeout else None
-        cancel = asyncio.create_task(_forward(self.cancelled, stop))
-        try:
-            values = plain(inputs)
-            stdout, stderr = await run(command, values, extra, request.log.status, stop)
-            return {"stdout": stdout, "stderr": stderr, **await asyncio.to_thread(_files, values)}
-        finally:
-            cancel.cancel()
-            if timer:
-                timer.cancel()
+        stdout, stderr = await run_command(inputs["command"], inputs, {}, log, self.cancelled)
+        return {**inputs, "stdout": stdout, "stderr": stderr, **files.outputs(inputs)}, []
 
 
-async def _forward(source: asyncio.Event, target: asyncio.Event) -> None:
-    await source.wait()
+async def _set_when(source: asyncio.Event, seconds: float | None, target: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(source.wait(), seconds)
     target.set()
 
 
-def _files(inputs: dict[str, Any]) -> dict[str, Any]:
-    outputs: dict[str, Any] = {}
-    if inputs.get("assetPaths"):
-        files = collect(inputs["assetPaths"], inputs.get("dir") or "")
-        outputs["assets"] = {name: file_asset(path) for name, path in files.items()}
-    if inputs.get("archivePaths"):
-        outputs["archive"] = file_archive(collect(inputs["archivePaths"], inputs.get("dir") or ""))
-    return outputs
+def _unknown_outputs(inputs: Values) -> Values:
+    return {name: UNKNOWN for name, asked in _COMPUTED.items() if not asked or inputs.get(asked)}
 
 
-def _output_names(inputs: dict[str, Any]) -> list[str]:
-    names = ["stdout", "stderr"]
-    names += ["assets"] if inputs.get("assetPaths") else []
-    names += ["archive"] if inputs.get("archivePaths") else []
-    return names
-
-
-def _previous(inputs: dict[str, Any], state: dict[str, Any]) -> dict[str, str]:
-    """What update and delete commands see of the last run's streams."""
-    if plain(inputs.get("addPreviousOutputInEnv")) is False:
-        return {}
-    streams = {name: plain(state.get(name)) for name in ("stdout", "stderr")}
-    return {f"PULUMI_COMMAND_{name.upper()}": text for name, text in streams.items() if text}
-
-
-def _comparable(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != "version" and not key.startswith("__")}
-
-
-def validate(inputs: dict[str, Any], fields: dict[str, str]) -> list[Failure]:
+def validate(inputs: Values, fields: dict[str, str]) -> list[Failure]:
     """Unrecognised names and wrong types, each with its path."""
     failures = []
-    for name, value in inputs.items():
-        bare = plain(value)
-        if name in _NOTES:
-            continue
+    for name, value in plain(inputs).items():
         if name not in fields:
             failures.append(Failure(name, f"an unrecognized field '{name}' was specified"))
         elif fields[name] == "logging":
-            if bare is not UNKNOWN and bare not in _LOGGING:
-                failures.append(Failure(name, f"must be one of {', '.join(_LOGGING)}; got {bare!r}"))
+            if value is not UNKNOWN and value not in _LOGGING:
+                failures.append(Failure(name, f"must be one of {', '.join(_LOGGING)}; got {value!r}"))
         else:
-            failures += _expect(bare, fields[name].removeprefix("any "), name)
-            if fields[name] == "object" and isinstance(bare, dict):
-                failures += [
-                    f for key, item in bare.items() for f in _expect(item, "string", f"{name}.{key}")
-                ]
-            elif fields[name] == "array" and isinstance(bare, list):
-                failures += [
-                    f for index, item in enumerate(bare) for f in _expect(item, "string", f"{name}[{index}]")
-                ]
+            failures += _expect(value, fields[name].removeprefix("any "), name)
+            members = _members(value) if fields[name] in ("array", "object") else {}
+            for place, item in members.items():
+                failures += _expect(item, "string", name + place)
     return failures
+
+
+def _members(value: Any) -> dict[str, Any]:
+    """What is in a list or an object, by its place as the engine writes it."""
+    if isinstance(value, dict):
+        return {f".{key}": item for key, item in value.items()}
+    return {f"[{index}]": item for index, item in enumerate(value)} if isinstance(value, list) else {}
 
 
 def _expect(value: Any, word: str, path: str) -> list[Failure]:
@@ -199,11 +171,8 @@ def _expect(value: Any, word: str, path: str) -> list[Failure]:
     if value is UNKNOWN or got == word:
         return []
     article = "an" if word[0] in "aeiou" else "a"
-    return [
-        Failure(path, f"Field '{path}' on 'local.Command' must be {article} '{word}'; got '{got}' instead")
-    ]
+    reason = f"Field '{path}' on 'local.Command' must be {article} '{word}'; got '{got}' instead"
+    return [Failure(path, reason)]
 
 
-async def serve(engine_address: str) -> None:
-    """Run the plugin."""
-    await serve_provider(CommandProvider, engine_address)
+serve = functools.partial(serve_provider, CommandProvider)

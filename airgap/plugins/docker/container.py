@@ -8,8 +8,8 @@ from typing import Any
 import docker
 import docker.errors
 
-from airgap.plugins.base.provider import ProviderError, Request
-from airgap.plugins.docker.kind import Kind, Values, bare, label_list, label_pairs, without_notes
+from airgap.plugins.base.provider import ProviderError, Values
+from airgap.plugins.docker.kind import Kind, bare, label_list, label_pairs, without_note
 
 _MIB = 1 << 20
 _FILE_MODE = 0o644
@@ -31,59 +31,53 @@ _DEFAULTS = {
 }
 
 
-def _create(client: docker.APIClient, inputs: Values) -> str:
+def _create(client: docker.DockerClient, inputs: Values) -> Any:
     """Make the container, connect its networks, put its files in, start it."""
     _require_image(client, inputs["image"])
-    id_ = str(client.create_container_from_config(_config(client, inputs), inputs["name"])["Id"])  # type: ignore[no-untyped-call]
+    ports: Any = {}
+    for port in inputs.get("ports") or []:
+        place = f"{port['internal']}/{port['protocol']}"
+        ports.setdefault(place, []).append((port["ip"], port.get("external")))
+    container = client.containers.create(
+        inputs["image"],
+        inputs.get("command"),
+        name=inputs["name"],
+        labels=label_pairs(inputs),
+        network_mode=inputs["networkMode"],
+        ports=ports,
+        restart_policy=_restart_policy(inputs),
+        volumes=[f"{one['volumeName']}:{one['containerPath']}:rw" for one in inputs.get("volumes") or []],
+    )
     try:
         networks = inputs.get("networksAdvanced") or []
         if networks:
-            client.disconnect_container_from_network(id_, "bridge", force=True)
+            client.networks.get("bridge").disconnect(container, force=True)
         for network in networks:
-            client.connect_container_to_network(id_, network["name"])
+            client.networks.get(network["name"]).connect(container)
         for upload in inputs.get("uploads") or []:
-            client.put_archive(id_, "/", _archive(upload["file"], upload["content"]))
-        client.start(id_)
+            container.put_archive("/", _archive(upload["file"], upload["content"]))
+        container.start()
     except docker.errors.APIError as error:
         # A container that never ran is worth nothing: leave its name and ports free for the next run.
-        client.remove_container(id_, force=True, v=True)
+        container.remove(force=True, v=True)
         raise ProviderError(f"Unable to start container: {error.explanation or error}") from error
-    return id_
+    return container
 
 
-def _require_image(client: docker.APIClient, image: str) -> None:
+def _require_image(client: docker.DockerClient, image: str) -> None:
     try:
-        client.inspect_image(image)  # type: ignore[no-untyped-call]
+        client.images.get(image)
     except docker.errors.ImageNotFound:
         try:
-            client.pull(image)
+            client.images.pull(image)
         except docker.errors.APIError as error:
             raise ProviderError(
                 f"Unable to create container with image {image}: cannot find or pull it: {error.explanation}"
             ) from error
 
 
-def _config(client: docker.APIClient, inputs: Values) -> Values:
-    """The Engine's create body."""
-    bindings: dict[str, list[dict[str, str]]] = {}
-    for port in inputs.get("ports") or []:
-        external = str(port["external"]) if port.get("external") else ""
-        host = {"HostIp": port["ip"], "HostPort": external}
-        bindings.setdefault(f"{port['internal']}/{port['protocol']}", []).append(host)
-    volumes = inputs.get("volumes") or []
-    host_config = client.create_host_config() | {
-        "Binds": [f"{one['volumeName']}:{one['containerPath']}:rw" for one in volumes],
-        "NetworkMode": inputs["networkMode"],
-        "PortBindings": bindings,
-        "RestartPolicy": {"Name": inputs["restart"], "MaximumRetryCount": 0},
-    }
-    return {
-        "ExposedPorts": {key: {} for key in bindings},
-        "HostConfig": host_config,
-        "Image": inputs["image"],
-        "Labels": label_pairs(inputs),
-        **({"Cmd": inputs["command"]} if "command" in inputs else {}),
-    }
+def _restart_policy(inputs: Values) -> Any:
+    return {"Name": inputs["restart"], "MaximumRetryCount": 0}
 
 
 def _archive(path: str, content: str) -> bytes:
@@ -111,12 +105,11 @@ def _outputs(inputs: Values, live: Values) -> Values:
     }
     return {
         **filled,
-        **without_notes(inputs),
+        **without_note(inputs),
         "bridge": "",
         "exitCode": 0 if running else int(live["State"].get("ExitCode") or 0),
-        "labels": label_list(label_pairs(bare(inputs)).items()),
+        "labels": label_list(label_pairs(bare(inputs))),
         "mustRun": running,
-        "name": live["Name"].lstrip("/"),
         "networkDatas": [
             {
                 "gateway": network.get("Gateway", ""),
@@ -140,27 +133,13 @@ def as_it_runs(inputs: Values, outputs: Values) -> Values:
     return {key: item for key, item in inputs.items() if key != "ports"} | {"mustRun": False}
 
 
-def update(client: docker.APIClient, request: Request) -> None:
-    """Apply what can change on a living container: its restart policy."""
-    inputs: Any = bare(request.inputs)
-    client.update_container(request.id, restart_policy={"Name": inputs["restart"], "MaximumRetryCount": 0})
-
-
-def _remove(client: docker.APIClient, request: Request) -> None:
-    try:
-        client.remove_container(request.id, v=True, force=True)
-    except docker.errors.APIError as error:
-        if "already in progress" not in str(error):
-            raise
-
-
 CONTAINER = Kind(
     token="docker:index/container:Container",  # noqa: S106 a type token
+    collection="containers",
     arguments=(
         *("name", "image", "command", "labels", "networksAdvanced", "ports"),
         *("restart", "uploads", "volumes"),
     ),
-    required=("image",),
     defaults=_DEFAULTS,
     members={
         "labels": ("label", "value"),
@@ -174,14 +153,10 @@ CONTAINER = Kind(
         "uploads": {"executable": False},
     },
     sets=("labels", "networksAdvanced", "uploads", "volumes"),
-    computed=(
-        *("bridge", "containerLogs", "exitCode", "networkDatas"),
-        *("hostname", "entrypoints", "command"),
-    ),
     in_place=("mustRun", "restart"),
-    always_delete_first=True,
+    as_it_is=as_it_runs,
     create=_create,
-    inspect=lambda client, id_: dict(client.inspect_container(id_)),
+    update=lambda container, inputs: container.update(restart_policy=_restart_policy(inputs)),
     outputs=_outputs,
-    remove=_remove,
+    remove_options={"force": True, "v": True},
 )

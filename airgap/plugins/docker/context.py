@@ -1,18 +1,16 @@
-"""A build context as data: which files are in it, their digest, and the archive sent to the builder."""
+"""A build context as data: which files are in it, and their digest."""
 
 import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import IO, Any
 
-from docker.api.build import process_dockerfile
-from docker.utils.build import exclude_paths, tar
+from docker.utils.build import exclude_paths
 
 _SPECIAL_BITS = (("u", stat.S_ISUID), ("g", stat.S_ISGID), ("t", stat.S_ISVTX))
 
 
-def ignore_patterns(context: Path, dockerfile: Path) -> list[str]:
+def _ignore_patterns(context: Path, dockerfile: Path) -> list[str]:
     """The patterns of <Dockerfile>.dockerignore or else of the context's .dockerignore."""
     for path in (dockerfile.with_name(dockerfile.name + ".dockerignore"), context / ".dockerignore"):
         if path.is_file():
@@ -23,7 +21,7 @@ def ignore_patterns(context: Path, dockerfile: Path) -> list[str]:
 
 def context_files(context: Path, dockerfile: Path) -> list[str]:
     """Relative paths of the files in the context, in the order of a depth-first walk sorted by name."""
-    chosen = exclude_paths(str(context), ignore_patterns(context, dockerfile))
+    chosen = exclude_paths(str(context), _ignore_patterns(context, dockerfile))
     files = [name for name in chosen if (context / name).is_symlink() or (context / name).is_file()]
     return sorted(files, key=lambda name: name.split("/"))
 
@@ -55,10 +53,3 @@ def _go_mode(mode: int) -> str:
     flags = (("L", stat.S_ISLNK(mode)), *((letter, mode & bit) for letter, bit in _SPECIAL_BITS))
     letters = "".join(letter for letter, is_set in flags if is_set)
     return (letters or "-") + stat.filemode(mode & 0o777)[1:]
-
-
-def context_archive(context: Path, dockerfile: Path) -> tuple[IO[bytes], str]:
-    """A tar of the context, owned by root, and the name the Dockerfile has in it."""
-    name, content = process_dockerfile(str(dockerfile.resolve()), str(context.resolve()))
-    archive: Any = tar(context, exclude=ignore_patterns(context, dockerfile), dockerfile=(name, content))
-    return archive, str(name)

@@ -3,16 +3,28 @@
 import asyncio
 import base64
 import json
-import os
 import ssl
 import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from airgap.plugins.base.process import run
+
 _EXEC_SECONDS = 60.0
+_ALWAYS = ("extensions", "name")
+# What is understood of a cluster and of a user; anything else is refused, for it would change who we are.
+_COVERED = {
+    "cluster": ("server", "certificate-authority-data", "insecure-skip-tls-verify", "tls-server-name"),
+    "user": ("token", "client-certificate-data", "client-key-data", "exec"),
+}
+# What a credential plugin answers, and the name of the same thing in a kubeconfig.
+_ANSWERS = {
+    "token": "token",
+    "clientCertificateData": "client-certificate-data",
+    "clientKeyData": "client-key-data",
+}
 
 
 class KubeconfigError(Exception):
@@ -31,96 +43,67 @@ class Access:
     kubeconfig: dict[str, Any] = field(repr=False)  # with the context made current, for helm
 
 
-def load_text(kubeconfig: str) -> dict[str, Any]:
-    """Parse a kubeconfig given as contents or path; "" is the ambient one ($KUBECONFIG, ~/.kube/config)."""
-    text = kubeconfig
-    if not text:
-        files = [Path(name) for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
-        found = [path for path in files or [Path.home() / ".kube" / "config"] if path.exists()]
-        if not found:
-            raise KubeconfigError("no kubeconfig: the provider has none and the ambient one does not exist")
-        text = found[0].read_text()
-    elif "\n" not in text and not text.lstrip().startswith("{"):
-        path = Path(text).expanduser()
-        if path.exists():
-            text = path.read_text()
+def parse(kubeconfig: str, context: str = "") -> dict[str, Any]:
+    """A kubeconfig, given as its text, with `context` made current."""
     try:
-        config = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 a safe loader
+        config = yaml.load(kubeconfig, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 a safe loader
     except yaml.YAMLError as error:
         raise KubeconfigError(
             f"failed to parse kubeconfig data in `kubernetes:config:kubeconfig`: {error}"
         ) from error
     if not isinstance(config, dict):
         raise KubeconfigError(
-            "failed to parse kubeconfig data in `kubernetes:config:kubeconfig`: not an object"
+            "failed to parse kubeconfig data in `kubernetes:config:kubeconfig`: not an object; "
+            "the closed network's kubernetes plugin takes the text of a kubeconfig, not a path"
         )
-    return config
+    return {**config, "current-context": context or config.get("current-context") or ""}
 
 
-def active_cluster(config: dict[str, Any], context: str, cluster: str) -> dict[str, Any] | None:
-    """The cluster entry (server, CA, ...) in use, or None when the context or cluster is missing."""
-    entry = _named(config, "contexts", context or config.get("current-context") or "", "context")
-    return _named(config, "clusters", cluster or (entry or {}).get("cluster", ""), "cluster")
+def entry(config: dict[str, Any], group: str) -> dict[str, Any]:
+    """The context in use, or its cluster or user. Raises KubeconfigError when it is not there."""
+    name = config["current-context"] if group == "context" else entry(config, "context").get(group)
+    for one in config.get(f"{group}s") or []:
+        if one.get("name") == name:
+            return dict(one.get(group) or {})
+    raise KubeconfigError(f"unable to load Kubernetes client configuration: {group} {name!r} does not exist")
 
 
-async def load(kubeconfig: str, context: str, cluster: str) -> Access:
+async def load(kubeconfig: str, context: str) -> Access:
     """Resolve a kubeconfig to what a client needs."""
-    config = load_text(kubeconfig)
-    current = context or config.get("current-context") or ""
-    chosen = _named(config, "contexts", current, "context")
-    if chosen is None:
-        raise KubeconfigError(
-            f"unable to load Kubernetes client configuration: context {current!r} does not exist"
-        )
-    cluster_name = cluster or chosen.get("cluster", "")
-    entry = _named(config, "clusters", cluster_name, "cluster")
-    if entry is None or not entry.get("server"):
-        raise KubeconfigError(
-            f"unable to load Kubernetes client configuration: no server for cluster {cluster_name!r}"
-        )
-    if entry.get("proxy-url"):
-        raise KubeconfigError(
-            "the closed network's kubernetes plugin does not support proxy-url in a kubeconfig"
-        )
-    user = _named(config, "users", chosen.get("user", ""), "user") or {}
+    config = parse(kubeconfig, context)
+    cluster, user = entry(config, "cluster"), entry(config, "user")
+    for group, given in (("cluster", cluster), ("user", user)):
+        if odd := [name for name in given if name not in (*_COVERED[group], *_ALWAYS)]:
+            raise KubeconfigError(
+                f"the closed network's kubernetes plugin does not cover {', '.join(odd)} of a kubeconfig's "
+                f"{group}; write {', '.join(_COVERED[group])}"
+            )
     if user.get("exec"):
-        user = {**user, **await _exec_credential(user["exec"])}
-    contexts = [
-        {**c, "context": {**c["context"], "cluster": cluster_name}} if c.get("name") == current else c
-        for c in config.get("contexts") or []
-    ]
+        user |= await _exec_credential(user["exec"])
     return Access(
-        server=entry["server"].rstrip("/"),
-        namespace=chosen.get("namespace") or "",
-        headers=_headers(user),
-        tls=_tls(entry, user) if entry["server"].startswith("https://") else None,
-        tls_server_name=entry.get("tls-server-name"),
-        kubeconfig={**config, "contexts": contexts, "current-context": current},
+        server=cluster["server"].rstrip("/"),
+        namespace=entry(config, "context").get("namespace") or "",
+        headers={"Authorization": f"Bearer {user['token']}"} if user.get("token") else {},
+        tls=_tls(cluster, user) if cluster["server"].startswith("https://") else None,
+        tls_server_name=cluster.get("tls-server-name"),
+        kubeconfig=config,
     )
-
-
-def _named(config: dict[str, Any], group: str, name: str, member: str) -> dict[str, Any] | None:
-    for entry in config.get(group) or []:
-        if entry.get("name") == name:
-            return entry.get(member) or {}
-    return None
-
-
-def _headers(user: dict[str, Any]) -> dict[str, str]:
-    token = user.get("token") or (
-        Path(user["tokenFile"]).read_text().strip() if user.get("tokenFile") else ""
-    )
-    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _tls(cluster: dict[str, Any], user: dict[str, Any]) -> ssl.SSLContext:
-    authority = _pem(cluster, "certificate-authority").decode() or None
+    authority, certificate, key = (
+        base64.b64decode(part.get(f"{name}-data") or "")
+        for part, name in (
+            (cluster, "certificate-authority"),
+            (user, "client-certificate"),
+            (user, "client-key"),
+        )
+    )
     try:
-        context = ssl.create_default_context(cadata=authority)
+        context = ssl.create_default_context(cadata=authority.decode() or None)
         if cluster.get("insecure-skip-tls-verify"):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        certificate, key = _pem(user, "client-certificate"), _pem(user, "client-key")
         if certificate and key:
             # OpenSSL reads a client certificate only from a file: one, private, for this call alone.
             with tempfile.NamedTemporaryFile(prefix="kube-client-") as file:
@@ -132,12 +115,6 @@ def _tls(cluster: dict[str, Any], user: dict[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def _pem(entry: dict[str, Any], name: str) -> bytes:
-    if entry.get(f"{name}-data"):
-        return base64.b64decode(entry[f"{name}-data"])
-    return Path(entry[name]).expanduser().read_bytes() if entry.get(name) else b""
-
-
 async def _exec_credential(plugin: dict[str, Any]) -> dict[str, Any]:
     """Ask a credential plugin, once: a run is shorter than the credentials live."""
     info = {
@@ -145,32 +122,19 @@ async def _exec_credential(plugin: dict[str, Any]) -> dict[str, Any]:
         "kind": "ExecCredential",
         "spec": {"interactive": False},
     }
-    environment = {**os.environ, "KUBERNETES_EXEC_INFO": json.dumps(info)}
-    environment |= {pair["name"]: pair["value"] for pair in plugin.get("env") or []}
+    environment = {pair["name"]: pair["value"] for pair in plugin.get("env") or []}
+    environment["KUBERNETES_EXEC_INFO"] = json.dumps(info)
+    argv = [plugin["command"], *(plugin.get("args") or [])]
+    failed = f"credential plugin {plugin['command']!r} failed"
     try:
-        process = await asyncio.create_subprocess_exec(
-            plugin["command"],
-            *(plugin.get("args") or []),
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        stdout, stderr = await asyncio.wait_for(process.communicate(), _EXEC_SECONDS)
+        done = await asyncio.wait_for(run(argv, environment=environment), _EXEC_SECONDS)
     except (OSError, TimeoutError) as error:
-        raise KubeconfigError(f"credential plugin {plugin['command']!r} failed: {error}") from error
-    if process.returncode != 0:
-        raise KubeconfigError(
-            f"credential plugin {plugin['command']!r} failed: {stderr.decode(errors='replace')}"
-        )
-    status = json.loads(stdout).get("status") or {}
-    names = {
-        "token": "token",
-        "clientCertificateData": "client-certificate-data",
-        "clientKeyData": "client-key-data",
+        raise KubeconfigError(f"{failed}: {error}") from error
+    if done.status != 0:
+        raise KubeconfigError(f"{failed}: {done.stderr.decode(errors='replace')}")
+    status = json.loads(done.stdout).get("status") or {}
+    found = {ours: status[theirs] for theirs, ours in _ANSWERS.items() if theirs in status}
+    return {
+        name: base64.b64encode(value.encode()).decode() if name.endswith("-data") else value
+        for name, value in found.items()
     }
-    found = {ours: status[theirs] for theirs, ours in names.items() if theirs in status}
-    for name in ("client-certificate-data", "client-key-data"):
-        if name in found:
-            found[name] = base64.b64encode(found[name].encode()).decode()
-    return found

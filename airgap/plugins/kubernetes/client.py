@@ -14,14 +14,15 @@ _JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 
+Object = dict[str, Any]
+
 
 class ApiError(Exception):
-    """The API server said no: HTTP `code`, Kubernetes `reason`, and its own message."""
+    """The API server said no: HTTP `code`, its own message and details."""
 
-    def __init__(self, code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
+    def __init__(self, code: int, message: str, details: Object | None = None) -> None:
         super().__init__(message)
         self.code = code
-        self.reason = reason
         self.details = details or {}
 
 
@@ -47,9 +48,12 @@ class Kind:
 
     def path(self, namespace: str, name: str = "") -> str:
         """The URL path of a collection or, with a name, of one object."""
-        root = "api" if "/" not in self.api_version else "apis"
-        middle = f"/namespaces/{namespace}" if self.namespaced else ""
-        return f"/{root}/{self.api_version}{middle}/{self.plural}" + (f"/{name}" if name else "")
+        middle = f"/namespaces/{namespace or 'default'}" if self.namespaced else ""
+        return f"{_root(self.api_version)}{middle}/{self.plural}" + (f"/{name}" if name else "")
+
+
+def _root(api_version: str) -> str:
+    return f"/{'apis' if '/' in api_version else 'api'}/{api_version}"
 
 
 @dataclass
@@ -100,39 +104,35 @@ class Client:
 
     async def kind(self, api_version: str, kind: str) -> Kind:
         """Look a kind up; a miss asks the server again, for a definition may just have been made."""
-        known = self._kinds.get(api_version, {})
-        if kind not in known:
-            known = await self._discover(api_version)
-            if kind not in known:
-                raise NoKindError(api_version, kind)
-        return known[kind]
+        if kind not in self._kinds.get(api_version, {}):
+            self._kinds[api_version] = await self._discover(api_version)
+        if kind not in self._kinds[api_version]:
+            raise NoKindError(api_version, kind)
+        return self._kinds[api_version][kind]
 
     async def _discover(self, api_version: str) -> dict[str, Kind]:
-        root = "api" if "/" not in api_version else "apis"
         try:
-            listing = await self.request("GET", f"/{root}/{api_version}")
+            listing = await self.request("GET", _root(api_version))
         except ApiError as error:
             if error.code == 404:
                 return {}
             raise
-        found = {
+        return {
             entry["kind"]: Kind(api_version, entry["kind"], entry["name"], entry["namespaced"])
             for entry in listing.get("resources") or []
             if "/" not in entry["name"]
         }
-        self._kinds[api_version] = found
-        return found
 
-    def forget_kinds(self) -> None:
-        """Ask the server anew about all kinds but the core ones."""
-        self._kinds = {version: kinds for version, kinds in self._kinds.items() if version == "v1"}
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """One object, None when it is not there."""
+        try:
+            return dict(await self.request("GET", kind.path(namespace, name)))
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
-        """One object; ApiError 404 when it is not there."""
-        result: dict[str, Any] = await self.request("GET", kind.path(namespace, name))
-        return result
-
-    async def list(self, api_version: str, kind: str, namespace: str, **params: str) -> list[dict[str, Any]]:
+    async def list(self, api_version: str, kind: str, namespace: str, **params: str) -> list[Object]:
         """The objects of a kind in a namespace, by selectors; [] when this kind is not served."""
         try:
             served = await self.kind(api_version, kind)
@@ -140,57 +140,23 @@ class Client:
         except (ApiError, NoKindError):
             return []
 
-    async def create(self, kind: Kind, body: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
+    async def create(self, kind: Kind, body: Object, *, dry_run: bool) -> Object:
         """POST an object under the field manager of plain creates."""
         params = {"fieldManager": "pulumi-kubernetes", **({"dryRun": "All"} if dry_run else {})}
-        path = kind.path(_namespace(body))
-        result: dict[str, Any] = await self.request("POST", path, params=params, body=body)
-        return result
+        path = kind.path(body["metadata"].get("namespace", ""))
+        return dict(await self.request("POST", path, params=params, body=body))
 
-    async def apply(
-        self, kind: Kind, body: dict[str, Any], *, manager: str, force: bool, dry_run: bool
-    ) -> dict[str, Any]:
+    async def apply(self, kind: Kind, body: Object, *, manager: str, force: bool, dry_run: bool) -> Object:
         """Server-side apply."""
-        params = {
-            "fieldManager": manager,
-            "force": str(force).lower(),
-            **({"dryRun": "All"} if dry_run else {}),
-        }
-        path = kind.path(_namespace(body), body["metadata"]["name"])
-        result: dict[str, Any] = await self.request(
-            "PATCH", path, params=params, body=body, content_type=APPLY
-        )
-        return result
-
-    async def replace(
-        self, kind: Kind, body: dict[str, Any], before: dict[str, Any], *, manager: str, dry_run: bool
-    ) -> dict[str, Any]:
-        """PUT an object in the place of the version `before`."""
-        meta = {**body["metadata"], "resourceVersion": before["metadata"]["resourceVersion"]}
-        params = {"fieldManager": manager, **({"dryRun": "All"} if dry_run else {})}
-        path = kind.path(_namespace(body), meta["name"])
-        result: dict[str, Any] = await self.request(
-            "PUT", path, params=params, body={**body, "metadata": meta}
-        )
-        return result
-
-
-def _namespace(body: dict[str, Any]) -> str:
-    return body.get("metadata", {}).get("namespace") or "default"
+        params = {"fieldManager": manager, "force": str(force).lower()}
+        params |= {"dryRun": "All"} if dry_run else {}
+        path = kind.path(body["metadata"].get("namespace", ""), body["metadata"]["name"])
+        return dict(await self.request("PATCH", path, params=params, body=body, content_type=APPLY))
 
 
 def _api_error(code: int, text: str) -> ApiError:
     try:
         status = json.loads(text)
     except ValueError:
-        return ApiError(code, "", text.strip() or f"HTTP status {code}")
-    return ApiError(code, status.get("reason") or "", status.get("message") or text, status.get("details"))
-
-
-async def probe(client: Client) -> str:
-    """Why the cluster cannot be used, or "" when it answers."""
-    try:
-        await client.kind("v1", "Pod")
-    except (TimeoutError, OSError, aiohttp.ClientError, ApiError, NoKindError) as error:
-        return f"unable to load schema information from the API server: {error or type(error).__name__}"
-    return ""
+        return ApiError(code, text.strip() or f"HTTP status {code}")
+    return ApiError(code, status.get("message") or text, status.get("details"))

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import shutil
 import signal
 import tempfile
 from collections.abc import Mapping
@@ -12,12 +10,13 @@ from typing import Any
 
 import yaml
 
-from airgap.plugins.base.guard import guarded
+from airgap.plugins.base.process import run
+from airgap.plugins.base.provider import ProviderError
 
 DEFAULT_SECONDS = 300
 
 
-class HelmError(Exception):
+class HelmError(ProviderError):
     """helm said no; the text is helm's own, without its prefix."""
 
 
@@ -59,57 +58,49 @@ class Helm:
 
     async def run(self, arguments: list[str], stdin: str = "") -> str:
         """Run one helm command; answers stdout. Raises HelmError."""
-        if shutil.which("helm") is None:
-            raise HelmError("helm is not on PATH; run ./stack, which puts it there, or install helm 3")
         # Only we can read the file, and it is gone after the call.
         with tempfile.NamedTemporaryFile("w", prefix="helm-kubeconfig-") as kubeconfig:
             kubeconfig.write(self._kubeconfig)
             kubeconfig.flush()
-            process = await asyncio.create_subprocess_exec(
-                "helm",
-                *arguments,
-                env={**os.environ, "HELM_DRIVER": "secret", "KUBECONFIG": kubeconfig.name},
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                process_group=0,
-            )
-            # Interrupted, helm marks the release as failed, so that the next run can go on from there.
-            watcher = asyncio.create_task(self._interrupt(process))
             try:
-                with guarded(process.pid):
-                    stdout, stderr = await process.communicate(stdin.encode())
-            finally:
-                watcher.cancel()
-        if process.returncode != 0:
-            raise HelmError(_message(stderr.decode(errors="replace")))
-        return stdout.decode()
+                done = await run(
+                    ["helm", *arguments],
+                    environment={"HELM_DRIVER": "secret", "KUBECONFIG": kubeconfig.name},
+                    stdin=stdin,
+                    stop=self._cancelled,
+                    # Interrupted, helm marks the release as failed, so that the next run can go on.
+                    stop_signal=signal.SIGINT,
+                )
+            except FileNotFoundError as error:
+                raise HelmError(
+                    "helm is not on PATH; run ./stack, which puts it there, or install helm 3"
+                ) from error
+        if done.status != 0:
+            raise HelmError(_message(done.stderr.decode(errors="replace")))
+        return done.stdout.decode()
 
-    async def status(self, name: str, namespace: str) -> dict[str, Any] | None:
-        """helm's record of the newest revision with the chart's metadata, None when there is no release."""
+    async def record(self, name: str, namespace: str) -> dict[str, Any]:
+        """helm's record of the newest revision with the chart's metadata. Raises HelmError without one."""
         where = [name, "--namespace", namespace, "--output", "json"]
+        found = json.loads(await self.run(["status", *where]))
+        # The status leaves the chart out.
+        return {**found, "chart": json.loads(await self.run(["get", "metadata", *where]))}
+
+    async def find(self, name: str, namespace: str) -> dict[str, Any] | None:
+        """helm's record, None when there is no release."""
         try:
-            record = json.loads(await self.run(["status", *where]))
-            # The status leaves the chart out.
-            return {**record, "chart": json.loads(await self.run(["get", "metadata", *where]))}
+            return await self.record(name, namespace)
         except HelmError as error:
             if "not found" in str(error):
                 return None
             raise
-
-    async def _interrupt(self, process: asyncio.subprocess.Process) -> None:
-        await self._cancelled.wait()
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
 
 
 def _message(stderr: str) -> str:
     """helm's last error line on, without "Error:" and the name of the command that failed."""
     _, found, tail = stderr.rpartition("Error: ")
     text = (tail if found else stderr).strip()
-    for prefix in ("INSTALLATION FAILED: ", "UPGRADE FAILED: "):
-        text = text.removeprefix(prefix)
-    return text
+    return text.removeprefix("INSTALLATION FAILED: ").removeprefix("UPGRADE FAILED: ")
 
 
 def resource_names(manifest: str) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from airgap.plugins.base.provider import Failure, refuse_resource
+from airgap.plugins.base.provider import refusal
 from airgap.plugins.base.values import Path
 
 _POD_FIELDS = """
@@ -21,7 +21,7 @@ def _spec(names: str) -> tuple[Path, ...]:
 
 
 # Every kind the components declare, what a plain Deployment's neighbours are, and their paths of no return.
-_REPLACE: dict[tuple[str, str], tuple[Path, ...]] = {
+KINDS: dict[tuple[str, str], tuple[Path, ...]] = {
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): (),
     ("apps/v1", "DaemonSet"): _spec("selector"),
     ("apps/v1", "Deployment"): _spec("selector"),
@@ -44,12 +44,11 @@ _CLUSTER_SCOPED = ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinitio
 _BUILT_IN_GROUP = re.compile(r"[a-z]*|[a-z]+\.k8s\.io|(flowcontrol|internal)\.apiserver\.k8s\.io")
 
 
-def refusal(token: str, api_version: str, kind: str) -> list[Failure]:
-    """Why a kind is not served; [] for the covered ones and for every custom resource."""
+def require_covered(token: str, api_version: str, kind: str) -> None:
+    """Raise ProviderError for a kind of Kubernetes' own that is not served; custom resources all are."""
     group = api_version.rpartition("/")[0]
-    if (api_version, kind) in _REPLACE or not _BUILT_IN_GROUP.fullmatch(group):
-        return []
-    return [refuse_resource("kubernetes", token, [*(name for _, name in _REPLACE), "CustomResource"])]
+    if (api_version, kind) not in KINDS and _BUILT_IN_GROUP.fullmatch(group):
+        raise refusal("kubernetes", token, [*(name for _, name in KINDS), "CustomResource"])
 
 
 def namespaced_by_default(kind: str) -> bool:
@@ -65,7 +64,7 @@ def replacements(
     if (api_version, kind) == ("v1", "Secret") and secret_mutable:
         rules += (("type",),)
     elif not patch:
-        rules += _REPLACE.get((api_version, kind), ())
+        rules += KINDS.get((api_version, kind), ())
     return {
         path
         for path in paths

@@ -27,24 +27,23 @@ def conflict_text(manager: str, error: ApiError) -> str:
     )
 
 
-def client_side(live: dict[str, Any]) -> bool:
-    """Whether a plain create of this provider still owns fields of the object."""
-    return any(_key(entry) in _PREDECESSORS for entry in metadata(live).get("managedFields") or [])
+def predecessors(live: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries of earlier managers: until they are taken over, leaving a field out does not remove it."""
+    entries = metadata(live).get("managedFields") or []
+    return [entry for entry in entries if _key(entry) in _PREDECESSORS and not entry.get("subresource")]
 
 
 async def take_over(client: Client, kind: Kind, live: dict[str, Any], manager: str) -> None:
-    """Move the fields of earlier managers to ours: only then does leaving a field out remove it."""
-    entries = metadata(live).get("managedFields") or []
-    old = [entry for entry in entries if _key(entry) in _PREDECESSORS and not entry.get("subresource")]
+    """Move the fields of earlier managers to ours."""
+    old, meta = predecessors(live), metadata(live)
     if not old:
         return
-    mine = [entry for entry in entries if _key(entry) == (manager, "Apply")]
+    mine = [entry for entry in meta["managedFields"] if _key(entry) == (manager, "Apply")]
     fields: dict[str, Any] = {}
     for entry in (*mine, *old):
         fields = _union(fields, entry.get("fieldsV1") or {})
     ours = {**(mine or old)[0], "manager": manager, "operation": "Apply", "fieldsV1": fields}
-    rest = [entry for entry in entries if entry not in old and entry not in mine]
-    meta = metadata(live)
+    rest = [entry for entry in meta["managedFields"] if entry not in old and entry not in mine]
     operations = [
         {"op": "replace", "path": "/metadata/managedFields", "value": [*rest, ours]},
         {"op": "replace", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},

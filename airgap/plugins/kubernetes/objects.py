@@ -4,17 +4,18 @@ import base64
 from typing import Any
 
 from airgap.plugins.base.diff import Diff, compare
-from airgap.plugins.base.provider import Failure, Request
+from airgap.plugins.base.provider import Failure, Request, Values
 from airgap.plugins.base.values import (
     UNKNOWN,
     Path,
     Secret,
     copy_secrets,
     drop_nulls,
+    has_secret,
     has_unknown,
-    map_keys,
     plain,
     random_suffix,
+    rebuilt,
 )
 from airgap.plugins.kubernetes.kinds import replacements
 
@@ -56,34 +57,38 @@ def group_version_kind(token: str, object_kind: str = "") -> tuple[str, str, boo
 
 def dashed(values: Any) -> Any:
     """Schema extension keys as Kubernetes spells them."""
-    return map_keys(values, lambda key: _TO_DASH.get(key, key))
+    return _renamed(values, _TO_DASH)
 
 
-def underscored(values: Any) -> Any:
-    """Schema extension keys as the SDKs spell them."""
-    return map_keys(values, lambda key: _TO_UNDERSCORE.get(key, key))
+def _renamed(values: Any, names: dict[str, str]) -> Any:
+    def rename(node: Any) -> Any:
+        if not isinstance(node, dict) or names.keys().isdisjoint(node):
+            return node
+        return {names.get(key, key): item for key, item in node.items()}
+
+    return rebuilt(values, rename)
 
 
-def metadata(values: dict[str, Any]) -> dict[str, Any]:
-    """An object's metadata, {} when there is none or it is unknown."""
-    found = plain(values.get("metadata"))
+def metadata(values: Values) -> Values:
+    """The metadata of a plain object, {} when there is none or it is unknown."""
+    found = values.get("metadata")
     return found if isinstance(found, dict) else {}
 
 
-def annotation(values: dict[str, Any], name: str) -> str:
-    """One annotation, "" when absent or unknown."""
+def annotation(values: Values, name: str) -> str:
+    """One annotation of a plain object, "" when absent or unknown."""
     annotations = metadata(values).get("annotations")
     value = annotations.get(name) if isinstance(annotations, dict) else None
     return value if isinstance(value, str) else ""
 
 
-def object_id(values: dict[str, Any]) -> str:
+def object_id(values: Values) -> str:
     """ "namespace/name", or "name" for what has no namespace."""
     meta = metadata(values)
     return f"{meta['namespace']}/{meta['name']}" if meta.get("namespace") else str(meta.get("name", ""))
 
 
-def canonical_inputs(values: dict[str, Any]) -> dict[str, Any]:
+def canonical_inputs(values: Values) -> Values:
     """Plain inputs less server-set metadata, Secret `stringData` merged into `data`, CRD noise gone."""
     values = dict(values)
     if isinstance(values.get("metadata"), dict):
@@ -98,9 +103,7 @@ def canonical_inputs(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def assign_name(
-    request: Request, values: dict[str, Any], old: dict[str, Any]
-) -> tuple[dict[str, Any], list[Failure]]:
+def assign_name(request: Request, values: Values, old: Values) -> tuple[Values, list[Failure]]:
     """Give an object its automatic name, or keep the one it got before."""
     meta = values.get("metadata")
     meta = {} if meta is None or meta is UNKNOWN else dict(meta)
@@ -109,41 +112,33 @@ def assign_name(
     if meta.get("generateName"):
         reason = "the `.metadata.generateName` field is not supported in Server-Side Apply mode"
         return values, [Failure("metadata.generateName", reason)]
-    if old:
-        if annotation(old, AUTONAMED) != "true":
-            return values, []
-        meta["name"] = metadata(old)["name"]
-    elif request.autonaming_disabled:
-        reason = "autonaming is disabled, resource requires the .metadata.name field to be set"
-        return values, [Failure("metadata.name", reason)]
-    else:
-        meta["name"] = request.proposed_name or f"{request.name}-{random_suffix(request.seed, 8)}"
+    if old and annotation(old, AUTONAMED) != "true":
+        return values, []
+    meta["name"] = metadata(old).get("name") or f"{request.name}-{random_suffix(request.seed, 8)}"
     if meta.get("annotations") is not UNKNOWN:
         meta["annotations"] = {**(meta.get("annotations") or {}), AUTONAMED: "true"}
     return {**values, "metadata": meta}, []
 
 
-def mark_secrets(source: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
+def mark_secrets(source: Values, target: Values) -> Values:
     """`target` as secret as `source`; the data of a Secret always is."""
-    target = copy_secrets(source, target)
+    target = copy_secrets(source, target) if has_secret(source) else target
     hidden = ("data", "stringData") if target.get("kind") == "Secret" else ()
     return {key: Secret(plain(item)) if key in hidden else item for key, item in target.items()}
 
 
-def checkpoint(
-    inputs: dict[str, Any], live: dict[str, Any], source: dict[str, Any], api_version: str, manager: str
-) -> dict[str, Any]:
+def checkpoint(inputs: Values, live: Values, source: Values, api_version: str, manager: str) -> Values:
     """What the state keeps: the live object, secrets marked as in `source`, and what updates need to know."""
-    source = underscored(source)
+    source, live, inputs = (_renamed(values, _TO_UNDERSCORE) for values in (source, live, inputs))
     return {
-        **mark_secrets(source, underscored(live)),
-        "__inputs": mark_secrets(source, underscored(plain(inputs))),
+        **mark_secrets(source, live),
+        "__inputs": mark_secrets(source, inputs),
         "__initialApiVersion": api_version,
         "__fieldManager": manager,
     }
 
 
-def split_state(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_state(state: Values) -> tuple[Values, Values]:
     """Old inputs and live object, plain, from the state."""
     values = dashed(plain(state))
     live = {key: item for key, item in values.items() if key not in _STATE_KEYS}
@@ -167,8 +162,7 @@ def diff_objects(request: Request, *, namespaced: bool, secret_mutable: bool = F
     old_inputs = canonical_inputs(old_inputs)
     new = canonical_inputs(dashed(plain(request.inputs)))
     api_version, kind, patch = group_version_kind(request.type, str(new.get("kind", "")))
-    fixed_place = (metadata(new).get("namespace") or "") == (metadata(live).get("namespace") or "")
-    fixed_name = metadata(new).get("name") == metadata(live).get("name")
+    in_the_way = object_id(new) == object_id(live) and annotation(new, AUTONAMED) != "true"
     old = _in_namespace(prune(live, old_inputs), namespaced=namespaced)
     new = _in_namespace(new, namespaced=namespaced)
     if metadata(new).get("name") and isinstance(old.get("metadata"), dict):
@@ -177,26 +171,24 @@ def diff_objects(request: Request, *, namespaced: bool, secret_mutable: bool = F
     changes = compare(drop_nulls(old), drop_nulls(new))
     for path in [path for path, change in changes.items() if change == "add"]:
         # The API server drops empty values: one we sent before and that is not there is no change.
-        value = _at(new, path)
-        if not value and _at(old_inputs, path) == value:
+        value = at(new, path)
+        if not value and at(old_inputs, path) == value:
             del changes[path]
     secret_mutable = secret_mutable and new.get("immutable") is not True
     replaces = replacements(changes, api_version, kind, patch=patch, secret_mutable=secret_mutable)
-    in_the_way = fixed_place and fixed_name and annotation(new, AUTONAMED) != "true"
     return Diff(changes, replaces, delete_before_replace=bool(replaces) and in_the_way)
 
 
-def _in_namespace(values: dict[str, Any], *, namespaced: bool) -> dict[str, Any]:
+def _in_namespace(values: Values, *, namespaced: bool) -> Values:
     """With the namespace said where kinds have one, unsaid where they do not."""
     if not isinstance(values.get("metadata"), dict):
         return values
-    meta = {key: item for key, item in values["metadata"].items() if key != "namespace"}
-    if namespaced:
-        meta["namespace"] = values["metadata"].get("namespace") or "default"
-    return {**values, "metadata": meta}
+    meta = dict(values["metadata"])
+    namespace = meta.pop("namespace", None) or "default"
+    return {**values, "metadata": {**meta, **({"namespace": namespace} if namespaced else {})}}
 
 
-def _at(value: Any, path: Path) -> Any:
+def at(value: Any, path: Path) -> Any:
     """The member at a path, UNKNOWN when there is none."""
     for part in path:
         members = dict(enumerate(value)) if isinstance(value, list) else value

@@ -1,15 +1,18 @@
-"""Waiting until an object is ready: the loop, its deadlines, and the user's own conditions."""
+"""Waiting until an object is ready, or gone: the loop, its deadlines, and the user's own conditions."""
 
 import asyncio
+import contextlib
 import json
 import re
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from airgap.plugins.base.provider import ProviderError
+from airgap.plugins.base.values import UNKNOWN
 from airgap.plugins.kubernetes import pods
 from airgap.plugins.kubernetes.client import ApiError, Kind
-from airgap.plugins.kubernetes.objects import annotation, metadata
+from airgap.plugins.kubernetes.objects import annotation, at, metadata
 from airgap.plugins.kubernetes.rules import RULES, FailedForGoodError, Rule, Wait, condition, has_seen_change
 
 _DEFAULT_SECONDS = 600.0
@@ -31,76 +34,81 @@ class NotReadyError(Exception):
         self.reasons = reasons
 
 
-def seconds_to_wait(timeout: float, values: dict[str, Any]) -> float:
-    """customTimeouts, else the object's own annotation, else ten minutes."""
-    annotated = annotation(values, "pulumi.com/timeoutSeconds")
-    return timeout or (float(annotated) if annotated.isdigit() else _DEFAULT_SECONDS)
-
-
-async def wait_ready(wait: Wait, kind: Kind, live: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
-    """Wait until `live` is ready by its rule; answers the last object. Raises NotReadyError."""
-    if annotation(inputs, "pulumi.com/skipAwait") == "true":
-        return live
-    rule = custom_rule(annotation(inputs, "pulumi.com/waitFor")) or RULES.get((kind.api_version, kind.kind))
-    if rule is None:
-        return live
-    seconds = _TOKEN_SECONDS if kind.kind == "Secret" else seconds_to_wait(wait.timeout, inputs)
-    meta = metadata(live)
-    shown, pause = "", _FIRST_POLL_SECONDS
-    while True:
-        try:
-            reasons = await rule(wait, live)
-        except FailedForGoodError as error:
-            message = f"Resource '{meta['name']}' was created but failed to initialize"
-            raise NotReadyError(message, live, [str(error)]) from error
-        if not reasons:
-            wait.log.status("")
-            return live
-        if reasons[0] != shown:
-            shown = reasons[0]
-            wait.log.status(shown)
-        if time.monotonic() - wait.started >= seconds:
-            reasons += await pods.complaints(wait.client, live)
-            raise NotReadyError(f"'{meta['name']}' timed out waiting to be Ready", live, reasons)
+async def until(wait: Wait, seconds: float, done: Callable[[], Awaitable[bool]]) -> str:
+    """Ask, ever more rarely, until it is so: ""; or why that was given up: "timed out", "cancelled"."""
+    deadline, pause = time.monotonic() + seconds, _FIRST_POLL_SECONDS
+    while not await done():
+        if time.monotonic() >= deadline:
+            return "timed out"
         if await sleep_or(wait.cancelled, pause):
-            message = f'Resource operation was cancelled for "{meta["name"]}"'
-            raise NotReadyError(message, live, reasons)
+            return "cancelled"
         pause = min(pause * 1.5, _POLL_SECONDS)
-        live = await _look(wait, kind, live)
+    return ""
 
 
 async def sleep_or(event: asyncio.Event, seconds: float) -> bool:
     """Sleep until the time is over (False) or the event is set (True)."""
-    try:
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True
+    return event.is_set()
+
+
+async def wait_ready(wait: Wait, kind: Kind, live: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
+    """Wait until `live` is ready by its rule; answers the last object. Raises NotReadyError."""
+    rule = custom_rule(annotation(inputs, "pulumi.com/waitFor")) or RULES.get((kind.api_version, kind.kind))
+    if rule is None or skips_waiting(inputs):
+        return live
+    name, looks, reasons = metadata(live)["name"], 0, [""]
+
+    async def ready() -> bool:
+        nonlocal live, looks, reasons
+        if looks:
+            live = await _look(wait, kind, live)
+        looks += 1
+        before = reasons[0]
+        reasons = await rule(wait, live)
+        if reasons and reasons[0] != before:
+            await wait.log.status(reasons[0])
+        return not reasons
+
+    seconds = _TOKEN_SECONDS if kind.kind == "Secret" else wait.timeout or _DEFAULT_SECONDS
+    try:
+        ended = await until(wait, seconds, ready)
+    except FailedForGoodError as error:
+        message = f"Resource '{name}' was created but failed to initialize"
+        raise NotReadyError(message, live, [str(error)]) from error
+    if ended == "timed out":
+        reasons += await pods.complaints(wait.client, live)
+        raise NotReadyError(f"'{name}' timed out waiting to be Ready", live, reasons)
+    if ended:
+        raise NotReadyError(f'Resource operation was cancelled for "{name}"', live, reasons)
+    await wait.log.status("")
+    return live
+
+
+def skips_waiting(values: dict[str, Any]) -> bool:
+    """Whether the program asked not to wait for this object."""
+    return annotation(values, "pulumi.com/skipAwait") == "true"
 
 
 async def _look(wait: Wait, kind: Kind, live: dict[str, Any]) -> dict[str, Any]:
     """The object as it is now; as it was when the API server pauses: the deadline still holds."""
     meta = metadata(live)
     try:
-        return await wait.client.get(kind, meta.get("namespace", ""), meta["name"])
-    except ApiError as error:
-        if error.code != 404:
-            return live
-        gone = f'{kind.kind} "{meta["name"]}" was deleted while waiting for it'
-        raise NotReadyError(gone, live, [gone]) from error
-    except OSError:
+        now = await wait.client.get(kind, meta.get("namespace", ""), meta["name"])
+    except (ApiError, OSError):
         return live
+    if now is None:
+        gone = f'{kind.kind} "{meta["name"]}" was deleted while waiting for it'
+        raise NotReadyError(gone, live, [gone])
+    return now
 
 
 async def first_look(wait: Wait, kind: Kind, live: dict[str, Any]) -> list[str]:
     """What an object lacks right now, for a refresh; [] when it is ready."""
     rule = RULES.get((kind.api_version, kind.kind))
     # A Service needs ten quiet seconds and a Secret no second look.
-    if (
-        rule is None
-        or annotation(live, "pulumi.com/skipAwait") == "true"
-        or kind.kind in ("Service", "Secret")
-    ):
+    if rule is None or skips_waiting(live) or kind.kind in ("Service", "Secret"):
         return []
     try:
         return await rule(wait, live)
@@ -141,13 +149,10 @@ def _missing(wanted: re.Match[str], live: dict[str, Any]) -> str:
             return "Waiting for the controller to see the change"
         status = condition(live, wanted["type"]).get("status", "")
         return "" if status.lower() == (wanted["status"] or "True").lower() else f"Waiting for {wanted[0]}"
-    value: Any = live
-    for bare, bracket in _PATH_PART.findall(wanted["path"]):
-        name = bare or bracket
-        members = {str(index): item for index, item in enumerate(value)} if isinstance(value, list) else value
-        if not isinstance(members, dict) or name not in members:
-            return f"Missing {wanted['path']}"
-        value = members[name]
+    parts = _PATH_PART.findall(wanted["path"])
+    value = at(live, tuple(int(inside) if inside.isdigit() else bare or inside for bare, inside in parts))
+    if value is UNKNOWN:
+        return f"Missing {wanted['path']}"
     found = value if isinstance(value, str) else json.dumps(value)
     expected = wanted["value"]
     if expected is None or found == expected.strip("'\""):

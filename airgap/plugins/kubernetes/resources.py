@@ -2,13 +2,12 @@
 
 import asyncio
 import secrets
-import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable
 
-from airgap.plugins.base.provider import InitFailedError, ProviderError, Request
+from airgap.plugins.base.provider import InitFailedError, ProviderError, Request, Values
 from airgap.plugins.base.values import has_unknown, plain
 from airgap.plugins.kubernetes import managers
+from airgap.plugins.kubernetes.checks import CheckedObjects, Cluster
 from airgap.plugins.kubernetes.client import ApiError, Client, Kind, NoKindError
 from airgap.plugins.kubernetes.objects import (
     annotation,
@@ -21,12 +20,19 @@ from airgap.plugins.kubernetes.objects import (
     prune,
     split_state,
 )
-from airgap.plugins.kubernetes.ready import NotReadyError, first_look, seconds_to_wait, sleep_or, wait_ready
+from airgap.plugins.kubernetes.ready import (
+    NotReadyError,
+    first_look,
+    skips_waiting,
+    sleep_or,
+    until,
+    wait_ready,
+)
 from airgap.plugins.kubernetes.rules import Wait
 
 # Seconds between tries of a custom resource made beside its definition, an object beside its namespace.
 _RETRY_SECONDS = (1, 2, 4, 8, 16, 32)
-_DELETE_POLL_SECONDS = 0.25
+_DELETE_SECONDS = 600.0
 # Kinds whose skipAwait also skips the wait for their end.
 _SKIP_DELETE_WAIT = ("Namespace", "Pod", "DaemonSet", "Deployment", "StatefulSet", "Job")
 _EXISTS = """\
@@ -55,151 +61,150 @@ class Target:
         self.manager = str(state.get("__fieldManager") or f"pulumi-kubernetes-{secrets.token_hex(4)}")
         self.initial = str(state.get("__initialApiVersion") or self.api_version)
         self.namespace, _, self.name = request.id.rpartition("/")
-        self.urn = f'"{request.urn}"'
 
-    def state(self, live: dict[str, Any]) -> dict[str, Any]:
+    def state(self, live: Values) -> Values:
         """What the state keeps after a create or update."""
         return checkpoint(self.inputs, live, self.request.inputs, self.initial, self.manager)
 
-    def missing_kind(self, what: str, error: NoKindError) -> ProviderError:
-        """The error of a kind that its cluster does not serve."""
-        return ProviderError(
-            f"{what} failed because the Kubernetes API server reported that the apiVersion for this resource "
-            f"does not exist. Verify that any required CRDs have been created: {error}"
-        )
+    def unready(self, live: Values, why: list[str]) -> InitFailedError:
+        """The error of an object that is there and not as asked."""
+        subject = f'the Kubernetes API server reported that "{object_id(live)}"'
+        if not self.request.id:
+            subject = (
+                f'resource "{self.request.urn}" was successfully created, but the Kubernetes API server '
+                "reported that it"
+            )
+        message = f"{subject} failed to fully initialize or become live: {why[0]}"
+        return InitFailedError(object_id(live), self.state(live), [message, *why[1:]])
 
 
-@dataclass
-class Resources:
+class Resources(CheckedObjects):
     """Operations on the objects of one reachable cluster."""
 
-    client: Client
-    cancelled: asyncio.Event
-    patch_force: bool = False
-    upsert: bool = False
+    def __init__(
+        self, cluster: Cluster, client: Client, cancelled: asyncio.Event, *, patch_force: bool, upsert: bool
+    ) -> None:
+        super().__init__(cluster)
+        self.client = client
+        self.cancelled = cancelled
+        self.patch_force = patch_force
+        self.upsert = upsert
 
-    async def create(self, request: Request) -> tuple[str, dict[str, Any]]:
+    async def create(self, request: Request) -> tuple[str, Values]:
         """POST (Patch types and upserts: server-side apply), then wait until it is ready."""
         target = Target(request)
         if request.preview:
-            return "", await self._preview_create(target)
-        kind, live = await self._create_object(target)
-        request.log.status("")
-        if kind.kind == "CustomResourceDefinition":
-            self.client.forget_kinds()
-        try:
-            live = await wait_ready(self._wait(request), kind, live, target.inputs)
-        except NotReadyError as error:
-            message = (
-                f"resource {target.urn} was successfully created, but the Kubernetes API server "
-                f"reported that it failed to fully initialize or become live: {error}"
-            )
-            state = target.state(error.live)
-            raise InitFailedError(object_id(error.live), state, [message, *error.reasons]) from error
+            return "", request.inputs if target.patch else await self._preview(target, self._make)
+        kind, live = await self._make_in_time(target)
+        await request.log.status("")
+        live = await self._ready(target, kind, live)
         return object_id(live), target.state(live)
 
-    async def _preview_create(self, target: Target) -> dict[str, Any]:
-        """The server's dry run of a create; the inputs where there can be none."""
+    async def update(self, request: Request) -> Values:
+        """Server-side apply under the manager in the state, then wait until it is ready."""
+        target = Target(request)
+        if request.preview:
+            return await self._preview(target, self._change)
+        try:
+            kind, live = await self._change(target)
+        except (ApiError, NoKindError) as error:
+            raise target.unready(target.live, [self._words(target, error)]) from error
+        return target.state(await self._ready(target, kind, live))
+
+    async def _preview(
+        self, target: Target, change: Callable[[Target], Awaitable[tuple[Kind, Values]]]
+    ) -> Values:
+        """What the server's dry run of a change makes; the inputs where there can be none."""
         inputs = target.request.inputs
-        if has_unknown(inputs) or target.patch:
+        if has_unknown(inputs):
             return inputs
         try:
-            kind = await self.client.kind(target.api_version, target.kind)
-            live = await self.client.create(kind, target.inputs, dry_run=True)
+            _, live = await change(target)
         except NoKindError:
             return inputs
         except ApiError as error:
-            missing_namespace = error.code == 404 and error.details.get("kind") == "namespaces"
-            no_dry_run = "dryRun" in str(error) or "dry run" in str(error)
-            if error.code in (403, 409) or missing_namespace or no_dry_run:
+            in_new_namespace = error.code == 404 and error.details.get("kind") == "namespaces"
+            taken = error.code == 409 and not target.request.id
+            if error.code == 403 or in_new_namespace or taken:
                 return inputs
-            raise _not_created(target, str(error)) from error
+            raise ProviderError(self._words(target, error)) from error
         live.pop("status", None)
         return target.state(live)
 
-    async def _create_object(self, target: Target) -> tuple[Kind, dict[str, Any]]:
-        apply = target.patch or self.upsert
+    async def _make_in_time(self, target: Target) -> tuple[Kind, Values]:
+        """Make an object whose kind or namespace may be in the making itself."""
         for attempt, pause in enumerate((*_RETRY_SECONDS, 0), start=1):
             try:
-                kind = await self.client.kind(target.api_version, target.kind)
-                if apply:
-                    force = self._force(target.inputs)
-                    return kind, await self.client.apply(
-                        kind, target.inputs, manager=target.manager, force=force, dry_run=False
-                    )
-                return kind, await self.client.create(kind, target.inputs, dry_run=False)
+                return await self._make(target)
             except (ApiError, NoKindError) as error:
-                again = isinstance(error, NoKindError) or error.code == 404
-                if again and pause and not self.cancelled.is_set():
-                    target.request.log.status(f"Retry #{attempt}; creation failed: {error}")
-                    await sleep_or(self.cancelled, pause)
-                    continue
-                if isinstance(error, NoKindError):
-                    what = f"creation of resource {target.urn} with kind {target.api_version}/{target.kind}"
-                    raise target.missing_kind(what, error) from error
-                text = str(error)
-                if error.code == 409:
-                    text = managers.conflict_text(target.manager, error) if apply else f"{text}\n\n{_EXISTS}"
-                raise _not_created(target, text) from error
+                missing = isinstance(error, NoKindError) or error.code == 404
+                if not (missing and pause) or self.cancelled.is_set():
+                    raise ProviderError(self._words(target, error)) from error
+                await target.request.log.status(f"Retry #{attempt}; creation failed: {error}")
+                await sleep_or(self.cancelled, pause)
         raise AssertionError("unreachable: the last try has no pause")
 
-    async def update(self, request: Request) -> dict[str, Any]:
-        """Server-side apply (definitions: PUT) under the manager in the state, then wait until ready."""
-        target = Target(request)
-        if request.preview and has_unknown(target.inputs):
-            return request.inputs
-        meta = metadata(target.inputs)
-        before: dict[str, Any] | None = None
-        try:
-            kind = await self.client.kind(target.api_version, target.kind)
-            before = await self.client.get(kind, meta.get("namespace", "default"), meta["name"])
-            live = await self._change(target, kind, before)
-        except NoKindError as error:
-            if request.preview:
-                return request.inputs
-            raise target.missing_kind(f"update of resource {target.urn}", error) from error
-        except ApiError as error:
-            if request.preview and error.code == 403:
-                return request.inputs
-            text = managers.conflict_text(target.manager, error) if error.code == 409 else str(error)
-            if before is None:
-                raise ProviderError(f"update of resource {target.urn} failed: {text}") from error
-            raise _not_updated(target, before, [text]) from error
-        if request.preview:
-            live.pop("status", None)
-            return target.state(live)
-        try:
-            live = await wait_ready(self._wait(request), kind, live, target.inputs)
-        except NotReadyError as error:
-            raise _not_updated(target, error.live, [str(error), *error.reasons]) from error
-        return target.state(live)
+    async def _make(self, target: Target) -> tuple[Kind, Values]:
+        kind = await self.client.kind(target.api_version, target.kind)
+        if target.patch or self.upsert:
+            return kind, await self._apply(target, kind, force=self._force(target))
+        return kind, await self.client.create(kind, target.inputs, dry_run=target.request.preview)
 
-    async def _change(self, target: Target, kind: Kind, before: dict[str, Any]) -> dict[str, Any]:
-        dry_run, inputs, manager = target.request.preview, target.inputs, target.manager
-        if kind.kind == "CustomResourceDefinition":
-            live = await self.client.replace(kind, inputs, before, manager=manager, dry_run=dry_run)
-            if not dry_run:
-                self.client.forget_kinds()
-            return live
+    async def _change(self, target: Target) -> tuple[Kind, Values]:
+        dry_run = target.request.preview
+        kind = await self.client.kind(target.api_version, target.kind)
+        before = await self.client.get(kind, target.namespace, target.name)
+        if before is None:
+            raise ApiError(404, f"{target.request.id} is not there; run `pulumi refresh`")
         if not target.patch and not dry_run:
-            await managers.take_over(self.client, kind, before, manager)
-        force = self._force(inputs) or not metadata(before).get("managedFields")
-        force = force or (dry_run and managers.client_side(before))
-        return await self.client.apply(kind, inputs, manager=manager, force=force, dry_run=dry_run)
+            await managers.take_over(self.client, kind, before, target.manager)
+        unowned = not metadata(before).get("managedFields")
+        force = self._force(target) or unowned or (dry_run and bool(managers.predecessors(before)))
+        return kind, await self._apply(target, kind, force=force)
 
-    async def read(self, request: Request) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    async def _apply(self, target: Target, kind: Kind, *, force: bool) -> Values:
+        dry_run, manager = target.request.preview, target.manager
+        return await self.client.apply(kind, target.inputs, manager=manager, force=force, dry_run=dry_run)
+
+    def _force(self, target: Target) -> bool:
+        return annotation(target.inputs, "pulumi.com/patchForce") == "true" or self.patch_force
+
+    def _words(self, target: Target, error: ApiError | NoKindError) -> str:
+        """What the user is told when the API server does not take an object."""
+        urn, text = f'"{target.request.urn}"', str(error)
+        if isinstance(error, NoKindError):
+            return (
+                f"creation of resource {urn} with kind {target.api_version}/{target.kind} failed because the "
+                "Kubernetes API server reported that the apiVersion for this resource does not exist. "
+                f"Verify that any required CRDs have been created: {text}"
+            )
+        if error.code == 409:
+            posted = not (target.patch or self.upsert or target.request.id)
+            text = f"{text}\n\n{_EXISTS}" if posted else managers.conflict_text(target.manager, error)
+        if target.request.id:
+            return text
+        return f"resource {urn} was not successfully created by the Kubernetes API server: {text}"
+
+    async def _ready(self, target: Target, kind: Kind, live: Values) -> Values:
+        """Wait until the object is ready; answers it as it is then."""
+        try:
+            return await wait_ready(self._wait(target.request), kind, live, target.inputs)
+        except NotReadyError as error:
+            raise target.unready(error.live, [str(error), *error.reasons]) from error
+
+    async def read(self, request: Request) -> tuple[str, Values, Values]:
         """The live object; with prior state also whether it is ready."""
         target = Target(request)
         try:
             kind = await self.client.kind(target.api_version, target.kind)
-            home = target.namespace or self.client.access.namespace or "default"
+            home = target.namespace or self.client.access.namespace
             live = await self.client.get(kind, home, target.name)
         except NoKindError:
-            return "", {}, {}
+            live = None
         except ApiError as error:
-            if error.code == 404:
-                return "", {}, {}
             raise ProviderError(str(error)) from error
+        if live is None:
+            return "", {}, {}
         inputs = prune(live, target.old_inputs) if target.old_inputs else _imported_inputs(live)
         source = request.state if target.old_inputs else inputs
         state = checkpoint(inputs, live, source, target.initial, target.manager)
@@ -218,68 +223,42 @@ class Resources:
                 await managers.relinquish(self.client, kind, target.live, target.manager)
                 return
             options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy}
-            path = kind.path(target.namespace or "default", target.name)
-            await self.client.request("DELETE", path, body=options)
+            await self.client.request("DELETE", kind.path(target.namespace, target.name), body=options)
+            if not (skips_waiting(target.old_inputs) and kind.kind in _SKIP_DELETE_WAIT):
+                await self._wait_gone(target, kind)
         except NoKindError:
             return
         except ApiError as error:
-            if error.code == 404:
-                return
-            raise ProviderError(str(error)) from error
-        skips = annotation(target.old_inputs, "pulumi.com/skipAwait") == "true"
-        if not (skips and kind.kind in _SKIP_DELETE_WAIT):
-            await self._wait_gone(target, kind)
+            if error.code != 404:
+                raise ProviderError(str(error)) from error
 
     async def _wait_gone(self, target: Target, kind: Kind) -> None:
-        deadline = time.monotonic() + seconds_to_wait(target.request.timeout, target.live)
-        uid, pause = metadata(target.live).get("uid"), _DELETE_POLL_SECONDS / 4
-        while True:
-            try:
-                live = await self.client.get(kind, target.namespace or "default", target.name)
-            except ApiError as error:
-                if error.code == 404:
-                    return
-                raise ProviderError(str(error)) from error
-            if uid and metadata(live).get("uid") != uid:
-                return  # the old object is gone, someone made a new one under its name
-            late = time.monotonic() >= deadline
-            if late or self.cancelled.is_set():
-                break
-            await sleep_or(self.cancelled, pause)
-            pause = min(pause * 1.5, _DELETE_POLL_SECONDS * 4)
+        request, live, uid = target.request, target.live, metadata(target.live).get("uid")
+
+        async def gone() -> bool:
+            nonlocal live
+            now = await self.client.get(kind, target.namespace, target.name)
+            live = now or live
+            return now is None or uid not in (None, metadata(now).get("uid"))  # someone made a new one
+
+        ended = await until(self._wait(request), request.timeout or _DELETE_SECONDS, gone)
+        if not ended:
+            return
         if finalizers := metadata(live).get("finalizers"):
             text = f"finalizers might be preventing deletion ({', '.join(finalizers)})"
-            target.request.log.warning(text)
-        state = checkpoint(target.old_inputs, live, target.request.state, target.initial, target.manager)
-        name = target.name
-        what = f"'{name}' timed out waiting to be deleted" if late else f"deletion of '{name}' was cancelled"
-        raise InitFailedError(target.request.id, state, [what])
+            await request.log.warning(text)
+        state = checkpoint(target.old_inputs, live, request.state, target.initial, target.manager)
+        what = "timed out waiting to be deleted" if ended == "timed out" else "was not deleted: cancelled"
+        raise InitFailedError(request.id, state, [f"'{target.name}' {what}"])
 
     def _wait(self, request: Request) -> Wait:
         return Wait(self.client, request.log, self.cancelled, request.timeout)
 
-    def _force(self, inputs: dict[str, Any]) -> bool:
-        return annotation(inputs, "pulumi.com/patchForce") == "true" or self.patch_force
 
-
-def _imported_inputs(live: dict[str, Any]) -> dict[str, Any]:
+def _imported_inputs(live: Values) -> Values:
     """What a program would have to say to get this live object."""
     inputs = canonical_inputs({key: value for key, value in live.items() if key != "status"})
     annotations = metadata(inputs).get("annotations")
     if isinstance(annotations, dict):
         annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
     return inputs
-
-
-def _not_created(target: Target, text: str) -> ProviderError:
-    return ProviderError(
-        f"resource {target.urn} was not successfully created by the Kubernetes API server: {text}"
-    )
-
-
-def _not_updated(target: Target, live: dict[str, Any], why: list[str]) -> InitFailedError:
-    message = (
-        f'the Kubernetes API server reported that "{object_id(live)}" failed to fully initialize '
-        f"or become live: {why[0]}"
-    )
-    return InitFailedError(object_id(live), target.state(live), [message, *why[1:]])

@@ -8,7 +8,7 @@ from typing import Any
 
 from airgap.plugins.base.logs import Log
 from airgap.plugins.kubernetes import pods
-from airgap.plugins.kubernetes.client import ApiError, Client
+from airgap.plugins.kubernetes.client import Client
 from airgap.plugins.kubernetes.objects import annotation, metadata, object_id
 
 _SETTLE_SECONDS = 10.0  # how long a Service's endpoints must be quiet
@@ -61,7 +61,6 @@ async def _deployment(wait: Wait, live: dict[str, Any]) -> list[str]:
     if unseen := _unseen(live):
         return unseen
     if live["spec"].get("replicas") == 0:
-        wait.log.status_warning(f'Replicas scaled to 0 for Deployment "{metadata(live)["name"]}"')
         return []
     reasons = []
     progressing, available = condition(live, "Progressing"), condition(live, "Available")
@@ -110,12 +109,9 @@ async def _service(wait: Wait, live: dict[str, Any]) -> list[str]:
     meta, spec = metadata(live), live["spec"]
     if spec.get("type") == "ExternalName" or spec.get("clusterIP") == "None" or not spec.get("selector"):
         return []
-    try:
-        kind = await wait.client.kind("v1", "Endpoints")
-        endpoints = await wait.client.get(kind, meta["namespace"], meta["name"])
-    except ApiError as error:
-        if error.code != 404:
-            raise
+    kind = await wait.client.kind("v1", "Endpoints")
+    endpoints = await wait.client.get(kind, meta["namespace"], meta["name"])
+    if endpoints is None:
         hint = "Selected Pods may not be ready, or field '.spec.selector' may not match labels on any Pods"
         return [f"Service does not target any Pods. {hint}"]
     version = metadata(endpoints).get("resourceVersion")

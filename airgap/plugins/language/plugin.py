@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import platform
 import signal
 import sys
 from pathlib import Path
@@ -12,12 +11,19 @@ from typing import Any
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
+from airgap.plugins.base.process import run
 from airgap.plugins.base.server import new_server, serve_until_stopped
 from airgap.plugins.base.values import decode
 from airgap.plugins.language.child import REPORTED
 
 _CHILD = Path(__file__).with_name("child.py")
 _STOP_SECONDS = 2.0
+_ABOUT = """
+import json, platform
+from importlib import metadata
+found = {one.name: one.version for one in metadata.distributions()}
+print(json.dumps({"version": platform.python_version(), "packages": found}))
+"""
 
 
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
@@ -44,7 +50,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         except FileNotFoundError as error:
             return language_pb2.RunResponse(error=str(error))
         folder = Path(request.info.program_directory or request.pwd or ".")
-        run = {
+        work = {
             "program": str(folder / (request.info.entry_point or request.program or ".")),
             "args": list(request.args),
             "threads": max(request.parallel, 1) * 4,
@@ -66,7 +72,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "PYTHONUNBUFFERED": "1",
         }
         process = await asyncio.create_subprocess_exec(
-            python, str(_CHILD), json.dumps(run), cwd=request.pwd or folder, env=environment
+            python, str(_CHILD), json.dumps(work), cwd=request.pwd or folder, env=environment
         )
         self._children.add(process)
         try:
@@ -85,36 +91,26 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
     async def stop_children(self) -> None:
         """End running programs: politely first."""
-        children = list(self._children)
-        for process in children:
-            if process.returncode is None:
-                process.terminate()
-        if children:
-            _, left = await asyncio.wait(
-                [asyncio.create_task(process.wait()) for process in children], timeout=_STOP_SECONDS
-            )
-            if left:
-                for process in children:
-                    if process.returncode is None:
-                        process.kill()
+        waits = []
+        for process in self._children:
+            process.terminate()
+            waits.append(asyncio.create_task(process.wait()))
+        if waits:
+            await asyncio.wait(waits, timeout=_STOP_SECONDS)
+        for process in self._children:
+            process.kill()
 
-    async def About(self, request: Any, context: Any) -> Any:  # noqa: N802
-        python = _interpreter_or(request.info)
-        version = platform.python_version()
-        if python != sys.executable:
-            output = await _output(python, "-c", "import platform; print(platform.python_version())")
-            version = output.strip()
-        del context
-        return language_pb2.AboutResponse(executable=python, version=version)
+    async def About(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        python, about = await _about(request.info)
+        return language_pb2.AboutResponse(executable=python, version=about["version"])
 
     async def GetProgramDependencies(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """The packages installed for the program, by pip."""
-        flags = [] if request.transitiveDependencies else ["--not-required"]
-        python = _interpreter_or(request.info)
-        listing = json.loads(await _output(python, "-m", "pip", "list", "--format", "json", *flags) or "[]")
+        """The packages installed for the program."""
+        _, about = await _about(request.info)
+        packages = sorted(about["packages"].items())
         return language_pb2.GetProgramDependenciesResponse(
             dependencies=[
-                language_pb2.DependencyInfo(name=entry["name"], version=entry["version"]) for entry in listing
+                language_pb2.DependencyInfo(name=name, version=version) for name, version in packages
             ]
         )
 
@@ -137,21 +133,11 @@ def interpreter(info: Any) -> str:
     return str(python)
 
 
-def _interpreter_or(info: Any) -> str:
-    try:
-        return interpreter(info)
-    except FileNotFoundError:
-        return sys.executable
-
-
-async def _output(*argv: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    stdout, _ = await process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError(f"{' '.join(argv)} failed:\n{stdout.decode(errors='replace')}")
-    return stdout.decode(errors="replace")
+async def _about(info: Any) -> tuple[str, dict[str, Any]]:
+    """The program's interpreter, its version and packages."""
+    python = interpreter(info)
+    done = await run([python, "-c", _ABOUT])
+    return python, json.loads(done.stdout)
 
 
 async def serve(engine_address: str) -> None:

@@ -12,6 +12,7 @@ TITLES = {
     "policy": "From a policy's change to the first request that follows it",
     "failover": "When a cluster dies under load",
     "stack": "Whole environments",
+    "plugins": "The kubernetes stand-in",
 }
 WIDTH, LEFT, RIGHT, TOP = 920, 400, 60, 30
 BAR, GAP = 12, 8

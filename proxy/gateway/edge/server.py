@@ -17,6 +17,7 @@ from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.admin import AdminConnection, Page, Pages, json_page, text_page
 from gateway.edge.client import Client
+from gateway.edge.heap import keep_freed_memory
 from gateway.edge.prober import Prober
 from gateway.edge.worker import Listener, Worker
 
@@ -90,6 +91,7 @@ class GatewayServer:
         """Bind and serve. OSError when an address cannot be bound; then nothing is left listening."""
         loop = asyncio.get_running_loop()
         _raise_descriptor_limit()
+        keep_freed_memory()
         access_log = AccessLog(lock=self._log_lock) if self._access_log else None
         worker = Worker(loop, self._snapshot, self._limits, access_log, self._trusted)
         self._worker = worker

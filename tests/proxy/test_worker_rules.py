@@ -13,6 +13,7 @@ import pytest
 
 from gateway.__main__ import build_parser, main
 from gateway.core.balance import RouteState
+from gateway.core.health import EndpointHealth
 from gateway.core.snapshot import compile_snapshot
 from gateway.edge.metrics import Metrics, observe
 from gateway.workers import count
@@ -125,7 +126,7 @@ def page(make: Any, requests: dict[int, int], **gauges: int) -> str:
     """A worker's metrics after so many answers of each status, each of 20 ms."""
     objects = [make.service(), make.slice("10.0.0.1"), make.export()]
     (route,) = compile_snapshot(objects, make.key("here"), False).snapshot.path_routes()
-    state = RouteState(route, lambda *_: None)  # type: ignore[arg-type, return-value]
+    state = RouteState(route, lambda _route, _share, endpoint: EndpointHealth(endpoint))
     for status, times in requests.items():
         for _ in range(times):
             observe(state.shares[0], status, 0.02)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
@@ -19,6 +22,7 @@ from airgap.report import Report, SupplyError
 RUN = Path("/run/multicluster-dapr")
 SOCKET = RUN / "docker.sock"
 PIDFILE = RUN / "docker.pid"
+USERS = RUN / "users"
 SYSTEM_SOCKET = Path("/var/run/docker.sock")
 START_SECONDS = 60
 STOP_SECONDS = 60  # containers get ten seconds each to end
@@ -105,15 +109,37 @@ def ensure_daemon(cache: Path, report: Report) -> str:
     return own_host()
 
 
+@contextmanager
+def in_use() -> Iterator[None]:
+    """Meanwhile nobody stops our own daemon. The kernel ends this with the process, however it dies."""
+    if _own_pid() is None:
+        yield
+        return
+    with USERS.open("a") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        yield
+
+
 def stop_daemon(report: Report) -> bool:
-    """Stop our own daemon, and no other, unless containers run on it; whether it was stopped."""
+    """Stop our own daemon, and no other, unless somebody uses it; whether it was stopped."""
     pid = _own_pid()
     if pid is None:
         return False
-    running = _running_containers()
-    if running:
-        report.note(f"The Docker daemon at {own_host()} stays: {running} containers run on it.")
-        return False
+    with USERS.open("a") as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report.note(f"The Docker daemon at {own_host()} stays: another ./stack uses it.")
+            return False
+        running = _running_containers()
+        if running:
+            report.note(f"The Docker daemon at {own_host()} stays: {running} containers run on it.")
+            return False
+        _stop(pid)
+    return True
+
+
+def _stop(pid: int) -> None:
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
     while _own_pid() == pid:
@@ -122,7 +148,6 @@ def stop_daemon(report: Report) -> bool:
         time.sleep(0.1)
     PIDFILE.unlink(missing_ok=True)
     SOCKET.unlink(missing_ok=True)
-    return True
 
 
 def daemon_argv(dockerd: str, cache: Path, wrapper: Path | None) -> list[str]:

@@ -8,14 +8,14 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
 from airgap import daemon
-from cli import bench, demo, docker_objects, preflight, settings, status, workbench
+from cli import bench, demo, docker_objects, lanes, preflight, settings, status, workbench
 from cli.doctor import command as doctor
 from cli.engine import Engine
 from cli.errors import UserError
@@ -105,7 +105,7 @@ def env(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
 
 
 def test(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
-    """Run pytest on the fast tests, or prepare the machine and run the ones that need real parts."""
+    """Run pytest on the fast tests, or prepare the machine and run those on real parts, two lanes at once."""
     pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     if arguments.suite == "fast":
         # The program's tests in a process of their own: the Pulumi SDK takes over the thread's event loop.
@@ -114,16 +114,23 @@ def test(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int
             subprocess.run([*pytest, *part, *arguments.arguments], cwd=paths.root, check=False).returncode
             for part in parts
         ]
-        return max([code for code in codes if code != NO_TESTS_COLLECTED], default=NO_TESTS_COLLECTED)
+        return worst(codes)
     with exclusive(paths.lock, "./stack test e2e", progress):
         env = workbench.prepare(paths, progress).env
     progress.summary()
-    # The platform's tests come last: their destroy ends a Docker daemon of ours.
-    folders = [f"tests/{part}" for part in ("airgap", "plugins", "program", "proxy", "e2e")]
-    suite = [*folders, "-m", "e2e", "-v", "--durations=10"]
-    return subprocess.run(
-        [*pytest, *suite, *arguments.arguments], cwd=paths.root, env=env, check=False
-    ).returncode
+    suite = ["-m", "e2e", "-v", "--durations=10", *arguments.arguments]
+    side_by_side = {lane: [*pytest, *folders, *suite] for lane, folders in LANES.items()}
+    try:
+        with daemon.in_use():  # what one lane destroys last must not be the end of the other's daemon
+            codes = lanes.run(side_by_side, cwd=paths.root, env=env, output=sys.stdout)
+    finally:
+        daemon.stop_daemon(progress)
+    return worst(codes)
+
+
+def worst(codes: Sequence[int]) -> int:
+    """Exit code of several runs of pytest; one that found no test counts only if none did."""
+    return max((abs(code) for code in codes if code != NO_TESTS_COLLECTED), default=NO_TESTS_COLLECTED)
 
 
 def check(_arguments: argparse.Namespace, paths: Paths, _progress: Progress) -> int:
@@ -141,6 +148,11 @@ def _engine(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> 
     return Engine(bench, arguments.environment, progress)
 
 
+LANES: Mapping[str, Sequence[str]] = {
+    # Half of each lane's time is waiting, so that two lanes share a machine well.
+    "parts": [f"tests/{part}" for part in ("airgap", "plugins", "program", "proxy", "existing")],
+    "platform": ["tests/e2e"],
+}
 NO_TESTS_COLLECTED = 5  # pytest's exit code; with -k, one of the parts may have none
 
 Command = Callable[[argparse.Namespace, Paths, Progress], int]

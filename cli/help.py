@@ -89,11 +89,12 @@ example:    eval "$(./stack env dev)"; pulumi preview""",
 run the fast tests, or `test e2e` on real clusters
 
 `fast` needs no Docker. `e2e` brings the environment dev up, breaks it in many ways and takes it down
-again; it refuses to when dev is up already.
+again; it refuses to when dev is up already. Beside that, in a lane of their own, run the tests of single
+parts on real ones. What stands after the suite goes to pytest.
 
 exit codes: those of pytest
 examples:   ./stack test
-            ./stack test e2e""",
+            ./stack test e2e -k membership""",
     "check": """\
 format, lint, types, import layers, dead code, documents
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import signal
 import subprocess
-import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,14 +16,20 @@ ENVIRONMENT = "dev"
 COLD_SECONDS = 45 * 60
 
 
-def stack(*arguments: str, timeout: float = COLD_SECONDS, code: int = 0) -> str:
-    """Run ./stack, echoing its output into the test's log; returns standard output and error together."""
+def stack(
+    *arguments: str, timeout: float = COLD_SECONDS, code: int = 0, env: Mapping[str, str] | None = None
+) -> str:
+    """Run ./stack, echoing its output into the test's log; returns standard output and error together.
+
+    `env` is added to this process's own.
+    """
     print(f"\n$ ./stack {' '.join(arguments)}", flush=True)
     started = time.monotonic()
     done = subprocess.run(
         [str(ROOT / "stack"), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        env={**os.environ, **(env or {})},
         text=True,
         timeout=timeout,
         check=False,
@@ -37,8 +45,24 @@ def state_folder(environment: str = ENVIRONMENT) -> Path:
     return Path(base) / "multicluster-dapr" / "environments" / environment
 
 
-def temporary_files() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("multicluster-dapr-*"))
+def killed_up(**env: str) -> None:
+    """An `up` that is killed, with everything it started, while it creates clusters: the worst moment."""
+    child = subprocess.Popen(
+        [str(ROOT / "stack"), "up", ENVIRONMENT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, **env}, start_new_session=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    seen = []
+    deadline = time.monotonic() + COLD_SECONDS
+    for line in child.stdout:
+        seen.append(line)
+        if re.search(r"command:local:Command .*creating", line) or time.monotonic() > deadline:
+            break
+    time.sleep(5)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    assert seen, "up printed nothing"
 
 
 def engine_environment(environment: str = ENVIRONMENT) -> dict[str, str]:

@@ -19,7 +19,6 @@ DAY = (
     "test_membership",
     "test_failures",
     "test_doctor",
-    "test_existing",
     "test_take_down",
 )
 

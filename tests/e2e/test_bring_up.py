@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
-from e2e.commands import COLD_SECONDS, ENVIRONMENT, ROOT, engine_environment, stack, state_folder
+from e2e.commands import ENVIRONMENT, ROOT, engine_environment, killed_up, stack, state_folder
 
 pytestmark = pytest.mark.e2e
 
@@ -23,22 +20,7 @@ def test_a_command_for_an_unknown_environment_names_those_there_are() -> None:
 
 
 def test_an_up_killed_half_way_leaves_a_state_the_next_up_repairs(clean_machine: None) -> None:
-    child = subprocess.Popen(
-        [str(ROOT / "stack"), "up", ENVIRONMENT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    assert child.stdout is not None
-    seen = []
-    deadline = time.monotonic() + COLD_SECONDS
-    for line in child.stdout:
-        seen.append(line)
-        if re.search(r"command:local:Command .*creating", line) or time.monotonic() > deadline:
-            break  # clusters are being created: the worst moment
-    time.sleep(5)
-    os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
-    assert seen, "up printed nothing"
+    killed_up()
     assert state_folder().exists()
 
 

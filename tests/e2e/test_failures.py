@@ -93,23 +93,14 @@ def check(report: dict[str, Any]) -> None:
     assert report["trouble_over_after"] <= DETECTION_SECONDS
 
 
-def test_the_application_dies(clusters: Clusters, load: Load, tell: Any) -> None:
+@pytest.mark.parametrize("pod", [APP, GATEWAY], ids=["application", "gateway"])
+def test_a_pod_dies(clusters: Clusters, load: Load, tell: Any, pod: tuple[str, ...]) -> None:
     moment = time.time()
-    clusters.hurt("delete", *APP, "--force", "--grace-period=0", "--wait=false")
+    clusters.hurt("delete", *pod, "--force", "--grace-period=0", "--wait=false")
     load.until(lambda: load.served("cluster-3", among=20), "the other cluster answers alone")
     tell(report := load.report(moment))
     check(report)
-    load.until(lambda: load.served("cluster-1", "cluster-3"), "the application is back")
-    assert load.report(moment)["failed"] == 0
-
-
-def test_the_gateway_dies(clusters: Clusters, load: Load, tell: Any) -> None:
-    moment = time.time()
-    clusters.hurt("delete", *GATEWAY, "--force", "--grace-period=0", "--wait=false")
-    load.until(lambda: load.served("cluster-3", among=20), "the other cluster answers alone")
-    tell(report := load.report(moment))
-    check(report)
-    load.until(lambda: load.served("cluster-1", "cluster-3"), "the gateway is back")
+    load.until(lambda: load.served("cluster-1", "cluster-3"), "the pod is back")
     assert load.report(moment)["failed"] == 0
 
 
@@ -126,6 +117,7 @@ def test_the_node_falls_silent(clusters: Clusters, load: Load, tell: Any) -> Non
     check(report)
 
 
+@pytest.mark.parametrize("load", ["FailOver"], indirect=True)
 def test_the_node_dies(clusters: Clusters, load: Load, tell: Any) -> None:
     moment = time.time()
     clusters.docker("kill", NODE)

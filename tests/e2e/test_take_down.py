@@ -1,27 +1,33 @@
-"""The end of the day: nothing is left, and the platform can be had again."""
+"""The end of the day: nothing is left, whether the environment was whole or half made."""
 
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
-from e2e.commands import ENVIRONMENT, stack, state_folder, temporary_files
+from e2e.commands import ENVIRONMENT, killed_up, stack, state_folder
 
 pytestmark = pytest.mark.e2e
 
 PORTS = (80, 81, 82, 83, 6379, 6444, 6445, 6446, 6447)
 
 
-def test_destroy_leaves_nothing(platform: dict[str, str]) -> None:
-    before = temporary_files()
-    stack("destroy", ENVIRONMENT)
+def _destroy_leaves_nothing(temporary: Path) -> None:
+    stack("destroy", ENVIRONMENT, env={"TMPDIR": str(temporary)})
     assert not state_folder().exists(), "the environment's state and passphrase are gone"
-    assert temporary_files() <= before, "no temporary file was left"
+    assert not list(temporary.iterdir()), "no temporary file was left"
     for port in PORTS:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
 
 
-def test_up_after_destroy_works() -> None:
-    stack("up", ENVIRONMENT)
+def test_destroy_leaves_nothing(platform: dict[str, str], tmp_path: Path) -> None:
+    _destroy_leaves_nothing(tmp_path)
+
+
+def test_an_up_after_that_begins_anew_and_can_be_taken_back_half_made(tmp_path: Path) -> None:
+    killed_up(TMPDIR=str(tmp_path))
+    assert state_folder().exists()
+    _destroy_leaves_nothing(tmp_path)

@@ -6,14 +6,15 @@ The clusters are plain k3d ones that this module makes itself; to the program th
 from __future__ import annotations
 
 import json
+import os
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from e2e import existing_clusters as theirs
 from e2e.commands import ROOT, stack
+from existing import clusters as theirs
 
 from stacks.supply import VERSIONS_FILE
 
@@ -54,9 +55,8 @@ def _settings(kubeconfig: Path) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def machine(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> theirs.Machine:
-    """Beside the platform: a Docker daemon of ours ends with the last environment, and theirs are none."""
-    return theirs.Machine(env=platform, folder=tmp_path_factory.mktemp("theirs"))
+def machine(tmp_path_factory: pytest.TempPathFactory) -> theirs.Machine:
+    return theirs.Machine(env=os.environ, folder=tmp_path_factory.mktemp("theirs"))
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cli.progress import Progress
 from cli.workbench import Workbench
 
 PARALLEL = "32"
+DYING_SECONDS = 3.0
 
 
 class Engine:
@@ -204,10 +206,19 @@ class Engine:
         """Remove the backend's lock when the process that took it is gone; refuse when it lives."""
         for path in (self.backend / ".pulumi" / "locks").rglob("*.json"):
             holder = json.loads(path.read_text()).get("pid")
-            if holder and Path(f"/proc/{holder}").exists():
+            if holder and not self._ended(holder):
                 raise UserError(
                     f"another pulumi (process {holder}) is working on {self.environment!r}; "
                     "wait for it to end."
                 )
             self.progress.note(f"Repairing: removing the lock of a pulumi that is gone (process {holder}).")
             path.unlink(missing_ok=True)
+
+    def _ended(self, holder: int) -> bool:
+        """Whether the pulumi that took a lock is gone; one that was just killed needs a moment for it."""
+        deadline = time.monotonic() + DYING_SECONDS
+        while process.runs(holder, "pulumi"):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True

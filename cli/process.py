@@ -32,6 +32,16 @@ def output(
     return done.stdout
 
 
+def runs(pid: int, program: str) -> bool:
+    """Whether this process is one of this program: not a zombie, and not its number used again."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    name, _, state = stat.partition("(")[2].rpartition(") ")
+    return name == program and state[0] not in "ZX"
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a foreground command ended."""

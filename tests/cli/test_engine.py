@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
+import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +110,41 @@ def test_the_lock_of_a_dead_pulumi_is_removed(engine: Engine) -> None:
     assert not path.exists()
 
 
-def test_the_lock_of_a_living_pulumi_is_respected(engine: Engine) -> None:
-    path = lock(engine, os.getpid())
-    with pytest.raises(UserError, match=f"process {os.getpid()}"):
+@pytest.fixture
+def other_pulumi(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of that name, as another shell's `pulumi up` is one."""
+    program = tmp_path / "elsewhere" / "pulumi"
+    program.parent.mkdir()
+    shutil.copy("/bin/sleep", program)
+    process = subprocess.Popen([program, "60"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_the_lock_of_a_living_pulumi_is_respected(
+    engine: Engine, other_pulumi: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.engine.DYING_SECONDS", 0.0)
+    path = lock(engine, other_pulumi.pid)
+    with pytest.raises(UserError, match=f"process {other_pulumi.pid}"):
         engine.up()
     assert path.exists()
+
+
+def test_the_lock_of_a_pulumi_that_is_just_ending_is_removed(
+    engine: Engine, other_pulumi: subprocess.Popen[bytes]
+) -> None:
+    path = lock(engine, other_pulumi.pid)
+    threading.Timer(0.3, other_pulumi.kill).start()  # nobody reaps it: it stays as a zombie
+    engine.up()
+    assert not path.exists()
+
+
+def test_the_lock_of_a_process_whose_number_was_used_again_is_removed(engine: Engine) -> None:
+    path = lock(engine, os.getpid())
+    engine.up()
+    assert not path.exists()
 
 
 def test_pending_creates_of_a_killed_run_leave_the_state(engine: Engine, tmp_path: Path) -> None:

@@ -144,11 +144,19 @@ class Engine:
         # Most of the work is waiting for clusters: the default of four times the cores would queue it.
         argv = ["pulumi", operation, "--stack", self.environment, "--parallel", PARALLEL, *flags]
         argv.append("--suppress-permalink=true")
-        ended = process.foreground(argv, env=self.env, cwd=self.bench.paths.root)
+        env = {**self.env, "TMPDIR": str(self._emptied_scratch())}
+        ended = process.foreground(argv, env=env, cwd=self.bench.paths.root)
         if ended.interrupted:
             raise UserError(f"interrupted during `{operation}`. {way_out}", code=130)
         if ended.code:
             raise UserError(f"pulumi {operation} failed; its message is above. {way_out}".strip())
+
+    def _emptied_scratch(self) -> Path:
+        """A folder for temporary files that goes with the environment: a killed run leaves secrets there."""
+        folder = self.folder / "tmp"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        return folder
 
     def _output(self, arguments: list[str], cwd: Path | None = None, timeout: float = 120) -> str:
         scope = (

@@ -96,6 +96,15 @@ def test_the_passphrase_never_stands_in_an_argument(engine: Engine, tmp_path: Pa
     assert engine.passphrase_file.read_text() not in recorded(tmp_path)
 
 
+def test_temporary_files_of_a_killed_run_are_gone_with_the_next_one(engine: Engine) -> None:
+    engine.up()
+    left = engine.folder / "tmp" / "multicluster-dapr-cluster-1.x"
+    left.mkdir()
+    engine.up()
+    assert list(left.parent.iterdir()) == []
+    assert stat.S_IMODE(left.parent.stat().st_mode) == 0o700
+
+
 def lock(engine: Engine, pid: int) -> Path:
     folder = engine.backend / ".pulumi" / "locks" / "organization" / "multicluster-dapr" / "dev"
     folder.mkdir(parents=True)

@@ -4,11 +4,13 @@ Stands alone (no import of ours): the program's interpreter need not be the lang
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import runpy
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +26,7 @@ _FRAMES = "_multicluster_dapr_frames"  # attribute of an error: the frames it fi
 def main() -> None:
     """Connect the SDK to the engine, run the program, report its failure once."""
     run = json.loads(sys.argv[1])
+    _end_with_the_host()
     signal.signal(signal.SIGINT, _interrupted)
     signal.signal(signal.SIGTERM, _interrupted)
     try:
@@ -63,6 +66,19 @@ def main() -> None:
         pulumi.log.error("Program failed with an unhandled exception:\n" + user_traceback(error))
         _leave(REPORTED)
     _leave(0)
+
+
+def _end_with_the_host() -> None:
+    """Exit as soon as the language host is gone, however it went: it holds the other end of our stdin."""
+    held = os.dup(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            os.read(held, 1)
+        _leave(REPORTED)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _run_program(program: Path) -> None:

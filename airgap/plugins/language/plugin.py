@@ -72,8 +72,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "PYTHONUNBUFFERED": "1",
         }
         process = await asyncio.create_subprocess_exec(
-            python, str(_CHILD), json.dumps(work), cwd=request.pwd or folder, env=environment
-        )
+            python, str(_CHILD), json.dumps(work), cwd=request.pwd or folder, env=environment,
+            stdin=asyncio.subprocess.PIPE,  # closed by the kernel when this process dies: then the child ends
+        )  # fmt: skip
         self._children.add(process)
         try:
             status = await process.wait()

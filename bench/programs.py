@@ -38,9 +38,10 @@ class Running:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory in use, pages shared with others counted in parts."""
+        """Memory of its own. Pages of files are left out: others that use them as well come and go, and with
+        them what is counted here."""
         for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith("Anonymous:"):
                 return int(line.split()[1]) * 1024
         raise BenchError(f"the kernel does not tell how much memory {self.name} uses")
 

@@ -30,13 +30,11 @@ class Client:
 
     __slots__ = (
         "buffer",
-        "by_path",
         "deadline",
         "ended",
         "exchange",
         "forwarded",
         "forwarded_host",
-        "known",
         "lingered",
         "listener",
         "logged",
@@ -55,15 +53,10 @@ class Client:
     def __init__(self, worker: Worker, listener: Listener) -> None:
         self.worker = worker
         self.listener = listener
-        self.by_path = listener is Listener.NORTH_SOUTH
-        """Requests are routed by their path, not by Host."""
         self.memo = worker.requests[listener]
-        self.known = self.memo.entries
         self.peer = b""
         self.logged = ""
         """What the access log says of it, once it has."""
-        self.trusted = False
-        """The peer is a proxy whose forwarding fields are believed."""
         self.forwarded_host = b""
         self.forwarded = b""
         """What is told the application about the Host asked for last: seldom another one on a connection."""
@@ -71,14 +64,22 @@ class Client:
         """Bytes read ahead: an unfinished head, or pipelined requests while one is under way."""
         self.exchange: Exchange | None = None
         self.deadline = FOREVER
+        self.lingered = -1
+        """Bytes dropped since the final answer; -1 while the connection is in use."""
+        # Flags stand together: compiled, each is a byte, and there are as many of these as connections.
+        self.trusted = False
+        """The peer is a proxy whose forwarding fields are believed."""
         self.ended = False
         """The client has sent its last byte (half-close); answers may still be written."""
         self.queued = False
         """A pipelined request in `buffer` is about to be read."""
         self.reading = True
         self.write_blocked = False
-        self.lingered = -1
-        """Bytes dropped since the final answer; -1 while the connection is in use."""
+
+    @property
+    def by_path(self) -> bool:
+        """Requests are routed by their path, not by Host."""
+        return self.listener is Listener.NORTH_SOUTH
 
     # Connection
 
@@ -155,7 +156,7 @@ class Client:
 
     def read_request(self, data: bytes) -> None:
         """`data` begins where a request begins."""
-        known = self.known.get(data)
+        known = self.memo.entries.get(data)
         if known is not None:  # a whole head and nothing else, as most requests arrive
             self.buffer = b""
             self._begin(known, b"")
@@ -173,7 +174,7 @@ class Client:
                 return
             self.buffer = b""
             raw = data[:end] if end < len(data) else data
-            known = self.known.get(raw) or self._read_head(raw)
+            known = self.memo.entries.get(raw) or self._read_head(raw)
         except ProtocolError as error:
             self.buffer = b""
             self.refuse(error.status, str(error), "malformed")

@@ -35,7 +35,6 @@ class Memo(Generic[T]):
 
     def __init__(self) -> None:
         self.entries: dict[bytes, T] = {}
-        """Always the same dictionary, so that whoever looks things up may keep it."""
         self.size = 0
 
     def keep(self, head: bytes, entry: T) -> None:

@@ -25,19 +25,21 @@ def stack(
     """
     print(f"\n$ ./stack {' '.join(arguments)}", flush=True)
     started = time.monotonic()
-    done = subprocess.run(
-        [str(ROOT / "stack"), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+    process = subprocess.Popen(
+        [str(ROOT / "stack"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, **(env or {})},
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    print(done.stdout)
-    print(f"[{time.monotonic() - started:.1f} s, exit {done.returncode}]", flush=True)
-    assert done.returncode == code, f"./stack {' '.join(arguments)} ended with {done.returncode}"
-    return done.stdout
+    )  # fmt: skip
+    try:
+        printed, _ = process.communicate(timeout=timeout)
+    except KeyboardInterrupt:
+        process.communicate(timeout=timeout)  # it was interrupted as well, and cleans up
+        raise
+    finally:
+        process.kill()
+    print(printed)
+    print(f"[{time.monotonic() - started:.1f} s, exit {process.returncode}]", flush=True)
+    assert process.returncode == code, f"./stack {' '.join(arguments)} ended with {process.returncode}"
+    return printed
 
 
 def state_folder(environment: str = ENVIRONMENT) -> Path:

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from e2e.commands import ENVIRONMENT, ROOT, engine_environment, killed_up, stack, state_folder
+from e2e.commands import ENVIRONMENT, ROOT, killed_up, stack, state_folder
 
 pytestmark = pytest.mark.e2e
 
@@ -24,12 +24,12 @@ def test_an_up_killed_half_way_leaves_a_state_the_next_up_repairs(clean_machine:
     assert state_folder().exists()
 
 
-def test_up_brings_everything_up() -> None:
+def test_up_brings_everything_up(clean_machine: None) -> None:
     printed = stack("up", ENVIRONMENT)
     assert "Where the time went" in printed
 
 
-def test_a_second_up_changes_nothing() -> None:
+def test_a_second_up_changes_nothing(platform: dict[str, str]) -> None:
     printed = stack("up", ENVIRONMENT)
     summary = printed[printed.rindex("Resources:") :]
     assert re.search(r"\d+ unchanged", summary), summary
@@ -38,7 +38,7 @@ def test_a_second_up_changes_nothing() -> None:
     )
 
 
-def test_the_demo_sees_what_the_article_says(tmp_path: Path) -> None:
+def test_the_demo_sees_what_the_article_says(platform: dict[str, str], tmp_path: Path) -> None:
     table = tmp_path / "demo.json"
     stack("demo", ENVIRONMENT, "--json", str(table))
     result = json.loads(table.read_text())
@@ -46,10 +46,10 @@ def test_the_demo_sees_what_the_article_says(tmp_path: Path) -> None:
     assert len(result["rows"]) >= 10, "the walk has ten checked steps"
 
 
-def test_no_secret_is_readable_in_the_state() -> None:
+def test_no_secret_is_readable_in_the_state(platform: dict[str, str]) -> None:
     outputs = subprocess.run(
         ["pulumi", "stack", "output", "--json", "--show-secrets"],
-        env=engine_environment(), cwd=ROOT, capture_output=True, text=True, check=True,
+        env=platform, cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     kubeconfigs = json.loads(outputs)["kubeconfigs"]
     keys = {match for text in kubeconfigs.values() for match in re.findall(r"client-key-data: (\S+)", text)}

@@ -187,3 +187,16 @@ def test_an_address_that_is_held_is_held_for_workers_and_nobody_else() -> None:
             reserve("--east-west", taken, others)
     with ExitStack() as free:
         assert reserve("--listen", taken, free) == taken, "free again"
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("192.0.2.1:8080", "Cannot assign requested address"),
+        ("no host:8080", "Name or service not known"),
+    ],
+)
+def test_an_address_that_is_not_here_is_refused_with_the_way_out(address: str, why: str) -> None:
+    with ExitStack() as held, pytest.raises(AddressError) as refused:
+        reserve("--listen", address, held)
+    assert str(refused.value) == f"cannot listen on {address}: {why}; give --listen another one"

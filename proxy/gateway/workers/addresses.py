@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from contextlib import ExitStack
 
@@ -10,6 +12,14 @@ from gateway.edge.server import parse_address
 
 class AddressError(Exception):
     """An address that cannot be listened on; the message says which, why and what to do."""
+
+    def __init__(self, option: str, text: str, error: OSError) -> None:
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        taken = error.errno == errno.EADDRINUSE
+        way_out = (
+            f"end what listens there, or give {option} another" if taken else f"give {option} another one"
+        )
+        super().__init__(f"cannot listen on {text}: {reason}; {way_out}")
 
 
 def reserve(option: str, text: str, held: ExitStack) -> str:
@@ -32,8 +42,5 @@ def reserve(option: str, text: str, held: ExitStack) -> str:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             port = sock.getsockname()[1]
     except OSError as error:
-        raise AddressError(
-            f"cannot listen on {text}: {error.strerror}; "
-            f"end what listens there, or give {option} another address"
-        ) from error
+        raise AddressError(option, text, error) from error
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -75,10 +75,7 @@ async def _open_admin(text: str, pages: Pages, held: ExitStack) -> str:
     try:
         server = await loop.create_server(lambda: AdminConnection(pages), host or None, port)
     except OSError as error:
-        raise AddressError(
-            f"cannot listen on {text}: {os.strerror(error.errno or 0)}; "
-            "end what listens there, or give --admin another address"
-        ) from error
+        raise AddressError("--admin", text, error) from error
     held.callback(server.close)
     return f"{host}:{server.sockets[0].getsockname()[1]}"
 

@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import ssl
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,8 +28,9 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from airgap.plugins import install
 from bench.api import ApiServer, kube_binary
+from bench.commands import complete
 from bench.figures import OURS, Result, Row
-from bench.programs import BenchError, find
+from bench.programs import BenchError, find, tied
 from bench.setting import Bench
 
 COUNT, PARALLEL, TURNS = 100, 16, 7
@@ -88,7 +88,7 @@ async def ask_plugin(binary: Path, environment: dict[str, str], kubeconfig: str)
     """Seconds that Check and Create of all take the plugin, once it is started and configured."""
     # Without an engine's address it has nobody to send log lines to.
     process = await asyncio.create_subprocess_exec(
-        str(binary), stdout=asyncio.subprocess.PIPE, env=environment
+        *tied([str(binary)]), stdout=asyncio.subprocess.PIPE, env=environment
     )
     assert process.stdout is not None  # noqa: S101 for the type checker: it is a pipe
     try:
@@ -150,10 +150,7 @@ def up(folder: Path, environment: dict[str, str], kubeconfig: str, *, components
 
 
 def _pulumi(folder: Path, env: dict[str, str], *arguments: str) -> None:
-    command = ["pulumi", *arguments, "--non-interactive"]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise BenchError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    complete(["pulumi", *arguments, "--non-interactive"], cwd=folder, env=env)
 
 
 def stand_ins(bench: Bench) -> tuple[Path, dict[str, str]]:

@@ -35,18 +35,5 @@ def main(name: str) -> None:
         sys.exit(f"unknown plugin {name!r}; known: {', '.join(PLUGINS)}")
     _bare_pulumi()
     module = importlib.import_module(f"airgap.plugins.{name}.plugin")
-    asyncio.run(module.serve(engine_address(sys.argv[1:])))
-
-
-def engine_address(argv: list[str]) -> str:
-    """The engine's address among a plugin's arguments, "" when there is none (`--tracing` takes a value)."""
-    found = ""
-    skip = False
-    for argument in argv:
-        if skip:
-            skip = False
-        elif argument in ("--tracing", "-tracing"):
-            skip = True
-        elif not argument.startswith("-"):
-            found = argument
-    return found
+    # The engine's address comes last, after its flags; who has no engine gives none.
+    asyncio.run(module.serve(sys.argv[-1] if len(sys.argv) > 1 else ""))

@@ -12,7 +12,6 @@ from airgap.plugins.command.plugin import CommandProvider
 from airgap.plugins.docker.plugin import DockerProvider
 from airgap.plugins.install import install_language_host, install_providers, launcher, plugin_versions
 from airgap.plugins.kubernetes.plugin import KubernetesProvider
-from airgap.plugins.start import engine_address
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -63,24 +62,14 @@ def test_a_launcher_serves_the_clone_that_runs_the_engine_else_the_one_that_wrot
     assert launched(path, "127.0.0.1:5", **mine)[-2:] == ["/this clone", "127.0.0.1:5"]
 
 
-@pytest.mark.parametrize(
-    ("argv", "address"),
-    [
-        (["127.0.0.1:5"], "127.0.0.1:5"),
-        (["--logtostderr", "-v=9", "--tracing", "http://x", "127.0.0.1:5"], "127.0.0.1:5"),
-        ([], ""),
-    ],
-)
-def test_the_engines_address_is_found_among_flags(argv: list[str], address: str) -> None:
-    assert engine_address(argv) == address
-
-
 @pytest.mark.parametrize("name", ["command", "docker", "kubernetes"])
 def test_a_plugin_starts_announces_its_port_and_stays_small(name: str, tmp_path: Path) -> None:
     install_providers(tmp_path / "home", Path(sys.executable), REPOSITORY)
     path = next((tmp_path / "home").rglob(f"pulumi-resource-{name}"))
     began = time.monotonic()
-    with subprocess.Popen([str(path), "127.0.0.1:1"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [str(path), "--logtostderr", "-v=9", "127.0.0.1:1"], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())
         seconds = time.monotonic() - began

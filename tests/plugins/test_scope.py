@@ -10,7 +10,7 @@ from airgap.plugins.docker.image import ARGUMENTS as IMAGE_ARGUMENTS
 from airgap.plugins.docker.image import BUILD_ARGUMENTS
 from airgap.plugins.docker.plugin import KINDS as DOCKER_KINDS
 from airgap.plugins.kubernetes.kinds import KINDS
-from airgap.plugins.kubernetes.plugin import CONFIG
+from airgap.plugins.kubernetes.plugin import KubernetesProvider
 from airgap.plugins.kubernetes.release import ARGUMENTS as RELEASE_ARGUMENTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ def test_every_kind_the_program_declares_is_covered() -> None:
 
 def test_every_argument_the_program_gives_is_covered() -> None:
     covered: dict[str, tuple[str, ...]] = {
-        "kubernetes.Provider": CONFIG,
+        "kubernetes.Provider": KubernetesProvider.arguments,
         "kubernetes.helm.v3.Release": RELEASE_ARGUMENTS,
         "kubernetes.helm.v3.RepositoryOptsArgs": ("repo",),
         "command.local.Command": tuple(COMMAND_FIELDS),

@@ -107,6 +107,7 @@ class Provider:
     name = ""
     version = ""
     accept_secrets = True
+    arguments: tuple[str, ...] = ()  # its own, as far as they are covered
 
     def __init__(self) -> None:
         self.cancelled = asyncio.Event()
@@ -117,8 +118,10 @@ class Provider:
         self.cancelled.set()
 
     async def check_config(self, inputs: Values) -> tuple[Values, list[Failure]]:
-        """Validate the provider's own arguments."""
-        return inputs, []
+        """Refuse the arguments that would otherwise silently be ignored."""
+        nothing: tuple[Any, ...] = (None, "", [], "[]", False, "false")
+        given = [name for name, value in inputs.items() if plain(value) not in nothing]
+        return inputs, refuse_unknown(self.name, "Provider", given, self.arguments)
 
     async def diff_config(self, request: Request) -> Diff:
         """Compare the provider's old and new arguments: none of them makes a new provider, by default."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
 from airgap.plugins.base.diff import Diff, compare
@@ -39,11 +40,11 @@ _STREAMS = ("stdout", "stderr")
 _COMPUTED = {"stdout": "", "stderr": "", "assets": "assetPaths", "archive": "archivePaths"}
 
 
+@dataclass(frozen=True)
 class Commands(Part):
     """Commands on the machine of the engine."""
 
-    def __init__(self, cancelled: asyncio.Event) -> None:
-        self._cancelled = cancelled
+    cancelled: asyncio.Event
 
     async def check(self, request: Request) -> tuple[Values, list[Failure]]:
         """Validate types and names; nulls go."""
@@ -96,7 +97,7 @@ class Commands(Part):
             if values.get("addPreviousOutputInEnv") is not False and (text := plain(before.get(name)))
         }
         stop = asyncio.Event()
-        deadline = asyncio.create_task(_set_when(self._cancelled, request.timeout or None, stop))
+        deadline = asyncio.create_task(_set_when(self.cancelled, request.timeout or None, stop))
         try:
             stdout, stderr = await run_command(command, values, previous, request.log, stop)
         finally:
@@ -109,6 +110,7 @@ class CommandProvider(Provider):
 
     name = "command"
     version = "1.2.1"
+    arguments = ("version", "pluginDownloadURL", "__pulumi-go-provider-version")
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,7 +118,8 @@ class CommandProvider(Provider):
 
     async def check_config(self, inputs: Values) -> tuple[Values, list[Failure]]:
         """Add the marker that the official plugin's framework keeps in the provider's state."""
-        return {**inputs, "__pulumi-go-provider-version": "v1.3.0"}, []
+        inputs, failures = await super().check_config(inputs)
+        return {**inputs, "__pulumi-go-provider-version": "v1.3.0"}, failures
 
     async def invoke(self, token: str, args: Values, log: Log) -> tuple[Values, list[Failure]]:
         """`command:local:run`: run once, now, at previews as well."""

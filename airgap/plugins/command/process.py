@@ -1,16 +1,13 @@
 """Run one command of a local.Command: its environment, and the errors users see."""
 
 import asyncio
+import json
 import signal
 from typing import Any
 
 from airgap.plugins.base.logs import Log
 from airgap.plugins.base.process import run
 from airgap.plugins.base.provider import ProviderError
-
-_SHORT = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b"}
-_SHORT |= {"\f": "\\f", "\v": "\\v"}
-_SIGNALS = {signal.SIGKILL: "killed", signal.SIGTERM: "terminated", signal.SIGINT: "interrupt"}
 
 
 async def run_command(
@@ -36,10 +33,10 @@ async def run_command(
         if error.filename == folder:
             text = f"chdir {folder}: {reason}"
         elif "/" not in argv[0]:
-            text = f"exec: {go_quote(argv[0])}: executable file not found in $PATH"
+            text = f"exec: {_quoted(argv[0])}: executable file not found in $PATH"
         raise ProviderError(_failure(text, command)) from error
     if done.status != 0:
-        reason = f"exit status {done.status}" if done.status > 0 else f"signal: {_signal_words(-done.status)}"
+        reason = f"exit status {done.status}" if done.status > 0 else f"signal: {_signal(-done.status)}"
         raise ProviderError(_failure(reason, command, done.both))
     return _text(done.stdout).removesuffix("\n"), _text(done.stderr).removesuffix("\n")
 
@@ -49,22 +46,13 @@ def _text(stream: bytes | bytearray) -> str:
 
 
 def _failure(reason: str, command: str, output: bytes | bytearray = b"") -> str:
-    return f"{reason}: running {go_quote(command)}:\n{_text(output)}"
+    return f"{reason}: running {_quoted(command)}:\n{_text(output)}"
 
 
-def _signal_words(number: int) -> str:
-    return _SIGNALS.get(signal.Signals(number)) or signal.strsignal(number) or str(number)
+def _signal(number: int) -> str:
+    return (signal.strsignal(number) or str(number)).lower()
 
 
-def go_quote(text: str) -> str:
-    """The text as Go's %q prints it."""
-    return '"' + "".join(_SHORT.get(char) or _go_char(char) for char in text) + '"'
-
-
-def _go_char(char: str) -> str:
-    code = ord(char)
-    if char.isprintable():
-        return char
-    if code < 0x80:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def _quoted(text: str) -> str:
+    """The text as Go prints it, which is as JSON has it but for rare control characters."""
+    return json.dumps(text, ensure_ascii=False)

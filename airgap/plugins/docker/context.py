@@ -39,13 +39,9 @@ def context_digest(context: Path, dockerfile: Path) -> str:
 
 
 def _link_target(path: Path) -> str:
-    """Where a symbolic link leads, relative when both the path and its links are."""
-    current = path
-    for _ in range(40):
-        if not current.is_symlink():
-            return os.path.normpath(current)
-        current = current.parent / current.readlink()
-    raise OSError(f"could not evaluate symlink at {path}: too many links")
+    """Where a symbolic link leads at last, relative when the path is."""
+    target = os.path.realpath(path)
+    return target if path.is_absolute() else os.path.relpath(target)
 
 
 def _go_mode(mode: int) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.plugins.base.diff import Diff, compare, top_level
@@ -22,12 +23,12 @@ _PUSHED = "{{range .RepoDigests}}{{println .}}{{end}}"
 _TAIL_LINES = 20
 
 
+@dataclass(frozen=True)
 class Images(Part):
     """Images; `host` says what the docker CLI talks to. What was built stays when the resource goes."""
 
-    def __init__(self, host: Callable[[], str], cancelled: asyncio.Event) -> None:
-        self._host = host
-        self._cancelled = cancelled
+    host: Callable[[], str]
+    cancelled: asyncio.Event
 
     async def check(self, request: Request) -> tuple[Values, list[Failure]]:
         """Refuse what is not covered; add the digest of the build's context."""
@@ -89,10 +90,10 @@ class Images(Part):
 
     async def _docker(self, request: Request, arguments: list[str], environment: Values | None = None) -> str:
         """Run the docker CLI, its lines as status; answers stdout. Raises ProviderError."""
-        show, environment = request.log.status, {**(environment or {}), "DOCKER_HOST": self._host()}
+        show, environment = request.log.status, {**(environment or {}), "DOCKER_HOST": self.host()}
         try:
             done = await run(
-                ["docker", *arguments], environment=environment, out=show, err=show, stop=self._cancelled
+                ["docker", *arguments], environment=environment, out=show, err=show, stop=self.cancelled
             )
         except FileNotFoundError as error:
             raise ProviderError("docker is not on PATH; run ./stack, which puts it there") from error

@@ -40,16 +40,16 @@ class Kind:
     in_place: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
 class Objects(Part):
     """The objects of one kind on one Docker Engine."""
 
-    def __init__(self, kind: Kind, client: Callable[[], docker.DockerClient]) -> None:
-        self._kind = kind
-        self._client = client
+    kind: Kind
+    client: Callable[[], docker.DockerClient]
 
     async def check(self, request: Request) -> tuple[Values, list[Failure]]:
         """Refuse what is not covered; fill in defaults, noting that they are not the user's."""
-        kind, given = self._kind, drop_nulls(request.inputs)
+        kind, given = self.kind, drop_nulls(request.inputs)
         failures = refuse_unknown("docker", kind.token, given, kind.arguments)
         if not plain(given.get("name")):
             reason = "the closed network's docker plugin makes up no names; give it one"
@@ -67,33 +67,33 @@ class Objects(Part):
     async def diff(self, request: Request) -> Diff:
         """Inputs against inputs, sets by content. The old object's name is in the way of the new one."""
         old, new = bare(request.old_inputs), bare(request.inputs)
-        for name in self._kind.sets:
+        for name in self.kind.sets:
             for values in (old, new):
                 if isinstance(values.get(name), list):
                     values[name] = sorted(values[name], key=_order)
         changes = compare(old, new)
-        replaces = {path for path in changes if path[0] not in self._kind.in_place}
+        replaces = {path for path in changes if path[0] not in self.kind.in_place}
         return Diff(changes, replaces, delete_before_replace=bool(replaces))
 
     async def create(self, request: Request) -> tuple[str, Values]:
         """Make it."""
         if request.preview:
             return "", without_note(request.inputs)
-        live = await self._call(lambda client: self._kind.create(client, bare(request.inputs)))
+        live = await self._call(lambda client: self.kind.create(client, bare(request.inputs)))
         await self._call(lambda _: live.reload())
-        return live.id, self._kind.outputs(request.inputs, live.attrs)
+        return live.id, self.kind.outputs(request.inputs, live.attrs)
 
     async def update(self, request: Request) -> Values:
         """Change what can be changed in place; all else makes a new one."""
         if request.preview:
             return {**request.state, **without_note(request.inputs)}
-        live, change = await self._call(lambda client: self._find(client, request.id)), self._kind.update
+        live, change = await self._call(lambda client: self._find(client, request.id)), self.kind.update
         if live is None:
             raise ProviderError(f"{request.id} is gone; run `pulumi refresh`, or ./stack up --refresh")
         if change is not None:
             await self._call(lambda _: change(live, bare(request.inputs)))
             await self._call(lambda _: live.reload())
-        return self._kind.outputs(request.inputs, live.attrs)
+        return self.kind.outputs(request.inputs, live.attrs)
 
     async def read(self, request: Request) -> tuple[str, Values, Values]:
         """The live object."""
@@ -102,8 +102,8 @@ class Objects(Part):
         live = await self._call(lambda client: self._find(client, request.id))
         if live is None:
             return "", {}, {}
-        outputs = self._kind.outputs(request.old_inputs, live.attrs)
-        return request.id, outputs, self._kind.as_it_is(request.old_inputs, outputs)
+        outputs = self.kind.outputs(request.old_inputs, live.attrs)
+        return request.id, outputs, self.kind.as_it_is(request.old_inputs, outputs)
 
     async def delete(self, request: Request) -> None:
         """Remove it, if it is there."""
@@ -111,7 +111,7 @@ class Objects(Part):
 
     def _find(self, client: docker.DockerClient, id_: str) -> Any:
         try:
-            return getattr(client, self._kind.collection).get(id_)
+            return getattr(client, self.kind.collection).get(id_)
         except docker.errors.NotFound:
             return None
 
@@ -119,7 +119,7 @@ class Objects(Part):
         deadline = time.monotonic() + _ENDPOINT_SECONDS
         while live := self._find(client, id_):
             try:
-                live.remove(**self._kind.remove_options)
+                live.remove(**self.kind.remove_options)
             except docker.errors.APIError as error:
                 busy = "active endpoints" in str(error) or "already in progress" in str(error)
                 if not busy or time.monotonic() >= deadline:
@@ -129,7 +129,7 @@ class Objects(Part):
     async def _call(self, function: Callable[[docker.DockerClient], Any]) -> Any:
         """Run a blocking call in a thread; the Engine's errors become the user's."""
         try:
-            return await asyncio.to_thread(function, self._client())
+            return await asyncio.to_thread(function, self.client())
         except docker.errors.APIError as error:
             raise ProviderError(f"Error response from daemon: {error.explanation or error}") from error
         except requests.RequestException as error:

@@ -8,9 +8,8 @@ import docker
 import docker.errors
 import requests
 
-from airgap.plugins.base.provider import Failure, Provider, ProviderError, Values, refuse_unknown
+from airgap.plugins.base.provider import Provider, ProviderError
 from airgap.plugins.base.server import serve as serve_provider
-from airgap.plugins.base.values import plain
 from airgap.plugins.docker.container import CONTAINER
 from airgap.plugins.docker.image import IMAGE, Images
 from airgap.plugins.docker.kind import Objects
@@ -19,7 +18,6 @@ from airgap.plugins.docker.network import NETWORK, VOLUME
 KINDS = (NETWORK, VOLUME, CONTAINER)
 
 _DEFAULT_HOST = "unix:///var/run/docker.sock"
-_CONFIG = ("host", "version", "pluginDownloadURL")
 _TIMEOUT_SECONDS = 900
 
 
@@ -28,6 +26,7 @@ class DockerProvider(Provider):
 
     name = "docker"
     version = "5.2.0"
+    arguments = ("host", "version", "pluginDownloadURL")
     # As in the official plugin: the engine marks outputs by the names of secret inputs.
     accept_secrets = False
 
@@ -37,11 +36,6 @@ class DockerProvider(Provider):
         self._client: docker.DockerClient | None = None
         images = Images(lambda: self._host, self.cancelled)
         self.parts = {IMAGE: images, **{kind.token: Objects(kind, self._engine) for kind in KINDS}}
-
-    async def check_config(self, inputs: Values) -> tuple[Values, list[Failure]]:
-        """Refuse what is not covered."""
-        given = [name for name, value in inputs.items() if plain(value) not in (None, "", [], "[]")]
-        return inputs, refuse_unknown("docker", "Provider", given, _CONFIG)
 
     async def configure(self, variables: dict[str, str]) -> None:
         """Connect to the Engine; without one nothing of this package can work."""

@@ -44,11 +44,11 @@ class Cluster:
         return namespaced_by_default(kind)
 
 
+@dataclass(frozen=True)
 class CheckedObjects(Part):
     """Checks and compares objects, whether their cluster answers or not."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
+    cluster: Cluster
 
     async def check(self, request: Request) -> tuple[Values, list[Failure]]:
         """Name, namespace, canonical form; refuse what is not covered."""

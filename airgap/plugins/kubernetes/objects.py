@@ -22,25 +22,9 @@ from airgap.plugins.kubernetes.kinds import replacements
 AUTONAMED = "pulumi.com/autonamed"
 _STATE_KEYS = ("__inputs", "__initialApiVersion", "__fieldManager")
 _READ_ONLY = (
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "generation",
-    "managedFields",
-    "resourceVersion",
-    "uid",
+    *("creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation"),
+    *("managedFields", "resourceVersion", "uid"),
 )
-_EXTENSIONS = (
-    "x-kubernetes-embedded-resource",
-    "x-kubernetes-int-or-string",
-    "x-kubernetes-list-map-keys",
-    "x-kubernetes-list-type",
-    "x-kubernetes-map-type",
-    "x-kubernetes-preserve-unknown-fields",
-    "x-kubernetes-validations",
-)
-_TO_UNDERSCORE = {name: name.replace("-", "_") for name in _EXTENSIONS}
-_TO_DASH = {underscore: dash for dash, underscore in _TO_UNDERSCORE.items()}
 
 
 def group_version_kind(token: str, object_kind: str = "") -> tuple[str, str, bool]:
@@ -56,15 +40,22 @@ def group_version_kind(token: str, object_kind: str = "") -> tuple[str, str, boo
 
 
 def dashed(values: Any) -> Any:
-    """Schema extension keys as Kubernetes spells them."""
-    return _renamed(values, _TO_DASH)
+    """Schema extension keys (`x-kubernetes-...`) as Kubernetes spells them."""
+    return _extensions(values, "_", "-")
 
 
-def _renamed(values: Any, names: dict[str, str]) -> Any:
+def underscored(values: Any) -> Any:
+    """Schema extension keys as the SDKs spell them."""
+    return _extensions(values, "-", "_")
+
+
+def _extensions(values: Any, old: str, new: str) -> Any:
+    prefix = f"x{old}kubernetes{old}"
+
     def rename(node: Any) -> Any:
-        if not isinstance(node, dict) or names.keys().isdisjoint(node):
+        if not isinstance(node, dict) or not any(key.startswith(prefix) for key in node):
             return node
-        return {names.get(key, key): item for key, item in node.items()}
+        return {key.replace(old, new) if key.startswith(prefix) else key: node[key] for key in node}
 
     return rebuilt(values, rename)
 
@@ -129,7 +120,7 @@ def mark_secrets(source: Values, target: Values) -> Values:
 
 def checkpoint(inputs: Values, live: Values, source: Values, api_version: str, manager: str) -> Values:
     """What the state keeps: the live object, secrets marked as in `source`, and what updates need to know."""
-    source, live, inputs = (_renamed(values, _TO_UNDERSCORE) for values in (source, live, inputs))
+    source, live, inputs = underscored(source), underscored(live), underscored(inputs)
     return {
         **mark_secrets(source, live),
         "__inputs": mark_secrets(source, inputs),

@@ -13,7 +13,7 @@ from airgap.plugins.base.values import UNKNOWN
 from airgap.plugins.kubernetes import pods
 from airgap.plugins.kubernetes.client import ApiError, Kind
 from airgap.plugins.kubernetes.objects import annotation, at, metadata
-from airgap.plugins.kubernetes.rules import RULES, FailedForGoodError, Rule, Wait, condition, has_seen_change
+from airgap.plugins.kubernetes.rules import RULES, FailedForGoodError, Rule, Wait, condition, unseen
 
 _DEFAULT_SECONDS = 600.0
 _FIRST_POLL_SECONDS = 0.05
@@ -145,8 +145,8 @@ def _expression(text: str) -> re.Match[str]:
 def _missing(wanted: re.Match[str], live: dict[str, Any]) -> str:
     """What one expression still waits for, "" when it holds."""
     if wanted["type"]:
-        if not has_seen_change(live):
-            return "Waiting for the controller to see the change"
+        if "observedGeneration" in live.get("status", {}) and (late := unseen(live)):
+            return late[0]
         status = condition(live, wanted["type"]).get("status", "")
         return "" if status.lower() == (wanted["status"] or "True").lower() else f"Waiting for {wanted[0]}"
     parts = _PATH_PART.findall(wanted["path"])

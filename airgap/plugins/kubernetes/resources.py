@@ -3,11 +3,12 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from airgap.plugins.base.provider import InitFailedError, ProviderError, Request, Values
 from airgap.plugins.base.values import has_unknown, plain
 from airgap.plugins.kubernetes import managers
-from airgap.plugins.kubernetes.checks import CheckedObjects, Cluster
+from airgap.plugins.kubernetes.checks import CheckedObjects
 from airgap.plugins.kubernetes.client import ApiError, Client, Kind, NoKindError
 from airgap.plugins.kubernetes.objects import (
     annotation,
@@ -78,17 +79,14 @@ class Target:
         return InitFailedError(object_id(live), self.state(live), [message, *why[1:]])
 
 
+@dataclass(frozen=True)
 class Resources(CheckedObjects):
     """Operations on the objects of one reachable cluster."""
 
-    def __init__(
-        self, cluster: Cluster, client: Client, cancelled: asyncio.Event, *, patch_force: bool, upsert: bool
-    ) -> None:
-        super().__init__(cluster)
-        self.client = client
-        self.cancelled = cancelled
-        self.patch_force = patch_force
-        self.upsert = upsert
+    client: Client
+    cancelled: asyncio.Event
+    patch_force: bool
+    upsert: bool
 
     async def create(self, request: Request) -> tuple[str, Values]:
         """POST (Patch types and upserts: server-side apply), then wait until it is ready."""

@@ -26,7 +26,6 @@ class Wait:
     log: Log
     cancelled: asyncio.Event
     timeout: float = 0.0  # seconds of customTimeouts, 0 when the user gave none
-    started: float = field(default_factory=time.monotonic)
     memory: dict[str, Any] = field(default_factory=dict)
 
 
@@ -40,16 +39,9 @@ def condition(live: dict[str, Any], kind: str) -> dict[str, Any]:
     return next((dict(one) for one in conditions if one.get("type", "").lower() == kind.lower()), {})
 
 
-def has_seen_change(live: dict[str, Any]) -> bool:
-    """Whether the object's controller has seen its newest generation; true for those that do not say."""
-    observed = live.get("status", {}).get("observedGeneration")
-    return observed is None or observed >= metadata(live).get("generation", 0)
-
-
-def _unseen(live: dict[str, Any]) -> list[str]:
-    """A workload's controller always says what it has seen."""
-    seen = live.get("status", {}).get("observedGeneration", 0)
-    late = seen < metadata(live).get("generation", 0)
+def unseen(live: dict[str, Any]) -> list[str]:
+    """What to wait for until the object's controller has seen its newest generation, as it says."""
+    late = live.get("status", {}).get("observedGeneration", 0) < metadata(live).get("generation", 0)
     return [f"Waiting for the {live['kind']} controller to see the change"] if late else []
 
 
@@ -58,8 +50,8 @@ def _words(one: dict[str, Any]) -> str:
 
 
 async def _deployment(wait: Wait, live: dict[str, Any]) -> list[str]:
-    if unseen := _unseen(live):
-        return unseen
+    if late := unseen(live):
+        return late
     if live["spec"].get("replicas") == 0:
         return []
     reasons = []
@@ -82,8 +74,8 @@ async def _deployment(wait: Wait, live: dict[str, Any]) -> list[str]:
 
 
 async def _stateful_set(wait: Wait, live: dict[str, Any]) -> list[str]:  # noqa: ARG001
-    if unseen := _unseen(live):
-        return unseen
+    if late := unseen(live):
+        return late
     spec, status = live["spec"], live["status"]
     wanted, ready = spec.get("replicas", 1), status.get("readyReplicas", 0)
     if status.get("replicas", 0) != wanted or ready != wanted:
@@ -100,7 +92,7 @@ async def _daemon_set(wait: Wait, live: dict[str, Any]) -> list[str]:  # noqa: A
     wanted = status.get("desiredNumberScheduled", 0)
     names = ("currentNumberScheduled", "updatedNumberScheduled", "numberAvailable", "numberReady")
     short = [name for name in names if status.get(name, 0) < wanted]
-    return _unseen(live) or [
+    return unseen(live) or [
         f"Waiting for DaemonSet to be ready ({name} {status.get(name, 0)}/{wanted})" for name in short[:1]
     ]
 

@@ -1,8 +1,10 @@
 """What is in a cluster that does not answer: previewed by its inputs, forgotten where that is allowed."""
 
+from dataclasses import dataclass
+
 from airgap.plugins.base.diff import Diff
 from airgap.plugins.base.provider import Failure, ProviderError, Request, Values
-from airgap.plugins.kubernetes.checks import CheckedObjects, Cluster
+from airgap.plugins.kubernetes.checks import CheckedObjects
 from airgap.plugins.kubernetes.release import RELEASE, diff_releases
 
 _HINT = (
@@ -12,13 +14,12 @@ _HINT = (
 )
 
 
+@dataclass(frozen=True)
 class Unreachable(CheckedObjects):
     """Objects and releases; `reason` says why, with `forget` what cannot be deleted goes from the state."""
 
-    def __init__(self, cluster: Cluster, reason: str, *, forget: bool = False) -> None:
-        super().__init__(cluster)
-        self._reason = reason
-        self._forgets = forget
+    reason: str
+    forget: bool = False
 
     async def check(self, request: Request) -> tuple[Values, list[Failure]]:
         """Releases are taken as they are."""
@@ -35,23 +36,23 @@ class Unreachable(CheckedObjects):
     async def update(self, request: Request) -> Values:
         """Previews only."""
         if not request.preview:
-            raise ProviderError(f"configured Kubernetes cluster is unreachable: {self._reason}")
+            raise ProviderError(f"configured Kubernetes cluster is unreachable: {self.reason}")
         return request.inputs
 
     async def read(self, request: Request) -> tuple[str, Values, Values]:
         """Gone, if it may be."""
-        await self._forget(request, allowed=self._forgets)
+        await self._forget(request, allowed=self.forget)
         return "", {}, {}
 
     async def delete(self, request: Request) -> None:
         """Gone, if it may be."""
-        await self._forget(request, allowed=self._forgets and request.type != RELEASE)
+        await self._forget(request, allowed=self.forget and request.type != RELEASE)
         await request.log.info(
             "configured Kubernetes cluster is unreachable and the `deleteUnreachable` option is "
             "enabled. Deleting the unreachable resource from Pulumi state"
         )
 
     async def _forget(self, request: Request, *, allowed: bool) -> None:
-        await request.log.warning(f"configured Kubernetes cluster is unreachable: {self._reason}")
+        await request.log.warning(f"configured Kubernetes cluster is unreachable: {self.reason}")
         if not allowed:
             raise ProviderError(_HINT)

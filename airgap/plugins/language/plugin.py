@@ -49,9 +49,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             python = interpreter(request.info)
         except FileNotFoundError as error:
             return language_pb2.RunResponse(error=str(error))
-        folder = Path(request.info.program_directory or request.pwd or ".")
+        folder = Path(request.info.program_directory)
         work = {
-            "program": str(folder / (request.info.entry_point or request.program or ".")),
+            "program": str(folder / request.info.entry_point),
             "args": list(request.args),
             "threads": max(request.parallel, 1) * 4,
             "options": {
@@ -72,7 +72,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "PYTHONUNBUFFERED": "1",
         }
         process = await asyncio.create_subprocess_exec(
-            python, str(_CHILD), json.dumps(work), cwd=request.pwd or folder, env=environment,
+            python, str(_CHILD), json.dumps(work), cwd=request.pwd, env=environment,
             stdin=asyncio.subprocess.PIPE,  # closed by the kernel when this process dies: then the child ends
         )  # fmt: skip
         self._children.add(process)
@@ -92,14 +92,15 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
     async def stop_children(self) -> None:
         """End running programs: politely first."""
-        waits = []
-        for process in self._children:
+        running = [process for process in self._children if process.returncode is None]
+        for process in running:
             process.terminate()
-            waits.append(asyncio.create_task(process.wait()))
-        if waits:
-            await asyncio.wait(waits, timeout=_STOP_SECONDS)
-        for process in self._children:
-            process.kill()
+        if running:
+            ends = [asyncio.create_task(process.wait()) for process in running]
+            await asyncio.wait(ends, timeout=_STOP_SECONDS)
+        for process in running:
+            if process.returncode is None:
+                process.kill()
 
     async def About(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         python, about = await _about(request.info)
@@ -124,7 +125,7 @@ def interpreter(info: Any) -> str:
     name = decode(info.options).get("virtualenv")
     if not name:
         return sys.executable
-    venv = Path(info.root_directory or info.program_directory or ".") / name
+    venv = Path(info.root_directory) / name
     python = venv / "bin" / "python"
     if not python.exists():
         raise FileNotFoundError(

@@ -155,14 +155,12 @@ def _pulumi(folder: Path, env: dict[str, str], *arguments: str) -> None:
 
 def stand_ins(bench: Bench) -> tuple[Path, dict[str, str]]:
     """The kubernetes stand-in's launcher in a PULUMI_HOME of our own, and the environment of the engine."""
-    home, tools = bench.folder / "home", bench.folder / "tools"
+    home = bench.folder / "home"
     built = find("pulumi") or next((str(path) for path in sorted(bench.cache.glob("tools/*/pulumi"))), None)
     if built is None:
         raise BenchError("no pulumi: it is built by `./stack up --supply airgap`, then run this again")
-    tools.mkdir()
-    (tools / "pulumi").symlink_to(Path(built).resolve())
+    tools = Path(built).resolve().parent  # with the language host's launcher, which serves whichever clone
     install.install_providers(home, Path(sys.executable), bench.root)
-    install.install_language_host(tools, Path(sys.executable), bench.root)
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     environment = {
         **ours,

@@ -15,6 +15,10 @@ PERCENTILE = re.compile(r"^\s*(\d+)%\s+([\d.]+)(us|ms|s|m)\s*$", re.MULTILINE)
 FAILED = re.compile(r"Socket errors: .*|Non-2xx or 3xx responses: \d+")
 
 
+class NoAnswerError(BenchError):
+    """A run in which not one request was answered."""
+
+
 @dataclass(frozen=True)
 class Load:
     """One run of wrk."""
@@ -26,7 +30,7 @@ class Load:
 
 
 def parse(text: str) -> Load:
-    """wrk's report. BenchError when a request failed: such a run measures something else."""
+    """wrk's report. BenchError when requests failed, or none was answered: that measures something else."""
     failed = FAILED.search(text)
     if failed is not None:
         raise BenchError(f"wrk saw failures, so this is no measurement: {failed[0]}")
@@ -35,7 +39,7 @@ def parse(text: str) -> Load:
         int(number): float(value) * UNITS[unit] for number, value, unit in PERCENTILE.findall(text)
     }
     if requests is None or int(requests[1]) == 0 or 99 not in percentiles:
-        raise BenchError(f"wrk got no answers:\n{text[-1000:]}")
+        raise NoAnswerError(f"wrk got no answers:\n{text[-1000:]}")
     seconds = float(requests[2]) * UNITS[requests[3]]
     return Load(int(requests[1]), seconds, percentiles[99])
 

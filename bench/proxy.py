@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import load
 from bench.figures import OURS, Result, Row
-from bench.programs import Running
+from bench.programs import BenchError, Running
 from bench.setting import UPLOAD, Bench, paths
 from bench.starters import about_peers, peers, start_backend, start_gateway
 
@@ -69,11 +69,12 @@ SAME_GOAL = 0.95
 
 def measure(bench: Bench) -> Result:
     """Every case, the programs by turns within each; a case starts its own programs."""
-    rows = [row for case in (QUICK if bench.quick else CASES) for row in _case(bench, case)]
-    return Result(rows, [*NOTES, *about_peers(bench)])
+    notes = [*NOTES, *about_peers(bench)]
+    rows = [row for case in (QUICK if bench.quick else CASES) for row in _case(bench, case, notes)]
+    return Result(rows, notes)
 
 
-def _case(bench: Bench, case: Case) -> list[Row]:
+def _case(bench: Bench, case: Case, notes: list[str]) -> list[Row]:
     turns = QUICK_TURNS if bench.quick else case.turns
     with ExitStack() as running:
         backend = running.enter_context(start_backend(bench)).port
@@ -91,7 +92,7 @@ def _case(bench: Bench, case: Case) -> list[Row]:
             bench.step.update(f"{case.what}: turn {turn} of {turns}" if turn else f"{case.what}: warming up")
             for number in range(len(proxies)):
                 proxy = proxies[(turn + number) % len(proxies)]
-                sample = _sample(bench, case, proxy, script)
+                sample = _turn(bench, case, proxy, script, notes)
                 if turn:  # the first fills caches and pools
                     for figure, value in sample.items():
                         figures[figure][proxy.name].append(value)
@@ -114,6 +115,20 @@ def _script(bench: Bench, case: Case) -> Path | None:
     script = bench.folder / "load.lua"
     script.write_text(load.ask_all(paths(case.routes)) if case.every_route else load.upload(case.upload))
     return script
+
+
+def _turn(
+    bench: Bench, case: Case, proxy: Running, script: Path | None, notes: list[str]
+) -> dict[str, float]:
+    """One sample. A turn without an answer is told and measured once more: half an hour may hang on it."""
+    try:
+        try:
+            return _sample(bench, case, proxy, script)
+        except load.NoAnswerError:
+            notes.append(f"{proxy.name} gave no answer in a turn of {case.what}; it was measured again.")
+            return _sample(bench, case, proxy, script)
+    except BenchError as error:
+        raise BenchError(f"{proxy.name}, {case.what}: {error}") from error
 
 
 def _sample(bench: Bench, case: Case, proxy: Running, script: Path | None) -> dict[str, float]:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench.figures import Result, Row, as_json, percentile, quartiles, turns
-from bench.load import Load, ask_all, parse, upload
+from bench.load import Load, NoAnswerError, ask_all, parse, upload
 from bench.page import page, picture
 from bench.programs import BenchError
 
@@ -72,7 +72,7 @@ def test_a_run_with_failures_is_no_measurement(line: str) -> None:
 
 
 def test_a_run_without_answers_is_no_measurement() -> None:
-    with pytest.raises(BenchError, match="no answers"):
+    with pytest.raises(NoAnswerError, match="no answers"):
         parse("unable to connect")
 
 

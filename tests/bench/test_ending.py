@@ -26,7 +26,7 @@ SERVER = textwrap.dedent("""
 """)
 # ./stack bench with one section, which starts a program and a command and then waits.
 BENCH = textwrap.dedent("""
-    import sys
+    import signal, sys
     from bench import sections
     from bench.commands import complete
     from bench.programs import start
@@ -34,6 +34,7 @@ BENCH = textwrap.dedent("""
     from cli import bench as command
     from cli.__main__ import main
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     server, told, order = sys.argv[1:]
 
     def section(bench):

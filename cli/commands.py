@@ -105,21 +105,20 @@ def env(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
 
 
 def test(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
-    """Run pytest on the fast tests, or prepare the machine and run those on real parts, two lanes at once."""
+    """Run pytest on the fast tests, or prepare the machine and run those on real parts; in lanes."""
     pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    wanted = arguments.arguments
     if arguments.suite == "fast":
-        # The program's tests in a process of their own: the Pulumi SDK takes over the thread's event loop.
-        parts = (["tests/program"], ["tests", "--ignore=tests/program"])
-        codes = [
-            subprocess.run([*pytest, *part, *arguments.arguments], cwd=paths.root, check=False).returncode
-            for part in parts
-        ]
-        return worst(codes)
+        runs = {lane: [*pytest, *parts, *wanted] for lane, parts in FAST_LANES.items()}
+        if not wanted:
+            return worst(lanes.run(runs, cwd=paths.root, env=os.environ, output=sys.stdout))
+        # One after another, on the terminal: the arguments may want to ask something, as --pdb does.
+        return worst([subprocess.run(run, cwd=paths.root, check=False).returncode for run in runs.values()])
     with exclusive(paths.lock, "./stack test e2e", progress):
         env = workbench.prepare(paths, progress).env
     progress.summary()
-    suite = ["-m", "e2e", "-v", "--durations=10", *arguments.arguments]
-    side_by_side = {lane: [*pytest, *folders, *suite] for lane, folders in LANES.items()}
+    suite = ["-m", "e2e", "-v", "--durations=10", *wanted]
+    side_by_side = {lane: [*pytest, *parts, *suite] for lane, parts in E2E_LANES.items()}
     try:
         with daemon.in_use():  # what one lane destroys last must not be the end of the other's daemon
             codes = lanes.run(side_by_side, cwd=paths.root, env=env, output=sys.stdout)
@@ -148,8 +147,14 @@ def _engine(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> 
     return Engine(bench, arguments.environment, progress)
 
 
-LANES: Mapping[str, Sequence[str]] = {
-    # Half of each lane's time is waiting, so that two lanes share a machine well.
+# Half of a lane's time is waiting, so that several share a machine well.
+FAST_LANES: Mapping[str, Sequence[str]] = {
+    # In a process of their own in any case: the Pulumi SDK takes over the thread's event loop.
+    "program": ["tests/program"],
+    "gateway": ["tests/proxy"],
+    "others": ["tests", "--ignore=tests/program", "--ignore=tests/proxy"],
+}
+E2E_LANES: Mapping[str, Sequence[str]] = {
     "parts": [f"tests/{part}" for part in ("airgap", "plugins", "program", "proxy", "existing")],
     "platform": ["tests/e2e"],
 }

@@ -16,8 +16,8 @@ SAYS_AND_ENDS = "import sys; print(sys.argv[1]); print('second line'); sys.exit(
 CLEANS_UP = """\
 import signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-print('at work', flush=True)
 try:
+    print('at work', flush=True)
     time.sleep(60)
 finally:
     time.sleep(0.2)

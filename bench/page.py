@@ -14,6 +14,8 @@ TITLES = {
     "stack": "Whole environments",
     "plugins": "The kubernetes stand-in",
 }
+PICTURED = ("proxy", "memory")
+"""Sections in the picture: those that set the gateway beside other proxies."""
 WIDTH, LEFT, RIGHT, TOP = 920, 400, 60, 30
 BAR, GAP = 12, 8
 """Height of a bar, and between the bars of one row and the next."""
@@ -128,7 +130,8 @@ def _figure(median: float, samples: Sequence[float], unit: str) -> str:
 
 def picture(results: Sequence[Saved]) -> str:
     """Ratios as bars from a line at 1, as SVG."""
-    rows = [row for saved in results for row in saved["rows"] if row["ratio"]]
+    pictured = [saved for saved in results if saved["section"] in PICTURED]
+    rows = [row for saved in pictured for row in saved["rows"] if row["ratio"]]
     peers = list(dict.fromkeys(peer for row in rows for peer in row["ratio"]))
     colour = {peer: COLOURS[number % len(COLOURS)] for number, peer in enumerate(peers)}
     one = _place(1.0)

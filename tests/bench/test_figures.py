@@ -122,6 +122,10 @@ def test_what_no_ratio_can_tell_stands_side_by_side() -> None:
     assert "| a < b | lost | 1 (0 to 2) | 3 |" in text
 
 
+def test_the_picture_leaves_out_what_is_compared_with_no_proxy() -> None:
+    assert ">0.50 ✗</text>" not in picture([{**saved, "section": "stack"} for saved in results()])
+
+
 def test_the_picture_draws_every_ratio_and_marks_what_misses_its_goal() -> None:
     drawn = picture(results())
     assert drawn.count(">0.50 ✗</text>") == 1

@@ -52,6 +52,8 @@ def joined(clusters: Clusters, hub: Process) -> Iterator[Clusters]:
         eventually(
             lambda s=server: not s.call("GET", f"{FLOMESH}/serviceimports")["items"], "imports are withdrawn"
         )
+    # The hub, which ends next, must have let go of them: the next test makes Clusters of the same names.
+    eventually(lambda: not clusters.home.call("GET", f"{FLOMESH}/clusters")["items"], "the Clusters are gone")
 
 
 EXPORT = f"{FLOMESH}/namespaces/dapr-test/serviceexports/nodeapp"

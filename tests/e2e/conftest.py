@@ -46,7 +46,12 @@ def clean_machine() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def platform(clean_machine: None) -> dict[str, str]:
+def brought_up(clean_machine: None) -> str:
+    """What `./stack up` said when it brought the environment up, once for all tests."""
+    return stack("up", ENVIRONMENT)
+
+
+@pytest.fixture(scope="session")
+def platform(brought_up: str) -> dict[str, str]:
     """The environment, up; the process environment for pulumi, kubectl, k3d and docker on it."""
-    stack("up", ENVIRONMENT)
     return engine_environment()

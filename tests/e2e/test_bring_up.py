@@ -24,9 +24,8 @@ def test_an_up_killed_half_way_leaves_a_state_the_next_up_repairs(clean_machine:
     assert state_folder().exists()
 
 
-def test_up_brings_everything_up(clean_machine: None) -> None:
-    printed = stack("up", ENVIRONMENT)
-    assert "Where the time went" in printed
+def test_up_brings_everything_up(brought_up: str) -> None:
+    assert "Where the time went" in brought_up
 
 
 def test_a_second_up_changes_nothing(platform: dict[str, str]) -> None:

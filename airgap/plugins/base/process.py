@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_GUARD = 'read -r _ || kill -s KILL -- "-$1"'
+_GUARD = "trap '' HUP INT TERM; read -r _ || kill -s KILL 0"
 # What was told to stop has this long to do so; the engine itself gives up on a plugin after five seconds.
 _STOP_SECONDS = 4.0
 _CHUNK_BYTES = 1 << 16
@@ -42,64 +42,59 @@ async def run(
 
     When `stop` is set, the process and all it started get `stop_signal`. Raises OSError when it cannot start.
     """
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=folder,
-        env={**os.environ, **(environment or {})},
-        process_group=0,  # so that it can be stopped with all it started
-    )
     done = Finished()
-    work: asyncio.Future[Any] = asyncio.gather(
-        _pump(process.stdout, (done.stdout, done.both), out),
-        _pump(process.stderr, (done.stderr, done.both), err),
-        _feed(process.stdin, stdin or ""),
-        process.wait(),
-    )
-    stopped: asyncio.Future[Any] = asyncio.ensure_future((stop or asyncio.Event()).wait())
-    try:
-        with _guarded(process.pid):
+    with _guarded_group() as group:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            process_group=group,
+        )
+        work: asyncio.Future[Any] = asyncio.gather(
+            _pump(process.stdout, (done.stdout, done.both), out),
+            _pump(process.stderr, (done.stderr, done.both), err),
+            _feed(process.stdin, stdin or ""),
+            process.wait(),
+        )
+        stopped: asyncio.Future[Any] = asyncio.ensure_future((stop or asyncio.Event()).wait())
+        try:
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 await work
             else:
-                _kill(process, stop_signal)
+                os.killpg(group, stop_signal)
                 await asyncio.wait({work}, timeout=_STOP_SECONDS)
-    finally:
-        stopped.cancel()
-        work.cancel()
-        _kill(process, signal.SIGKILL)
+        finally:
+            stopped.cancel()
+            work.cancel()
+            if process.returncode is None:
+                os.killpg(group, signal.SIGKILL)
     # Something that has left the group may still hold the streams of what was stopped.
     done.status = -signal.SIGKILL if process.returncode is None else process.returncode
     return done
 
 
 @contextlib.contextmanager
-def _guarded(leader: int) -> Iterator[None]:
-    """While the block runs, the process group of `leader` is killed when this process dies.
+def _guarded_group() -> Iterator[int]:
+    """A process group that is killed when this process dies, however it dies, while the block runs.
 
-    A process of its own waits for the end of its input: a parent-death signal would end the leader alone and
-    leave running what that had started.
+    Its leader waits for the end of its input, and is there before anything joins: no moment is unguarded. A
+    parent-death signal would end one process alone and leave running what that had started.
     """
     with subprocess.Popen(
-        ["/bin/sh", "-c", _GUARD, "guard", str(leader)],
+        ["/bin/sh", "-c", _GUARD],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         process_group=0,
-    ) as guard:
+    ) as leader:
         try:
-            yield
+            yield leader.pid
         finally:
-            guard.communicate(b"\n")
-
-
-def _kill(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+            leader.communicate(b"\n")
 
 
 async def _feed(pipe: asyncio.StreamWriter | None, text: str) -> None:

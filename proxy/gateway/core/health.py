@@ -33,6 +33,7 @@ class EndpointHealth:
 
     __slots__ = (
         "active",
+        "asked",
         "credit",
         "down",
         "ejected_until",
@@ -59,6 +60,8 @@ class EndpointHealth:
         """What the access log says of it, once it has."""
         self.active = 0
         """Requests under way."""
+        self.asked = 0.0
+        """When it was last probed."""
         self.credit = 0.0
         """Saved up parts of turns while it is coming back."""
         self.failures = 0

@@ -3,7 +3,8 @@
 python -m bench.routes [SERVICES]
 
 A request: CPU time from its head's bytes to the route, for paths and for hosts. A new configuration: CPU time
-to compile it, and how late the event loop is while a thread does so, against how late it is anyway.
+to compile it. How late the event loop is while a thread does so, while a gateway that has used every route
+looks for probes that are due or puts its metrics together, against how late it is anyway.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import gc
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvloop
@@ -22,6 +23,9 @@ from gateway.core.limits import Limits
 from gateway.core.request import parse_request_head
 from gateway.core.route import Route
 from gateway.core.snapshot import Snapshot, compile_snapshot
+from gateway.edge.metrics import observe
+from gateway.edge.prober import Prober
+from gateway.edge.server import GatewayServer
 from gateway.process import SWITCH_SECONDS
 
 FEW = 10
@@ -95,18 +99,40 @@ def request_costs(snapshot: Snapshot) -> tuple[float, float]:
     return cpu_seconds(by_path, CALLS), cpu_seconds(by_host, CALLS)
 
 
-async def lateness(work: Callable[[], object] | None, at_least: float = 1.0) -> list[float]:
-    """By how many seconds one-millisecond timers are late while `work` runs in a thread, or nothing does."""
-    task = asyncio.create_task(asyncio.to_thread(work)) if work is not None else None
+async def lateness(work: Awaitable[object], at_least: float = 1.0) -> list[float]:
+    """By how many seconds one-millisecond timers are late during `work`, and until `at_least` is over."""
+    task = asyncio.ensure_future(work)
     late = []
     began = time.perf_counter()
-    while time.perf_counter() - began < at_least or (task is not None and not task.done()):
+    while time.perf_counter() - began < at_least or not task.done():
         started = time.perf_counter()
         await asyncio.sleep(0.001)
         late.append(time.perf_counter() - started - 0.001)
-    if task is not None:
-        await task
+    await task
     return late
+
+
+async def beside(snapshot: Snapshot, everything: list[dict[str, Any]]) -> None:
+    """Print how late the loop of a gateway is that has sent requests for each service to each cluster."""
+    server = GatewayServer(cluster_key=KEY, listen="127.0.0.1:0", access_log=False)
+    server.swap(snapshot)
+    await server.start()
+    worker = server._running()
+    for route in snapshot.host_routes():
+        for share in worker.state(route).shares:
+            observe(share, 200, 0.01)
+    gc.collect()
+    gc.freeze()
+    for what, work in (
+        ("nothing", asyncio.sleep(0)),
+        ("the compilation of a configuration", asyncio.to_thread(compile_apart, everything)),
+        ("a round of the prober", Prober(worker)._round()),
+        ("the making of the metrics", server._metrics()),
+    ):
+        late = await lateness(work)
+        print(f"event loop beside {what}: a timer is late by {statistics.median(late) * 1e3:.2f} ms in the "
+              f"median, by {max(late) * 1e3:.1f} ms at worst, of {len(late)}")  # fmt: skip
+    await server.drain(0.0)
 
 
 def compile_apart(everything: list[dict[str, Any]]) -> None:
@@ -132,10 +158,7 @@ def main(many: int) -> None:
     gc.freeze()
     seconds = cpu_seconds(lambda: compile_apart(everything), 1)
     print(f"configuration of {many} services: {seconds:.2f} s of CPU, in a thread")
-    for what, work in (("nothing", None), ("that thread", lambda: compile_apart(everything))):
-        late = uvloop.run(lateness(work))
-        print(f"event loop beside {what}: a timer is late by {statistics.median(late) * 1e3:.2f} ms in the "
-              f"median, by {max(late) * 1e3:.1f} ms at worst, of {len(late)}")  # fmt: skip
+    uvloop.run(beside(compile_snapshot(everything, KEY).snapshot, everything))
 
 
 if __name__ == "__main__":

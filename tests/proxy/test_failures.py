@@ -294,11 +294,11 @@ async def test_counters_outlive_what_they_counted(net: Any, make: Any, ok: Any) 
     port, _, server = await net.gateway(make.service(), make.slice("127.0.0.1", port=9), make.export())
     assert (await net.ask(port, "/app"))[0] == 502
     worker = server._worker
-    text = server._metrics()[2]
+    text = (await server._metrics()).text
     server.swap(compile_snapshot([], make.key("here")).snapshot)
-    worker._forget()
+    await worker.forget()
     assert not worker.health
-    after = server._metrics()[2]
+    after = (await server._metrics()).text
     for line in ("gateway_ejections_total 1", 'code="502"} 1'):
         assert line in text
         assert line in after

@@ -46,27 +46,6 @@ async def test_a_probe_never_reaches_an_application(net: Any, make: Any, ok: Any
     assert not seen
 
 
-async def test_with_more_services_in_use_than_probes_at_a_time_each_is_asked_in_its_turn(
-    net: Any, make: Any, ok: Any
-) -> None:
-    # So many that the first are due again before the last have been asked.
-    names = [f"app-{number}" for number in range(300)]
-    probed = set()
-
-    def answer(head: bytes, _body: bytes) -> bytes:
-        if b"X-Gateway-Probe" in head:
-            probed.add(head.split()[1].decode())
-        return bytes(ok())
-
-    remote = await net.app(answer)
-    imports = [make.imported(name, path=f"/{name}", c1=remote) for name in names]
-    policies = [make.policy("ActiveActive", name) for name in names]
-    _, port, _ = await net.gateway(*imports, *policies)
-    for name in names:
-        assert (await net.ask(port, host=f"{name}.demo:3000"))[0] == 200
-    await until(lambda: len(probed) == len(names))
-
-
 async def test_a_gateway_that_swallows_requests_is_left_out_and_its_requests_go_elsewhere(
     net: Any, make: Any, ok: Any
 ) -> None:

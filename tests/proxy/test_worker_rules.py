@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import socket
 from argparse import ArgumentTypeError
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,12 +17,14 @@ from gateway.__main__ import build_parser, main
 from gateway.core.balance import RouteState
 from gateway.core.health import EndpointHealth
 from gateway.core.snapshot import compile_snapshot
+from gateway.edge.admin import AdminConnection, Page, text_page
 from gateway.edge.metrics import Metrics, observe
 from gateway.workers import count
 from gateway.workers.addresses import AddressError, reserve
+from gateway.workers.line import Line
 from gateway.workers.merge import counted, merge_configs, merge_metrics, read_metrics, write_metrics
 from gateway.workers.restarts import HOPELESS_ENDS, LONGEST_PAUSE_SECONDS, STABLE_SECONDS, Restarts
-from gateway.workers.slot import how_it_ended
+from gateway.workers.slot import Slot, how_it_ended
 
 SERVE = ["serve", "--objects", ".", "--cluster-key", "a/b/c/d", "--listen", "127.0.0.1:0"]
 
@@ -122,6 +126,42 @@ def test_the_end_of_a_worker_is_named(code: int, said: str) -> None:
     assert how_it_ended(code) == said
 
 
+async def test_while_a_worker_makes_a_long_page_it_is_as_it_was_before() -> None:
+    made = asyncio.Event()
+
+    async def metrics() -> Page:
+        await made.wait()
+        return text_page(200, "# TYPE x counter\nx 1\n")
+
+    pages = {b"/livez": lambda: text_page(200, "ok\n"), b"/metrics": metrics}
+    mine, theirs = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    for end in (mine, theirs):
+        end.setblocking(False)
+    transport, _ = await loop.create_unix_connection(
+        lambda: AdminConnection(pages, patience=None), sock=theirs
+    )
+    slot = Slot(0, [], 0)
+    _, slot._line = await loop.create_unix_connection(Line, sock=mine)
+    try:
+        counting = asyncio.create_task(slot.count())
+        await asyncio.sleep(0)
+        assert await slot.page("/livez") is None, "it has never said how it is, and has no time to"
+        made.set()
+        await counting
+        said = await slot.page("/livez")
+        made.clear()
+        counting = asyncio.create_task(slot.count())
+        await asyncio.sleep(0)
+        assert (said is not None and said.text, await slot.page("/livez")) == ("ok\n", said)
+        made.set()
+        await counting
+        assert slot.seen["x"].series == {"x": 1}
+    finally:
+        slot._line.close()
+        transport.close()
+
+
 def page(make: Any, requests: dict[int, int], **gauges: int) -> str:
     """A worker's metrics after so many answers of each status, each of 20 ms."""
     objects = [make.service(), make.slice("10.0.0.1"), make.export()]
@@ -130,7 +170,7 @@ def page(make: Any, requests: dict[int, int], **gauges: int) -> str:
     for status, times in requests.items():
         for _ in range(times):
             observe(state.shares[0], status, 0.02)
-    return Metrics().render([state], gauges)
+    return "".join(Metrics().render([state], gauges))
 
 
 def test_the_metrics_of_two_workers_are_those_of_one_that_did_it_all(make: Any) -> None:
@@ -146,7 +186,8 @@ def test_what_is_read_is_written_as_it_was(make: Any) -> None:
 
 def test_gauges_are_merged_by_what_they_mean() -> None:
     def told(**gauges: int) -> Any:
-        return read_metrics(Metrics().render([], {f"gateway_{name}": n for name, n in gauges.items()}))
+        told = Metrics().render([], {f"gateway_{name}": n for name, n in gauges.items()})
+        return read_metrics("".join(told))
 
     merged = merge_metrics([
         told(ready=1, config_generation=7, endpoints_ejected=2, client_connections=5),

@@ -48,6 +48,7 @@ class EndpointHealth:
         "returned",
         "spell",
         "tag",
+        "users",
     )
 
     def __init__(self, endpoint: Endpoint, pool: Any = None) -> None:
@@ -64,6 +65,8 @@ class EndpointHealth:
         """When it was last probed."""
         self.credit = 0.0
         """Saved up parts of turns while it is coming back."""
+        self.users = 0
+        """Shares of routes that may send requests there."""
         self.failures = 0
         self.down = False
         """Probes fail."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple, cast
 
 from gateway.core.answers import REASONS
 from gateway.core.errors import ProtocolError
@@ -18,19 +19,38 @@ LIMITS = Limits(head_bytes=8 * 1024)
 ANSWER_SECONDS = 10.0
 """A scraper's connection is closed after this without a complete request."""
 
-Page = tuple[int, str, str]
-"""Status, content type, text."""
+CHUNKS_AT_ONCE = 2_000
+"""Of a JSON text, put together: no other thread runs meanwhile."""
+
+
+class Page(NamedTuple):
+    """An answer."""
+
+    status: int
+    content_type: str
+    parts: Sequence[bytes]
+    """The text in UTF-8. In parts, because putting a large one together holds up the requests."""
+
+    @property
+    def text(self) -> str:
+        return b"".join(self.parts).decode()
+
+
 Pages = Mapping[bytes, Callable[[], Page | Awaitable[Page]]]
 
 log = logging.getLogger(__name__)
 
 
 def text_page(status: int, text: str) -> Page:
-    return status, "text/plain; charset=utf-8", text
+    return Page(status, "text/plain; charset=utf-8", [text.encode()])
 
 
 def json_page(content: object) -> Page:
-    return 200, "application/json", json.dumps(content, indent=2) + "\n"
+    parts = []
+    chunks = json.JSONEncoder(indent=2).iterencode(content)
+    while some := list(islice(chunks, CHUNKS_AT_ONCE)):
+        parts.append("".join(some).encode())
+    return Page(200, "application/json", [*parts, b"\n"])
 
 
 class AdminConnection(asyncio.Protocol):
@@ -79,7 +99,7 @@ class AdminConnection(asyncio.Protocol):
                     raise ProtocolError("no bodies here", 413)  # noqa: TRY301
                 self._buffer = self._buffer[end:]
                 found = self._find(head)
-                if isinstance(found, tuple):
+                if isinstance(found, Page):
                     self._answer(head, found)
                 else:
                     self._disarm()
@@ -116,13 +136,14 @@ class AdminConnection(asyncio.Protocol):
         self._write(page, head_only=head.method == b"HEAD", close=not head.keep_alive)
 
     def _write(self, page: Page, *, head_only: bool, close: bool) -> None:
-        status, content_type, text = page
-        body = text.encode()
         self._transport.write(
-            b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nCache-Control: no-store\r\n%b\r\n%b"
-            % (status, REASONS.get(status, b"OK"), content_type.encode(), len(body),
-               b"Connection: close\r\n" if close else b"", b"" if head_only else body)
+            b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nCache-Control: no-store\r\n%b\r\n"
+            % (page.status, REASONS.get(page.status, b"OK"), page.content_type.encode(),
+               sum(map(len, page.parts)), b"Connection: close\r\n" if close else b"")
         )  # fmt: skip
+        if not head_only:
+            for part in page.parts:
+                self._transport.write(part)
         if close:
             self._transport.close()
 

@@ -7,12 +7,14 @@ names and labels are put together only when somebody asks.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from gateway.core.balance import LATENCY_BUCKETS, RouteState, ShareState
 
 Labels = tuple[str, str, str]
 """service, cluster, policy."""
+
+BOUNDS = [f"{bound:g}" for bound in LATENCY_BUCKETS] + ["+Inf"]
 
 
 class Metrics:
@@ -34,28 +36,36 @@ class Metrics:
     def retire(self, state: RouteState) -> None:
         """Keep the counts of a route that is no more: counters must never fall."""
         for share in state.shares:
-            _add(self._retired, _labels(state, share), share)
+            if share.codes:
+                labels = _labels(state, share)
+                gone = self._retired.get(labels)
+                # A new sum each time: a page in the making goes on with the old one and the route itself.
+                self._retired[labels] = _sum([share] if gone is None else [gone, share])
 
-    def render(self, states: Iterable[RouteState], gauges: Mapping[str, int]) -> str:
-        """Prometheus text of everything."""
-        series: dict[Labels, ShareState] = {}
-        for labels, share in self._retired.items():
-            _add(series, labels, share)
+    def render(self, states: Sequence[RouteState], gauges: Mapping[str, int]) -> Iterator[str]:
+        """Prometheus text of everything as it is when this is called, but for what goes on counting.
+
+        In pieces, of at most one route's series each and some of them empty: thousands of routes make a
+        page of which no one should wait for the whole.
+        """
+        return self._pieces(states, gauges, dict(self._retired))
+
+    def _pieces(
+        self, states: Sequence[RouteState], gauges: Mapping[str, int], retired: dict[Labels, ShareState]
+    ) -> Iterator[str]:
+        found = {labels: [share] for labels, share in retired.items()}
         for state in states:
             for share in state.shares:
-                _add(series, _labels(state, share), share)
-        lines = ["# TYPE gateway_requests_total counter"]
-        for (service, cluster, policy), share in series.items():
-            names = f'service="{service}",cluster="{cluster}",policy="{policy}"'
-            lines += [
-                f'gateway_requests_total{{{names},code="{code}"}} {n}'
-                for code, n in sorted(share.codes.items())
-            ]
-        lines.append("# TYPE gateway_request_seconds histogram")
-        for (service, cluster, policy), share in series.items():
-            names = f'service="{service}",cluster="{cluster}",policy="{policy}"'
-            lines += _histogram("gateway_request_seconds", names, share)
-        lines.append("# TYPE gateway_own_answers_total counter")
+                if share.codes:
+                    found.setdefault(_labels(state, share), []).append(share)
+            yield ""
+        yield "# TYPE gateway_requests_total counter\n"
+        for labels, shares in found.items():
+            yield _counts(labels, shares[0] if len(shares) == 1 else _sum(shares))
+        yield "# TYPE gateway_request_seconds histogram\n"
+        for labels, shares in found.items():
+            yield _histogram(labels, shares[0] if len(shares) == 1 else _sum(shares))
+        lines = ["# TYPE gateway_own_answers_total counter"]
         for (status, reason), count in sorted(self.answers.items()):
             lines.append(f'gateway_own_answers_total{{code="{status}",reason="{reason}"}} {count}')
         lines.append("# TYPE gateway_retries_total counter")
@@ -63,7 +73,7 @@ class Metrics:
         for name, value in gauges.items():
             kind = "counter" if name.endswith("_total") else "gauge"
             lines += [f"# TYPE {name} {kind}", f"{name} {value}"]
-        return "\n".join(lines) + "\n"
+        yield "\n".join(lines) + "\n"
 
 
 def observe(share: ShareState, status: int, seconds: float) -> None:
@@ -78,23 +88,34 @@ def _labels(state: RouteState, share: ShareState) -> Labels:
     return (state.route.service, share.share.cluster, state.route.policy)
 
 
-def _add(series: dict[Labels, ShareState], labels: Labels, share: ShareState) -> None:
-    total = series.get(labels)
-    if total is None:
-        total = series[labels] = ShareState(share.share, [])
-    for code, count in share.codes.items():
-        total.codes[code] = total.codes.get(code, 0) + count
-    total.buckets = [mine + more for mine, more in zip(total.buckets, share.buckets, strict=True)]
-    total.seconds += share.seconds
+def _names(labels: Labels) -> str:
+    service, cluster, policy = labels
+    return f'service="{service}",cluster="{cluster}",policy="{policy}"'
 
 
-def _histogram(name: str, labels: str, share: ShareState) -> list[str]:
+def _sum(shares: Sequence[ShareState]) -> ShareState:
+    total = ShareState(shares[0].share, [])
+    for share in shares:
+        for code, count in share.codes.items():
+            total.codes[code] = total.codes.get(code, 0) + count
+        total.buckets = [mine + more for mine, more in zip(total.buckets, share.buckets, strict=True)]
+        total.seconds += share.seconds
+    return total
+
+
+def _counts(labels: Labels, share: ShareState) -> str:
+    start = f'gateway_requests_total{{{_names(labels)},code="'
+    return "".join([f'{start}{code}"}} {count}\n' for code, count in sorted(share.codes.items())])
+
+
+def _histogram(labels: Labels, share: ShareState) -> str:
+    names = _names(labels)
+    start = f'gateway_request_seconds_bucket{{{names},le="'
     lines = []
     count = 0
-    for bound, inside in zip(LATENCY_BUCKETS, share.buckets, strict=False):
+    for bound, inside in zip(BOUNDS, share.buckets, strict=True):
         count += inside
-        lines.append(f'{name}_bucket{{{labels},le="{bound:g}"}} {count}')
-    count += share.buckets[-1]
-    lines.append(f'{name}_bucket{{{labels},le="+Inf"}} {count}')
-    lines += [f"{name}_sum{{{labels}}} {share.seconds:.6f}", f"{name}_count{{{labels}}} {count}"]
-    return lines
+        lines.append(f'{start}{bound}"}} {count}')
+    lines.append(f"gateway_request_seconds_sum{{{names}}} {share.seconds:.6f}")
+    lines.append(f"gateway_request_seconds_count{{{names}}} {count}\n")
+    return "\n".join(lines)

@@ -26,7 +26,7 @@ class PoolFull(Exception):  # noqa: N818  a state, not a fault
 class Pool:
     """Idle connections are taken last in, first out: the rest age and are closed by `expire`."""
 
-    __slots__ = ("connecting", "endpoint", "idle", "total", "waiting", "worker")
+    __slots__ = ("connecting", "endpoint", "idle", "total", "users", "waiting", "worker")
 
     def __init__(self, worker: Worker, endpoint: Endpoint) -> None:
         self.worker = worker
@@ -34,6 +34,8 @@ class Pool:
         self.idle: list[Upstream] = []
         self.total = 0
         """Connections open or being opened."""
+        self.users = 0
+        """Those who know of this endpoint's health: one, or one per service behind a gateway."""
         self.waiting: deque[Sending] = deque()
         self.connecting: set[asyncio.Task[None]] = set()
 

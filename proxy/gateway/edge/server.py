@@ -6,8 +6,9 @@ import asyncio
 import os
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from gateway.core.limits import Limits
@@ -26,6 +27,9 @@ BACKLOG = 4096
 
 LAST_REQUEST_SECONDS = 0.25
 """How long a drain waits for the first request of connections that were accepted last."""
+
+PIECES_AT_ONCE = 100
+"""Of the metrics, before requests have their turn again: a tenth of a millisecond of them."""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -202,36 +206,39 @@ class GatewayServer:
             return text_page(503, "draining\n")
         return text_page(200, "ok\n") if self._ready else text_page(503, "no configuration yet\n")
 
-    def _metrics(self) -> Page:
+    async def _metrics(self) -> Page:
         worker = self._running()
         gauges = {
             "gateway_config_generation": worker.generation,
             "gateway_ready": int(self._ready and not worker.draining),
             "gateway_client_connections": len(worker.clients),
             "gateway_client_connections_total": worker.metrics.connections,
-            "gateway_upstream_connections": sum(pool.total for pool in worker.pools.values()),
-            "gateway_upstream_idle": sum(len(pool.idle) for pool in worker.pools.values()),
-            "gateway_upstream_queue": sum(len(pool.waiting) for pool in worker.pools.values()),
-            "gateway_ejections_total": worker.metrics.ejections
-            + sum(health.ejections for health in worker.health.values()),
-            "gateway_endpoints_ejected": sum(health.out(worker.now) for health in worker.health.values()),
+            **worker.gauges(),
             "gateway_log_lines_dropped_total": worker.log.dropped if worker.log is not None else 0,
         }
-        text = worker.metrics.render(worker.states(), gauges)
-        return 200, "text/plain; version=0.0.4; charset=utf-8", text
+        parts = []
+        pieces = worker.metrics.render(worker.states(), gauges)
+        while some := list(islice(pieces, PIECES_AT_ONCE)):
+            if text := "".join(some):
+                parts.append(text.encode())
+            await asyncio.sleep(0)
+        return Page(200, "text/plain; version=0.0.4; charset=utf-8", parts)
 
-    def _config(self) -> Page:
+    async def _config(self) -> Page:
         worker = self._running()
-        snapshot = worker.snapshot
-        return json_page({
-            "cluster": self._cluster_key,
-            "generation": worker.generation,
-            "northSouth": [describe_route(route) for route in snapshot.path_routes()],
-            "eastWest": [describe_route(route) for route in snapshot.host_routes()],
-            "ejected": sorted({
-                str(health.endpoint) for health in worker.health.values() if health.out(worker.now)
-            }),
-        })  # fmt: skip
+        return await asyncio.to_thread(
+            _describe, self._cluster_key, worker.generation, worker.snapshot, worker.ejected()
+        )
+
+
+def _describe(cluster_key: str, generation: int, snapshot: Snapshot, ejected: Sequence[str]) -> Page:
+    return json_page({
+        "cluster": cluster_key,
+        "generation": generation,
+        "northSouth": [describe_route(route) for route in snapshot.path_routes()],
+        "eastWest": [describe_route(route) for route in snapshot.host_routes()],
+        "ejected": ejected,
+    })  # fmt: skip
 
 
 def _waiting(listener: int) -> list[socket.socket]:

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.25
 """How often deadlines are looked at: the precision of every time limit."""
 
-POOL_FORGET_TICKS = 240
-"""Ticks (a minute) after which pools and health of endpoints no route names any more are forgotten."""
+FORGET_TICKS = 240
+"""Ticks (a minute) after which routes no snapshot names any more are forgotten, with their endpoints."""
+
+FORGET_AT_ONCE = 20
+"""Routes or pools looked at before requests have their turn again."""
 
 HEXADECIMAL = tuple(b"%02x" % number for number in range(256))
 
@@ -85,6 +88,9 @@ class Worker:
         """Set whenever the last client connection closes."""
         self._tick_handle: asyncio.TimerHandle | None = None
         self._ticks = 0
+        self._forgot = 0
+        """Generation of the snapshot beside which nothing is left to forget."""
+        self._forgetting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._tick_handle = self.loop.call_later(TICK_SECONDS, self._tick)
@@ -92,6 +98,8 @@ class Worker:
     def stop(self) -> None:
         if self._tick_handle is not None:
             self._tick_handle.cancel()
+        if self._forgetting is not None:
+            self._forgetting.cancel()
         for pool in self.pools.values():
             pool.close()
 
@@ -138,7 +146,9 @@ class Worker:
             pool = self.pools.get(endpoint)
             if pool is None:
                 pool = self.pools[endpoint] = Pool(self, endpoint)
+            pool.users += 1
             health = self.health[key] = EndpointHealth(endpoint, pool)
+        health.users += 1
         return health
 
     def _tick(self) -> None:
@@ -152,25 +162,60 @@ class Worker:
         if self.log is not None:
             self.log.flush()
         self._ticks += 1
-        if self._ticks % POOL_FORGET_TICKS == 0:
-            self._forget()
+        idle = self._forgetting is None or self._forgetting.done()
+        if idle and not self._ticks % FORGET_TICKS and self._forgot != self.generation:
+            self._forgetting = self.loop.create_task(self.forget(), name="forget")
 
-    def _forget(self) -> None:
+    async def forget(self) -> None:
         """Drop states of routes that are no longer in the snapshot, and what only they used."""
-        for route in [route for route in self._states if not self.snapshot.holds(route)]:
-            self.metrics.retire(self._states.pop(route))
-        used = {
-            health.endpoint
-            for state in self._states.values()
-            for share in state.shares
-            for health in share.endpoints
+        generation, done = self.generation, True
+        for number, route in enumerate(list(self._states)):
+            if not number % FORGET_AT_ONCE:
+                await asyncio.sleep(0)
+            if not self.snapshot.holds(route):
+                self._drop(self._states.pop(route))
+        for number, pool in enumerate(list(self.pools.values())):
+            if not number % FORGET_AT_ONCE:
+                await asyncio.sleep(0)
+            if not pool.users:
+                if pool.total:
+                    done = False  # in use to the end, or idle for a while
+                else:
+                    del self.pools[pool.endpoint]
+        if done:
+            self._forgot = generation
+
+    def _drop(self, state: RouteState) -> None:
+        self.metrics.retire(state)
+        for share in state.shares:
+            for health in share.endpoints:
+                health.users -= 1
+                if not health.users:
+                    self.metrics.ejections += health.ejections
+                    del self.health[state.route.service if share.remote else "", health.endpoint]
+                    health.pool.users -= 1
+
+    def gauges(self) -> dict[str, int]:
+        """How things are with connections and endpoints now."""
+        connections = idle = queued = ejections = ejected = 0
+        for pool in self.pools.values():
+            connections += pool.total
+            idle += len(pool.idle)
+            queued += len(pool.waiting)
+        for health in self.health.values():
+            ejections += health.ejections
+            ejected += health.out(self.now)
+        return {
+            "gateway_upstream_connections": connections,
+            "gateway_upstream_idle": idle,
+            "gateway_upstream_queue": queued,
+            "gateway_ejections_total": self.metrics.ejections + ejections,
+            "gateway_endpoints_ejected": ejected,
         }
-        for key in [key for key in self.health if key[1] not in used]:
-            self.metrics.ejections += self.health.pop(key).ejections
-        for endpoint in [
-            endpoint for endpoint, pool in self.pools.items() if endpoint not in used and not pool.total
-        ]:
-            del self.pools[endpoint]
+
+    def ejected(self) -> list[str]:
+        """Endpoints that are left out now."""
+        return sorted({str(health.endpoint) for health in self.health.values() if health.out(self.now)})
 
     def states(self) -> list[RouteState]:
         """States of every route used so far, for metrics and `/config`."""

@@ -22,7 +22,7 @@ class Line(asyncio.Protocol):
     """The supervisor's end."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
         self._asked: deque[asyncio.Future[Page]] = deque()
         self._transport: asyncio.Transport
 
@@ -40,14 +40,14 @@ class Line(asyncio.Protocol):
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             status, *lines = self._buffer[:end].decode().split("\r\n")
             fields = dict(line.split(": ", 1) for line in lines)
-            size = int(fields["Content-Length"])
-            body = self._buffer[end + 4 : end + 4 + size]
-            if len(body) < size:
+            after = end + 4 + int(fields["Content-Length"])
+            if len(self._buffer) < after:
                 return
-            self._buffer = self._buffer[end + 4 + size :]
+            body = bytes(self._buffer[end + 4 : after])
+            del self._buffer[:after]
             asked = self._asked.popleft()
             if not asked.done():
-                asked.set_result((int(status.split(" ")[1]), fields["Content-Type"], body.decode()))
+                asked.set_result(Page(int(status.split(" ")[1]), fields["Content-Type"], [body]))
 
     async def ask(self, path: str) -> Page:
         """A page of the worker's. ConnectionError when it is gone, or has long ceased to answer."""

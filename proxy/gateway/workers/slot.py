@@ -12,7 +12,12 @@ from gateway.workers.line import Line
 from gateway.workers.merge import Families, read_metrics
 
 ANSWER_SECONDS = 0.8
-"""What a worker may take for an admin page; Kubernetes' own probes wait for a second."""
+"""What a worker may take to say how it is; Kubernetes' own probes wait for a second."""
+
+LONG_SECONDS = 8.0
+"""What it may take for a page that tells of every route; who collects metrics usually waits for ten."""
+
+LONG = {"/metrics", "/config"}
 
 ORDERLY = {0, -signal.SIGTERM, -signal.SIGINT}
 """Exit codes of a worker that was told to end, be it while it was starting."""
@@ -27,6 +32,10 @@ class Slot:
         """The process that runs has been ready, and so is sent connections."""
         self.answered = False
         """The process that runs has answered before, and so is not merely starting."""
+        self._making = 0
+        """Long pages that the process was asked for; what it is asked behind them waits."""
+        self._said: dict[str, Page] = {}
+        """How the process that runs was when it was asked last, by path."""
         self.seen: Families = {}
         """What the process that runs has counted, as it told last."""
         self._argv = argv
@@ -67,6 +76,7 @@ class Slot:
             self._line.close()
         self._process, self._line = None, None
         self.ready = self.answered = False
+        self._said.clear()
         return code
 
     async def proven(self) -> bool:
@@ -77,23 +87,35 @@ class Slot:
             return False
 
     async def page(self, path: str) -> Page | None:
-        """A page of the process; None when it does not answer in time."""
+        """A page of the process; None when it does not answer in time.
+
+        How it is, is what it said last while it makes a long page: that takes a while, but not forever.
+        """
         if self._line is None:
             return None
+        if path not in LONG and self._making and path in self._said:
+            return self._said[path]
+        self._making += path in LONG
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(LONG_SECONDS if path in LONG else ANSWER_SECONDS):
                 page = await self._line.ask(path)
         except (ConnectionError, TimeoutError):
             return None
+        finally:
+            self._making -= path in LONG
         self.answered = True
+        if path not in LONG:
+            self._said[path] = page
         return page
 
     async def count(self) -> None:
         """Ask the process what it has counted; while it does not answer, what it told last stays."""
         line = self._line
         page = await self.page("/metrics")
-        if page is not None and line is self._line:
-            self.seen = read_metrics(page[2])
+        if page is not None:
+            seen = await asyncio.to_thread(read_metrics, page.text)
+            if line is self._line:
+                self.seen = seen
 
     async def close(self, seconds: float) -> bool:
         """Let the process drain and end; kill it when it takes longer. Whether it ended in order."""

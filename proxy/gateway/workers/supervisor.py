@@ -191,7 +191,7 @@ class Supervisor:
             return text_page(503, "draining\n")
         answers = await self._ask("/readyz")
         for slot, page in answers:
-            if page is not None and page[0] == 200:
+            if page is not None and page.status == 200:
                 slot.ready = True
             elif slot.ready:
                 return page or text_page(503, f"worker {slot.number} does not answer\n")
@@ -207,9 +207,10 @@ class Supervisor:
             f"# TYPE gateway_workers gauge\ngateway_workers {running}\n"
             f"# TYPE gateway_worker_restarts_total counter\ngateway_worker_restarts_total {self._restarted}\n"
         )
-        merged = merge_metrics([self._gone, *(slot.seen for slot in self._slots), own])
-        return 200, "text/plain; version=0.0.4; charset=utf-8", write_metrics(merged)
+        told = [self._gone, *(slot.seen for slot in self._slots), own]
+        text = await asyncio.to_thread(lambda: write_metrics(merge_metrics(told)))
+        return Page(200, "text/plain; version=0.0.4; charset=utf-8", [text.encode()])
 
     async def _config(self) -> Page:
-        configs = [json.loads(page[2]) for _, page in await self._ask("/config") if page is not None]
+        configs = [json.loads(page.text) for _, page in await self._ask("/config") if page is not None]
         return json_page(merge_configs(configs)) if configs else text_page(503, "no worker answers\n")

@@ -1,0 +1,127 @@
+"""A gateway of many services: what it does beside requests does not hold them up, and leaves nobody out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+
+from gateway.core.snapshot import compile_snapshot
+from gateway.edge.metrics import observe
+
+MANY = 1_000
+SERIES = 3 * MANY
+"""One of each service for each cluster: this one and two others."""
+
+
+async def turns_during(work: Awaitable[Any]) -> tuple[int, Any]:
+    """How often the loop came round while it was done, and its result."""
+    task = asyncio.ensure_future(work)
+    turns = 0
+    while not task.done():
+        turns += 1
+        await asyncio.sleep(0)
+    return turns, task.result()
+
+
+@pytest.fixture
+async def busy(net: Any, make: Any) -> Any:
+    """A gateway that has sent requests for each of many services to each cluster."""
+    names = [f"app-{number}" for number in range(MANY)]
+    imports = [make.imported(name, path=f"/{name}", c1=9, c2=9) for name in names]
+    policies = [make.policy("ActiveActive", name) for name in names]
+    _, _, server = await net.gateway(*imports, *policies)
+    for route in server._worker.snapshot.host_routes():
+        for share in server._worker.state(route).shares:
+            observe(share, 200, 0.01)
+    return server
+
+
+async def test_requests_have_their_turn_while_metrics_are_put_together(busy: Any) -> None:
+    turns, page = await turns_during(busy._metrics())
+    assert turns > 10
+    assert page.text.count('code="200"} 1\n') == SERIES
+    assert page.text.count('le="+Inf"} 1\n') == SERIES
+
+
+async def test_requests_have_their_turn_while_the_configuration_is_described(busy: Any) -> None:
+    turns, page = await turns_during(busy._config())
+    assert turns > 10
+    assert page.text.count('"where": "app-') == MANY
+
+
+async def test_requests_have_their_turn_while_routes_are_forgotten(busy: Any, make: Any) -> None:
+    worker = busy._worker
+    before = (await busy._metrics()).text
+    busy.swap(compile_snapshot([], make.key("here")).snapshot)
+    turns, _ = await turns_during(worker.forget())
+    assert turns > 10
+    assert (worker.states(), worker.health, worker.pools) == ([], {}, {})
+    counters = [line for line in before.splitlines() if line.startswith("gateway_requests_total")]
+    assert set(counters) <= set((await busy._metrics()).text.splitlines()), "counters must never fall"
+
+
+async def test_routes_that_go_while_metrics_are_put_together_are_counted_once(busy: Any, make: Any) -> None:
+    making = asyncio.ensure_future(busy._metrics())
+    await asyncio.sleep(0)
+    busy.swap(compile_snapshot([], make.key("here")).snapshot)
+    await busy._worker.forget()
+    assert (await making).text.count('code="200"} 1\n') == SERIES
+
+
+async def test_an_endpoint_is_forgotten_with_the_last_route_to_it(net: Any, make: Any, ok: Any) -> None:
+    app = await net.app(lambda _head, _body: ok())
+    place = make.service(), make.slice("127.0.0.1", port=app)
+    twin = (
+        make.service("twin"),
+        make.slice("127.0.0.1", name="twin", port=app),
+        make.export("twin", path="/b"),
+    )
+    port, _, server = await net.gateway(*place, make.export(path="/a"), *twin)
+    worker = server._worker
+    for path in ("/a", "/b"):
+        assert (await net.ask(port, path))[0] == 200
+    assert [(health.users, health.pool.users) for health in worker.health.values()] == [(2, 1)]
+    server.swap(compile_snapshot([*place, make.export(path="/a")], make.key("here")).snapshot)
+    await worker.forget()
+    assert [(health.users, health.pool.users) for health in worker.health.values()] == [(1, 1)]
+    assert (await net.ask(port, "/a"))[0] == 200
+    server.swap(compile_snapshot([], make.key("here")).snapshot)
+    await worker.forget()
+    assert not worker.health
+    (pool,) = worker.pools.values()
+    assert pool.idle, "its connections may still be open"
+    pool.close_idle()
+    while pool.total:  # noqa: ASYNC110  what is waited for has no event
+        await asyncio.sleep(0.01)
+    await worker.forget()
+    assert not worker.pools
+
+
+async def test_with_more_services_in_use_than_probes_at_a_time_each_is_asked_in_its_turn(
+    net: Any, make: Any, ok: Any
+) -> None:
+    # So many that the first are due again before the last have been asked.
+    names = [f"app-{number}" for number in range(300)]
+    probed = set()
+
+    def answer(head: bytes, _body: bytes) -> bytes:
+        if b"X-Gateway-Probe" in head:
+            probed.add(head.split()[1].decode())
+        return bytes(ok())
+
+    remote = await net.app(answer)
+    imports = [make.imported(name, path=f"/{name}", c1=remote) for name in names]
+    policies = [make.policy("ActiveActive", name) for name in names]
+    _, port, _ = await net.gateway(*imports, *policies)
+    for name in names:
+        assert (await net.ask(port, host=f"{name}.demo:3000"))[0] == 200
+    await until(lambda: len(probed) == len(names))
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110  what is waited for has no event
+            await asyncio.sleep(0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import subprocess
@@ -23,6 +24,11 @@ POLICY = {
     "cluster": "cluster-2", "namespace": "dapr-test", "name": "nodeapp", "lbType": "ActiveActive",
     "targets": [{"cluster": "cluster-1"}, {"cluster": "cluster-3"}],
 }  # fmt: skip
+NAMESPACE = "--namespace=dapr-test"
+IMPORTS = ("get", NAMESPACE, "serviceimports")
+SERVICES = ("get", NAMESPACE, "services")
+SLICES = ("get", NAMESPACE, "endpointslices")
+SERVICE_NAME = "kubernetes.io/service-name"
 Edit = Callable[[dict[str, Any]], None]
 
 
@@ -73,6 +79,12 @@ class Platform:
             check=True, timeout=60,
         ).stdout  # fmt: skip
 
+    def apply(self, cluster: str, body: dict[str, Any]) -> None:
+        """Over whatever is there, as the program does it in clusters of its own."""
+        path = self.folder / "object.json"
+        path.write_text(json.dumps(body))
+        self.kubectl(cluster, "apply", "--server-side", "--force-conflicts", f"--filename={path}")
+
     def secrets(self) -> dict[str, Any]:
         """Outputs in clear; not part of what was printed for a person."""
         done = subprocess.run(
@@ -111,6 +123,24 @@ def _answer(port: int) -> str:
             if time.monotonic() > deadline:
                 raise
             time.sleep(1)
+
+
+def _eventually(check: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _slices(events: Path) -> list[tuple[str, str]]:
+    """Names of slices and what happened to them, as far as the watch has written whole events."""
+    text, found, decoder = events.read_text().lstrip(), [], json.JSONDecoder()
+    with contextlib.suppress(json.JSONDecodeError):
+        while text:
+            event, end = decoder.raw_decode(text)
+            found.append((event["object"]["metadata"]["name"], event["type"]))
+            text = text[end:].lstrip()
+    return found
 
 
 def _policy(**changed: Any) -> Edit:
@@ -157,6 +187,35 @@ def test_an_app_and_its_export_leave_the_cluster_and_come_back(day: Platform) ->
     day.up()
     assert before <= set(day.kubectl("cluster-3", *objects).split())
     assert _answer(83).endswith("from cluster: cluster-3")
+
+
+def test_a_service_that_comes_after_its_import_keeps_the_slices_kubernetes_makes(day: Platform) -> None:
+    """As in a member that joins: the hub's import is there before the application."""
+    spec = json.loads(day.kubectl("cluster-2", *IMPORTS, "nodeapp", "-o", "json"))["spec"]
+    meta = {"name": "later", "namespace": "dapr-test"}
+    imported = {"apiVersion": "flomesh.io/v1alpha1", "kind": "ServiceImport", "metadata": meta, "spec": spec}
+    ports = [{"port": 3000, "protocol": "TCP", "targetPort": 3000}]
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": meta,
+               "spec": {"selector": {"app": "later"}, "ports": ports}}  # fmt: skip
+    day.apply("cluster-2", imported)
+    try:
+        _eventually(lambda: "later" in day.kubectl("cluster-2", *SERVICES))
+        events = day.folder / "slices"
+        watch = ["kubectl", f"--kubeconfig={day.folder / 'cluster-2'}", *SLICES, "--watch",
+                 "--output-watch-events", "-o", "json", "-l", f"{SERVICE_NAME}=later"]  # fmt: skip
+        with events.open("w") as out, subprocess.Popen(watch, env=day.env, stdout=out) as watching:
+            try:
+                _eventually(lambda: "later-imported" in events.read_text())
+                day.apply("cluster-2", service)
+                _eventually(lambda: any("imported" not in name for name, _ in _slices(events)))
+                _eventually(lambda: ("later-imported", "DELETED") in _slices(events))
+                time.sleep(2)
+            finally:
+                watching.terminate()
+        gone = [name for name, event in _slices(events) if event == "DELETED"]
+        assert gone == ["later-imported"]
+    finally:
+        day.kubectl("cluster-2", "delete", NAMESPACE, "service/later", "serviceimport/later")
 
 
 def test_a_fourth_member_touches_nothing_else(day: Platform) -> None:

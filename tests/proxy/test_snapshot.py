@@ -144,6 +144,19 @@ def test_the_gateways_own_stand_ins_are_not_local_endpoints(make: Any) -> None:
     assert [share.remote for share in route.shares if share.endpoints] == [True]
 
 
+def test_a_stand_in_that_got_a_selector_is_a_local_service_at_once(make: Any) -> None:
+    """Before its label is taken off, and from the slices to which Kubernetes has copied that label."""
+    service, endpoints = make.service(selector={"app": "app"}), make.slice("10.0.0.9")
+    for raw in (service, endpoints):
+        raw["metadata"].setdefault("labels", {})["multicluster.flomesh.io/imported"] = "true"
+    endpoints["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] = (
+        "endpointslice-controller.k8s.io"
+    )
+    route = compile_snapshot([service, endpoints, make.export()], HERE).snapshot.paths.find(b"/app")
+    assert route is not None
+    assert [str(endpoint) for endpoint in route.shares[0].endpoints] == ["10.0.0.9:3000"]
+
+
 def test_only_ready_endpoints_of_the_named_port_count(make: Any) -> None:
     service = make.service(ports={3000: "http", 9000: "admin"})
     objects = [

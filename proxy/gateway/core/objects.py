@@ -13,6 +13,9 @@ from gateway.core.route import Endpoint
 
 IMPORTED_LABEL = "multicluster.flomesh.io/imported"
 SERVICE_LABEL = "kubernetes.io/service-name"
+MANAGED_LABEL = "endpointslice.kubernetes.io/managed-by"
+CONTROLLER = "endpointslice-controller.k8s.io"
+"""Who makes the slices of Services with a selector, in Kubernetes itself."""
 
 Raw = Mapping[str, Any]
 Key = tuple[str, str]
@@ -155,7 +158,7 @@ def sort_objects(raw_objects: Iterable[Raw]) -> Objects:
             labels = section(metadata.get("labels"), "metadata.labels")
             name = text(metadata.get("name"), "metadata.name")
             key = (str(metadata.get("namespace") or "default"), name)
-            if labels.get(IMPORTED_LABEL) == "true":
+            if labels.get(IMPORTED_LABEL) == "true" and _stands_in(kind, raw, labels):
                 continue
             if kind == "Service":
                 objects.services[key] = read_service(raw)
@@ -179,6 +182,17 @@ def sort_objects(raw_objects: Iterable[Raw]) -> Objects:
         except FieldError as error:
             objects.problems.append(_problem("EndpointSlice", raw, error))
     return objects
+
+
+def _stands_in(kind: str, raw: Raw, labels: Raw) -> bool:
+    """Whether what is labelled so is a stand-in still.
+
+    A Service that somebody gave a selector is a local one, before the gateway has taken its label off; and
+    Kubernetes copies a Service's labels to the slices it makes for it.
+    """
+    if kind == "Service":
+        return not section(raw.get("spec"), "spec").get("selector")
+    return kind == "EndpointSlice" and labels.get(MANAGED_LABEL) != CONTROLLER
 
 
 def _problem(kind: str, raw: Raw, error: FieldError) -> Problem:

@@ -79,7 +79,7 @@ def compile_snapshot(
     """Compile raw objects (any order, unknown kinds ignored) into a snapshot for one cluster.
 
     Takes ServiceExport, ServiceImport, GlobalTrafficPolicy (flomesh.io/v1alpha1), Service (v1) and
-    EndpointSlice (discovery.k8s.io/v1). Services and EndpointSlices labelled
+    EndpointSlice (discovery.k8s.io/v1). Services without selector and their EndpointSlices labelled
     `multicluster.flomesh.io/imported: "true"` are this gateway's own stand-ins and are ignored.
     Never raises for what is in an object: a bad object becomes a Problem.
     """

@@ -12,6 +12,8 @@ GATEWAY = "multicluster-gateway"
 IMPORTED = "multicluster.flomesh.io/imported"
 SERVICE_NAME = "kubernetes.io/service-name"
 """On an EndpointSlice: the Service it belongs to."""
+SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+"""On an EndpointSlice: who writes it. Never copied from a Service."""
 
 
 @dataclass(frozen=True, slots=True)

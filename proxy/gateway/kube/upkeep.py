@@ -42,6 +42,7 @@ from gateway.kube.resources import (
     SERVICE,
     SERVICE_NAME,
     SLICE,
+    SLICE_MANAGED_BY,
     Resource,
 )
 
@@ -59,8 +60,16 @@ class Action:
     uid: str = ""
 
 
-def is_ours(obj: Object) -> bool:
-    return all(label(obj, name) == value for name, value in OURS.items())
+def is_ours(service: Object) -> bool:
+    return all(label(service, name) == value for name, value in OURS.items())
+
+
+def is_our_slice(endpoint_slice: Object) -> bool:
+    """By who manages it, for its other labels say nothing: Kubernetes copies those of a Service to the slices
+    it makes, and a stand-in that got a selector has such. When one of them is deleted while its controller
+    writes to it, the controller may wait for it forever, and the Service has no endpoints any more.
+    """
+    return label(endpoint_slice, SLICE_MANAGED_BY) == GATEWAY
 
 
 def has_selector(service: Object) -> bool:
@@ -119,7 +128,7 @@ def upkeep(
         if is_ours(service) and key not in standing:
             yield _release(key, service) if has_selector(service) else _delete(SERVICE, key, service)
     for key, endpoint_slice in sorted(slices.items()):
-        if is_ours(endpoint_slice) and (key[0], label(endpoint_slice, SERVICE_NAME)) not in sliced:
+        if is_our_slice(endpoint_slice) and (key[0], label(endpoint_slice, SERVICE_NAME)) not in sliced:
             yield _delete(SLICE, key, endpoint_slice)
 
 
@@ -128,7 +137,7 @@ def _served(slices: Mapping[Key, Object]) -> set[Key]:
     return {
         (namespace, label(endpoint_slice, SERVICE_NAME))
         for (namespace, _), endpoint_slice in slices.items()
-        if not is_ours(endpoint_slice)
+        if not is_our_slice(endpoint_slice)
         and any(
             section(endpoint, "conditions").get("ready") is not False
             for endpoint in listed(endpoint_slice, "endpoints")
@@ -191,7 +200,7 @@ def _slice(
     imported: Object, ports: list[tuple[str, Object]], pods: tuple[str, ...], port: int
 ) -> dict[str, Any]:
     name = key_of(imported)[1]
-    labels = {SERVICE_NAME: name, "endpointslice.kubernetes.io/managed-by": GATEWAY}
+    labels = {SERVICE_NAME: name, SLICE_MANAGED_BY: GATEWAY}
     ready = {"ready": True, "serving": True, "terminating": False}
     return {
         "apiVersion": SLICE.api_version,
@@ -208,7 +217,7 @@ def _ensure(
 ) -> Iterator[Action]:
     if existing is None:
         yield Action("create", resource, key, wanted)
-    elif resource is SLICE and not is_ours(existing):
+    elif resource is SLICE and not is_our_slice(existing):
         return  # somebody else's slice happens to have the name: leave both alone
     elif not covers(_empty_lists(existing), wanted):
         based_on = {"metadata": {**wanted["metadata"], "resourceVersion": version_of(existing)}}

@@ -153,6 +153,20 @@ def test_a_stand_in_with_a_selector_is_handed_over() -> None:
     assert (remove.verb, remove.key) == ("delete", SLICE_KEY)
 
 
+def test_the_slices_of_a_service_that_was_handed_over_are_never_touched() -> None:
+    """Kubernetes copies our labels from the Service to the slice it makes, until it has seen them gone."""
+    services, slices = after(run({KEY: imported()}))
+    services[KEY]["spec"]["selector"] = {"app": "nodeapp"}
+    copied = local_pods(True)
+    ((key, copy),) = copied.items()
+    copy["metadata"]["labels"] |= OURS
+    copy["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] = "endpointslice-controller.k8s.io"
+    touched = [(action.verb, action.key) for action in run({KEY: imported()}, services, {**slices, **copied})]
+    assert touched == [("merge", KEY), ("delete", SLICE_KEY)]
+    assert key != SLICE_KEY
+    assert run({}, local_service(), copied) == []
+
+
 def test_a_slice_of_somebody_else_with_our_name_stays() -> None:
     services, _ = after(run({KEY: imported()}))
     foreign = {"metadata": {"namespace": "dapr-test", "name": "nodeapp-imported", "labels": {}}}

@@ -45,6 +45,11 @@ def text_page(status: int, text: str) -> Page:
     return Page(status, "text/plain; charset=utf-8", [text.encode()])
 
 
+def metrics_page(parts: Sequence[bytes]) -> Page:
+    """Prometheus text, in parts."""
+    return Page(200, "text/plain; version=0.0.4; charset=utf-8", parts)
+
+
 def json_page(content: object) -> Page:
     parts = []
     chunks = json.JSONEncoder(indent=2).iterencode(content)

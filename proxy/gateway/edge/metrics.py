@@ -61,10 +61,10 @@ class Metrics:
             yield ""
         yield "# TYPE gateway_requests_total counter\n"
         for labels, shares in found.items():
-            yield _counts(labels, shares[0] if len(shares) == 1 else _sum(shares))
+            yield _counts(labels, _whole(shares))
         yield "# TYPE gateway_request_seconds histogram\n"
         for labels, shares in found.items():
-            yield _histogram(labels, shares[0] if len(shares) == 1 else _sum(shares))
+            yield _histogram(labels, _whole(shares))
         lines = ["# TYPE gateway_own_answers_total counter"]
         for (status, reason), count in sorted(self.answers.items()):
             lines.append(f'gateway_own_answers_total{{code="{status}",reason="{reason}"}} {count}')
@@ -91,6 +91,11 @@ def _labels(state: RouteState, share: ShareState) -> Labels:
 def _names(labels: Labels) -> str:
     service, cluster, policy = labels
     return f'service="{service}",cluster="{cluster}",policy="{policy}"'
+
+
+def _whole(shares: Sequence[ShareState]) -> ShareState:
+    """What they counted together: the only one itself, as most are."""
+    return shares[0] if len(shares) == 1 else _sum(shares)
 
 
 def _sum(shares: Sequence[ShareState]) -> ShareState:

@@ -16,7 +16,7 @@ from gateway.core.route import Route
 from gateway.core.snapshot import Snapshot
 from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
-from gateway.edge.admin import AdminConnection, Page, Pages, json_page, text_page
+from gateway.edge.admin import AdminConnection, Page, Pages, json_page, metrics_page, text_page
 from gateway.edge.client import Client
 from gateway.edge.heap import keep_freed_memory
 from gateway.edge.prober import Prober
@@ -222,7 +222,7 @@ class GatewayServer:
             if text := "".join(some):
                 parts.append(text.encode())
             await asyncio.sleep(0)
-        return Page(200, "text/plain; version=0.0.4; charset=utf-8", parts)
+        return metrics_page(parts)
 
     async def _config(self) -> Page:
         worker = self._running()

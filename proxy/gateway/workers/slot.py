@@ -93,18 +93,19 @@ class Slot:
         """
         if self._line is None:
             return None
-        if path not in LONG and self._making and path in self._said:
+        long = path in LONG
+        if self._making and path in self._said:
             return self._said[path]
-        self._making += path in LONG
+        self._making += long
         try:
-            async with asyncio.timeout(LONG_SECONDS if path in LONG else ANSWER_SECONDS):
+            async with asyncio.timeout(LONG_SECONDS if long else ANSWER_SECONDS):
                 page = await self._line.ask(path)
         except (ConnectionError, TimeoutError):
             return None
         finally:
-            self._making -= path in LONG
+            self._making -= long
         self.answered = True
-        if path not in LONG:
+        if not long:
             self._said[path] = page
         return page
 

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from gateway import process
-from gateway.edge.admin import AdminConnection, Page, Pages, json_page, text_page
+from gateway.edge.admin import AdminConnection, Page, Pages, json_page, metrics_page, text_page
 from gateway.edge.server import parse_address
 from gateway.workers.addresses import AddressError, reserve
 from gateway.workers.merge import (
@@ -209,7 +209,7 @@ class Supervisor:
         )
         told = [self._gone, *(slot.seen for slot in self._slots), own]
         text = await asyncio.to_thread(lambda: write_metrics(merge_metrics(told)))
-        return Page(200, "text/plain; version=0.0.4; charset=utf-8", [text.encode()])
+        return metrics_page([text.encode()])
 
     async def _config(self) -> Page:
         configs = [json.loads(page.text) for _, page in await self._ask("/config") if page is not None]

@@ -43,15 +43,15 @@ def install(packages: list[str], log: Path, report: Report) -> None:
     """Install packages with apt-get; their services are neither started nor enabled."""
     with report.step(f"Installing {', '.join(packages)}") as step, _services_stay_down():
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
-        way_out = f"Check the network and /etc/apt/sources.list, or install {' '.join(packages)} by hand."
-        run_logged(["dpkg", "--configure", "-a"], log=log, step=step, env=environment, way_out=way_out)
-        run_logged(["apt-get", "update", "-q"], log=log, step=step, env=environment, way_out=way_out)
+        hint = f"Check the network and /etc/apt/sources.list, or install {' '.join(packages)} by hand."
+        run_logged(["dpkg", "--configure", "-a"], log=log, step=step, env=environment, hint=hint)
+        run_logged(["apt-get", "update", "-q"], log=log, step=step, env=environment, hint=hint)
         run_logged(
             ["apt-get", "install", "-q", "-y", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", *packages],
             log=log,
             step=step,
             env=environment,
-            way_out=way_out,
+            hint=hint,
         )
 
 

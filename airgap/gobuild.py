@@ -79,7 +79,7 @@ def _build(cache: Path, module: str, group: Sequence[Program], report: Report) -
             step=step,
             cwd=folder,
             env=environment,
-            way_out="Check that the Go module proxy can be reached (`go env GOPROXY`), and run again: "
+            hint="Check that the Go module proxy can be reached (`go env GOPROXY`), and run again: "
             "packages that are compiled already are kept.",
             progress=_progress(_count_packages(go, group, folder, environment)),
         )

@@ -22,7 +22,7 @@ def run_logged(
     *,
     log: Path,
     step: Step,
-    way_out: str,
+    hint: str,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     progress: Callable[[str], str | None] = lambda line: line,
@@ -48,7 +48,7 @@ def run_logged(
                 errors="replace",
             )
         except FileNotFoundError as missing:
-            raise SupplyError(f"{argv[0]} cannot be run: {missing}. {way_out}") from missing
+            raise SupplyError(f"{argv[0]} cannot be run: {missing}. {hint}") from missing
         with process:
             try:
                 for raw in process.stdout or ():
@@ -69,7 +69,7 @@ def run_logged(
         raise SupplyError(f"{disk_full(' '.join(argv[:3]), room)}\n{lines}")
     raise SupplyError(
         f"{' '.join(argv[:3])} ended with {_ending(process.returncode)}; all of its output is in {log}. "
-        f"Its last lines:\n{lines}\n{way_out}"
+        f"Its last lines:\n{lines}\n{hint}"
     )
 
 

@@ -119,8 +119,8 @@ async def beside(snapshot: Snapshot, everything: list[dict[str, Any]]) -> None:
     await server.start()
     worker = server._running()
     for route in snapshot.host_routes():
-        for share in worker.state(route).shares:
-            observe(share, 200, 0.01)
+        for cluster in worker.state(route).clusters:
+            observe(cluster, 200, 0.01)
     gc.collect()
     gc.freeze()
     for what, work in (

@@ -140,16 +140,16 @@ class Engine:
         loaded: dict[str, Any] = json.loads(self._output(["stack", "export", *flags]))
         return loaded
 
-    def _operate(self, operation: str, flags: list[str], way_out: str) -> None:
+    def _operate(self, operation: str, flags: list[str], hint: str) -> None:
         # Most of the work is waiting for clusters: the default of four times the cores would queue it.
         argv = ["pulumi", operation, "--stack", self.environment, "--parallel", PARALLEL, *flags]
         argv.append("--suppress-permalink=true")
         env = {**self.env, "TMPDIR": str(self._emptied_scratch())}
         ended = process.foreground(argv, env=env, cwd=self.bench.paths.root)
         if ended.interrupted:
-            raise UserError(f"interrupted during `{operation}`. {way_out}", code=130)
+            raise UserError(f"interrupted during `{operation}`. {hint}", code=130)
         if ended.code:
-            raise UserError(f"pulumi {operation} failed; its message is above. {way_out}".strip())
+            raise UserError(f"pulumi {operation} failed; its message is above. {hint}".strip())
 
     def _emptied_scratch(self) -> Path:
         """A folder for temporary files that goes with the environment: a killed run leaves secrets there."""

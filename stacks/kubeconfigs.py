@@ -70,8 +70,8 @@ def _access(index: int, cluster: ClusterSettings) -> Access:
         server = str(chosen["clusters"][0]["cluster"]["server"])
     except (LookupError, OSError) as error:
         reason = f"cannot be taken from {path}: {error if isinstance(error, OSError) else error.args[0]}"
-        way_out = "See `kubectl config view` of that file."
-        raise SettingsError([Problem(f"clusters[{index}].context", context, reason, way_out)]) from error
+        hint = "See `kubectl config view` of that file."
+        raise SettingsError([Problem(f"clusters[{index}].context", context, reason, hint)]) from error
     return Access(kubeconfig=yaml.safe_dump(chosen, sort_keys=False), server=server)
 
 

@@ -14,11 +14,11 @@ class Problem:
     path: str
     value: object
     reason: str
-    way_out: str
+    hint: str
 
     def __str__(self) -> str:
         shown = "" if self.value is None else f" = {self.value!r}"
-        return f"{self.path}{shown}: {self.reason}. {self.way_out}"
+        return f"{self.path}{shown}: {self.reason}. {self.hint}"
 
 
 class SettingsError(Exception):

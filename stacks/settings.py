@@ -120,10 +120,8 @@ def _plain(value: object) -> Any:
 
 def _refuse_clear_text(*, secret: bool, value: object) -> None:
     if value and not secret:
-        way_out = f"Remove it and run `pulumi config set --secret {SECRET_KEY}`."
-        raise SettingsError(
-            [Problem(SECRET_KEY, "(secret)", "is in clear text in the stack's file", way_out)]
-        )
+        hint = f"Remove it and run `pulumi config set --secret {SECRET_KEY}`."
+        raise SettingsError([Problem(SECRET_KEY, "(secret)", "is in clear text in the stack's file", hint)])
 
 
 def _decoded(value: object) -> object:
@@ -201,5 +199,5 @@ def _unknown(path: str, location: tuple[int | str, ...]) -> Problem:
             section = _section(field.annotation) if field else None
     known = [str(field.alias) for field in (section or Settings).model_fields.values()]
     close = difflib.get_close_matches(str(location[-1]), known, n=1)
-    way_out = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
-    return Problem(path, None, "unknown key", way_out)
+    hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
+    return Problem(path, None, "unknown key", hint)

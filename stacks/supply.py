@@ -78,9 +78,9 @@ def resolve(settings: Settings, environ: Mapping[str, str] = os.environ) -> Supp
     if settings.supply == "upstream" or (settings.supply == "auto" and not path):
         return from_upstream(settings, versions)
     if not path:
-        way_out = 'Run `./stack up`, or `eval "$(./stack env)"` before pulumi.'
+        hint = 'Run `./stack up`, or `eval "$(./stack env)"` before pulumi.'
         reason = f"{ENVIRONMENT_VARIABLE} names no supply map"
-        raise SettingsError([Problem("supply", settings.supply, reason, way_out)])
+        raise SettingsError([Problem("supply", settings.supply, reason, hint)])
     return from_map(settings, json.loads(Path(path).read_text()), versions)
 
 

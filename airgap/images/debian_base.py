@@ -55,7 +55,7 @@ def ensure_base(builder: ImageBuilder, cache: Path, report: Report) -> str:
                     [debootstrap, "--variant=minbase", SUITE, str(root), mirror(lines)],
                     log=log,
                     step=step,
-                    way_out="Check that Debian's package mirror can be reached, and run again.",
+                    hint="Check that Debian's package mirror can be reached, and run again.",
                     progress=lambda line: line.removeprefix("I: ") if line.startswith("I: ") else None,
                 )
                 step.update("importing")

@@ -160,12 +160,12 @@ class ImageBuilder:
 
 def _failure(recipe: Recipe, error: str, tail: Sequence[str]) -> str:
     lines = "\n".join(f"    {line}" for line in tail)
-    way_out = (
+    hint = (
         "The Docker daemon's disk is full: free some gigabytes"
         if "no space left" in error.lower()
         else "Check that Debian's package mirror can be reached"
     )
-    return f"The image {recipe.reference} could not be built: {error}\n{lines}\n{way_out}, and run again."
+    return f"The image {recipe.reference} could not be built: {error}\n{lines}\n{hint}, and run again."
 
 
 def _write_context(recipe: Recipe, file: Any) -> None:

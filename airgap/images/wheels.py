@@ -41,7 +41,7 @@ def ensure_wheels(
                 download_argv(lock, Path(folder), platform.machine()),
                 log=cache / "logs" / "wheels.log",
                 step=step,
-                way_out="Check that the Python package index can be reached, and run again.",
+                hint="Check that the Python package index can be reached, and run again.",
             )
         fresh = Path(folder) / "wheels"
         fresh.mkdir()

@@ -20,13 +20,13 @@ class Check:
     name: str
     verdict: Verdict
     seen: str
-    way_out: str = ""
+    hint: str = ""
     broken: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For machines; what is empty is left out."""
         fields = {"group": self.group, "name": self.name, "verdict": self.verdict, "seen": self.seen}
-        extra = {"broken": self.broken, "wayOut": self.way_out}
+        extra = {"broken": self.broken, "hint": self.hint}
         return fields | {name: value for name, value in extra.items() if value}
 
 

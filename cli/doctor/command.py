@@ -85,9 +85,9 @@ def lines(checks: list[Check], environment: str) -> Iterator[str]:
             yield f"[bold]{TITLES[group]}[/bold]"
         at = f"broken at {check.broken}: " if check.broken and check.verdict == "fail" else ""
         yield f"  {MARKS[check.verdict]} {escape(check.name)}: {at}{escape(check.seen)}"
-        if check.way_out and check.verdict != "ok":
-            yield f"      → {escape(check.way_out)}"
-    if any(TOOLS.search(check.way_out) for check in checks if check.verdict != "ok"):
+        if check.hint and check.verdict != "ok":
+            yield f"      → {escape(check.hint)}"
+    if any(TOOLS.search(check.hint) for check in checks if check.verdict != "ok"):
         yield f'Commands above find their tools after: eval "$(./stack env {environment})"'
     bad, warned = len(failed(checks)), sum(check.verdict == "warn" for check in checks)
     if bad:

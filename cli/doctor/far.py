@@ -44,16 +44,16 @@ def _gateway_faults(leg: Leg, address: str, silent: str) -> Iterator[Finding]:
         if silent or leg.probe.trouble:
             down = reachable(leg.platform, view)
             heard = f"; its gateway at {address}: {silent}" if silent else ""
-            yield fail(f"{view.name} is down: {down.seen}{heard}", down.way_out)
+            yield fail(f"{view.name} is down: {down.seen}{heard}", down.hint)
         return
     found = deployment(view, SYSTEM, GATEWAY, "gateway")
     if found.verdict == "fail":
-        yield fail(f"in {view.name}: {found.seen}", found.way_out)
+        yield fail(f"in {view.name}: {found.seen}", found.hint)
     if silent:
-        way_out = remedy.kubectl(view.settings, f"-n {SYSTEM} get service {GATEWAY}")
+        hint = remedy.kubectl(view.settings, f"-n {SYSTEM} get service {GATEWAY}")
         yield fail(
             f"{leg.importer.name} does not reach the gateway of {view.name} at {address}: {silent}",
-            f"Its pods are ready, so check the network between them and {way_out}",
+            f"Its pods are ready, so check the network between them and {hint}",
         )
 
 
@@ -120,8 +120,8 @@ def _no_pod(leg: Leg, view: ClusterView, pods: list[Object]) -> Finding:
                 f"{where}: Deployment {name} is scaled to zero", remedy.scale(view.settings, namespace, name)
             )
         if not pods:
-            seen, way_out = why_not_ready(view, workload)
-            return fail(f"{where} has no pod: {seen}", way_out)
+            seen, hint = why_not_ready(view, workload)
+            return fail(f"{where} has no pod: {seen}", hint)
     if pods:
         pod = key_of(pods[0])[1]
         return fail(f"{where}: {pod}: {complaint(pods[0])}", remedy.describe(view.settings, namespace, pod))
@@ -144,13 +144,11 @@ def sidecar(leg: Leg) -> Finding | None:
     if states[0] is None:
         health = dapr(view)
         if health.verdict == "fail":
-            return fail(
-                f"{where} has no sidecar, and {health.seen}", f"{health.way_out}; then delete the pod"
-            )
-        way_out = remedy.kubectl(view.settings, f"-n {leg.service[0]} delete pod {pod}")
-        return fail(f"{where} was made while Dapr's injector was away: it has no sidecar", way_out)
-    way_out = remedy.kubectl(view.settings, f"-n {leg.service[0]} logs {pod} -c {SIDECAR} --tail=50")
-    return fail(f"{where}: its sidecar is not ready: {complaint(asking[0])}", way_out)
+            return fail(f"{where} has no sidecar, and {health.seen}", f"{health.hint}; then delete the pod")
+        hint = remedy.kubectl(view.settings, f"-n {leg.service[0]} delete pod {pod}")
+        return fail(f"{where} was made while Dapr's injector was away: it has no sidecar", hint)
+    hint = remedy.kubectl(view.settings, f"-n {leg.service[0]} logs {pod} -c {SIDECAR} --tail=50")
+    return fail(f"{where}: its sidecar is not ready: {complaint(asking[0])}", hint)
 
 
 def _asks_for_dapr(pod: Object) -> bool:
@@ -168,7 +166,7 @@ def store(leg: Leg) -> Finding | None:
         return None
     for check in redis(leg.platform):
         if check.verdict == "fail":
-            return fail(check.seen, check.way_out)
+            return fail(check.seen, check.hint)
     for component in view.all("Component", leg.service[0]):
         address = store_address(component)
         why = "" if leg.far_probe.trouble else leg.far_probe.stores.get(address, "")

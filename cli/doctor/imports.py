@@ -14,8 +14,8 @@ def not_imported(leg: Leg, where: str) -> Finding:
     """The first cause that is there, from the exporter to the importer. `where` says what is missing."""
     plane = leg.platform.plane
     unknown = "the hub has not carried it", f"Read why: {remedy.logs(plane.settings, HUB)}"
-    seen, way_out = [*_exporter(leg), *_hub(leg), *_memberships(leg), unknown][0]
-    return fail(f"{where}: {seen}", way_out)
+    seen, hint = [*_exporter(leg), *_hub(leg), *_memberships(leg), unknown][0]
+    return fail(f"{where}: {seen}", hint)
 
 
 def _exporter(leg: Leg) -> Iterator[tuple[str, str]]:
@@ -28,8 +28,8 @@ def _exporter(leg: Leg) -> Iterator[tuple[str, str]]:
         return
     valid = condition(exported, "Valid")
     if valid.get("status") == "False":
-        way_out = f"Correct `exports` in {file_of(leg)} and run ./stack up {leg.platform.environment}"
-        yield f"its export in {exporter.name} is not valid: {valid.get('message')}", way_out
+        hint = f"Correct `exports` in {file_of(leg)} and run ./stack up {leg.platform.environment}"
+        yield f"its export in {exporter.name} is not valid: {valid.get('message')}", hint
 
 
 def _hub(leg: Leg) -> Iterator[tuple[str, str]]:
@@ -42,7 +42,7 @@ def _hub(leg: Leg) -> Iterator[tuple[str, str]]:
         return
     hub = deployment(plane, SYSTEM, HUB, "hub")
     if hub.verdict == "fail":
-        yield f"the hub, which carries exports, is down: {hub.seen}", hub.way_out
+        yield f"the hub, which carries exports, is down: {hub.seen}", hub.hint
 
 
 def _memberships(leg: Leg) -> Iterator[tuple[str, str]]:

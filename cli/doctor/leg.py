@@ -21,7 +21,7 @@ class Finding:
 
     verdict: Verdict
     seen: str
-    way_out: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ def walk(leg: Leg, name: str, hops: tuple[Hop, ...]) -> Check:
         finding = judge(leg)
         if finding is not None and finding.verdict != "ok":
             return Check(
-                group="path", name=name, verdict=finding.verdict, seen=finding.seen, way_out=finding.way_out,
+                group="path", name=name, verdict=finding.verdict, seen=finding.seen, hint=finding.hint,
                 broken=hop,
             )  # fmt: skip
         passed += finding is not None
@@ -115,9 +115,9 @@ def ok(seen: str = "") -> Finding:
     return Finding("ok", seen)
 
 
-def fail(seen: str, way_out: str) -> Finding:
+def fail(seen: str, hint: str) -> Finding:
     """A hop that is broken."""
-    return Finding("fail", seen, way_out)
+    return Finding("fail", seen, hint)
 
 
 def file_of(leg: Leg) -> str:

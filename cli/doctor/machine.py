@@ -83,8 +83,8 @@ def machine_checks(machine: Machine) -> list[Check]:
     ]
 
 
-def _check(name: str, verdict: Verdict, seen: str, way_out: str = "") -> Check:
-    return Check(group="machine", name=name, verdict=verdict, seen=seen, way_out=way_out)
+def _check(name: str, verdict: Verdict, seen: str, hint: str = "") -> Check:
+    return Check(group="machine", name=name, verdict=verdict, seen=seen, hint=hint)
 
 
 def settings(machine: Machine) -> Iterator[Check]:
@@ -92,7 +92,7 @@ def settings(machine: Machine) -> Iterator[Check]:
     file = f"Pulumi.{machine.environment}.yaml"
     for problem in machine.problems:
         shown = "" if problem.value is None else f" = {problem.value!r}"
-        yield _check("settings", "fail", f"{file}: {problem.path}{shown}: {problem.reason}", problem.way_out)
+        yield _check("settings", "fail", f"{file}: {problem.path}{shown}: {problem.reason}", problem.hint)
     if machine.settings is not None:
         count = len(machine.settings.clusters)
         yield _check("settings", "ok", f"{file} describes {count} clusters")
@@ -173,8 +173,8 @@ def memory(machine: Machine) -> Iterator[Check]:
     if machine.available_memory >= needed:
         yield _check("memory", "ok", seen)
     else:
-        way_out = f"End something else, or take clusters out of Pulumi.{machine.environment}.yaml"
-        yield _check("memory", "fail", seen, way_out)
+        hint = f"End something else, or take clusters out of Pulumi.{machine.environment}.yaml"
+        yield _check("memory", "fail", seen, hint)
 
 
 def tools(machine: Machine) -> Iterator[Check]:
@@ -200,11 +200,11 @@ def tools(machine: Machine) -> Iterator[Check]:
 
 def _go(go: Tool) -> Check:
     if go.version is None:
-        way_out = "Install Go from go.dev/doc/install or your distribution"
-        return _check("go", "fail", "no go on PATH, and programs have to be built", way_out)
+        hint = "Install Go from go.dev/doc/install or your distribution"
+        return _check("go", "fail", "no go on PATH, and programs have to be built", hint)
     if go.version < OLDEST_GO:
-        way_out = f"Install Go {_dotted(OLDEST_GO)} or newer"
-        return _check("go", "fail", f"{go.path} is {_dotted(go.version)}", way_out)
+        hint = f"Install Go {_dotted(OLDEST_GO)} or newer"
+        return _check("go", "fail", f"{go.path} is {_dotted(go.version)}", hint)
     return _check("go", "ok", f"{go.path}, {_dotted(go.version)}")
 
 
@@ -217,8 +217,8 @@ def registries(machine: Machine) -> Iterator[Check]:
     if machine.registry_answers:
         yield _check("public image registry", "ok", "answers")
     elif machine.mode == "upstream":
-        way_out = "Open the network to it, set `mirror`, or use --supply airgap"
-        yield _check("public image registry", "fail", "does not answer, and the supply is upstream", way_out)
+        hint = "Open the network to it, set `mirror`, or use --supply airgap"
+        yield _check("public image registry", "fail", "does not answer, and the supply is upstream", hint)
     else:
         yield _check(
             "public image registry", "ok", "does not answer: everything is built from language registries"
@@ -229,15 +229,15 @@ def registries(machine: Machine) -> Iterator[Check]:
         elif machine.unbuilt:
             yield _check(name, "fail", why, f"Check the network, and how the client of {name} is configured")
         else:
-            way_out = "Nothing now; after a change of versions it is needed"
-            yield _check(name, "warn", f"{why}; nothing has to come from it, all is in the cache", way_out)
+            hint = "Nothing now; after a change of versions it is needed"
+            yield _check(name, "warn", f"{why}; nothing has to come from it, all is in the cache", hint)
 
 
 def kubeconfigs(machine: Machine) -> Iterator[Check]:
     """Clusters someone else runs can be reached."""
     for cluster, why in machine.kubeconfigs.items():
         if why:
-            way_out = f"Correct kubeconfig and context of {cluster} in Pulumi.{machine.environment}.yaml"
-            yield _check(f"kubeconfig of {cluster}", "fail", why, way_out)
+            hint = f"Correct kubeconfig and context of {cluster} in Pulumi.{machine.environment}.yaml"
+            yield _check(f"kubeconfig of {cluster}", "fail", why, hint)
         else:
             yield _check(f"kubeconfig of {cluster}", "ok", "its API server answers")

@@ -16,7 +16,7 @@ from cli.observe.view import GATEWAY, SYSTEM, condition, slice_addresses, spec, 
 def cluster(leg: Leg) -> Finding | None:
     """The callers' cluster has to answer before anything can be told of it."""
     found = reachable(leg.platform, leg.importer)
-    return ok() if found.verdict == "ok" else Finding(found.verdict, found.seen, found.way_out)
+    return ok() if found.verdict == "ok" else Finding(found.verdict, found.seen, found.hint)
 
 
 def dns(leg: Leg) -> Finding | None:
@@ -24,12 +24,10 @@ def dns(leg: Leg) -> Finding | None:
     if leg.probe.trouble or SELF not in leg.probe.names:
         return None
     if why := leg.probe.names[SELF]:
-        way_out = remedy.kubectl(
-            leg.importer.settings, "-n kube-system get pods,endpoints -l k8s-app=kube-dns"
-        )
+        hint = remedy.kubectl(leg.importer.settings, "-n kube-system get pods,endpoints -l k8s-app=kube-dns")
         return fail(
             f"pods of {leg.importer.name} resolve no names: {SELF}: {why}",
-            f"CoreDNS does not answer: restart it; see {way_out}",
+            f"CoreDNS does not answer: restart it; see {hint}",
         )
     return ok()
 
@@ -45,7 +43,7 @@ def service(leg: Leg) -> Finding | None:
         return not_imported(leg, where)
     if (gateway_finding := gateway(leg)) and gateway_finding.verdict == "fail":
         seen = f"{where}: its gateway, which writes it, is down: {gateway_finding.seen}"
-        return fail(seen, gateway_finding.way_out)
+        return fail(seen, gateway_finding.hint)
     message = condition(leg.imported, "Programmed").get("message")
     return fail(
         f"{where} although it is imported: {message or 'the gateway could not write it'}",
@@ -70,8 +68,8 @@ def endpoint_slice(leg: Leg) -> Finding | None:
         return ok("lists nobody, as the policy has it")
     if not listed & ready:
         seen = f"lists {', '.join(sorted(listed)) or 'nobody'}, not the gateway at {', '.join(sorted(ready))}"
-        way_out = remedy.logs(view.settings, GATEWAY)
-        return fail(f"the EndpointSlice of {leg.text} {seen}", f"Read why: {way_out}")
+        hint = remedy.logs(view.settings, GATEWAY)
+        return fail(f"the EndpointSlice of {leg.text} {seen}", f"Read why: {hint}")
     return ok()
 
 
@@ -80,10 +78,8 @@ def _local_slice(leg: Leg) -> Finding | None:
     labels = spec(found or {}).get("selector") or {}
     ready = leg.importer.ready_pods(leg.service[0], labels) if labels else []
     if ready and not slice_addresses(leg.importer, leg.service, imported=False):
-        way_out = remedy.kubectl(
-            leg.importer.settings, f"-n {leg.service[0]} describe service {leg.service[1]}"
-        )
-        return fail(f"no EndpointSlice of {leg.text} lists its {len(ready)} ready pods", way_out)
+        hint = remedy.kubectl(leg.importer.settings, f"-n {leg.service[0]} describe service {leg.service[1]}")
+        return fail(f"no EndpointSlice of {leg.text} lists its {len(ready)} ready pods", hint)
     return ok()
 
 
@@ -93,7 +89,7 @@ def gateway(leg: Leg) -> Finding | None:
         return None
     found = deployment(leg.importer, SYSTEM, GATEWAY, "gateway")
     if found.verdict == "fail":
-        return fail(f"in {leg.importer.name}: {found.seen}", found.way_out)
+        return fail(f"in {leg.importer.name}: {found.seen}", found.hint)
     return ok(found.seen)
 
 
@@ -147,8 +143,8 @@ def _policy_faults(leg: Leg) -> Iterator[Finding]:
             f"Correct its targets in {file_of(leg)}: exporters are {exporters}",
         )
     if leg.target and live.weight(leg.target) == 0:
-        way_out = "Give it a weight above 0 in `policies` to let calls go there"
-        yield Finding("warn", f"{leg.platform.short(leg.target)} is drained (weight 0)", way_out)
+        hint = "Give it a weight above 0 in `policies` to let calls go there"
+        yield Finding("warn", f"{leg.platform.short(leg.target)} is drained (weight 0)", hint)
     found = door(leg)
     if found is not None and found.policy != live.kind:
         yield fail(

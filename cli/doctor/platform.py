@@ -47,11 +47,11 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
     yield from unread(view)
 
 
-def check(view: ClusterView, what: str, verdict: Verdict, seen: str, way_out: str = "") -> Check:
+def check(view: ClusterView, what: str, verdict: Verdict, seen: str, hint: str = "") -> Check:
     """A finding about one cluster."""
     return Check(
         group="platform", name=f"{view.name}: {what}", verdict=verdict, seen=seen,
-        way_out="" if verdict == "ok" else way_out,
+        hint="" if verdict == "ok" else hint,
     )  # fmt: skip
 
 
@@ -60,16 +60,16 @@ def reachable(platform: Platform, view: ClusterView) -> Check:
     if view.trouble:
         state = platform.containers.get(remedy.node_container(view.settings))
         shown = f"; its node is {state}" if state and state != "running" else ""
-        way_out = remedy.revive(view, platform.containers)
-        return check(view, "API server", "fail", f"{view.trouble}{shown}", way_out)
+        hint = remedy.revive(view, platform.containers)
+        return check(view, "API server", "fail", f"{view.trouble}{shown}", hint)
     tired = [
         key_of(node)[1]
         for node in view.all("Node")
         if condition(node, "Ready").get("status") != "True"
     ]  # fmt: skip
     if tired:
-        way_out = remedy.kubectl(view.settings, f"describe node {tired[0]}")
-        return check(view, "API server", "fail", f"answers, but not ready: {', '.join(tired)}", way_out)
+        hint = remedy.kubectl(view.settings, f"describe node {tired[0]}")
+        return check(view, "API server", "fail", f"answers, but not ready: {', '.join(tired)}", hint)
     return check(view, "API server", "ok", f"Kubernetes {view.version} answers")
 
 
@@ -86,12 +86,12 @@ def deployment(view: ClusterView, namespace: str, name: str, what: str) -> Check
         )
     wanted, ready = int(spec(found).get("replicas", 1)), int(status(found).get("readyReplicas") or 0)
     if not wanted:
-        way_out = remedy.scale(view.settings, namespace, name)
-        return check(view, what, "fail", f"Deployment {namespace}/{name} is scaled to zero", way_out)
+        hint = remedy.scale(view.settings, namespace, name)
+        return check(view, what, "fail", f"Deployment {namespace}/{name} is scaled to zero", hint)
     if ready < wanted:
-        seen, way_out = why_not_ready(view, found)
+        seen, hint = why_not_ready(view, found)
         verdict: Verdict = "warn" if ready else "fail"
-        return check(view, what, verdict, f"{ready} of {wanted} pods ready: {seen}", way_out)
+        return check(view, what, verdict, f"{ready} of {wanted} pods ready: {seen}", hint)
     return check(view, what, "ok", f"{ready} of {wanted} pods ready")
 
 
@@ -101,8 +101,8 @@ def why_not_ready(view: ClusterView, workload: Object) -> tuple[str, str]:
     labels: Mapping[str, str] = (spec(workload).get("selector") or {}).get("matchLabels") or {}
     pods = [pod for pod in view.pods(namespace, labels) if condition(pod, "Ready").get("status") != "True"]
     if not pods:
-        way_out = remedy.kubectl(view.settings, f"-n {namespace} get events --sort-by=.lastTimestamp")
-        return "it has made none", way_out
+        hint = remedy.kubectl(view.settings, f"-n {namespace} get events --sort-by=.lastTimestamp")
+        return "it has made none", hint
     pod = key_of(pods[0])[1]
     return f"{pod}: {complaint(pods[0])}", remedy.describe(view.settings, namespace, pod)
 
@@ -111,8 +111,8 @@ def silent_gateways(view: ClusterView) -> Iterator[Check]:
     """Gateway pods that are ready and do not tell their routes."""
     for gateway in view.gateways:
         if gateway.trouble:
-            way_out = remedy.logs(view.settings, GATEWAY)
-            yield check(view, f"admin page of {gateway.pod}", "warn", gateway.trouble, way_out)
+            hint = remedy.logs(view.settings, GATEWAY)
+            yield check(view, f"admin page of {gateway.pod}", "warn", gateway.trouble, hint)
 
 
 def memberships(platform: Platform, plane: ClusterView) -> Iterator[Check]:
@@ -141,13 +141,13 @@ def dapr(view: ClusterView) -> Check:
     for workload in workloads:
         name = key_of(workload)[1]
         if not int(spec(workload).get("replicas", 1)):
-            way_out = remedy.kubectl(
+            hint = remedy.kubectl(
                 view.settings, f"-n {DAPR} scale {_kind(view, workload)}/{name} --replicas=1"
             )
-            return check(view, "Dapr", "fail", f"{name} is scaled to zero", way_out)
+            return check(view, "Dapr", "fail", f"{name} is scaled to zero", hint)
         if not status(workload).get("readyReplicas"):
-            seen, way_out = why_not_ready(view, workload)
-            return check(view, "Dapr", "fail", f"{name} has no ready pod: {seen}", way_out)
+            seen, hint = why_not_ready(view, workload)
+            return check(view, "Dapr", "fail", f"{name} has no ready pod: {seen}", hint)
     return check(view, "Dapr", "ok", f"Dapr {dapr_version(view)}, {len(workloads)} parts ready")
 
 
@@ -185,12 +185,12 @@ def objects(view: ClusterView) -> Iterator[Check]:
 def _bad(view: ClusterView, kind: str, obj: Object, seen: str) -> Check:
     namespace, name = key_of(obj)
     word = {"ServiceExport": "exports", "GlobalTrafficPolicy": "policies"}.get(kind)
-    way_out = (
+    hint = (
         f"Correct `{word}` in Pulumi.{view.environment}.yaml and run ./stack up {view.environment}, or see "
         if word
         else "The hub wrote it; see "
     ) + remedy.kubectl(view.settings, f"-n {namespace} describe {kind.lower()} {name}")
-    return check(view, f"{kind} {namespace}/{name}", "fail", seen, way_out)
+    return check(view, f"{kind} {namespace}/{name}", "fail", seen, hint)
 
 
 def unread(view: ClusterView) -> Iterator[Check]:
@@ -212,7 +212,7 @@ def redis(platform: Platform) -> Iterator[Check]:
     name = redis_container(platform.environment)
     state = platform.containers.get(name)
     verdict: Verdict = "ok" if state == "running" else "fail"
-    way_out = (
+    hint = (
         ""
         if state == "running"
         else remedy.start(name, state)
@@ -220,7 +220,7 @@ def redis(platform: Platform) -> Iterator[Check]:
         else remedy.again(platform.environment)
     )
     seen = f"container {name} is {state}" if state else f"there is no container {name}"
-    yield Check(group="platform", name="Redis", verdict=verdict, seen=seen, way_out=way_out)
+    yield Check(group="platform", name="Redis", verdict=verdict, seen=seen, hint=hint)
 
 
 def redis_container(environment: str) -> str:

@@ -57,7 +57,7 @@ def routes(config: Object | None) -> list[RouteView]:
             service=str(raw["service"]),
             port=int(raw["port"]),
             policy=str(raw["policy"]),
-            shares=tuple(_shares(raw.get("tiers") or [], ejected)),
+            shares=tuple(_shares(raw.get("priorities") or [], ejected)),
         )
         for door, listed in (("north-south", "northSouth"), ("east-west", "eastWest"))
         for raw in (config or {}).get(listed) or []
@@ -70,19 +70,19 @@ def route_to(config: Object | None, service: Key, door: str = "east-west") -> Ro
     return next((route for route in routes(config) if route.door == door and route.service == name), None)
 
 
-def _shares(tiers: list[list[Object]], ejected: set[str]) -> Iterator[Serving]:
-    """The first tier in which anybody can answer gets everything; ejected endpoints get nothing.
+def _shares(priorities: list[list[Object]], ejected: set[str]) -> Iterator[Serving]:
+    """The first priority in which anybody can answer gets everything; ejected endpoints get nothing.
 
-    When every endpoint of a tier is ejected and no other tier is left, the gateway tries them all the same.
+    When every endpoint of a priority is ejected and no other priority is left, the gateway tries them all the same.
     """
-    usable = [[_live(share, ejected) for share in tier] for tier in tiers]
-    chosen = next((number for number, tier in enumerate(usable) if any(tier)), None)
+    usable = [[_live(share, ejected) for share in priority] for priority in priorities]
+    chosen = next((number for number, priority in enumerate(usable) if any(priority)), None)
     if chosen is None:
-        usable = [[_live(share, set()) for share in tier] for tier in tiers]
-        chosen = next((number for number, tier in enumerate(usable) if any(tier)), None)
-    for number, tier in enumerate(tiers):
+        usable = [[_live(share, set()) for share in priority] for priority in priorities]
+        chosen = next((number for number, priority in enumerate(usable) if any(priority)), None)
+    for number, priority in enumerate(priorities):
         total = sum(usable[number]) if number == chosen else 0
-        for share, weight in zip(tier, usable[number], strict=True):
+        for share, weight in zip(priority, usable[number], strict=True):
             endpoints = tuple(str(endpoint) for endpoint in share.get("endpoints") or [])
             yield Serving(
                 cluster=str(share["cluster"]),

@@ -111,14 +111,14 @@ def check(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{title} of {args.cluster_key}\n")
         for route in routes:
             sys.stdout.write(f"  {route.where} -> {route.service}:{route.port} ({route.policy})\n")
-            for level, tier in enumerate(describe_route(route)["tiers"]):
-                for share in tier:
-                    endpoints = ", ".join(share["endpoints"]) or "no ready endpoint"
-                    change = f" rewrite {json.dumps(share['rewrite'])}" if share["rewrite"] else ""
-                    change += f" path prefix {share['prefix']}" if share["prefix"] else ""
+            for level, priority in enumerate(describe_route(route)["priorities"]):
+                for cluster in priority:
+                    endpoints = ", ".join(cluster["endpoints"]) or "no ready endpoint"
+                    change = f" rewrite {json.dumps(cluster['rewrite'])}" if cluster["rewrite"] else ""
+                    change += f" path prefix {cluster['prefix']}" if cluster["prefix"] else ""
                     order = "then " if level else ""
                     sys.stdout.write(
-                        f"    {order}{share['cluster']} weight {share['weight']}: {endpoints}{change}\n"
+                        f"    {order}{cluster['cluster']} weight {cluster['weight']}: {endpoints}{change}\n"
                     )
     for problem in compiled.problems:
         sys.stdout.write(f"problem: {problem_line(problem)}\n")

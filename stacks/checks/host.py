@@ -66,11 +66,11 @@ def redis_fits_its_mode(settings: Settings) -> Iterator[Problem]:
     if redis.mode != "container" and not redis.host:
         yield Problem("redis.host", None, f"missing for mode {redis.mode}", "Set its host name or address.")
     if redis.mode == "external" and settings.redis_password is None:
-        way_out = "Set it with `pulumi config set --secret redisPassword`."
-        yield Problem("redisPassword", None, "missing for redis.mode external", way_out)
+        hint = "Set it with `pulumi config set --secret redisPassword`."
+        yield Problem("redisPassword", None, "missing for redis.mode external", hint)
     if redis.mode == "container" and redis.host:
-        way_out = "Remove it, or choose another mode."
-        yield Problem("redis.host", redis.host, "has no meaning for mode container", way_out)
+        hint = "Remove it, or choose another mode."
+        yield Problem("redis.host", redis.host, "has no meaning for mode container", hint)
     on_k3d = any(cluster.role == "control-plane" and cluster.source == "k3d" for cluster in settings.clusters)
     if redis.mode == "statefulset" and on_k3d:
         reason = "the control plane is made by k3d, which publishes no port for it"

@@ -15,7 +15,7 @@ from airgap.run import explain_disk_full, run_logged
 def _run(script: str, tmp_path: Path, report: Any) -> Path:
     log = tmp_path / "logs" / "x.log"
     with report.step("x") as step:
-        run_logged(["sh", "-c", script], log=log, step=step, way_out="Do this.")
+        run_logged(["sh", "-c", script], log=log, step=step, hint="Do this.")
     return log
 
 
@@ -50,4 +50,4 @@ def test_a_command_that_is_not_there_is_told_with_the_way_out(tmp_path: Path, re
         report.step("x") as step,
         pytest.raises(SupplyError, match=r"no-such-command cannot be run.*Do this"),
     ):
-        run_logged(["no-such-command"], log=tmp_path / "log", step=step, way_out="Do this.")
+        run_logged(["no-such-command"], log=tmp_path / "log", step=step, hint="Do this.")

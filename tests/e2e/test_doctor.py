@@ -103,7 +103,7 @@ class Patient:
 
     def heal(self, check: Check) -> None:
         """Run the fix as doctor prints it."""
-        self.run("bash", "-c", check.way_out)
+        self.run("bash", "-c", check.hint)
 
     def set_policy(self, spec: dict[str, Any]) -> None:
         self.kubectl["cluster-2"]("apply", "-f", "-", stdin=json.dumps(POLICY | {"spec": spec}))
@@ -135,7 +135,7 @@ def test_an_app_scaled_to_zero(patient: Patient) -> None:
     scale(patient, "cluster-1", APP, "nodeapp")
     check = patient.shows(CALL, "app pod")
     assert "Deployment nodeapp is scaled to zero" in check.seen
-    assert patient.shows(HOME, "app pod").way_out == check.way_out
+    assert patient.shows(HOME, "app pod").hint == check.hint
     patient.heal(check)
 
 
@@ -150,7 +150,7 @@ def test_a_gateway_scaled_to_zero_in_the_exporter(patient: Patient) -> None:
     scale(patient, "cluster-1", SYSTEM, "gateway")
     check = patient.shows(CALL, "remote gateway")
     assert "in cluster-1" in check.seen
-    assert patient.shows(DOOR, "remote gateway").way_out == check.way_out
+    assert patient.shows(DOOR, "remote gateway").hint == check.hint
     patient.heal(check)
 
 
@@ -158,7 +158,7 @@ def test_a_name_server_that_answers_nobody(patient: Patient) -> None:
     node = ("docker", "exec", "k3d-cluster-2-server-0", "pkill")
     patient.run(*node, "-STOP", "coredns")
     try:
-        assert "CoreDNS" in patient.shows(CALL, "DNS").way_out
+        assert "CoreDNS" in patient.shows(CALL, "DNS").hint
     finally:
         patient.run(*node, "-CONT", "coredns")
 
@@ -177,7 +177,7 @@ def test_a_policy_that_keeps_calls_at_home(patient: Patient) -> None:
     patient.set_policy({"lbType": "Locality"})
     check = patient.shows(STAY, "policy")
     assert "is Locality: calls stay in the cluster" in check.seen
-    assert "lbType: FailOver" in check.way_out
+    assert "lbType: FailOver" in check.hint
     patient.set_policy(POLICY["spec"])
 
 
@@ -198,7 +198,7 @@ def test_a_node_that_is_paused(patient: Patient) -> None:
     except BaseException:
         patient.run("docker", "unpause", "k3d-cluster-1-server-0")
         raise
-    assert check.way_out == "docker unpause k3d-cluster-1-server-0"
+    assert check.hint == "docker unpause k3d-cluster-1-server-0"
     assert "its node is paused" in check.seen
     patient.heal(check)
 
@@ -219,7 +219,7 @@ def test_an_app_made_while_the_injector_was_away(patient: Patient) -> None:
 def test_a_redis_that_is_stopped(patient: Patient) -> None:
     patient.run("docker", "stop", "--time", "5", f"multicluster-dapr-{ENVIRONMENT}-redis")
     check = patient.shows(CALL, "state store")
-    assert check.way_out == f"docker start multicluster-dapr-{ENVIRONMENT}-redis"
+    assert check.hint == f"docker start multicluster-dapr-{ENVIRONMENT}-redis"
     patient.heal(check)
 
 

@@ -15,7 +15,7 @@ from proxy.fakes import Bench
 from fuzz.reference import read_answers, read_requests
 from gateway.core.balance import RouteState
 from gateway.core.health import EndpointHealth
-from gateway.core.route import Endpoint, PathTable, Route, Share, normal_prefix
+from gateway.core.route import Endpoint, PathTable, Route, WeightedCluster, normal_prefix
 from gateway.core.snapshot import compile_snapshot
 
 
@@ -135,17 +135,17 @@ def _slowly(exact: Mapping[bytes, Route], prefix: Mapping[bytes, Route], target:
 def weights(data: bytes) -> None:
     """Of as many requests as the weights add up to, each cluster gets exactly its weight."""
     wanted = {f"r/z/g/c{number}": weight % 101 for number, weight in enumerate(data[:5])}
-    shares = [
-        Share(cluster, (Endpoint("10.0.0.1", port),), weight=weight, remote=True)
+    clusters = [
+        WeightedCluster(cluster, (Endpoint("10.0.0.1", port),), weight=weight, remote=True)
         for port, (cluster, weight) in enumerate(wanted.items(), 1)
     ]
     state = RouteState(
-        Route("n/a", 1, "a.n:1", "ActiveActive", (tuple(shares),)),
+        Route("n/a", 1, "a.n:1", "ActiveActive", (tuple(clusters),)),
         lambda _route, _share, at: EndpointHealth(at),
     )
     for _ in range(2):
         picks = [state.pick(0.0) for _ in range(sum(wanted.values()))]
-        counts = Counter(pick.state.share.cluster for pick in picks if pick is not None)
+        counts = Counter(pick.state.cluster.key for pick in picks if pick is not None)
         assert counts == {cluster: weight for cluster, weight in wanted.items() if weight}
 
 

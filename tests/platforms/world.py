@@ -99,13 +99,13 @@ def share(cluster: str, *, remote: bool, endpoints: list[str], weight: int = 100
     return {"cluster": key(cluster), "weight": weight, "remote": remote, "endpoints": endpoints}
 
 
-def route(where: str, policy: str, *tiers: list[dict[str, Any]]) -> dict[str, Any]:
+def route(where: str, policy: str, *priorities: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "where": where,
         "service": "/".join(SERVICE),
         "port": 3000,
         "policy": policy,
-        "tiers": list(tiers),
+        "priorities": list(priorities),
     }
 
 

@@ -33,11 +33,11 @@ def test_what_the_supply_has_not_is_refused(dev: Config) -> None:
     wanted = settings.parse({**dev, "dapr": {"version": "1.9.6"}, "versions": "article", "mesh": "flomesh"})
     with pytest.raises(SettingsError) as caught:
         supply.from_map(wanted, content, {"dapr": "1.16.0"})
-    way_out = "Use an upstream supply for it."
+    hint = "Use an upstream supply for it."
     assert [str(problem) for problem in caught.value.problems] == [
-        "dapr.version = '1.9.6': the airgap supply has Dapr 1.16.0 only. " + way_out,
-        "versions = 'article': the airgap supply has the current versions only. " + way_out,
-        "mesh = 'flomesh': the airgap supply has no charts of FSM and osm-edge. " + way_out,
+        "dapr.version = '1.9.6': the airgap supply has Dapr 1.16.0 only. " + hint,
+        "versions = 'article': the airgap supply has the current versions only. " + hint,
+        "mesh = 'flomesh': the airgap supply has no charts of FSM and osm-edge. " + hint,
     ]
 
 

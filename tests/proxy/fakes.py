@@ -98,7 +98,7 @@ class Bench:
     def _offer(self) -> None:
         """Have a connection to the application ready."""
         route = SNAPSHOT.paths.prefix[b""]
-        pool = self.worker.state(route).shares[0].endpoints[0].pool
+        pool = self.worker.state(route).clusters[0].endpoints[0].pool
         if not pool.idle:
             upstream = Upstream(pool)
             upstream.connection_made(cast("Any", FakeTransport()))

@@ -34,8 +34,8 @@ async def busy(net: Any, make: Any) -> Any:
     policies = [make.policy("ActiveActive", name) for name in names]
     _, _, server = await net.gateway(*imports, *policies)
     for route in server._worker.snapshot.host_routes():
-        for share in server._worker.state(route).shares:
-            observe(share, 200, 0.01)
+        for cluster in server._worker.state(route).clusters:
+            observe(cluster, 200, 0.01)
     return server
 
 

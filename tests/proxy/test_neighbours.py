@@ -31,7 +31,7 @@ async def test_probes_see_an_application_leave_and_return_behind_its_gateway(
     assert (await net.ask(port, host=HOST))[0] == 404
     await until(lambda: health.down)
     exporter.swap(compile_snapshot(full, make.key("here")).snapshot)
-    await until(lambda: not health.out(importer._worker.now))
+    await until(lambda: not health.ejected(importer._worker.now))
     assert (await net.ask(port, host=HOST))[0] == 200
 
 
@@ -95,16 +95,16 @@ async def test_an_answer_of_somebody_in_a_gateways_place_is_not_taken_for_the_ap
     policy = make.policy("FailOver", c1=99, c3=1)
     _, port, importer = await net.gateway(imported, policy)
     assert (await net.ask(port, host=HOST))[::2] == (200, b"up")
-    first = importer._worker.states()[0].shares[1].endpoints[0]
+    first = importer._worker.states()[0].clusters[1].endpoints[0]
     await until(lambda: first.marks)
     address.port = stranger
     assert first.pool is not None
     first.pool.close_idle()
     assert (await net.ask(port, host=HOST))[::2] == (200, b"up"), "tried elsewhere"
-    assert first.out(importer._worker.now)
+    assert first.ejected(importer._worker.now)
     await until(lambda: first.down)
     address.port = gateway
-    await until(lambda: not first.out(importer._worker.now))
+    await until(lambda: not first.ejected(importer._worker.now))
 
 
 async def test_what_an_application_answers_is_passed_on_however_it_looks(
@@ -133,4 +133,4 @@ async def test_a_gateway_of_another_make_may_answer_as_it_likes(net: Any, make: 
     await asyncio.sleep(1.0)
     assert (await net.ask(port, host=HOST))[::2] == (404, b"other")
     assert not health.marks
-    assert not health.out(importer._worker.now)
+    assert not health.ejected(importer._worker.now)

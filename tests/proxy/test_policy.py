@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.core.affinity import Affinity
 from gateway.core.balance import RouteState
 from gateway.core.health import EJECT_SECONDS, FAILURES, SLOW_START_SECONDS, EndpointHealth
-from gateway.core.route import Endpoint, Route, Share
+from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import compile_snapshot
 
 REMOTES = {"c1": 8081, "c3": 8083}
@@ -30,7 +30,7 @@ class Bench:
         assert route is not None
         return RouteState(route, self._health)
 
-    def _health(self, route: Route, share: Share, endpoint: Endpoint) -> EndpointHealth:
+    def _health(self, route: Route, cluster: WeightedCluster, endpoint: Endpoint) -> EndpointHealth:
         return self.health.setdefault(endpoint, EndpointHealth(endpoint))
 
 
@@ -38,7 +38,7 @@ def picks(state: RouteState, count: int, now: float = 0.0) -> dict[str, int]:
     chosen: Counter[str] = Counter()
     for _ in range(count):
         pick = state.pick(now)
-        chosen[pick.state.share.cluster.rsplit("/", 1)[1] if pick else "none"] += 1
+        chosen[pick.state.cluster.key.rsplit("/", 1)[1] if pick else "none"] += 1
     return dict(chosen)
 
 
@@ -100,11 +100,11 @@ def test_whether_a_policy_lets_traffic_out(
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=6))
 def test_weights_converge_exactly_and_smoothly(weights: list[int]) -> None:
-    shares = tuple(
-        Share(f"r/z/g/c{number}", (Endpoint("127.0.0.1", number + 1),), weight, remote=True)
+    clusters = tuple(
+        WeightedCluster(f"r/z/g/c{number}", (Endpoint("127.0.0.1", number + 1),), weight, remote=True)
         for number, weight in enumerate(weights)
     )
-    route = Route("demo/app", 1, "app.demo:1", "ActiveActive", (shares,))
+    route = Route("demo/app", 1, "app.demo:1", "ActiveActive", (clusters,))
     state = RouteState(route, lambda _route, _share, endpoint: EndpointHealth(endpoint))
     total = sum(weights)
     if not total:
@@ -114,10 +114,10 @@ def test_weights_converge_exactly_and_smoothly(weights: list[int]) -> None:
     for done in range(1, total + 1):
         pick = state.pick(0.0)
         assert pick is not None
-        counts[pick.state.share.cluster] += 1
-        for share in shares:
-            assert abs(counts[share.cluster] - done * share.weight / total) < len(shares), "no bursts"
-    assert [counts[share.cluster] for share in shares] == weights
+        counts[pick.state.cluster.key] += 1
+        for cluster in clusters:
+            assert abs(counts[cluster.key] - done * cluster.weight / total) < len(clusters), "no bursts"
+    assert [counts[cluster.key] for cluster in clusters] == weights
 
 
 def test_pods_of_one_cluster_take_turns(make: Any) -> None:
@@ -138,7 +138,7 @@ def test_a_failed_local_request_goes_to_the_targets_in_order_of_weight(make: Any
     order = []
     while (pick := state.pick(0.0, tried)) is not None:
         tried.append(pick.health)
-        order.append((pick.state.share.cluster.rsplit("/", 1)[1], pick.reason))
+        order.append((pick.state.cluster.key.rsplit("/", 1)[1], pick.reason))
     assert order == [("here", "local"), ("c2", "retry"), ("c3", "retry"), ("c1", "retry")]
 
 
@@ -148,10 +148,10 @@ def test_an_ejected_cluster_is_left_out_until_its_time_is_over(make: Any) -> Non
     assert first is not None
     for _ in range(FAILURES):
         first.health.failed(0.0)
-    other = "c3" if first.state.share.cluster.endswith("c1") else "c1"
+    other = "c3" if first.state.cluster.key.endswith("c1") else "c1"
     assert picks(state, 10, now=0.1) == {other: 10}
     back = picks(state, 100, now=EJECT_SECONDS + SLOW_START_SECONDS / 2)
-    assert 20 < back[first.state.share.cluster[-2:]] < 40, "half way back it gets about half of its half"
+    assert 20 < back[first.state.cluster.key[-2:]] < 40, "half way back it gets about half of its half"
     assert picks(state, 10, now=EJECT_SECONDS + SLOW_START_SECONDS + 0.1) == {"c1": 5, "c3": 5}
 
 
@@ -171,13 +171,13 @@ def test_a_returning_local_cluster_takes_its_requests_back_in_steps(make: Any) -
 def test_a_returning_pod_gets_its_turns_back_in_steps(make: Any) -> None:
     objects = make.service(), make.slice("10.0.0.1", "10.0.0.2", "10.0.0.3"), make.export()
     state = Bench(*objects).state()
-    back = state.shares[0].endpoints[0]
+    back = state.clusters[0].endpoints[0]
     back.failed(0.0, certain=True)
     counts = []
     for second in range(3, 13):
         got = Counter(chosen(state, now=float(second)) for _ in range(300))
         counts.append(got[str(back.endpoint)])
-        others = [got[str(health.endpoint)] for health in state.shares[0].endpoints[1:]]
+        others = [got[str(health.endpoint)] for health in state.clusters[0].endpoints[1:]]
         assert abs(others[0] - others[1]) <= 2, "what it does not get is spread over the others"
     assert counts == sorted(counts)
     assert 10 <= counts[0] <= 30, "a tenth to a fifth of its turns at first"
@@ -192,7 +192,7 @@ def test_least_work_does_not_flood_a_returning_pod(make: Any) -> None:
         make.export(loadBalancer="LeastWorkLoadBalancer"),
     )
     state = Bench(*objects).state()
-    back, busy = state.shares[0].endpoints
+    back, busy = state.clusters[0].endpoints
     back.failed(0.0, certain=True)
     busy.active = 12
     assert chosen(state, now=2.0) == str(back.endpoint), "it has nothing to do"
@@ -203,7 +203,7 @@ def test_least_work_does_not_flood_a_returning_pod(make: Any) -> None:
 
 def test_a_failed_probe_keeps_a_cluster_out_until_one_succeeds(make: Any) -> None:
     state = Bench(make.imported(**REMOTES), make.policy("ActiveActive")).state()
-    down = state.shares[1].endpoints[0]
+    down = state.clusters[1].endpoints[0]
     down.probed(0.0, ok=False)
     assert set(picks(state, 10, now=1.0)) == {"c1", "c3"}, "one lost probe proves nothing"
     down.probed(2.0, ok=False)
@@ -238,7 +238,7 @@ def test_hashing_sends_one_key_to_one_pod_and_moves_only_the_keys_of_a_lost_one(
     before = [chosen(state, key) for key in keys]
     assert before == [chosen(state, key) for key in keys]
     assert len(set(before)) == 5
-    lost = state.shares[0].endpoints[0]
+    lost = state.clusters[0].endpoints[0]
     lost.failed(0.0, certain=True)
     after = [chosen(state, key) for key in keys]
     assert all(old == new for old, new in zip(before, after, strict=True) if old != str(lost.endpoint))
@@ -252,7 +252,7 @@ def test_least_work_goes_to_the_pod_with_the_fewest_requests(make: Any) -> None:
         make.export(loadBalancer="LeastWorkLoadBalancer"),
     )
     state = Bench(*objects).state()
-    state.shares[0].endpoints[0].active = 5
+    state.clusters[0].endpoints[0].active = 5
     assert {chosen(state) for _ in range(10)} == {"10.0.0.2:3000"}
 
 
@@ -264,7 +264,7 @@ def test_a_session_goes_back_to_its_pod_and_its_cluster(make: Any) -> None:
         make.policy("ActiveActive"),
     )
     state = Bench(*objects).state()
-    local, remote = state.shares
+    local, remote = state.clusters
     session = Affinity(local.tag, local.endpoints[1].tag)
     assert {chosen(state, session) for _ in range(10)} == {"10.0.0.2:3000"}
     assert {chosen(state, Affinity(remote.tag, "whatever")) for _ in range(10)} == {"127.0.0.1:81"}
@@ -274,8 +274,8 @@ def test_a_session_goes_back_to_its_pod_and_its_cluster(make: Any) -> None:
 
 def test_the_last_ones_standing_are_never_left_out(make: Any) -> None:
     state = Bench(make.imported(**REMOTES), make.policy("ActiveActive")).state()
-    for share in state.shares:
-        for health in share.endpoints:
+    for cluster in state.clusters:
+        for health in cluster.endpoints:
             health.failed(0.0, certain=True)
     pick = state.pick(0.1)
     assert pick is not None

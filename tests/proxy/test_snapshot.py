@@ -117,7 +117,7 @@ def test_a_bad_import_endpoint_leaves_the_others(make: Any) -> None:
     assert problems(*objects) == {("ServiceImport", "app", "InvalidAddress")}
     route = compile_snapshot(objects, HERE).snapshot.hosts.find(b"app.demo:3000")
     assert route is not None
-    assert [share.cluster[-2:] for share in route.shares if share.remote] == ["c3"]
+    assert [cluster.key[-2:] for cluster in route.clusters if cluster.remote] == ["c3"]
 
 
 def test_ports_of_an_import_have_paths_of_their_own(make: Any) -> None:
@@ -128,7 +128,7 @@ def test_ports_of_an_import_have_paths_of_their_own(make: Any) -> None:
     for host in (b"app.demo", b"app.demo:80", b"app.demo:9000"):
         route = hosts.find(host)
         assert route is not None
-        found[host] = [share.prefix for share in route.shares if share.remote]
+        found[host] = [cluster.prefix for cluster in route.clusters if cluster.remote]
     assert found == {b"app.demo": [b"/web"], b"app.demo:80": [b"/web"], b"app.demo:9000": [b"/admin"]}
 
 
@@ -141,7 +141,7 @@ def test_the_gateways_own_stand_ins_are_not_local_endpoints(make: Any) -> None:
     ).snapshot
     route = snapshot.hosts.find(b"app.demo:3000")
     assert route is not None
-    assert [share.remote for share in route.shares if share.endpoints] == [True]
+    assert [cluster.remote for cluster in route.clusters if cluster.endpoints] == [True]
 
 
 def test_a_stand_in_that_got_a_selector_is_a_local_service_at_once(make: Any) -> None:
@@ -154,7 +154,7 @@ def test_a_stand_in_that_got_a_selector_is_a_local_service_at_once(make: Any) ->
     )
     route = compile_snapshot([service, endpoints, make.export()], HERE).snapshot.paths.find(b"/app")
     assert route is not None
-    assert [str(endpoint) for endpoint in route.shares[0].endpoints] == ["10.0.0.9:3000"]
+    assert [str(endpoint) for endpoint in route.clusters[0].endpoints] == ["10.0.0.9:3000"]
 
 
 def test_only_ready_endpoints_of_the_named_port_count(make: Any) -> None:
@@ -169,7 +169,7 @@ def test_only_ready_endpoints_of_the_named_port_count(make: Any) -> None:
     ]
     route = compile_snapshot(objects, HERE).snapshot.paths.find(b"/app")
     assert route is not None
-    assert [str(endpoint) for endpoint in route.shares[0].endpoints] == ["10.0.0.1:3000"]
+    assert [str(endpoint) for endpoint in route.clusters[0].endpoints] == ["10.0.0.1:3000"]
 
 
 def test_the_front_door_reaches_any_exporter_on_the_path_it_serves(make: Any) -> None:
@@ -178,7 +178,9 @@ def test_the_front_door_reaches_any_exporter_on_the_path_it_serves(make: Any) ->
     route = compile_snapshot(objects, HERE, front_door=True).snapshot.paths.find(b"/app/x")
     assert route is not None
     assert [
-        (str(share.endpoints[0]), share.target(b"/app/x")) for share in route.shares if share.endpoints
+        (str(cluster.endpoints[0]), cluster.target(b"/app/x"))
+        for cluster in route.clusters
+        if cluster.endpoints
     ] == [
         ("127.0.0.1:81", b"/app/x"),
         ("127.0.0.1:83", b"/app/x"),
@@ -189,7 +191,7 @@ def test_a_locally_exported_path_joins_the_front_door(make: Any) -> None:
     objects = [make.service(), make.slice("10.0.0.1"), make.export(), make.imported(c1=81)]
     route = compile_snapshot(objects, HERE, front_door=True).snapshot.paths.find(b"/app")
     assert route is not None
-    assert sorted(share.remote for share in route.shares if share.endpoints) == [False, True]
+    assert sorted(cluster.remote for cluster in route.clusters if cluster.endpoints) == [False, True]
 
 
 JSON = st.recursive(

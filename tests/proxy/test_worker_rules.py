@@ -169,7 +169,7 @@ def page(make: Any, requests: dict[int, int], **gauges: int) -> str:
     state = RouteState(route, lambda _route, _share, endpoint: EndpointHealth(endpoint))
     for status, times in requests.items():
         for _ in range(times):
-            observe(state.shares[0], status, 0.02)
+            observe(state.clusters[0], status, 0.02)
     return "".join(Metrics().render([state], gauges))
 
 

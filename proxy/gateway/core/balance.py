@@ -14,7 +14,7 @@ from zlib import crc32
 from gateway.core.affinity import HASHING, LEAST_WORK, Affinity, tag
 from gateway.core.health import EndpointHealth
 from gateway.core.policy import FAIL_OVER
-from gateway.core.route import Endpoint, Route, Share
+from gateway.core.route import Endpoint, Route, WeightedCluster
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds of the latency histogram."""
@@ -44,11 +44,12 @@ class Mode(IntEnum):
     """Nobody is left out: a guess is better than a certain failure."""
 
 
-class ShareState:
+class ClusterState:
     """One cluster of one route: its rotation, its endpoints and its counters."""
 
     __slots__ = (
         "buckets",
+        "cluster",
         "codes",
         "current",
         "endpoints",
@@ -58,23 +59,22 @@ class ShareState:
         "reason",
         "remote",
         "seconds",
-        "share",
         "tag",
         "weight",
     )
 
     def __init__(
-        self, share: Share, endpoints: list[EndpointHealth], kind: str = "", reason: str = ""
+        self, cluster: WeightedCluster, endpoints: list[EndpointHealth], kind: str = "", reason: str = ""
     ) -> None:
-        self.share = share
-        self.remote = share.remote
+        self.cluster = cluster
+        self.remote = cluster.remote
         self.reason = reason
         """Why this cluster is chosen when nothing is wrong."""
-        self.weight = share.weight * SCALE if endpoints else 0
+        self.weight = cluster.weight * SCALE if endpoints else 0
         self.current = 0
         self.endpoints = endpoints
         self.kind = kind
-        self.tag = tag(share.cluster)
+        self.tag = tag(cluster.key)
         self.next = 0
         self.codes: dict[int, int] = {}
         self.buckets = [0] * (len(LATENCY_BUCKETS) + 1)
@@ -103,17 +103,24 @@ class ShareState:
         start = self.next % len(endpoints)
         graded = mode is Mode.GRADED
         first = endpoints[start]
-        if not tried and self.kind not in SCANNING and not first.out(now) and (not graded or first.fit(now)):
+        if (
+            not tried
+            and self.kind not in SCANNING
+            and not first.ejected(now)
+            and (not graded or first.fit(now))
+        ):
             return first
         turn = endpoints[start:] + endpoints[:start]
         fitting = [
-            health for health in turn if health not in tried and (mode is Mode.PANIC or not health.out(now))
+            health
+            for health in turn
+            if health not in tried and (mode is Mode.PANIC or not health.ejected(now))
         ]
         if not fitting:
             return None
         if self.kind == LEAST_WORK:
             return min(
-                fitting, key=lambda health: (health.active + 1) / (health.ramp(now) if graded else 1.0)
+                fitting, key=lambda health: (health.active + 1) / (health.slow_start(now) if graded else 1.0)
             )
         if self.kind == HASHING and key:
             # Highest score wins: when an endpoint goes, only its own keys move.
@@ -125,7 +132,7 @@ class ShareState:
         endpoints = self.endpoints
         first = endpoints[self.next % len(endpoints)]
         if first.returned:
-            first.credit = min(1.0, first.credit + first.ramp(now))
+            first.credit = min(1.0, first.credit + first.slow_start(now))
             if health is first:
                 first.credit -= 1.0
         if self.kind not in SCANNING:
@@ -133,14 +140,14 @@ class ShareState:
                 self.next += 1
         self.next += 1
 
-    def ramp(self, now: float) -> float:
+    def slow_start(self, now: float) -> float:
         """Part of its weight it gets: that of its endpoint that has been back for longest."""
         best = 0.0
         for health in self.endpoints:
-            if not health.out(now):
+            if not health.ejected(now):
                 if not health.returned:
                     return 1.0
-                best = max(best, health.ramp(now))
+                best = max(best, health.slow_start(now))
         return best
 
 
@@ -149,7 +156,7 @@ class Pick:
 
     __slots__ = ("health", "reason", "state")
 
-    def __init__(self, state: ShareState, health: EndpointHealth, reason: str) -> None:
+    def __init__(self, state: ClusterState, health: EndpointHealth, reason: str) -> None:
         self.state = state
         self.health = health
         self.reason = reason
@@ -158,25 +165,27 @@ class Pick:
 class RouteState:
     """The moving part of one route."""
 
-    __slots__ = ("budget", "credit", "route", "shares", "tiers", "used")
+    __slots__ = ("budget", "clusters", "credit", "priorities", "route", "used")
 
-    def __init__(self, route: Route, health_of: Callable[[Route, Share, Endpoint], EndpointHealth]) -> None:
+    def __init__(
+        self, route: Route, health_of: Callable[[Route, WeightedCluster, Endpoint], EndpointHealth]
+    ) -> None:
         self.route = route
-        self.tiers = [
+        self.priorities = [
             [
-                ShareState(
-                    share,
-                    [health_of(route, share, endpoint) for endpoint in share.endpoints],
-                    "" if share.remote else route.balancing.kind,
-                    _reason(route, share, level),
+                ClusterState(
+                    cluster,
+                    [health_of(route, cluster, endpoint) for endpoint in cluster.endpoints],
+                    "" if cluster.remote else route.balancing.kind,
+                    _reason(route, cluster, level),
                 )
-                for share in tier
+                for cluster in priority
             ]
-            for level, tier in enumerate(route.tiers)
+            for level, priority in enumerate(route.priorities)
         ]
-        self.shares = [state for tier in self.tiers for state in tier]
+        self.clusters = [state for priority in self.priorities for state in priority]
         self.credit = 0.0
-        """Saved up fractions of requests for a tier that is coming back."""
+        """Saved up fractions of requests for a priority that is coming back."""
         self.budget = RETRY_BUDGET
         self.used = 0.0
         """When it was last picked from."""
@@ -190,7 +199,7 @@ class RouteState:
 
     def available(self, now: float, tried: Collection[EndpointHealth] = ()) -> bool:
         """Whether a request could be sent somewhere that is not left out."""
-        return any(state.weight and state.find(now, tried, Mode.FULL) for state in self.shares)
+        return any(state.weight and state.find(now, tried, Mode.FULL) for state in self.clusters)
 
     def pick(
         self, now: float, tried: Collection[EndpointHealth] = (), affinity: Affinity | None = None
@@ -200,8 +209,8 @@ class RouteState:
             self.used = now
             if self.budget < RETRY_BUDGET:
                 self.budget += RETRY_EARNED
-            if affinity is None and len(self.tiers[0]) == 1:
-                state = self.tiers[0][0]
+            if affinity is None and len(self.priorities[0]) == 1:
+                state = self.priorities[0][0]
                 turn = state.turn()
                 if turn is not None:
                     return Pick(state, turn, state.reason)
@@ -211,59 +220,59 @@ class RouteState:
             if affinity.cluster and not tried and (pick := self._stick(affinity, now)) is not None:
                 return pick
         for mode in Mode:
-            for level, tier in enumerate(self.tiers):
+            for level, priority in enumerate(self.priorities):
                 if tried and level and self.route.policy == FAIL_OVER:
-                    picked = self._heaviest(tier, now, tried, mode)
+                    picked = self._heaviest(priority, now, tried, mode)
                 else:
-                    picked = self._rotate(tier, now, tried, mode, key)
+                    picked = self._rotate(priority, now, tried, mode, key)
                 if picked is None:
                     continue
                 state, health = picked
-                if mode is Mode.GRADED and self._holds_back(level, tier, now):
+                if mode is Mode.GRADED and self._holds_back(level, priority, now):
                     continue
                 reason = "last-resort" if mode is Mode.PANIC else "retry" if tried else state.reason
                 return Pick(state, health, reason)
         return None
 
-    def _holds_back(self, level: int, tier: list[ShareState], now: float) -> bool:
-        """Whether a tier that is only just back leaves this request to the tier after it."""
-        if level + 1 >= len(self.tiers):
+    def _holds_back(self, level: int, priority: list[ClusterState], now: float) -> bool:
+        """Whether a priority that is only just back leaves this request to the priority after it."""
+        if level + 1 >= len(self.priorities):
             return False
-        ramp = max(state.ramp(now) for state in tier if state.weight)
-        if ramp >= 1.0:
+        slow_start = max(state.slow_start(now) for state in priority if state.weight)
+        if slow_start >= 1.0:
             return False
-        self.credit += ramp
+        self.credit += slow_start
         if self.credit >= 1.0:
             self.credit -= 1.0
             return False
-        return any(state.weight and state.find(now, (), Mode.FULL) for state in self.tiers[level + 1])
+        return any(state.weight and state.find(now, (), Mode.FULL) for state in self.priorities[level + 1])
 
     def _stick(self, affinity: Affinity, now: float) -> Pick | None:
         """Back to where the session is, as long as that takes requests."""
-        for state in self.shares:
+        for state in self.clusters:
             if state.weight and state.tag == affinity.cluster:
                 for health in state.endpoints:
-                    if (state.share.remote or health.tag == affinity.endpoint) and not health.out(now):
+                    if (state.cluster.remote or health.tag == affinity.endpoint) and not health.ejected(now):
                         return Pick(state, health, "session")
         return None
 
     @staticmethod
     def _rotate(
-        tier: list[ShareState], now: float, tried: Collection[EndpointHealth], mode: Mode, key: bytes
-    ) -> tuple[ShareState, EndpointHealth] | None:
+        priority: list[ClusterState], now: float, tried: Collection[EndpointHealth], mode: Mode, key: bytes
+    ) -> tuple[ClusterState, EndpointHealth] | None:
         """Smooth weighted round robin over the clusters that can take the request now."""
         total = 0
-        best: ShareState | None = None
+        best: ClusterState | None = None
         best_health: EndpointHealth | None = None
-        for state in tier:
+        for state in priority:
             weight = state.weight
             if not weight:
                 continue
             health = state.find(now, tried, mode, key)
             if health is None:
                 continue
-            if health.returned and mode is Mode.GRADED and (ramp := state.ramp(now)) < 1.0:
-                weight = max(1, int(weight * ramp))
+            if health.returned and mode is Mode.GRADED and (slow_start := state.slow_start(now)) < 1.0:
+                weight = max(1, int(weight * slow_start))
             state.current += weight
             total += weight
             if best is None or state.current > best.current:
@@ -276,19 +285,19 @@ class RouteState:
 
     @staticmethod
     def _heaviest(
-        tier: list[ShareState], now: float, tried: Collection[EndpointHealth], mode: Mode
-    ) -> tuple[ShareState, EndpointHealth] | None:
+        priority: list[ClusterState], now: float, tried: Collection[EndpointHealth], mode: Mode
+    ) -> tuple[ClusterState, EndpointHealth] | None:
         """The cluster of most weight that is left: the order in which a failed local request moves on."""
-        for state in sorted(tier, key=lambda state: -state.weight):
+        for state in sorted(priority, key=lambda state: -state.weight):
             health = state.find(now, tried, mode) if state.weight else None
             if health is not None:
                 return state, health
         return None
 
 
-def _reason(route: Route, share: Share, level: int) -> str:
+def _reason(route: Route, cluster: WeightedCluster, level: int) -> str:
     if level:
         return "fail-over"
-    if len(route.tiers[0]) > 1:
+    if len(route.priorities[0]) > 1:
         return "weight"
-    return "pinned" if share.remote else "local"
+    return "pinned" if cluster.remote else "local"

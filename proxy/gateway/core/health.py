@@ -3,7 +3,7 @@
 Passive: after `FAILURES` failures in a row, or one that proves it unreachable, an endpoint is left out for a
 time that doubles with every further ejection. Active: a probe that fails keeps another cluster's gateway out
 for as long as probes fail; one that succeeds lets it in. Whoever comes back gets a growing part of its share
-(`ramp`), never all at once. Nobody is left out when there is nobody else (see `RouteState.pick`).
+(`slow_start`), never all at once. Nobody is left out when there is nobody else (see `RouteState.pick`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MISSES = 2
 SLOW_START_SECONDS = 10.0
 """From return to full share: time for caches and pools to warm up, and for a second failure to show early."""
 
-FIRST_RAMP = 0.1
+SLOW_START_MINIMUM = 0.1
 
 
 class EndpointHealth:
@@ -37,6 +37,7 @@ class EndpointHealth:
         "credit",
         "down",
         "ejected_until",
+        "ejection_seconds",
         "ejections",
         "endpoint",
         "failures",
@@ -46,7 +47,6 @@ class EndpointHealth:
         "name",
         "pool",
         "returned",
-        "spell",
         "tag",
         "users",
     )
@@ -77,40 +77,40 @@ class EndpointHealth:
         self.ejected_until = 0.0
         self.returned = 0.0
         """When it came back, or will; 0 when it was never away."""
-        self.spell = EJECT_SECONDS
+        self.ejection_seconds = EJECT_SECONDS
         self.ejections = 0
 
-    def out(self, now: float) -> bool:
+    def ejected(self, now: float) -> bool:
         """Whether it is left out now."""
         return self.ejected_until > now or self.down
 
-    def ramp(self, now: float) -> float:
-        """Part of its share it gets, from `FIRST_RAMP` to 1."""
+    def slow_start(self, now: float) -> float:
+        """Part of its share it gets, from `SLOW_START_MINIMUM` to 1."""
         if not self.returned:
             return 1.0
-        part = FIRST_RAMP + (1 - FIRST_RAMP) * (now - self.returned) / SLOW_START_SECONDS
+        part = SLOW_START_MINIMUM + (1 - SLOW_START_MINIMUM) * (now - self.returned) / SLOW_START_SECONDS
         if part >= 1.0:
             self.returned = 0.0
             return 1.0
-        return max(part, FIRST_RAMP)
+        return max(part, SLOW_START_MINIMUM)
 
     def fit(self, now: float) -> bool:
         """Whether a turn of its own is for it: always, or now and then while it is coming back."""
-        return not self.returned or self.credit + self.ramp(now) >= 1.0
+        return not self.returned or self.credit + self.slow_start(now) >= 1.0
 
     def succeeded(self) -> None:
         """A request was answered."""
         if self.failures:
             self.failures = 0
-            self.spell = EJECT_SECONDS
+            self.ejection_seconds = EJECT_SECONDS
 
     def failed(self, now: float, *, certain: bool = False) -> bool:
         """Count a failure; True when it ejects. `certain`: unreachable, no second opinion needed."""
         self.failures += 1
         if (self.failures < FAILURES and not certain) or self.ejected_until > now:
             return False
-        self.ejected_until = self.returned = now + self.spell
-        self.spell = min(self.spell * 2, MAX_EJECT_SECONDS)
+        self.ejected_until = self.returned = now + self.ejection_seconds
+        self.ejection_seconds = min(self.ejection_seconds * 2, MAX_EJECT_SECONDS)
         self.ejections += 1
         return True
 
@@ -129,4 +129,4 @@ class EndpointHealth:
             self.failures = 0
             self.ejected_until = 0.0
             self.returned = now
-            self.spell = EJECT_SECONDS
+            self.ejection_seconds = EJECT_SECONDS

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.core.objects import FieldError, Raw, address, items, path_text, port_number, section, text
-from gateway.core.route import Endpoint, Share, normal_prefix
+from gateway.core.route import Endpoint, WeightedCluster, normal_prefix
 
 
-def read_import(raw: Raw, own: str, report: Callable[[FieldError], None]) -> dict[int, list[Share]]:
+def read_import(raw: Raw, own: str, report: Callable[[FieldError], None]) -> dict[int, list[WeightedCluster]]:
     """Other clusters by imported port. Faulty parts are reported and left out, as is the own cluster."""
-    ports: dict[int, list[Share]] = {}
+    ports: dict[int, list[WeightedCluster]] = {}
     try:
         listed = items(section(raw.get("spec"), "spec").get("ports"), "spec.ports")
     except FieldError as error:
@@ -19,7 +19,7 @@ def read_import(raw: Raw, own: str, report: Callable[[FieldError], None]) -> dic
     for index, item in enumerate(listed):
         where = f"spec.ports[{index}]"
         try:
-            shares = ports.setdefault(port_number(item.get("port"), f"{where}.port"), [])
+            clusters = ports.setdefault(port_number(item.get("port"), f"{where}.port"), [])
             endpoints = items(item.get("endpoints"), f"{where}.endpoints")
         except FieldError as error:
             report(error)
@@ -27,8 +27,8 @@ def read_import(raw: Raw, own: str, report: Callable[[FieldError], None]) -> dic
         for number, endpoint in enumerate(endpoints):
             try:
                 _add(
-                    shares,
-                    _read_share(endpoint, f"{where}.endpoints[{number}]"),
+                    clusters,
+                    _read_cluster(endpoint, f"{where}.endpoints[{number}]"),
                     own,
                     f"{where}.endpoints[{number}]",
                 )
@@ -37,14 +37,14 @@ def read_import(raw: Raw, own: str, report: Callable[[FieldError], None]) -> dic
     return ports
 
 
-def _add(shares: list[Share], share: Share, own: str, where: str) -> None:
-    if any(other.cluster == share.cluster for other in shares):
-        raise FieldError("DuplicateEndpoint", f"{where}: {share.cluster!r} is listed twice: the first counts")
-    if share.cluster != own:
-        shares.append(share)
+def _add(clusters: list[WeightedCluster], cluster: WeightedCluster, own: str, where: str) -> None:
+    if any(other.key == cluster.key for other in clusters):
+        raise FieldError("DuplicateEndpoint", f"{where}: {cluster.key!r} is listed twice: the first counts")
+    if cluster.key != own:
+        clusters.append(cluster)
 
 
-def _read_share(raw: Raw, where: str) -> Share:
+def _read_cluster(raw: Raw, where: str) -> WeightedCluster:
     target = section(raw.get("target"), f"{where}.target")
     path = path_text(target.get("path") or "/", f"{where}.target.path")
     endpoint = Endpoint(
@@ -52,4 +52,4 @@ def _read_share(raw: Raw, where: str) -> Share:
         port_number(target.get("port"), f"{where}.target.port"),
     )
     cluster = text(raw.get("clusterKey"), f"{where}.clusterKey")
-    return Share(cluster, (endpoint,), remote=True, prefix=normal_prefix(path))
+    return WeightedCluster(cluster, (endpoint,), remote=True, prefix=normal_prefix(path))

@@ -1,4 +1,4 @@
-"""GlobalTrafficPolicy: from lbType and targets to tiers of weighted clusters."""
+"""GlobalTrafficPolicy: from lbType and targets to priorities of weighted clusters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.core.objects import FieldError, Raw, items, section
-from gateway.core.route import Share
+from gateway.core.route import WeightedCluster
 
 LOCALITY = "Locality"
 FAIL_OVER = "FailOver"
@@ -71,7 +71,9 @@ def _weight(raw: Any, where: str) -> int:
     return raw
 
 
-def make_tiers(policy: Policy, local: Share, remotes: list[Share]) -> tuple[tuple[Share, ...], ...]:
+def make_priorities(
+    policy: Policy, local: WeightedCluster, remotes: list[WeightedCluster]
+) -> tuple[tuple[WeightedCluster, ...], ...]:
     """Tiers in order of preference, as design.md's table has them. `local` may have no endpoints."""
     weights = policy.targets
     own = local.cluster
@@ -79,13 +81,13 @@ def make_tiers(policy: Policy, local: Share, remotes: list[Share]) -> tuple[tupl
         if weights is None or own in weights:
             return ((local,),)
         return (
-            tuple(replace(share, weight=DEFAULT_WEIGHT) for share in remotes if share.cluster in weights),
+            tuple(replace(cluster, weight=DEFAULT_WEIGHT) for cluster in remotes if cluster.key in weights),
         )
     if weights is None:
-        others = tuple(replace(share, weight=DEFAULT_WEIGHT) for share in remotes)
+        others = tuple(replace(cluster, weight=DEFAULT_WEIGHT) for cluster in remotes)
     else:
         others = tuple(
-            replace(share, weight=weights[share.cluster]) for share in remotes if share.cluster in weights
+            replace(cluster, weight=weights[cluster.key]) for cluster in remotes if cluster.key in weights
         )
         local = replace(local, weight=weights.get(own, DEFAULT_WEIGHT))
     if policy.kind == FAIL_OVER:

@@ -8,7 +8,7 @@ from gateway.core.answers import NOT_FOUND_TEXT
 from gateway.core.errors import ProtocolError
 from gateway.core.limits import Limits
 from gateway.core.response import parse_response_head
-from gateway.core.route import Route, Share
+from gateway.core.route import Route, WeightedCluster
 
 RECENT_SECONDS = 60.0
 """A route not used for this long is not probed: ten thousand imports nobody calls cost nothing."""
@@ -24,10 +24,10 @@ ANSWER_SECONDS = 1.0
 between probes, half of one for the round, two misses of one each, half of one between them."""
 
 
-def probe_request(route: Route, share: Share) -> bytes:
+def probe_request(route: Route, cluster: WeightedCluster) -> bytes:
     """A request the gateway answers itself. One that does not know the field passes on a plain GET."""
     namespace, _, name = route.service.partition("/")
-    path = share.prefix or (route.where.partition(" ")[2].encode() or b"/")
+    path = cluster.prefix or (route.where.partition(" ")[2].encode() or b"/")
     return (
         b"GET %b HTTP/1.1\r\nHost: %b\r\nX-Gateway-Probe: 1\r\nUser-Agent: gateway-probe\r\n"
         b"Connection: close\r\n\r\n" % (path, f"{name}.{namespace}:{route.port}".encode())

@@ -29,10 +29,10 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class WeightedCluster:
     """One cluster's part in serving a route."""
 
-    cluster: str
+    key: str
     """Cluster key."""
     endpoints: tuple[Endpoint, ...]
     weight: int = 100
@@ -56,8 +56,8 @@ class Share:
 class Route:
     """Where requests of one path rule or one imported port may go.
 
-    `tiers` in order of preference: requests go to the first tier with a cluster that can take them, and
-    within it by weight. A share of weight 0 is drained: never chosen, but named in `/config`.
+    `priorities` in order of preference: requests go to the first priority with a cluster that can take them, and
+    within it by weight. A cluster of weight 0 is drained: never chosen, but named in `/config`.
     """
 
     service: str
@@ -69,13 +69,13 @@ class Route:
     test:3000`."""
     policy: str
     """lbType in force."""
-    tiers: tuple[tuple[Share, ...], ...]
+    priorities: tuple[tuple[WeightedCluster, ...], ...]
     balancing: Balancing = DEFAULT_BALANCING
     """How requests are spread over this cluster's own endpoints."""
 
     @property
-    def shares(self) -> tuple[Share, ...]:
-        return tuple(share for tier in self.tiers for share in tier)
+    def clusters(self) -> tuple[WeightedCluster, ...]:
+        return tuple(cluster for priority in self.priorities for cluster in priority)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from gateway.core.affinity import Balancing
 from gateway.core.exports import Rule, read_exports
 from gateway.core.imports import read_import
 from gateway.core.objects import FieldError, Key, Objects, Raw, sort_objects
-from gateway.core.policy import ACTIVE_ACTIVE, LOCALITY, Policy, make_tiers, read_policy
+from gateway.core.policy import ACTIVE_ACTIVE, LOCALITY, Policy, make_priorities, read_policy
 from gateway.core.problem import Problem
 from gateway.core.rewrite import Rewrite
-from gateway.core.route import HostTable, PathTable, Route, Share, host_table, normal_prefix
+from gateway.core.route import HostTable, PathTable, Route, WeightedCluster, host_table, normal_prefix
 
 __all__ = ["Compiled", "Problem", "Snapshot", "compile_snapshot"]
 
@@ -61,9 +61,9 @@ class Snapshot:
         (weight 0) or unknown: then an import without a local Service has no endpoints.
         """
         return any(
-            share.remote and share.weight
+            cluster.remote and cluster.weight
             for route in self.imported.get((namespace, name), ())
-            for share in route.shares
+            for cluster in route.clusters
         )
 
 
@@ -94,7 +94,7 @@ class _Compiler:
         self._own = cluster_key
         self._problems: list[Problem] = list(objects.problems)
         self._policies: dict[Key, Policy] = {}
-        self._remotes: dict[Key, dict[int, list[Share]]] = {}
+        self._remotes: dict[Key, dict[int, list[WeightedCluster]]] = {}
         self._balancing: dict[Key, Balancing] = {}
 
     def compile(self, front_door: bool) -> Compiled:
@@ -143,27 +143,27 @@ class _Compiler:
         targets = self._policies[key].targets
         if targets is None:
             return
-        exporters = {share.cluster for shares in self._remotes.get(key, {}).values() for share in shares} | {
-            self._own
-        }
+        exporters = {
+            cluster.key for clusters in self._remotes.get(key, {}).values() for cluster in clusters
+        } | {self._own}
         for cluster in targets:
             if cluster not in exporters:
                 known = ", ".join(sorted(exporters - {self._own})) or "none"
                 message = f"target {cluster!r} exports no {'/'.join(key)}: clusters that do: {known}"
                 self._report("GlobalTrafficPolicy", key, FieldError("UnknownTarget", message))
 
-    def _local(self, key: Key, port: int, rewrite: Rewrite | None = None) -> Share:
+    def _local(self, key: Key, port: int, rewrite: Rewrite | None = None) -> WeightedCluster:
         service = self._objects.services.get(key)
-        return Share(self._own, service.endpoints(port) if service else (), rewrite=rewrite)
+        return WeightedCluster(self._own, service.endpoints(port) if service else (), rewrite=rewrite)
 
     def _import_routes(self, key: Key) -> Iterable[Route]:
         remotes = self._remotes.get(key, {})
         service = self._objects.services.get(key)
         policy = self._policies.get(key, Policy())
         for port in sorted(set(remotes) | set(service.ports if service else ())):
-            tiers = make_tiers(policy, self._local(key, port), remotes.get(port, []))
+            priorities = make_priorities(policy, self._local(key, port), remotes.get(port, []))
             balancing = self._balancing.get(key, Balancing())
-            yield Route("/".join(key), port, f"{key[1]}.{key[0]}:{port}", policy.kind, tiers, balancing)
+            yield Route("/".join(key), port, f"{key[1]}.{key[0]}:{port}", policy.kind, priorities, balancing)
 
     def _export_route(self, rule: Rule, doors: Mapping[tuple[bool, bytes], Route]) -> Route:
         """Local pods; with a front door on the same path of the same service also the other exporters."""
@@ -173,9 +173,9 @@ class _Compiler:
         door = doors.get(rule.place)
         if door is not None and door.service == service:
             policy = self._door_policy(rule.key)
-            remotes = self._door_shares(rule.key, normal_prefix(rule.path))
-            tiers = make_tiers(policy, local, remotes)
-            return Route(service, rule.port, where, policy.kind, tiers, rule.balancing)
+            remotes = self._door_clusters(rule.key, normal_prefix(rule.path))
+            priorities = make_priorities(policy, local, remotes)
+            return Route(service, rule.port, where, policy.kind, priorities, rule.balancing)
         return Route(service, rule.port, where, LOCALITY, ((local,),), rule.balancing)
 
     def _front_door_paths(self) -> dict[tuple[bool, bytes], Route]:
@@ -183,8 +183,8 @@ class _Compiler:
         paths: dict[tuple[bool, bytes], Route] = {}
         for key, ports in self._remotes.items():
             policy = self._door_policy(key)
-            for port, shares in sorted(ports.items()):
-                for prefix in sorted({share.prefix for share in shares}):
+            for port, clusters in sorted(ports.items()):
+                for prefix in sorted({cluster.prefix for cluster in clusters}):
                     if (False, prefix) in paths:
                         owner = paths[False, prefix].service
                         message = (
@@ -193,19 +193,23 @@ class _Compiler:
                         if owner != "/".join(key):
                             self._report("ServiceImport", key, FieldError("PathConflict", message))
                         continue
-                    tiers = make_tiers(policy, Share(self._own, ()), self._door_shares(key, prefix))
+                    priorities = make_priorities(
+                        policy, WeightedCluster(self._own, ()), self._door_clusters(key, prefix)
+                    )
                     where = f"Prefix {prefix.decode() or '/'}"
-                    paths[False, prefix] = Route("/".join(key), port, where, policy.kind, tiers)
+                    paths[False, prefix] = Route("/".join(key), port, where, policy.kind, priorities)
         return paths
 
     def _door_policy(self, key: Key) -> Policy:
         return self._policies.get(key, Policy(ACTIVE_ACTIVE))
 
-    def _door_shares(self, key: Key, prefix: bytes) -> list[Share]:
+    def _door_clusters(self, key: Key, prefix: bytes) -> list[WeightedCluster]:
         """Exporters of this path. The path stays as it came: the exporter's gateway matches the same one."""
-        found: dict[str, Share] = {}
-        for shares in self._remotes.get(key, {}).values():
-            for share in shares:
-                if share.prefix == prefix:
-                    found.setdefault(share.cluster, Share(share.cluster, share.endpoints, remote=True))
+        found: dict[str, WeightedCluster] = {}
+        for clusters in self._remotes.get(key, {}).values():
+            for cluster in clusters:
+                if cluster.prefix == prefix:
+                    found.setdefault(
+                        cluster.key, WeightedCluster(cluster.key, cluster.endpoints, remote=True)
+                    )
         return list(found.values())

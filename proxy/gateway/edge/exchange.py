@@ -150,7 +150,7 @@ class Exchange(Sending):
             pick.health.tag,
         ):
             return b""
-        return session_cookie(pick.state.share.cluster, str(pick.health.endpoint))
+        return session_cookie(pick.state.cluster.key, str(pick.health.endpoint))
 
     def _answer_data(self, data: bytes, start: int, head: bytes) -> None:
         """Body bytes from `start`; what is before it in `data` is the head unless `head` replaces it."""

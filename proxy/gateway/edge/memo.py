@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from gateway.core.affinity import HASHING
-from gateway.core.balance import RouteState, ShareState
+from gateway.core.balance import ClusterState, RouteState
 from gateway.core.forward import request_start
 from gateway.core.request import RequestHead
 from gateway.core.route import Route
@@ -65,14 +65,14 @@ class Known:
         self.sticky = route is not None and route.balancing.sticky
         self.logged = ""
         """What the access log says of it, once it has."""
-        self.starts: dict[ShareState, bytes] = {}
+        self.starts: dict[ClusterState, bytes] = {}
 
-    def start(self, share: ShareState) -> bytes:
+    def start(self, cluster: ClusterState) -> bytes:
         """The head as that cluster is sent it, up to what tells about the sender."""
-        found = self.starts.get(share)
+        found = self.starts.get(cluster)
         if found is None:
-            target = share.share.target(self.head.target)
-            found = self.starts[share] = request_start(self.head, target, to_gateway=share.remote)
+            target = cluster.cluster.target(self.head.target)
+            found = self.starts[cluster] = request_start(self.head, target, to_gateway=cluster.remote)
         return found
 
 

@@ -1,6 +1,6 @@
 """Counters and their Prometheus text form.
 
-Requests are counted on the objects a request already holds (`ShareState`), so counting costs an addition;
+Requests are counted on the objects a request already holds (`ClusterState`), so counting costs an addition;
 names and labels are put together only when somebody asks.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
-from gateway.core.balance import LATENCY_BUCKETS, RouteState, ShareState
+from gateway.core.balance import LATENCY_BUCKETS, ClusterState, RouteState
 
 Labels = tuple[str, str, str]
 """service, cluster, policy."""
@@ -27,7 +27,7 @@ class Metrics:
         """Those of endpoints that are gone: counters must never fall."""
         self.answers: dict[tuple[int, str], int] = {}
         """Answers made by the gateway itself, by status and reason."""
-        self._retired: dict[Labels, ShareState] = {}
+        self._retired: dict[Labels, ClusterState] = {}
 
     def answered(self, status: int, reason: str) -> None:
         key = (status, reason)
@@ -35,12 +35,12 @@ class Metrics:
 
     def retire(self, state: RouteState) -> None:
         """Keep the counts of a route that is no more: counters must never fall."""
-        for share in state.shares:
-            if share.codes:
-                labels = _labels(state, share)
+        for cluster in state.clusters:
+            if cluster.codes:
+                labels = _labels(state, cluster)
                 gone = self._retired.get(labels)
                 # A new sum each time: a page in the making goes on with the old one and the route itself.
-                self._retired[labels] = _sum([share] if gone is None else [gone, share])
+                self._retired[labels] = _sum([cluster] if gone is None else [gone, cluster])
 
     def render(self, states: Sequence[RouteState], gauges: Mapping[str, int]) -> Iterator[str]:
         """Prometheus text of everything as it is when this is called, but for what goes on counting.
@@ -51,20 +51,20 @@ class Metrics:
         return self._pieces(states, gauges, dict(self._retired))
 
     def _pieces(
-        self, states: Sequence[RouteState], gauges: Mapping[str, int], retired: dict[Labels, ShareState]
+        self, states: Sequence[RouteState], gauges: Mapping[str, int], retired: dict[Labels, ClusterState]
     ) -> Iterator[str]:
-        found = {labels: [share] for labels, share in retired.items()}
+        found = {labels: [cluster] for labels, cluster in retired.items()}
         for state in states:
-            for share in state.shares:
-                if share.codes:
-                    found.setdefault(_labels(state, share), []).append(share)
+            for cluster in state.clusters:
+                if cluster.codes:
+                    found.setdefault(_labels(state, cluster), []).append(cluster)
             yield ""
         yield "# TYPE gateway_requests_total counter\n"
-        for labels, shares in found.items():
-            yield _counts(labels, _whole(shares))
+        for labels, clusters in found.items():
+            yield _counts(labels, _whole(clusters))
         yield "# TYPE gateway_request_seconds histogram\n"
-        for labels, shares in found.items():
-            yield _histogram(labels, _whole(shares))
+        for labels, clusters in found.items():
+            yield _histogram(labels, _whole(clusters))
         lines = ["# TYPE gateway_own_answers_total counter"]
         for (status, reason), count in sorted(self.answers.items()):
             lines.append(f'gateway_own_answers_total{{code="{status}",reason="{reason}"}} {count}')
@@ -76,16 +76,16 @@ class Metrics:
         yield "\n".join(lines) + "\n"
 
 
-def observe(share: ShareState, status: int, seconds: float) -> None:
+def observe(cluster: ClusterState, status: int, seconds: float) -> None:
     """Count one finished request."""
-    codes = share.codes
+    codes = cluster.codes
     codes[status] = codes.get(status, 0) + 1
-    share.buckets[bisect_left(LATENCY_BUCKETS, seconds)] += 1
-    share.seconds += seconds
+    cluster.buckets[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+    cluster.seconds += seconds
 
 
-def _labels(state: RouteState, share: ShareState) -> Labels:
-    return (state.route.service, share.share.cluster, state.route.policy)
+def _labels(state: RouteState, cluster: ClusterState) -> Labels:
+    return (state.route.service, cluster.cluster.key, state.route.policy)
 
 
 def _names(labels: Labels) -> str:
@@ -93,34 +93,34 @@ def _names(labels: Labels) -> str:
     return f'service="{service}",cluster="{cluster}",policy="{policy}"'
 
 
-def _whole(shares: Sequence[ShareState]) -> ShareState:
+def _whole(clusters: Sequence[ClusterState]) -> ClusterState:
     """What they counted together: the only one itself, as most are."""
-    return shares[0] if len(shares) == 1 else _sum(shares)
+    return clusters[0] if len(clusters) == 1 else _sum(clusters)
 
 
-def _sum(shares: Sequence[ShareState]) -> ShareState:
-    total = ShareState(shares[0].share, [])
-    for share in shares:
-        for code, count in share.codes.items():
+def _sum(clusters: Sequence[ClusterState]) -> ClusterState:
+    total = ClusterState(clusters[0].cluster, [])
+    for cluster in clusters:
+        for code, count in cluster.codes.items():
             total.codes[code] = total.codes.get(code, 0) + count
-        total.buckets = [mine + more for mine, more in zip(total.buckets, share.buckets, strict=True)]
-        total.seconds += share.seconds
+        total.buckets = [mine + more for mine, more in zip(total.buckets, cluster.buckets, strict=True)]
+        total.seconds += cluster.seconds
     return total
 
 
-def _counts(labels: Labels, share: ShareState) -> str:
+def _counts(labels: Labels, cluster: ClusterState) -> str:
     start = f'gateway_requests_total{{{_names(labels)},code="'
-    return "".join([f'{start}{code}"}} {count}\n' for code, count in sorted(share.codes.items())])
+    return "".join([f'{start}{code}"}} {count}\n' for code, count in sorted(cluster.codes.items())])
 
 
-def _histogram(labels: Labels, share: ShareState) -> str:
+def _histogram(labels: Labels, cluster: ClusterState) -> str:
     names = _names(labels)
     start = f'gateway_request_seconds_bucket{{{names},le="'
     lines = []
     count = 0
-    for bound, inside in zip(BOUNDS, share.buckets, strict=True):
+    for bound, inside in zip(BOUNDS, cluster.buckets, strict=True):
         count += inside
         lines.append(f'{start}{bound}"}} {count}')
-    lines.append(f"gateway_request_seconds_sum{{{names}}} {share.seconds:.6f}")
+    lines.append(f"gateway_request_seconds_sum{{{names}}} {cluster.seconds:.6f}")
     lines.append(f"gateway_request_seconds_count{{{names}}} {count}\n")
     return "\n".join(lines)

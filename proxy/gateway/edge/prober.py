@@ -16,7 +16,7 @@ from gateway.core.probe import (
     probe_request,
     read_probe,
 )
-from gateway.core.route import Route, Share
+from gateway.core.route import Route, WeightedCluster
 from gateway.edge.worker import Worker
 
 MAX_PROBES = 64
@@ -62,36 +62,36 @@ class Prober:
             if not number % STATES_AT_ONCE:
                 await asyncio.sleep(0)
             state = states[(self._next + number) % len(states)]
-            for health, share in self._due(state):
+            for health, cluster in self._due(state):
                 if len(self._probes) >= MAX_PROBES:
                     self._next = (self._next + number) % len(states)
                     return
                 health.asked = self._worker.now
-                probe = self._probe(health, state.route, share)
+                probe = self._probe(health, state.route, cluster)
                 task = self._worker.loop.create_task(probe, name="probe")
                 self._probes.add(task)
                 task.add_done_callback(self._probes.discard)
 
-    def _due(self, state: RouteState) -> Iterator[tuple[EndpointHealth, Share]]:
+    def _due(self, state: RouteState) -> Iterator[tuple[EndpointHealth, WeightedCluster]]:
         """Remote endpoints of a route that should be asked now, with what they are to be asked for."""
         now = self._worker.now
         recent = state.used > now - RECENT_SECONDS
-        for share in state.shares:
-            if not share.remote or not share.weight:
+        for cluster in state.clusters:
+            if not cluster.remote or not cluster.weight:
                 continue
-            for health in share.endpoints:
-                ill = health.out(now) or health.failures or health.misses
+            for health in cluster.endpoints:
+                ill = health.ejected(now) or health.failures or health.misses
                 patience = FAILING_SECONDS if ill else HEALTHY_SECONDS
                 if (recent or ill) and now - health.asked >= patience:
-                    yield health, share.share
+                    yield health, cluster.cluster
 
-    async def _probe(self, health: EndpointHealth, route: Route, share: Share) -> None:
+    async def _probe(self, health: EndpointHealth, route: Route, cluster: WeightedCluster) -> None:
         answer = b""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 reader, writer = await asyncio.open_connection(health.endpoint.host, health.endpoint.port)
                 try:
-                    writer.write(probe_request(route, share))
+                    writer.write(probe_request(route, cluster))
                     answer = await reader.read(MAX_ANSWER_BYTES)
                 finally:
                     writer.close()
@@ -104,4 +104,4 @@ class Prober:
             self._worker.give_up(health)
         if health.down != was:
             verdict = "is left out: its probe failed" if health.down else "is back: its probe was answered"
-            log.info("%s of %s at %s %s", route.service, share.cluster, health.endpoint, verdict)
+            log.info("%s of %s at %s %s", route.service, cluster.key, health.endpoint, verdict)

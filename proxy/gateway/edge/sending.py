@@ -353,12 +353,12 @@ class Sending(ABC):
             known.logged = logged_request(known.head, known.route)
         cluster, endpoint = '"cluster":null', '"endpoint":null'
         if self.attempts:
-            share, health = self.pick.state, self.pick.health
-            if not share.logged:
-                share.logged = f'"cluster":{quoted(share.share.cluster)}'
+            serving, health = self.pick.state, self.pick.health
+            if not serving.logged:
+                serving.logged = f'"cluster":{quoted(serving.cluster.key)}'
             if not health.logged:
                 health.logged = f'"endpoint":{quoted(health.name)}'
-            cluster, endpoint = share.logged, health.logged
+            cluster, endpoint = serving.logged, health.logged
         request_id = self.request_id.decode("latin-1")
         if self.head.request_id:  # a client's own may hold anything a field may
             request_id = quoted(request_id)[1:-1]

@@ -268,18 +268,18 @@ def describe_route(route: Route) -> dict[str, Any]:
         "service": route.service,
         "port": route.port,
         "policy": route.policy,
-        "tiers": [
+        "priorities": [
             [
                 {
-                    "cluster": share.cluster,
-                    "weight": share.weight,
-                    "remote": share.remote,
-                    "endpoints": [str(endpoint) for endpoint in share.endpoints],
-                    "prefix": share.prefix.decode(),
-                    "rewrite": [share.rewrite.source, share.rewrite.to] if share.rewrite else None,
+                    "cluster": cluster.key,
+                    "weight": cluster.weight,
+                    "remote": cluster.remote,
+                    "endpoints": [str(endpoint) for endpoint in cluster.endpoints],
+                    "prefix": cluster.prefix.decode(),
+                    "rewrite": [cluster.rewrite.source, cluster.rewrite.to] if cluster.rewrite else None,
                 }
-                for share in tier
+                for cluster in priority
             ]
-            for tier in route.tiers
+            for priority in route.priorities
         ],
     }

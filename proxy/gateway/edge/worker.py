@@ -12,7 +12,7 @@ from gateway.core.balance import RouteState
 from gateway.core.health import EndpointHealth
 from gateway.core.limits import Limits
 from gateway.core.response import ResponseHead
-from gateway.core.route import Endpoint, Route, Share
+from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import Snapshot
 from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
@@ -137,10 +137,10 @@ class Worker:
         self._id_count += 1
         return self._id_start + HEXADECIMAL[low]
 
-    def _health(self, route: Route, share: Share, endpoint: Endpoint) -> EndpointHealth:
+    def _health(self, route: Route, cluster: WeightedCluster, endpoint: Endpoint) -> EndpointHealth:
         # Behind one gateway one service can be down and another up, so they are told apart; a pod is one
         # thing.
-        key = (route.service if share.remote else "", endpoint)
+        key = (route.service if cluster.remote else "", endpoint)
         health = self.health.get(key)
         if health is None:
             pool = self.pools.get(endpoint)
@@ -187,12 +187,12 @@ class Worker:
 
     def _drop(self, state: RouteState) -> None:
         self.metrics.retire(state)
-        for share in state.shares:
-            for health in share.endpoints:
+        for cluster in state.clusters:
+            for health in cluster.endpoints:
                 health.users -= 1
                 if not health.users:
                     self.metrics.ejections += health.ejections
-                    del self.health[state.route.service if share.remote else "", health.endpoint]
+                    del self.health[state.route.service if cluster.remote else "", health.endpoint]
                     health.pool.users -= 1
 
     def gauges(self) -> dict[str, int]:
@@ -204,7 +204,7 @@ class Worker:
             queued += len(pool.waiting)
         for health in self.health.values():
             ejections += health.ejections
-            ejected += health.out(self.now)
+            ejected += health.ejected(self.now)
         return {
             "gateway_upstream_connections": connections,
             "gateway_upstream_idle": idle,
@@ -215,7 +215,7 @@ class Worker:
 
     def ejected(self) -> list[str]:
         """Endpoints that are left out now."""
-        return sorted({str(health.endpoint) for health in self.health.values() if health.out(self.now)})
+        return sorted({str(health.endpoint) for health in self.health.values() if health.ejected(self.now)})
 
     def states(self) -> list[RouteState]:
         """States of every route used so far, for metrics and `/config`."""

@@ -16,10 +16,8 @@ class AddressError(Exception):
     def __init__(self, option: str, text: str, error: OSError) -> None:
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         taken = error.errno == errno.EADDRINUSE
-        way_out = (
-            f"end what listens there, or give {option} another" if taken else f"give {option} another one"
-        )
-        super().__init__(f"cannot listen on {text}: {reason}; {way_out}")
+        hint = f"end what listens there, or give {option} another" if taken else f"give {option} another one"
+        super().__init__(f"cannot listen on {text}: {reason}; {hint}")
 
 
 def reserve(option: str, text: str, held: ExitStack) -> str:

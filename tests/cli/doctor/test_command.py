@@ -22,7 +22,7 @@ from stacks.settings import parse
 
 GOOD = Check(group="machine", name="disk", verdict="ok", seen="58 GiB free")
 BROKEN = Check(
-    group="path", name="cluster-2 → a/b", verdict="fail", seen="scaled to zero", way_out="kubectl scale",
+    group="path", name="cluster-2 → a/b", verdict="fail", seen="scaled to zero", hint="kubectl scale",
     broken="gateway",
 )  # fmt: skip
 
@@ -52,7 +52,7 @@ def test_json_says_whether_all_is_well_and_leaves_out_what_is_empty() -> None:
     found = as_json([GOOD, BROKEN])
     assert found["healthy"] is False
     assert found["checks"][0] == {"group": "machine", "name": "disk", "verdict": "ok", "seen": "58 GiB free"}
-    assert (found["checks"][1]["broken"], found["checks"][1]["wayOut"]) == ("gateway", "kubectl scale")
+    assert (found["checks"][1]["broken"], found["checks"][1]["hint"]) == ("gateway", "kubectl scale")
 
 
 def examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine) -> list[Check]:

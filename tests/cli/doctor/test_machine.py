@@ -44,7 +44,7 @@ def test_a_good_machine_passes_every_check() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "seen", "way_out"),
+    ("name", "changes", "seen", "hint"),
     [
         ("Docker", {"docker": Docker(lacking="Install Docker")}, "none can be started", "Install Docker"),
         ("Docker", {"docker": replace(GOOD.docker, version="19.03.1")}, "19.03.1", "20.10 or newer"),
@@ -69,12 +69,12 @@ def test_a_good_machine_passes_every_check() -> None:
     ],
 )
 def test_what_is_missing_fails_with_a_way_out(
-    name: str, changes: dict[str, Any], seen: str, way_out: str
+    name: str, changes: dict[str, Any], seen: str, hint: str
 ) -> None:
     check = checks(**changes)[name]
     assert check.verdict == "fail"
     assert seen in check.seen
-    assert way_out in check.way_out
+    assert hint in check.hint
 
 
 def test_every_problem_of_the_settings_is_a_check_of_its_own() -> None:

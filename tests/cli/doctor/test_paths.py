@@ -22,11 +22,11 @@ Inject = Callable[[World], None]
 FAULTS: list[tuple[Inject, str, str, str, str]] = []
 
 
-def fault(path: str, hop: str, seen: str, way_out: str) -> Callable[[Inject], Inject]:
+def fault(path: str, hop: str, seen: str, hint: str) -> Callable[[Inject], Inject]:
     """What doctor should say of this path after the decorated function has broken something."""
 
     def note(inject: Inject) -> Inject:
-        FAULTS.append((inject, path, hop, seen, way_out))
+        FAULTS.append((inject, path, hop, seen, hint))
         return inject
 
     return note
@@ -217,12 +217,12 @@ def redis_out_of_reach(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("inject", "path", "hop", "seen", "way_out"),
+    ("inject", "path", "hop", "seen", "hint"),
     FAULTS,
     ids=[f"{row[0].__name__}-{row[1][:10]}" for row in FAULTS],
 )
 def test_the_first_broken_hop_is_named_with_its_fix(
-    inject: Inject, path: str, hop: str, seen: str, way_out: str
+    inject: Inject, path: str, hop: str, seen: str, hint: str
 ) -> None:
     world = World()
     inject(world)
@@ -230,8 +230,8 @@ def test_the_first_broken_hop_is_named_with_its_fix(
     assert check.verdict == "fail"
     assert check.broken == hop, check
     assert seen in check.seen
-    assert way_out in check.way_out
-    assert "\n" not in check.seen + check.way_out, "one line each"
+    assert hint in check.hint
+    assert "\n" not in check.seen + check.hint, "one line each"
 
 
 def test_every_path_of_a_healthy_platform_is_fine() -> None:
@@ -252,7 +252,7 @@ def test_without_a_policy_anywhere_the_path_is_only_warned_about() -> None:
     world.no_policy()
     check = world.paths()[NOWHERE]
     assert (check.verdict, check.broken) == ("warn", "policy")
-    entry = yaml.safe_load(check.way_out[check.way_out.index("{") : check.way_out.rindex("}") + 1])
+    entry = yaml.safe_load(check.hint[check.hint.index("{") : check.hint.rindex("}") + 1])
     parse({**world.config, "policies": [entry]})  # it can be pasted as it is
     assert [target["cluster"] for target in entry["targets"]] == ["cluster-1", "cluster-3"]
 

@@ -27,7 +27,7 @@ def test_a_hub_that_is_down_is_named() -> None:
     world["control-plane"].scale_to_zero("multicluster-hub")
     check = world.checks()["control-plane: hub"]
     assert check.verdict == "fail"
-    assert "scale deployment/multicluster-hub --replicas=1" in check.way_out
+    assert "scale deployment/multicluster-hub --replicas=1" in check.hint
 
 
 def test_a_part_of_dapr_that_is_down_is_named() -> None:
@@ -60,7 +60,7 @@ def test_a_policy_the_gateway_cannot_follow_is_a_fault() -> None:
 def test_a_redis_that_was_stopped_is_started_with_one_command() -> None:
     world = World()
     world.containers["multicluster-dapr-dev-redis"] = "exited"
-    assert world.checks()["Redis"].way_out == "docker start multicluster-dapr-dev-redis"
+    assert world.checks()["Redis"].hint == "docker start multicluster-dapr-dev-redis"
 
 
 def test_without_docker_nothing_is_said_of_its_containers() -> None:

@@ -17,7 +17,7 @@ DRAINED = share("cluster-3", remote=True, endpoints=["172.28.0.1:83"], weight=0)
 
 
 @pytest.mark.parametrize(
-    ("tiers", "ejected", "percents"),
+    ("priorities", "ejected", "percents"),
     [
         ([[LOCAL], [ONE, THREE]], [], {"cluster-2": 100}),
         ([[NO_LOCAL], [ONE, THREE]], [], {"cluster-1": 67, "cluster-3": 33}),
@@ -30,9 +30,9 @@ DRAINED = share("cluster-3", remote=True, endpoints=["172.28.0.1:83"], weight=0)
     ids=["local first", "by weight", "ejected", "active active", "drained", "refused", "last resort"],
 )
 def test_the_shares_in_force(
-    tiers: list[list[dict[str, Any]]], ejected: list[str], percents: dict[str, int]
+    priorities: list[list[dict[str, Any]]], ejected: list[str], percents: dict[str, int]
 ) -> None:
-    config = {"eastWest": [route("nodeapp.dapr-test:3000", "FailOver", *tiers)], "ejected": ejected}
+    config = {"eastWest": [route("nodeapp.dapr-test:3000", "FailOver", *priorities)], "ejected": ejected}
     found = route_to(config, SERVICE)
     assert found is not None
     shown = {part.cluster.rpartition("/")[2]: round(part.percent) for part in found.shares if part.percent}

@@ -71,9 +71,10 @@ def route_to(config: Object | None, service: Key, door: str = "east-west") -> Ro
 
 
 def _shares(priorities: list[list[Object]], ejected: set[str]) -> Iterator[Serving]:
-    """The first priority in which anybody can answer gets everything; ejected endpoints get nothing.
+    """The first priority in which anybody can answer gets everything, ejected endpoints nothing.
 
-    When every endpoint of a priority is ejected and no other priority is left, the gateway tries them all the same.
+    When every endpoint of a priority is ejected and no other priority is left, the gateway tries them
+    all the same.
     """
     usable = [[_live(share, ejected) for share in priority] for priority in priorities]
     chosen = next((number for number, priority in enumerate(usable) if any(priority)), None)

@@ -25,7 +25,7 @@ def test_the_gateway_gets_a_route_with_a_policy_for_each_path(routes: int) -> No
     assert len(compiled.snapshot.path_routes()) == routes
     found = compiled.snapshot.paths.find(b"/service-0/64k")
     assert found is not None
-    assert str(found.shares[0].endpoints[0]) == "127.0.0.1:8000"
+    assert str(found.clusters[0].endpoints[0]) == "127.0.0.1:8000"
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in PEERS.iterdir()))

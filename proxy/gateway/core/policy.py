@@ -76,7 +76,7 @@ def make_priorities(
 ) -> tuple[tuple[WeightedCluster, ...], ...]:
     """Tiers in order of preference, as design.md's table has them. `local` may have no endpoints."""
     weights = policy.targets
-    own = local.cluster
+    own = local.key
     if policy.kind == LOCALITY:
         if weights is None or own in weights:
             return ((local,),)

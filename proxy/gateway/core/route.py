@@ -56,7 +56,7 @@ class WeightedCluster:
 class Route:
     """Where requests of one path rule or one imported port may go.
 
-    `priorities` in order of preference: requests go to the first priority with a cluster that can take them, and
+    `priorities` in order of preference: requests go to the first with a cluster that can take them, and
     within it by weight. A cluster of weight 0 is drained: never chosen, but named in `/config`.
     """
 

@@ -12,7 +12,6 @@ TITLES = {
     "policy": "From a policy's change to the first request that follows it",
     "failover": "When a cluster dies under load",
     "stack": "Whole environments",
-    "plugins": "The kubernetes stand-in",
 }
 PICTURED = ("proxy", "memory")
 """Sections in the picture: those that set the gateway beside other proxies."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bench import configmaps, failover, memory, platform, policy, proxy
+from bench import failover, memory, platform, policy, proxy
 from bench.figures import Result
 from bench.setting import Bench
 
@@ -15,7 +15,6 @@ SECTIONS: Mapping[str, Section] = {
     "policy": policy.measure,
     "failover": failover.measure,
     "stack": platform.measure,
-    "plugins": configmaps.measure,
 }
 WITH_PEERS = {"proxy", "memory", "failover"}
 """Sections that compare with other proxies."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cli.doctor import remedy
 from cli.doctor.check import Check, Verdict
 from cli.doctor.probe import Probe
-from cli.observe.view import IMPORTED, ClusterView, Key, Object, Platform, labels_of, spec
+from cli.observe.view import ClusterView, Key, Object, Platform, is_derived, spec
 from stacks.model import ExportSettings, PolicySettings
 
 LOCALITY = "Locality"
@@ -154,6 +154,6 @@ def wanted_policy(platform: Platform, view: ClusterView, service: Key) -> Policy
 
 
 def local_service(view: ClusterView, service: Key) -> Object | None:
-    """A Service of the cluster's own; a stand-in of the gateway does not count."""
+    """A Service of the cluster's own; one that the gateway derived from an import does not count."""
     found = view.one("Service", *service)
-    return None if found is None or labels_of(found).get(IMPORTED) == "true" else found
+    return None if found is None or is_derived(found) else found

@@ -15,6 +15,10 @@ HUB = "multicluster-hub"
 SIDECAR = "daprd"
 IMPORTED = "multicluster.flomesh.io/imported"
 SERVICE_NAME = "kubernetes.io/service-name"
+SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+"""On an EndpointSlice: who writes it. The other labels may be copies of the Service's."""
+SLICE_WRITER = "multicluster-gateway"
+"""What the gateway writes there."""
 
 Object = Mapping[str, Any]
 Key = tuple[str, str]
@@ -179,13 +183,18 @@ def complaint(pod: Object) -> str:
     return str(status(pod).get("reason") or status(pod).get("phase") or "not ready")
 
 
+def is_derived(service: Object) -> bool:
+    """Whether the gateway derived this Service from an import (KEP-1645). With a selector it is local."""
+    return labels_of(service).get(IMPORTED) == "true" and not spec(service).get("selector")
+
+
 def slice_addresses(view: ClusterView, key: Key, *, imported: bool) -> set[str]:
-    """Ready addresses that a Service's EndpointSlices list: those the gateway wrote, or the others."""
+    """Ready addresses that a Service's EndpointSlices list: those the gateway writes, or the others."""
     return {
         str(address)
         for endpoint_slice in view.all("EndpointSlice", key[0])
         if labels_of(endpoint_slice).get(SERVICE_NAME) == key[1]
-        and (labels_of(endpoint_slice).get(IMPORTED) == "true") is imported
+        and (labels_of(endpoint_slice).get(SLICE_MANAGED_BY) == SLICE_WRITER) is imported
         for endpoint in endpoint_slice.get("endpoints") or []
         if (endpoint.get("conditions") or {}).get("ready") is not False
         for address in endpoint.get("addresses") or []

@@ -88,7 +88,8 @@ def pod(namespace: str, name: str, labels: dict[str, str], ip: str, *containers:
 
 
 def endpoint_slice(service: str, namespace: str, *addresses: str, imported: bool = False) -> dict[str, Any]:
-    labels = {"kubernetes.io/service-name": service}
+    writer = "multicluster-gateway" if imported else "endpointslice-controller.k8s.io"
+    labels = {"kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": writer}
     if imported:
         labels["multicluster.flomesh.io/imported"] = "true"
     endpoints = [{"addresses": [address], "conditions": {"ready": True}} for address in addresses]

@@ -68,6 +68,14 @@ def slice_lists_a_gateway_that_is_gone(world: World) -> None:
     ]
 
 
+@fault(TO_1, "EndpointSlice", "lists nobody, not the gateway at 10.42.0.5", "logs")
+def only_a_slice_with_copied_labels(world: World) -> None:
+    """Kubernetes copies a Service's labels to the slices it makes itself: they say nothing of the writer."""
+    copied = endpoint_slice("nodeapp", "dapr-test", "10.42.0.5")
+    copied["metadata"]["labels"]["multicluster.flomesh.io/imported"] = "true"
+    world["cluster-2"].objects["EndpointSlice"] = [copied]
+
+
 @fault(TO_1, "gateway", "scaled to zero", "scale deployment/gateway --replicas=1")
 def gateway_scaled_to_zero(world: World) -> None:
     world["cluster-2"].scale_to_zero("gateway")
@@ -284,3 +292,12 @@ def test_an_export_meant_for_others_is_no_path_of_this_importer() -> None:
     world.config["policies"] = []
     world.no_policy()
     assert not [name for name in world.paths() if name.startswith("cluster-2")]
+
+
+def test_an_application_that_took_over_a_derived_service_is_local() -> None:
+    """Its Service and slices carry the label of the gateway's Service until the gateway has taken it off."""
+    world = World()
+    for kind in ("Service", "EndpointSlice"):
+        found = world["cluster-1"].get(kind, "nodeapp" if kind == "Service" else "nodeapp-x")
+        found["metadata"].setdefault("labels", {})["multicluster.flomesh.io/imported"] = "true"
+    assert {world.paths()[path].verdict for path in (HOME, TO_1)} == {"ok"}

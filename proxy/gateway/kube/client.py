@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 
 import aiohttp
 
-from gateway.kube.access import Access
+from gateway.kube.client_config import ClientConfig
 from gateway.kube.errors import KubeError, Unreachable, error_for
 from gateway.kube.resources import Resource
 
@@ -41,18 +41,18 @@ def _socket(address: tuple[Any, ...]) -> socket.socket:
 class KubeClient:
     """One API server, one credential. Every method raises KubeError or one of its kinds, and nothing else."""
 
-    def __init__(self, access: Access, *, field_manager: str) -> None:
-        self._access = access
+    def __init__(self, config: ClientConfig, *, field_manager: str) -> None:
+        self._config = config
         self._manager = field_manager
         self._session: aiohttp.ClientSession | None = None
 
     @property
     def server(self) -> str:
-        return self._access.server
+        return self._config.server
 
     async def open(self) -> None:
         connector = aiohttp.TCPConnector(
-            ssl=self._access.ssl or True, limit=32, keepalive_timeout=60, socket_factory=_socket
+            ssl=self._config.ssl or True, limit=32, keepalive_timeout=60, socket_factory=_socket
         )
         self._session = aiohttp.ClientSession(connector=connector)
 
@@ -161,7 +161,7 @@ class KubeClient:
         if self._session is None:
             raise RuntimeError("KubeClient is used outside `async with`")
         headers = {"Accept": "application/json", "User-Agent": self._manager}
-        if token := self._access.bearer():
+        if token := self._config.bearer():
             headers["Authorization"] = f"Bearer {token}"
         data = None
         if body is not None:

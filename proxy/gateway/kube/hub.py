@@ -1,6 +1,6 @@
 """`gateway hub`: keeps every cluster's imports in step with what the others export.
 
-Follows the Cluster objects of its own cluster, runs one Member per cluster, and makes a new plan whenever
+Follows the Cluster objects of its own cluster, keeps a connection to each, and makes a new plan whenever
 anything changed anywhere. The plan is pure (`plan`); this module only moves information in and out.
 """
 
@@ -18,16 +18,16 @@ from functools import partial
 
 from gateway import process
 from gateway.kube import finalizer
-from gateway.kube.access import own_access
 from gateway.kube.client import KubeClient
+from gateway.kube.client_config import own_config
+from gateway.kube.cluster import ClusterReconciler
+from gateway.kube.connection import RESTART_SECONDS, Connection, Resolver, cluster_key
 from gateway.kube.errors import Conflict, CredentialError, KubeError, NotFound
 from gateway.kube.events import condition_events
 from gateway.kube.hub_admin import AdminServer, HubMetrics
 from gateway.kube.lease import Elected
-from gateway.kube.link import RESTART_SECONDS, Link, Resolver, cluster_key
-from gateway.kube.member import Member
 from gateway.kube.objects import Object, key_of, meta, spec_of
-from gateway.kube.plan import MemberView, plan
+from gateway.kube.plan import ClusterView, plan
 from gateway.kube.resources import CLUSTER, EVENT, HUB, SECRET
 from gateway.kube.status import Condition, status_patch
 from gateway.kube.watch import Informer, Signal, without_managed_fields
@@ -56,9 +56,9 @@ class Hub:
         changed = self._changed.set
         self._clusters = Informer(client, CLUSTER, changed, keep=without_managed_fields)
         self._secrets = Informer(client, SECRET, changed, namespace=namespace, keep=without_managed_fields)
-        self._home = Member("home", client, changed)
+        self._home = ClusterReconciler("home", client, changed)
         self._home_address = Resolver(changed)
-        self._links: dict[str, Link] = {}
+        self._connections: dict[str, Connection] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
         """By name: clusters whose imports are being taken back."""
         self._released: set[str] = set()
@@ -79,8 +79,8 @@ class Hub:
                 tasks.create_task(self._report(), name="report")
         finally:
             self._home_address.close()
-            for link in self._links.values():
-                await link.close(withdraw=False)
+            for connection in self._connections.values():
+                await connection.close(withdraw=False)
             # Clusters that were just removed still get their imports taken back; each has its own time limit.
             await asyncio.gather(*self._leaving.values())
             self._metrics.managed.clear()
@@ -106,33 +106,33 @@ class Hub:
     async def _follow_clusters(self) -> None:
         clusters = {key_of(obj)[1]: obj for obj in self._clusters.objects.values() if not _is_own(obj)}
         remotes = {name: obj for name, obj in clusters.items() if not finalizer.leaves(obj)}
-        for name in sorted(self._links.keys() - remotes.keys()):
-            self._let_go(name, self._links.pop(name))
+        for name in sorted(self._connections.keys() - remotes.keys()):
+            self._let_go(name, self._connections.pop(name))
             self._metrics.managed.remove(name)
         self._released &= {_uid(obj) for obj in clusters.values()}
         for name, cluster in clusters.items():
             if name in self._leaving or _uid(cluster) in self._released:
                 continue
             if name in remotes:
-                if name not in self._links:
+                if name not in self._connections:
                     log.info("%s joins", name)
-                    self._links[name] = Link(name, self._changed.set)
-                await self._links[name].update(cluster, self._secrets.objects)
+                    self._connections[name] = Connection(name, self._changed.set)
+                await self._connections[name].update(cluster, self._secrets.objects)
             elif finalizer.marked(cluster):  # deleted while no hub ran
-                link = Link(name, self._changed.set)
-                await link.update(cluster, self._secrets.objects)
-                self._let_go(name, link)
+                connection = Connection(name, self._changed.set)
+                await connection.update(cluster, self._secrets.objects)
+                self._let_go(name, connection)
         spec = spec_of(own[0]) if (own := self._own()) else {}
         self._home_address.update(str(spec.get("gatewayHost") or ""), int(spec.get("gatewayPort") or 80))
 
-    def _let_go(self, name: str, link: Link) -> None:
+    def _let_go(self, name: str, connection: Connection) -> None:
         log.info("%s leaves", name)
-        self._leaving[name] = asyncio.create_task(self._take_back(name, link), name=f"{name}: leave")
+        self._leaving[name] = asyncio.create_task(self._take_back(name, connection), name=f"{name}: leave")
 
-    async def _take_back(self, name: str, link: Link) -> None:
+    async def _take_back(self, name: str, connection: Connection) -> None:
         """Take back what the hub wrote into a cluster that leaves, then let its object go."""
         try:
-            await link.close(withdraw=True)
+            await connection.close(withdraw=True)
             cluster = self._clusters.objects.get(("", name))
             if cluster is not None and finalizer.leaves(cluster) and finalizer.marked(cluster):
                 await self._client.merge(CLUSTER, "", name, finalizer.unmark(cluster))
@@ -158,13 +158,14 @@ class Hub:
 
     async def _plan(self) -> None:
         home = self._home.view(self._own_key, self._home_address.address)
-        views: list[tuple[Member | None, MemberView]] = [(self._home, home)]
-        views += [(link.member, link.view()) for link in self._links.values() if link.key != home.key]
+        views: list[tuple[ClusterReconciler | None, ClusterView]] = [(self._home, home)]
+        remotes = [connection for connection in self._connections.values() if connection.key != home.key]
+        views += [(connection.reconciler, connection.view()) for connection in remotes]
         # In a thread: ten thousand exports take seconds, and probes and watches must not wait for them.
         made = await asyncio.to_thread(plan, [view for _, view in views])
-        for member, view in views:
-            if member is not None:
-                member.take(made.imports.get(view.key), made.conditions[view.key])
+        for reconciler, view in views:
+            if reconciler is not None:
+                reconciler.take(made.imports.get(view.key), made.conditions[view.key])
 
     async def _report(self) -> None:
         """Conditions of the Cluster objects. Beside planning: a slow home API server delays no member."""
@@ -172,7 +173,7 @@ class Hub:
         while True:
             await self._untold.wait(retry)
             retry = None
-            for name in list(self._links):
+            for name in list(self._connections):
                 if not await self._mark(name):
                     retry = ROUND_SECONDS
             for cluster, condition in self._verdicts():
@@ -197,7 +198,7 @@ class Hub:
     def _verdicts(self) -> Iterator[tuple[Object, Condition]]:
         own, own_key = self._own(), self._own_key
         for cluster in list(self._clusters.objects.values()):
-            link = self._links.get(key_of(cluster)[1])
+            connection = self._connections.get(key_of(cluster)[1])
             verdict: Condition | None = None
             if cluster in own[:1]:
                 verdict = self._own_verdict()
@@ -205,10 +206,10 @@ class Hub:
                 verdict = _unmanaged(
                     f"Cluster {key_of(own[0])[1]!r} is the hub's own already; delete one of them"
                 )
-            elif link is not None and link.key == own_key:
+            elif connection is not None and connection.key == own_key:
                 verdict = _unmanaged(f"{own_key} is the key of the hub's own cluster; give this one another")
-            elif link is not None:
-                verdict = link.managed()
+            elif connection is not None:
+                verdict = connection.managed()
             if verdict is not None:
                 yield cluster, verdict
 
@@ -257,11 +258,11 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
     metrics = HubMetrics()
     namespace = os.environ.get("POD_NAMESPACE", "multicluster-system")
     try:
-        access = own_access()
+        config = own_config()
     except (CredentialError, OSError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
         return 2
-    async with KubeClient(access, field_manager=HUB) as client:
+    async with KubeClient(config, field_manager=HUB) as client:
         hub: Hub | None = None
 
         async def serve() -> None:

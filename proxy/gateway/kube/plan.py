@@ -30,7 +30,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class MemberView:
+class ClusterView:
     """One cluster as the hub knows it now."""
 
     key: str
@@ -63,7 +63,7 @@ class Plan:
 class _Exporter:
     """One cluster's export of a service."""
 
-    view: MemberView
+    view: ClusterView
     verdict: Verdict
     accepted: list[Offer] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ def is_ours(imported: Object) -> bool:
     return label(imported, MANAGED_BY) == HUB
 
 
-def plan(views: Sequence[MemberView]) -> Plan:
+def plan(views: Sequence[ClusterView]) -> Plan:
     services = _exporters(views)
     for exporters in services.values():
         _settle_ports(exporters)
@@ -138,7 +138,7 @@ class _Writer:
         return _import(key, ports, account or str(spec_of(existing).get("serviceAccountName") or ""))
 
 
-def _exporters(views: Iterable[MemberView]) -> dict[Key, list[_Exporter]]:
+def _exporters(views: Iterable[ClusterView]) -> dict[Key, list[_Exporter]]:
     """All exports by service, the oldest first: where two disagree, the one that was there first counts."""
     services: dict[Key, list[_Exporter]] = {}
     for view in views:

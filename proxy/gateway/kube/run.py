@@ -19,15 +19,14 @@ from pathlib import Path
 from gateway import process
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.edge.server import GatewayServer
-from gateway.kube.access import own_access
 from gateway.kube.cache import ObjectCache
 from gateway.kube.client import KubeClient
+from gateway.kube.client_config import own_config
 from gateway.kube.errors import CredentialError
 from gateway.kube.objects import Key, Object, key_of, label, version_of
-from gateway.kube.place import Place
+from gateway.kube.reconciler import GatewayIdentity, Reconciler, Taken
 from gateway.kube.resources import EXPORT, GATEWAY, IMPORT, POLICY, SERVICE, SERVICE_NAME, SLICE
 from gateway.kube.watch import Informer, Signal, without_managed_fields
-from gateway.kube.writer import Taken, Writer
 from gateway.options import make_server
 from gateway.workers.line import attend
 
@@ -48,7 +47,7 @@ class Controller:
         self,
         client: KubeClient,
         server: GatewayServer,
-        place: Place,
+        identity: GatewayIdentity,
         cache: ObjectCache,
         *,
         writes: bool = True,
@@ -56,7 +55,7 @@ class Controller:
         """`writes`: it also writes stand-ins, status and disk; of several workers one does."""
         self._writes = writes
         self._server = server
-        self._place = place
+        self._identity = identity
         self._cache = cache
         self._changed = Signal(SETTLE_SECONDS)
         self._unsaved = Signal(SAVE_SECONDS)
@@ -68,7 +67,7 @@ class Controller:
             kind.kind: Informer(client, kind, self._changed.set, keep=without_managed_fields)
             for kind in kinds
         }
-        self._writer = Writer(client, place, self.informers)
+        self._reconciler = Reconciler(client, identity, self.informers)
 
     @property
     def synced(self) -> bool:
@@ -82,7 +81,7 @@ class Controller:
             tasks.create_task(self._route(), name="route")
             tasks.create_task(self._restore(), name="restore")
             if self._writes:
-                tasks.create_task(self._writer.run(), name="write")
+                tasks.create_task(self._reconciler.run(), name="write")
                 tasks.create_task(self._save(), name="save")
 
     async def _restore(self) -> None:
@@ -116,11 +115,11 @@ class Controller:
                 log.exception("these objects cannot be compiled; the last good routes stay")
                 continue
             if found is None:
-                self._writer.wake()
+                self._reconciler.wake()
                 continue
             self._objects, compiled = found
             await self._swap(compiled)
-            self._writer.take(compiled)
+            self._reconciler.take(compiled)
             self._unsaved.set()
 
     def _look(self, taken: Taken) -> tuple[Sequence[Object], Compiled] | None:
@@ -136,7 +135,7 @@ class Controller:
         # Collecting garbage stops every thread, and so many new objects would set it off again and again.
         gc.disable()
         try:
-            return compile_snapshot(objects, self._place.cluster_key, self._place.front_door)
+            return compile_snapshot(objects, self._identity.cluster_key, self._identity.front_door)
         finally:
             gc.enable()
 
@@ -185,7 +184,7 @@ def main(args: argparse.Namespace) -> int:
 
 async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
     try:
-        access = own_access()
+        config = own_config()
         server = make_server(args)
         await server.start()
         if args.worker is not None:
@@ -193,15 +192,15 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
     except (CredentialError, ValueError, OSError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
         return 2
-    async with KubeClient(access, field_manager=GATEWAY) as client:
-        place = Place(
+    async with KubeClient(config, field_manager=GATEWAY) as client:
+        identity = GatewayIdentity(
             cluster_key=args.cluster_key,
             front_door=args.front_door,
             namespace=os.environ.get("POD_NAMESPACE", "multicluster-system"),
             east_west_port=server.addresses["east-west"][1] if args.east_west else 0,
         )
         cache = ObjectCache(Path(args.cache_dir), args.cluster_key)
-        controller = Controller(client, server, place, cache, writes=not args.worker)
+        controller = Controller(client, server, identity, cache, writes=not args.worker)
         # Routes keep following their pods while running requests finish; only then the watches end.
         return await process.work_until(
             stop, controller.run(), lambda: server.drain(args.drain_seconds, args.drain_delay)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from proxy.kube.mini_api import GOOD, MiniApi, Path
 
-from gateway.kube import member as member_module
+from gateway.kube import cluster as cluster_module
 from gateway.kube import watch as watch_module
-from gateway.kube.access import from_kubeconfig
 from gateway.kube.client import KubeClient
+from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.finalizer import FINALIZER
 from gateway.kube.hub import Hub
 from gateway.kube.hub_admin import HubMetrics
@@ -96,8 +96,8 @@ async def until(check: Callable[[], bool], what: str) -> None:
 @pytest.fixture
 async def quiet_world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """Without a hub yet."""
-    monkeypatch.setattr(member_module, "PROBE_SECONDS", 0.2)
-    monkeypatch.setattr(member_module, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(cluster_module, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(cluster_module, "PATIENCE_SECONDS", 0.05)
     monkeypatch.setattr(watch_module.Backoff.__init__, "__defaults__", (0.02, 0.2))
     made = World()
     for api in (made.home, made.one, made.two):
@@ -173,7 +173,7 @@ async def test_a_cluster_deleted_while_no_hub_runs_gives_its_imports_back(quiet_
 
 
 async def test_a_dead_cluster_can_leave_and_come_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(member_module, "WITHDRAW_SECONDS", 0.2)
+    monkeypatch.setattr(cluster_module, "WITHDRAW_SECONDS", 0.2)
     await world.join("cluster-1")
     await world.join("cluster-2")
     await world.export(world.two)

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.snapshot import compile_snapshot
-from gateway.kube.access import from_kubeconfig
+from gateway.kube.client_config import from_kubeconfig
+from gateway.kube.connection import cluster_key
+from gateway.kube.derived import OURS, peers, reconcile
 from gateway.kube.errors import CredentialError
 from gateway.kube.exports import judge_exports
-from gateway.kube.link import cluster_key
-from gateway.kube.plan import Address, MemberView, plan
+from gateway.kube.plan import Address, ClusterView, plan
 from gateway.kube.status import Condition, status_patch
-from gateway.kube.upkeep import OURS, peers, upkeep
 
 KEY = ("demo", "app")
 NAMES = {"namespace": "demo", "name": "app"}
@@ -71,15 +71,15 @@ def test_the_plan_stands_any_object(export: Any, service: Any, imported: Any) ->
     address = Address("h", "10.0.0.1", 80)
     imports = {KEY: obj("ServiceImport", imported, labels)}
     plan([
-        MemberView("a/b/c/one", address, exports, services, imports),
-        MemberView("a/b/c/two", address, None, {}, imports),
-        MemberView("a/b/c/three", None, {}, {}, imports),
+        ClusterView("a/b/c/one", address, exports, services, imports),
+        ClusterView("a/b/c/two", address, None, {}, imports),
+        ClusterView("a/b/c/three", None, {}, {}, imports),
     ])  # fmt: skip
 
 
 @given(imported=IMPORT, service=SERVICE, endpoint_slice=SLICE)
 @settings(max_examples=300, deadline=None)
-def test_the_upkeep_stands_any_object(imported: Any, service: Any, endpoint_slice: Any) -> None:
+def test_derived_services_stand_any_object(imported: Any, service: Any, endpoint_slice: Any) -> None:
     labels = {"kubernetes.io/service-name": "app"}
     slices: dict[tuple[str, str], Any] = {("demo", "x"): {"metadata": {**NAMES, "labels": labels}}}
     if isinstance(endpoint_slice, dict):
@@ -88,7 +88,7 @@ def test_the_upkeep_stands_any_object(imported: Any, service: Any, endpoint_slic
     for marks in ({}, OURS):
         services = {KEY: obj("Service", service, marks)}
         list(
-            upkeep(
+            reconcile(
                 {KEY: obj("ServiceImport", imported)},
                 services,
                 slices,

@@ -11,8 +11,8 @@ import pytest
 from proxy.kube.mini_api import MiniApi
 
 from gateway.kube import lease as lease_module
-from gateway.kube.access import from_kubeconfig
 from gateway.kube.client import KubeClient
+from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.lease import LEASE_SECONDS, Claim, Elected
 
 WALL = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from gateway.kube.plan import Address, MemberView, Plan, plan, same_import
+from gateway.kube.plan import Address, ClusterView, Plan, plan, same_import
 
 KEY = ("dapr-test", "nodeapp")
 NAMES = {"namespace": "dapr-test", "name": "nodeapp"}
@@ -33,9 +33,9 @@ def rule(port: int = 3000, path: str = "/nodeapp", kind: str = "Prefix") -> dict
 
 def member(
     number: int, export_: dict[str, Any] | None = None, service_: dict[str, Any] | None = None
-) -> MemberView:
+) -> ClusterView:
     """cluster-<number>; with an export also the plain Service, unless another is given."""
-    return MemberView(
+    return ClusterView(
         cluster(f"cluster-{number}"),
         Address("172.28.0.1", "172.28.0.1", 80 + number),
         {KEY: export_} if export_ else {},
@@ -44,10 +44,10 @@ def member(
     )
 
 
-HOME = MemberView(cluster("control-plane"), None, {}, {}, {})
+HOME = ClusterView(cluster("control-plane"), None, {}, {}, {})
 
 
-def who(made: Plan, view: MemberView, key: tuple[str, str] = KEY) -> dict[int, list[str]]:
+def who(made: Plan, view: ClusterView, key: tuple[str, str] = KEY) -> dict[int, list[str]]:
     """Exporters by port in the view's import."""
     body: Mapping[str, Any] = made.imports[view.key].get(key, {"spec": {"ports": []}})
     return {
@@ -55,12 +55,12 @@ def who(made: Plan, view: MemberView, key: tuple[str, str] = KEY) -> dict[int, l
     }
 
 
-def verdict(made: Plan, view: MemberView, kind: str, key: tuple[str, str] = KEY) -> tuple[bool | None, str]:
+def verdict(made: Plan, view: ClusterView, kind: str, key: tuple[str, str] = KEY) -> tuple[bool | None, str]:
     (found,) = (condition for condition in made.conditions[view.key][key] if condition.type == kind)
     return found.status, found.message
 
 
-def stored(made: Plan, view: MemberView) -> MemberView:
+def stored(made: Plan, view: ClusterView) -> ClusterView:
     """The view after its plan was carried out."""
     return replace(view, imports=dict(made.imports[view.key]))
 

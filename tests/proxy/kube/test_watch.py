@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from gateway.kube import client as client_module
-from gateway.kube.access import Access
 from gateway.kube.client import KubeClient
+from gateway.kube.client_config import ClientConfig
 from gateway.kube.errors import Conflict, Gone, Invalid, KubeError, NotFound, Refused, Unreachable
 from gateway.kube.resources import EXPORT
 from gateway.kube.watch import Backoff, Informer, Signal, Store
@@ -137,7 +137,9 @@ async def client(api: FakeApi) -> AsyncIterator[KubeClient]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0][:2]
-    async with KubeClient(Access(f"http://{host}:{port}", None, token="t"), field_manager="test") as made:
+    async with KubeClient(
+        ClientConfig(f"http://{host}:{port}", None, token="t"), field_manager="test"
+    ) as made:
         yield made
     await runner.cleanup()
 
@@ -322,7 +324,7 @@ async def test_an_answer_that_is_not_json_is_an_error_of_ours(api: FakeApi, clie
 
 
 async def test_nobody_there() -> None:
-    async with KubeClient(Access("http://127.0.0.1:1", None), field_manager="test") as client:
+    async with KubeClient(ClientConfig("http://127.0.0.1:1", None), field_manager="test") as client:
         with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"):
             await client.get(EXPORT, "demo", "a")
 

@@ -25,7 +25,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 @dataclass(frozen=True)
-class Access:
+class ClientConfig:
     """A server and a credential. `token_file` wins over `token` and is read again for every request."""
 
     server: str
@@ -38,7 +38,7 @@ class Access:
         return self.token_file.read_text().strip() if self.token_file else self.token
 
 
-def in_cluster(root: Path = SERVICE_ACCOUNT, environ: Mapping[str, str] = os.environ) -> Access:
+def in_cluster(root: Path = SERVICE_ACCOUNT, environ: Mapping[str, str] = os.environ) -> ClientConfig:
     """The pod's own API server and ServiceAccount. CredentialError outside a pod."""
     host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host or not (root / "token").exists():
@@ -46,18 +46,18 @@ def in_cluster(root: Path = SERVICE_ACCOUNT, environ: Mapping[str, str] = os.env
             f"not in a pod: KUBERNETES_SERVICE_HOST or {root}/token is missing; set KUBECONFIG to a file"
         )
     context = ssl.create_default_context(cafile=str(root / "ca.crt"))
-    return Access(
+    return ClientConfig(
         f"https://{f'[{host}]' if ':' in host else host}:{port}", context, token_file=root / "token"
     )
 
 
-def own_access(environ: Mapping[str, str] = os.environ) -> Access:
+def own_config(environ: Mapping[str, str] = os.environ) -> ClientConfig:
     """KUBECONFIG when it is set (tests, development), the pod's identity otherwise."""
     path = environ.get("KUBECONFIG")
     return from_kubeconfig(Path(path).read_text()) if path else in_cluster(environ=environ)
 
 
-def from_kubeconfig(text: str) -> Access:
+def from_kubeconfig(text: str) -> ClientConfig:
     """The current context of a self-contained kubeconfig. CredentialError says what is wrong with it."""
     try:
         config = yaml.safe_load(text)
@@ -91,7 +91,7 @@ def from_kubeconfig(text: str) -> Access:
     server = str(cluster.get("server") or "").rstrip("/")
     if not server.startswith(("https://", "http://")):
         raise CredentialError(f"kubeconfig's server {server!r} is not an https:// address")
-    return Access(
+    return ClientConfig(
         server,
         _tls(cluster, user) if server.startswith("https") else None,
         token=str(user.get("token") or ""),

@@ -93,7 +93,7 @@ def peers(slices: Mapping[Key, Object], namespace: str, service: str) -> tuple[s
     return tuple(sorted(found))
 
 
-def upkeep(
+def reconcile(
     imports: Mapping[Key, Object],
     services: Mapping[Key, Object],
     slices: Mapping[Key, Object],

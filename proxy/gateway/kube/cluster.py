@@ -1,6 +1,6 @@
 """One cluster as the hub deals with it: what it exports, what it should import, whether it answers.
 
-Every member has its own tasks and its own retries, so a cluster that is down delays nobody else.
+Every cluster has its own tasks and its own retries, so a cluster that is down delays nobody else.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.kube.client import KubeClient
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound, Refused
 from gateway.kube.events import condition_events
 from gateway.kube.objects import Key, Object, key_of, meta, section, version_of
-from gateway.kube.plan import Address, MemberView, is_ours, same_import
+from gateway.kube.plan import Address, ClusterView, is_ours, same_import
 from gateway.kube.resources import EVENT, EXPORT, HUB, IMPORT, MANAGED_BY, NAMESPACE, SERVICE
 from gateway.kube.status import Condition, current, status_patch
 from gateway.kube.watch import Backoff, Informer, Signal, without_managed_fields
@@ -32,7 +32,7 @@ PARALLEL = 8
 SETTLE_SECONDS = 0.002
 
 
-class Member:
+class ClusterReconciler:
     """Follows and writes one cluster through one client."""
 
     def __init__(self, name: str, client: KubeClient, on_change: Callable[[], None]) -> None:
@@ -54,9 +54,9 @@ class Member:
         self.asked = False
         """The cluster has been asked whether it can be managed: before that, `trouble` means nothing."""
 
-    def view(self, key: str, address: Address | None) -> MemberView:
+    def view(self, key: str, address: Address | None) -> ClusterView:
         known = self._exports.synced and self._services.synced
-        return MemberView(
+        return ClusterView(
             key,
             address,
             dict(self._exports.objects) if known else None,

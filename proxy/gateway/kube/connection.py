@@ -1,4 +1,4 @@
-"""A Cluster object and what stands behind it: the credential, the gateway's address, the member."""
+"""A Cluster object and what stands behind it: the credential, the gateway's address, the reconciler."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import logging
 import socket
 from collections.abc import Callable, Mapping
 
-from gateway.kube.access import from_kubeconfig
 from gateway.kube.client import KubeClient
+from gateway.kube.client_config import from_kubeconfig
+from gateway.kube.cluster import ClusterReconciler
 from gateway.kube.errors import CredentialError
-from gateway.kube.member import Member
 from gateway.kube.objects import Key, Object, key_of, section, spec_of
-from gateway.kube.plan import Address, MemberView
+from gateway.kube.plan import Address, ClusterView
 from gateway.kube.resources import HUB
 from gateway.kube.status import Condition
 
@@ -99,13 +99,13 @@ class Resolver:
             self._task = None
 
 
-class Link:
+class Connection:
     """Keeps one remote cluster connected as its Cluster object says. Never raises for a faulty object."""
 
     def __init__(self, name: str, on_change: Callable[[], None]) -> None:
         self.name = name
         self.key = ""
-        self.member: Member | None = None
+        self.reconciler: ClusterReconciler | None = None
         self._on_change = on_change
         self._resolver = Resolver(on_change)
         self._kubeconfig = ""
@@ -114,7 +114,7 @@ class Link:
         self._task: asyncio.Task[None] | None = None
 
     async def update(self, cluster: Object, secrets: Mapping[Key, Object]) -> None:
-        """Follow a changed Cluster object or Secret; a new credential starts a new member."""
+        """Follow a changed Cluster object or Secret; a new credential starts a new reconciler."""
         spec = spec_of(cluster)
         self.key = cluster_key(cluster)
         self._resolver.update(str(spec.get("gatewayHost") or ""), int(spec.get("gatewayPort") or 80))
@@ -124,22 +124,22 @@ class Link:
                 await self._connect(kubeconfig)
             self._fault = None
         except CredentialError as error:
-            # A member that runs goes on: only its own API server can say that the old credential is void.
+            # A reconciler that runs goes on: only its own API server can say that the old credential is void.
             self._fault = str(error)
 
     async def _connect(self, kubeconfig: str) -> None:
-        access = from_kubeconfig(kubeconfig)
+        config = from_kubeconfig(kubeconfig)
         await self._disconnect(withdraw=False)
         self._kubeconfig = kubeconfig
-        self._client = KubeClient(access, field_manager=HUB)
+        self._client = KubeClient(config, field_manager=HUB)
         await self._client.open()
-        self.member = Member(self.name, self._client, self._on_change)
-        self._task = asyncio.create_task(self._supervise(self.member), name=f"{self.name}: member")
+        self.reconciler = ClusterReconciler(self.name, self._client, self._on_change)
+        self._task = asyncio.create_task(self._supervise(self.reconciler), name=f"{self.name}: reconciler")
 
-    async def _supervise(self, member: Member) -> None:
+    async def _supervise(self, reconciler: ClusterReconciler) -> None:
         while True:
             try:
-                await member.run()
+                await reconciler.run()
             except Exception:
                 # A defect met by one cluster's objects must not take the other clusters down with it.
                 log.exception("%s: a task failed; starting again in %g s", self.name, RESTART_SECONDS)
@@ -150,9 +150,9 @@ class Link:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        if self.member is not None and withdraw:
-            await self.member.withdraw()
-        self.member = None
+        if self.reconciler is not None and withdraw:
+            await self.reconciler.withdraw()
+        self.reconciler = None
         if self._client is not None:
             await self._client.close()
             self._client = None
@@ -162,18 +162,18 @@ class Link:
         self._resolver.close()
         await self._disconnect(withdraw=withdraw)
 
-    def view(self) -> MemberView:
-        if self.member is None:
-            return MemberView(self.key, self._resolver.address, None)
-        return self.member.view(self.key, self._resolver.address)
+    def view(self) -> ClusterView:
+        if self.reconciler is None:
+            return ClusterView(self.key, self._resolver.address, None)
+        return self.reconciler.view(self.key, self._resolver.address)
 
     def managed(self) -> Condition | None:
         """Whether the cluster is under the hub's management now, and if not why. None: not asked yet."""
         troubles = [self._fault, self._resolver.trouble]
-        troubles.append(self.member.trouble if self.member is not None else None)
+        troubles.append(self.reconciler.trouble if self.reconciler is not None else None)
         if found := "; ".join(trouble for trouble in troubles if trouble):
             return Condition("Managed", False, "Failed", found)
-        if self.member is None or not self.member.asked:
+        if self.reconciler is None or not self.reconciler.asked:
             return None
         return Condition(
             "Managed", True, "Success", "the API server answers and accepts the hub's credential"

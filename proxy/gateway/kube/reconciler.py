@@ -9,17 +9,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, Snapshot
 from gateway.kube.client import KubeClient
+from gateway.kube.derived import Action, peers, reconcile
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound
 from gateway.kube.objects import Key, Object, key_of
-from gateway.kube.place import Place
 from gateway.kube.resources import EXPORT, IMPORT, POLICY, SERVICE, SLICE, Resource
 from gateway.kube.status import Condition, status_patch
-from gateway.kube.upkeep import Action, peers, upkeep
 from gateway.kube.watch import Backoff, Informer, Signal
 
 Taken = Mapping[str, Mapping[Key, Object]]
@@ -34,12 +34,28 @@ PARALLEL = 8
 SETTLE_SECONDS = 0.002
 
 
-class Writer:
+@dataclass(frozen=True, slots=True)
+class GatewayIdentity:
+    """Which cluster a gateway serves, and where its own pods are found."""
+
+    cluster_key: str
+    front_door: bool
+    namespace: str
+    """Namespace of the gateway's own pods."""
+    east_west_port: int
+    """0 when the gateway has no east-west listener: then imports get no derived Services."""
+    service: str = "gateway"
+    """The Service that selects the gateway's pods."""
+
+
+class Reconciler:
     """Brings the objects to what the last compilation says. Idempotent; failures are tried again."""
 
-    def __init__(self, client: KubeClient, place: Place, informers: Mapping[str, Informer]) -> None:
+    def __init__(
+        self, client: KubeClient, identity: GatewayIdentity, informers: Mapping[str, Informer]
+    ) -> None:
         self._client = client
-        self._place = place
+        self._identity = identity
         self._informers = informers
         self._compiled: Compiled | None = None
         self._wake = Signal(SETTLE_SECONDS)
@@ -88,17 +104,17 @@ class Writer:
         return all(await asyncio.gather(*calls))
 
     def _actions(self, taken: Taken, snapshot: Snapshot) -> list[Action]:
-        if not self._place.east_west_port:
+        if not self._identity.east_west_port:
             return []
         slices = taken[SLICE.kind]
         return list(
-            upkeep(
+            reconcile(
                 taken[IMPORT.kind],
                 taken[SERVICE.kind],
                 slices,
                 snapshot.leaves_cluster,
-                pods=peers(slices, self._place.namespace, self._place.service),
-                port=self._place.east_west_port,
+                pods=peers(slices, self._identity.namespace, self._identity.service),
+                port=self._identity.east_west_port,
             )
         )
 

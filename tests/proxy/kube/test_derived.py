@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.kube.upkeep import Action, peers, upkeep
+from gateway.kube.derived import Action, peers, reconcile
 
 KEY = ("dapr-test", "nodeapp")
 SLICE_KEY = ("dapr-test", "nodeapp-imported")
@@ -21,7 +21,7 @@ def run(
     imports: dict[Any, Any], services: dict[Any, Any] | None = None, slices: dict[Any, Any] | None = None,
     leaves: bool = True, pods: tuple[str, ...] = PODS,
 ) -> list[Action]:  # fmt: skip
-    return list(upkeep(imports, services or {}, slices or {}, lambda *_: leaves, pods=pods, port=15080))
+    return list(reconcile(imports, services or {}, slices or {}, lambda *_: leaves, pods=pods, port=15080))
 
 
 def after(actions: list[Action]) -> tuple[dict[Any, Any], dict[Any, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.kube.access import from_kubeconfig, in_cluster, own_access
+from gateway.kube.client_config import from_kubeconfig, in_cluster, own_config
 from gateway.kube.errors import CredentialError
 
 
@@ -85,10 +85,10 @@ def test_faulty_kubeconfigs_say_what_is_wrong(text: str, words: str) -> None:
 
 def test_outside_a_pod_the_way_out_is_named(tmp_path: Path) -> None:
     with pytest.raises(CredentialError, match="set KUBECONFIG"):
-        own_access({})
+        own_config({})
     file = tmp_path / "kubeconfig"
     file.write_text(kubeconfig())
-    assert own_access({"KUBECONFIG": str(file)}).server == "https://172.28.0.1:6445"
+    assert own_config({"KUBECONFIG": str(file)}).server == "https://172.28.0.1:6445"
 
 
 def test_a_pods_token_is_read_again_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

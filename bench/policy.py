@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.client
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
-from bench.api import ApiServer, kube_binary
 from bench.figures import Result, Row, percentile
 from bench.programs import BenchError, Running, gateway_argv, start
 from bench.setting import Bench, free_port
 from bench.starters import start_backend, start_gateway
+from tests.harness.api_server import ApiServer, NoBinaryError
 
 CHANGES = 100
 PATIENCE_SECONDS = 20.0
@@ -25,16 +26,18 @@ def measure(bench: Bench) -> Result:
     changes = 10 if bench.quick else CHANGES
     with ExitStack() as running:
         bench.step.update("starting an API server")
-        api = ApiServer(kube_binary(bench.cache), bench.folder)
-        running.callback(api.stop)
-        api.start(bench.root / "proxy" / "crds")
+        try:
+            api = running.enter_context(ApiServer(bench.folder / "api"))
+        except NoBinaryError as error:
+            raise BenchError(str(error)) from error
+        api.install_crds()
         members = []
         for number in (1, 2):
             backend = running.enter_context(start_backend(bench, f"application-{number}")).port
             member = running.enter_context(start_gateway(bench, backend, name=f"member-{number}"))
             members.append((member.port, backend))
         _make_objects(api, [port for port, _ in members])
-        caller = running.enter_context(_start_caller(bench))
+        caller = running.enter_context(_start_caller(bench, api.kubeconfig))
         connection = http.client.HTTPConnection("127.0.0.1", caller.port)
         running.callback(connection.close)
         _follow(connection, members[0][1])
@@ -44,7 +47,7 @@ def measure(bench: Bench) -> Result:
             bench.step.update(f"change {number + 1} of {changes}")
             chosen = 1 - number % 2
             began = time.monotonic()
-            api.call("PATCH", f"{FLOMESH}/globaltrafficpolicies/service-0", _policy(chosen), "merge")
+            api.call("PATCH", f"{FLOMESH}/globaltrafficpolicies/service-0", _policy(chosen), content="merge")
             written.append(time.monotonic() - began)
             _follow(connection, members[chosen][1])
             followed.append(time.monotonic() - began)
@@ -92,23 +95,16 @@ def _make_objects(api: ApiServer, members: list[int]) -> None:
     )
 
 
-def _start_caller(bench: Bench) -> Running:
+def _start_caller(bench: Bench, kubeconfig: Path) -> Running:
     port = free_port()
     argv = gateway_argv(
         *["run", "--cluster-key", "default/default/default/caller", "--no-access-log"],
         *["--listen", f"127.0.0.1:{free_port()}", "--east-west", f"127.0.0.1:{port}"],
         *["--cache-dir", str(bench.folder / "cache")],
     )
-    kubeconfig = {"KUBECONFIG": str(bench.folder / "kubeconfig")}
     (bench.folder / "cache").mkdir()
-    return start(
-        "caller",
-        argv,
-        core=bench.proxy_core,
-        port=port,
-        folder=bench.folder,
-        env=bench.environment | kubeconfig,
-    )
+    environment = bench.environment | {"KUBECONFIG": str(kubeconfig)}
+    return start("caller", argv, core=bench.proxy_core, port=port, folder=bench.folder, env=environment)
 
 
 def _follow(connection: http.client.HTTPConnection, application: int) -> None:

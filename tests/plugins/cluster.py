@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from plugins.apiserver import kube_binary
+from tests.harness.api_server import kube_binary
 
 HEAD = """
 from pathlib import Path

@@ -6,9 +6,10 @@ from pathlib import Path
 import docker
 import docker.errors
 import pytest
-from plugins.apiserver import ApiServer, running
 from plugins.cluster import Cluster
 from plugins.engine import Engine
+
+from tests.harness.api_server import ApiServer
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +19,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with running(tmp_path_factory.mktemp("api")) as server:
+    with ApiServer(tmp_path_factory.mktemp("api"), controllers=True) as server:
         yield server
 
 
@@ -31,7 +32,7 @@ def docker_client() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture
 def kubeconfig(api_server: ApiServer) -> Path:
-    return api_server.folder / "kubeconfig"
+    return api_server.kubeconfig
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from pathlib import Path
 import docker
 import docker.errors
 import pytest
-from plugins.apiserver import free_ports
 from plugins.engine import Engine
+
+from tests.harness.api_server import free_ports
 
 pytestmark = pytest.mark.e2e
 

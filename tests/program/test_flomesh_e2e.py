@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 import yaml
-from plugins.apiserver import ApiServer, kube_binary, running
 from plugins.engine import REPOSITORY, Engine, Stack
+
+from tests.harness.api_server import ApiServer, kube_binary
 
 pytestmark = pytest.mark.e2e
 
@@ -101,7 +102,7 @@ class Cluster:
         self.bootstrap = threading.Thread(target=self._bootstrap, name="bootstrap")
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
-        argv = [kube_binary(), "kubectl", f"--kubeconfig={self.server.folder / 'kubeconfig'}", *arguments]
+        argv = [kube_binary(), "kubectl", f"--kubeconfig={self.server.kubeconfig}", *arguments]
         done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, timeout=60)
         assert not check or done.returncode == 0, f"{arguments}: {done.stderr}"
         return done.stdout
@@ -152,7 +153,9 @@ class Cluster:
 @pytest.fixture(scope="module")
 def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Cluster]]:
     with ExitStack() as stack:
-        servers = [stack.enter_context(running(tmp_path_factory.mktemp(name))) for name in ("plane", "east")]
+        servers = [ApiServer(tmp_path_factory.mktemp(name), controllers=True) for name in ("plane", "east")]
+        for server in servers:
+            stack.enter_context(server)
         found = [Cluster(server) for server in servers]
         found[1].apply(DNS)
         for cluster in found:
@@ -169,7 +172,7 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster
 def stack(clusters: tuple[Cluster, Cluster], tmp_path_factory: pytest.TempPathFactory) -> Stack:
     folder = tmp_path_factory.mktemp("flomesh")
     engine = Engine(folder / "engine")
-    access = [(c.server.url, str(c.server.folder / "kubeconfig")) for c in clusters]
+    access = [(c.server.url, str(c.server.kubeconfig)) for c in clusters]
     (folder / "flomesh").mkdir()
     # Commands name the scripts of components as the program does: from its folder.
     (folder / "flomesh" / "components").symlink_to(REPOSITORY / "components")

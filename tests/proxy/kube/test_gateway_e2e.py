@@ -276,7 +276,7 @@ def test_the_stand_in_is_a_service_without_selector(clean: Cluster, gateway: Gat
     eventually(lambda: clean.stand_in() is not None, "a stand-in")
     service, endpoint_slice = clean.get(f"{SERVICES}/nodeapp"), clean.get(f"{SLICES}/nodeapp-imported")
     assert "selector" not in service["spec"]
-    assert service["spec"]["clusterIP"].startswith("10.0.0.")
+    assert service["spec"]["clusterIP"].startswith("10.96.")
     assert [(port["name"], port["port"]) for port in service["spec"]["ports"]] == [("http", 3000)]
     assert endpoint_slice["ports"] == [{"name": "http", "port": gateway.east_west, "protocol": "TCP"}]
     for found in (service, endpoint_slice):

@@ -10,6 +10,7 @@ import contextlib
 import copy
 import json
 import os
+import shlex
 import subprocess
 import tempfile
 import time
@@ -20,15 +21,12 @@ from typing import Any
 import yaml
 
 from airgap import daemon
+from airgap.report import Report
 from bench import members, sequence
 from bench.commands import complete
 from bench.figures import OURS, Result, Row
 from bench.sequence import Made, Step
 from bench.setting import Bench
-from cli import workbench
-from cli.engine import Engine
-from cli.paths import Paths
-from cli.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = "bench"
@@ -75,6 +73,12 @@ def timed(argv: Sequence[str], env: Mapping[str, str]) -> float:
     started = time.monotonic()
     run(argv, env)
     return time.monotonic() - started
+
+
+def stack_environment(exports: str) -> dict[str, str]:
+    """The process environment that a shell has after it has read what `./stack env` prints."""
+    pairs = [word.partition("=") for word in shlex.split(exports) if word != "export"]
+    return {**os.environ, **{name: value for name, _, value in pairs}}
 
 
 @contextlib.contextmanager
@@ -191,20 +195,20 @@ def _round(bench: Bench, found: Mapping[str, list[float]], turn: str) -> None:
         found["up"].append(timed(["./stack", "up", ENVIRONMENT], os.environ))
         bench.step.update(f"{turn}: a second up")
         found["unchanged"].append(timed(["./stack", "up", ENVIRONMENT], os.environ))
-        engine = Engine(workbench.existing(Paths.here()), ENVIRONMENT, Progress())
-        env, state = engine.bench.env, engine.state(show_secrets=True)
+        env = stack_environment(run(["./stack", "env", ENVIRONMENT], os.environ))
+        state = json.loads(run(["pulumi", "stack", "export", "--show-secrets"], env))
     finally:
         bench.step.update(f"{turn}: destroy")
         found["destroy"].append(timed(["./stack", "destroy", ENVIRONMENT], os.environ))
     bench.step.update(f"{turn}: the article's steps")
     made = sequence.read_state(state)
-    daemon.ensure_daemon(bench.cache, Progress())  # the last environment's destroy ends a daemon of ours
+    daemon.ensure_daemon(bench.cache, Report())  # the last environment's destroy ends a daemon of ours
     with tempfile.TemporaryDirectory() as folder:  # Redis' own user reads a file in it: not the bench's own
         try:
             found["article"].append(one_after_another(made, env, Path(folder)))
         finally:
             clear(made, env)
-            daemon.stop_daemon(Progress())  # unless others use it
+            daemon.stop_daemon(Report())  # unless others use it
 
 
 def _preview(count: int) -> float:

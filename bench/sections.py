@@ -18,12 +18,3 @@ SECTIONS: Mapping[str, Section] = {
 }
 WITH_PEERS = {"proxy", "memory", "failover"}
 """Sections that compare with other proxies."""
-
-DEBIAN_PACKAGES = {
-    "wrk": "wrk",
-    "nginx": "nginx-light",
-    "haproxy": "haproxy",
-    "taskset": "util-linux",
-    "gcc": "gcc",
-}
-"""What sections run, and the package that brings it."""

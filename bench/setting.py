@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
-from typing import Protocol
+
+from airgap.report import Step
 
 PEERS = Path(__file__).parent / "peers"
 BODIES = {"small": 0, "64k": 64 * 1024, "1m": 1024 * 1024}
@@ -18,12 +19,6 @@ UPLOAD = "upload"
 
 CLUSTER = "default/default/default/bench"
 """The gateway's cluster key."""
-
-
-class Note(Protocol):
-    """Where progress goes: the step of whoever runs the section."""
-
-    def update(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +32,7 @@ class Bench:
     cache: Path
     gateway: Path
     """The gateway's package: compiled, or as it is on file."""
-    step: Note
+    step: Step
     peers: Mapping[str, str] = field(default_factory=dict)
     """Paths of the peers' programs, by name."""
     absent: Mapping[str, str] = field(default_factory=dict)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from airgap.report import SupplyError
+from airgap.report import Report, SupplyError
 from cli import commands
 from cli.arguments import parser
 from cli.errors import UserError
-from cli.progress import Progress
 
 
 def main() -> int:
     """Parse, run, and turn every expected failure into one message and an exit code."""
     arguments = parser().parse_args()
-    progress = Progress()
+    progress = Report()
     try:
         return commands.run(arguments, progress)
     except UserError as error:

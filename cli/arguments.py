@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from cli.help import HELP
-from cli.workbench import MODES
+from cli.toolchain import MODES
 
 DESCRIPTION = """\
 Stand up, check and take down a multi-cluster Dapr platform: four k3d clusters, Dapr, Redis,

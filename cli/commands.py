@@ -15,18 +15,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from airgap import daemon
-from cli import bench, demo, docker_objects, lanes, preflight, settings, status, workbench
+from airgap.lock import exclusive
+from airgap.report import Report, output_console
+from cli import demo, docker_objects, lanes, preflight, settings, status, toolchain
 from cli.doctor import command as doctor
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.gather import command as gather
 from cli.graph import command as graph
-from cli.lock import exclusive
 from cli.paths import Paths
-from cli.progress import Progress, output_console
 
 
-def run(arguments: argparse.Namespace, progress: Progress) -> int:
+def run(arguments: argparse.Namespace, progress: Report) -> int:
     """Dispatch. Commands that change something hold the lock; the others only read."""
     command = COMMANDS[arguments.command]
     paths = Paths.here()
@@ -35,11 +35,11 @@ def run(arguments: argparse.Namespace, progress: Progress) -> int:
     settings.source_file(
         paths, arguments.environment
     )  # refuse an unknown environment before waiting or building
-    with exclusive(paths.lock, f"./stack {arguments.command} {arguments.environment}", progress):
+    with exclusive(paths.cache, f"./stack {arguments.command} {arguments.environment}", progress):
         return command(arguments, paths, progress)
 
 
-def up(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+def up(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Prepare the machine, then bring the environment up."""
     engine = _engine(arguments, paths, progress)
     engine.ensure()
@@ -49,7 +49,7 @@ def up(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
     return 0
 
 
-def preview(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+def preview(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Prepare the machine, then show the changes."""
     engine = _engine(arguments, paths, progress)
     engine.ensure()
@@ -57,9 +57,9 @@ def preview(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> 
     return 0
 
 
-def walk(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+def walk(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Run the demo and print its table; 1 when any answer is not as expected."""
-    engine = Engine(workbench.existing(paths), arguments.environment, progress)
+    engine = Engine(toolchain.existing(paths), arguments.environment, progress)
     rows = demo.walk(engine, progress.note)
     table = Table(title="The article's walk", title_justify="left")
     for column in ("", "step", "expected", "seen"):
@@ -76,35 +76,34 @@ def walk(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int
     return 0
 
 
-def destroy(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+def destroy(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Remove every resource, the stack, and the Docker daemon when it is ours and nothing uses it."""
     if not paths.environment(arguments.environment).exists():
         progress.note(f"Nothing to destroy: environment {arguments.environment!r} is not up on this machine.")
     else:
         with progress.step("Docker"):
             docker_host = daemon.ensure_daemon(paths.cache, progress)
-        bench = workbench.existing(paths, docker_host=docker_host)
-        engine = Engine(bench, arguments.environment, progress)
+        engine = Engine(toolchain.existing(paths, docker_host=docker_host), arguments.environment, progress)
         engine.ensure()
         with progress.step(f"pulumi destroy {arguments.environment}", live=False):
             engine.destroy()
-        if left := docker_objects.leftovers(bench.env, arguments.environment):
+        if left := docker_objects.leftovers(engine.toolchain.env, arguments.environment):
             raise UserError(f"destroy ended but these are still there: {', '.join(left)}.")
     if not any((paths.state / "environments").glob("*")):
         daemon.stop_daemon(progress)
     return 0
 
 
-def env(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+def env(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Shell exports, for `eval`."""
     settings.source_file(paths, arguments.environment)
-    engine = Engine(workbench.existing(paths), arguments.environment, progress)
+    engine = Engine(toolchain.existing(paths), arguments.environment, progress)
     for name, value in sorted(engine.exports.items()):
         print(f"export {name}={shlex.quote(value)}")
     return 0
 
 
-def test(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+def test(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Run pytest on the fast tests, or prepare the machine and run those on real parts; in lanes."""
     pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     wanted = arguments.arguments
@@ -114,8 +113,8 @@ def test(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int
             return worst(lanes.run(runs, cwd=paths.root, env=os.environ, output=sys.stdout))
         # One after another, on the terminal: the arguments may want to ask something, as --pdb does.
         return worst([subprocess.run(run, cwd=paths.root, check=False).returncode for run in runs.values()])
-    with exclusive(paths.lock, "./stack test e2e", progress):
-        env = workbench.prepare(paths, progress).env
+    with exclusive(paths.cache, "./stack test e2e", progress):
+        env = toolchain.prepare(paths, progress).env
     progress.summary()
     suite = ["-m", "e2e", "-v", "--durations=10", *wanted]
     side_by_side = {lane: [*pytest, *parts, *suite] for lane, parts in E2E_LANES.items()}
@@ -132,7 +131,7 @@ def worst(codes: Sequence[int]) -> int:
     return max((abs(code) for code in codes if code != NO_TESTS_COLLECTED), default=NO_TESTS_COLLECTED)
 
 
-def check(_arguments: argparse.Namespace, paths: Paths, _progress: Progress) -> int:
+def check(_arguments: argparse.Namespace, paths: Paths, _progress: Report) -> int:
     """Run scripts/check with this environment's tools."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
@@ -140,11 +139,18 @@ def check(_arguments: argparse.Namespace, paths: Paths, _progress: Progress) -> 
     ).returncode
 
 
-def _engine(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> Engine:
+def bench(arguments: argparse.Namespace, paths: Paths, _progress: Report) -> int:
+    """Become the measurements: a program of their own, which knows nothing of the commands."""
+    quick = ["--quick"] if arguments.quick else []
+    argv = [sys.executable, "-m", "bench", f"--cache={paths.cache}", *quick, *arguments.sections]
+    os.execve(sys.executable, argv, os.environ)  # noqa: S606
+
+
+def _engine(arguments: argparse.Namespace, paths: Paths, progress: Report) -> Engine:
     chosen = preflight.checked_settings(paths, arguments.environment)
-    bench = workbench.prepare(paths, progress, supply=arguments.supply or chosen.supply)
-    preflight.check_ports(chosen, bench.env, arguments.environment)
-    return Engine(bench, arguments.environment, progress)
+    prepared = toolchain.prepare(paths, progress, supply=arguments.supply or chosen.supply)
+    preflight.check_ports(chosen, prepared.env, arguments.environment)
+    return Engine(prepared, arguments.environment, progress)
 
 
 # Half of a lane's time is waiting, so that several share a machine well.
@@ -160,10 +166,10 @@ E2E_LANES: Mapping[str, Sequence[str]] = {
 }
 NO_TESTS_COLLECTED = 5  # pytest's exit code; with -k, one of the parts may have none
 
-Command = Callable[[argparse.Namespace, Paths, Progress], int]
+Command = Callable[[argparse.Namespace, Paths, Report], int]
 COMMANDS: Mapping[str, Command] = {
     "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env, "test": test, "check": check,
     "status": status.run, "doctor": doctor.run, "graph": graph.run,
-    "gather": gather.run, "bench": bench.run,
+    "gather": gather.run, "bench": bench,
 }  # fmt: skip
 CHANGING = {"up", "preview", "demo", "destroy"}

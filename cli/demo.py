@@ -28,7 +28,7 @@ CURL_REFUSED = 7
 CALLS = 40
 SHARE_TOLERANCE = 0.15  # of all calls; the gateway holds weights exactly, two replicas may be out of step
 
-Progress = Callable[[str], None]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ def order_rows(created: Answer, read: Sequence[Answer]) -> list[Row]:
     ]
 
 
-def walk(engine: Engine, say: Progress) -> list[Row]:
+def walk(engine: Engine, say: Say) -> list[Row]:
     """Run the whole demo on a running environment; the configured policies are restored at the end."""
     if not engine.exists():
         raise UserError(
@@ -116,7 +116,7 @@ def walk(engine: Engine, say: Progress) -> list[Row]:
             f"environment {engine.environment!r} has no {', '.join(missing)}: the demo walks the "
             "article's topology. If an `up` was interrupted, run ./stack up again."
         )
-    client = ClientPod(engine.bench.env, engine.secret_output("kubeconfigs")[CLIENT])
+    client = ClientPod(engine.toolchain.env, engine.secret_output("kubeconfigs")[CLIENT])
     try:
         return _steps(engine, outputs["clusters"], client, say)
     finally:
@@ -126,7 +126,7 @@ def walk(engine: Engine, say: Progress) -> list[Row]:
         client.close()
 
 
-def _steps(engine: Engine, clusters: Mapping[str, Any], client: ClientPod, say: Progress) -> list[Row]:
+def _steps(engine: Engine, clusters: Mapping[str, Any], client: ClientPod, say: Say) -> list[Row]:
     rows = [
         ports_row(f"{name}'s ingress", http_get(f"{clusters[name]['http']}/{SERVICE}/ports"), [name])
         for name in EXPORTERS
@@ -159,7 +159,7 @@ def _steps(engine: Engine, clusters: Mapping[str, Any], client: ClientPod, say: 
 
 
 def _change(
-    engine: Engine, client: ClientPod, lb_type: str, say: Progress, *, followed: Callable[[Answer], bool]
+    engine: Engine, client: ClientPod, lb_type: str, say: Say, *, followed: Callable[[Answer], bool]
 ) -> Row:
     """Set the policy through the program and measure how long after the object's change traffic follows."""
     say(f"setting {lb_type} through the program")

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from airgap.report import Report
 from cli import process
-from cli.progress import Progress
 
 LABEL = "multicluster-dapr.environment"
 # In the URN of the command that makes a cluster.
@@ -28,7 +28,7 @@ def labelled(env: Mapping[str, str], environment: str, kind: str) -> dict[str, s
 
 
 def remove_unknown(
-    env: Mapping[str, str], environment: str, resources: Iterable[Mapping[str, Any]], progress: Progress
+    env: Mapping[str, str], environment: str, resources: Iterable[Mapping[str, Any]], progress: Report
 ) -> None:
     """Remove containers, networks and volumes that carry our label but are not in the state.
 
@@ -46,7 +46,7 @@ def remove_unknown(
 
 
 def remove_orphan_clusters(
-    env: Mapping[str, str], environment: str, resources: Iterable[Mapping[str, Any]], progress: Progress
+    env: Mapping[str, str], environment: str, resources: Iterable[Mapping[str, Any]], progress: Report
 ) -> None:
     """Delete k3d clusters on the environment's network that the state does not know.
 

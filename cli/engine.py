@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
+from airgap.report import Report
 from cli import docker_objects, process, settings
 from cli.errors import UserError
 from cli.paths import PROJECT
-from cli.progress import Progress
-from cli.workbench import Workbench
+from cli.toolchain import Toolchain
 
 PARALLEL = "32"
 DYING_SECONDS = 3.0
@@ -25,11 +25,11 @@ DYING_SECONDS = 3.0
 class Engine:
     """One environment (Pulumi stack) on a prepared machine."""
 
-    def __init__(self, bench: Workbench, environment: str, progress: Progress) -> None:
-        self.bench = bench
+    def __init__(self, toolchain: Toolchain, environment: str, progress: Report) -> None:
+        self.toolchain = toolchain
         self.environment = environment
         self.progress = progress
-        self.folder = bench.paths.environment(environment)
+        self.folder = toolchain.paths.environment(environment)
 
     @property
     def passphrase_file(self) -> Path:
@@ -51,7 +51,7 @@ class Engine:
         }
         if not (self._users("PULUMI_CONFIG_PASSPHRASE") or self._users("PULUMI_CONFIG_PASSPHRASE_FILE")):
             added["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.passphrase_file)
-        return {**self.bench.exports, **added}
+        return {**self.toolchain.exports, **added}
 
     def _users(self, variable: str) -> str:
         """A variable that the user has set; in a shell that read `./stack env`, ours are no choice of theirs.
@@ -59,13 +59,13 @@ class Engine:
         They may even be of another environment, or of one that is gone.
         """
         value = os.environ.get(variable, "")
-        ours = str(self.bench.paths.state / "environments")
+        ours = str(self.toolchain.paths.state / "environments")
         return "" if value.removeprefix("file://").startswith(ours) else value
 
     @property
     def env(self) -> dict[str, str]:
         """Process environment for the engine under ./stack: with the effective configuration."""
-        effective = settings.effective_file(self.bench.paths, self.environment)
+        effective = settings.effective_file(self.toolchain.paths, self.environment)
         return {**os.environ, **self.exports, "PULUMI_OPTION_CONFIG_FILE": str(effective)}
 
     def exists(self) -> bool:
@@ -78,7 +78,7 @@ class Engine:
     def ensure(self, overrides: dict[str, Any] | None = None) -> None:
         """Create the stack when it is not there, and write the effective configuration."""
         self._make_passphrase()
-        effective = settings.refresh(self.bench.paths, self.environment, overrides)
+        effective = settings.refresh(self.toolchain.paths, self.environment, overrides)
         if not self.exists():
             # `stack init` writes its salt into the stack file beside Pulumi.yaml, so it runs in a folder of
             # ours with a project file of the same name: the repository stays clean.
@@ -111,13 +111,13 @@ class Engine:
     def destroy(self) -> None:
         """Remove every resource, then the stack and everything kept about it."""
         resources = self._repair()
-        docker_objects.remove_orphan_clusters(self.bench.env, self.environment, resources, self.progress)
+        docker_objects.remove_orphan_clusters(self.toolchain.env, self.environment, resources, self.progress)
         self._operate(
             "destroy", ["--yes", "--skip-preview"], "Run ./stack destroy again: it goes on where it stopped."
         )
         self._output(["stack", "rm", self.environment, "--yes", "--preserve-config"])
         if self.passphrase_file.exists():
-            settings.take_back_salt(self.bench.paths, self.environment)
+            settings.take_back_salt(self.toolchain.paths, self.environment)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def outputs(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class Engine:
         argv = ["pulumi", operation, "--stack", self.environment, "--parallel", PARALLEL, *flags]
         argv.append("--suppress-permalink=true")
         env = {**self.env, "TMPDIR": str(self._emptied_scratch())}
-        ended = process.foreground(argv, env=env, cwd=self.bench.paths.root)
+        ended = process.foreground(argv, env=env, cwd=self.toolchain.paths.root)
         if ended.interrupted:
             raise UserError(f"interrupted during `{operation}`. {hint}", code=130)
         if ended.code:
@@ -165,13 +165,13 @@ class Engine:
             else ["--stack", self.environment]
         )
         argv = ["pulumi", *arguments, *scope, "--non-interactive"]
-        return process.output(argv, env=self.env, cwd=cwd or self.bench.paths.root, timeout=timeout)
+        return process.output(argv, env=self.env, cwd=cwd or self.toolchain.paths.root, timeout=timeout)
 
     def _make_passphrase(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.backend.mkdir(exist_ok=True)
         if "PULUMI_CONFIG_PASSPHRASE_FILE" in self.exports and not self.passphrase_file.exists():
-            settings.refuse_lost_salt(self.bench.paths, self.environment, self.passphrase_file)
+            settings.refuse_lost_salt(self.toolchain.paths, self.environment, self.passphrase_file)
             descriptor = os.open(self.passphrase_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as handle:
                 handle.write(secrets.token_urlsafe(32))
@@ -190,13 +190,13 @@ class Engine:
             ]
             self._import(state)
         resources: list[dict[str, Any]] = deployment.get("resources") or []
-        docker_objects.remove_unknown(self.bench.env, self.environment, resources, self.progress)
+        docker_objects.remove_unknown(self.toolchain.env, self.environment, resources, self.progress)
         return resources
 
     def _make_anew(self, resources: list[dict[str, Any]]) -> list[str]:
         """Flags for clusters that are gone behind the engine's back: it believes what its state says."""
         flags = []
-        for urn, name in docker_objects.vanished_clusters(self.bench.env, resources).items():
+        for urn, name in docker_objects.vanished_clusters(self.toolchain.env, resources).items():
             self.progress.note(f"Repairing: cluster {name} is gone; it is made anew with all that was in it.")
             flags += ["--replace", urn]
         return flags

@@ -48,8 +48,3 @@ class Paths:
     def supply_map(self) -> Path:
         """The resolved artifacts, read by the program."""
         return self.cache / "supply.json"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the one ./stack that may change something."""
-        return self.cache / "stack.lock"

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from airgap.report import Report, output_console
 from cli import settings as settings_files
 from cli.doctor.check import Check, failed
 from cli.doctor.platform import dapr, dapr_version, platform_checks
@@ -21,7 +22,6 @@ from cli.observe.environment import engine_of, running
 from cli.observe.serving import RouteView
 from cli.observe.view import GATEWAY, SYSTEM, ClusterView, Key, Object, Platform, key_of, spec, status
 from cli.paths import Paths
-from cli.progress import Progress, output_console
 
 REFRESH_SECONDS = 2.0
 SHOWN_CONDITIONS = {
@@ -32,7 +32,7 @@ SHOWN_CONDITIONS = {
 GOOD_WHEN_FALSE = {"Conflict"}
 
 
-def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Show it once, or until Ctrl-C. 0 when healthy, 1 when something is wrong."""
     settings_files.source_file(paths, arguments.environment)
     console = output_console()
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
         raise
 
 
-async def _show(arguments: argparse.Namespace, paths: Paths, progress: Progress, console: Console) -> int:
+async def _show(arguments: argparse.Namespace, paths: Paths, progress: Report, console: Console) -> int:
     async with running(engine_of(paths, arguments.environment, progress)) as environment:
         platform = await environment.look()
         if arguments.watch:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rich.markup import escape
 
+from airgap.report import Report, output_console
 from cli import settings
 from cli.doctor.check import Check, as_json, failed
 from cli.doctor.machine import machine_checks
@@ -23,14 +24,13 @@ from cli.errors import UserError
 from cli.observe.environment import NotUpError, Running, engine_of, running
 from cli.observe.view import Platform
 from cli.paths import Paths
-from cli.progress import Progress, output_console
 
 MARKS = {"ok": "[green]✔[/green]", "warn": "[yellow]![/yellow]", "fail": "[red]✗[/red]"}
 TOOLS = re.compile(r"\b(kubectl|docker|k3d) ")
 TITLES = {"machine": "Machine", "platform": "Clusters", "path": "Paths"}
 
 
-def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Print every check. 1 when any fails."""
     with progress.step(f"Looking at the machine and at {arguments.environment}"):
         checks = examine(paths, arguments.environment, progress)
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
     return 1 if failed(checks) else 0
 
 
-def examine(paths: Paths, environment: str, progress: Progress) -> list[Check]:
+def examine(paths: Paths, environment: str, progress: Report) -> list[Check]:
     """All checks. Raises UserError for an unknown environment."""
     settings.source_file(paths, environment)
     with ThreadPoolExecutor(max_workers=1) as pool:

@@ -7,6 +7,7 @@ import asyncio
 import time
 from pathlib import Path
 
+from airgap.report import Report, Step
 from cli import settings as settings_files
 from cli import status
 from cli.doctor.check import Check, as_json
@@ -20,10 +21,9 @@ from cli.gather.archive import Archive
 from cli.gather.redact import Redactor
 from cli.observe.environment import Running, engine_of, running
 from cli.paths import Paths
-from cli.progress import Progress, Step
 
 
-def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Write the archive and say where it is."""
     environment = arguments.environment
     settings_files.source_file(paths, environment)
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
 
 async def gather(target: Path, engine: Engine, step: Step) -> list[str]:
     """Fill the archive; what could not be had is returned as well as written into it."""
-    surveyed = asyncio.create_task(asyncio.to_thread(survey, engine.bench.paths, engine.environment))
+    surveyed = asyncio.create_task(asyncio.to_thread(survey, engine.toolchain.paths, engine.environment))
     try:
         async with running(engine) as environment:
             step.update("secrets, to leave them out")

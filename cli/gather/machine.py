@@ -62,7 +62,7 @@ def _attempt(archive: Archive, what: str, act: Callable[[], None]) -> None:
 
 
 def _settings(archive: Archive, engine: Engine) -> None:
-    paths, environment = engine.bench.paths, engine.environment
+    paths, environment = engine.toolchain.paths, engine.environment
     files = {
         "written": settings.source_file(paths, environment),
         "effective": settings.effective_file(paths, environment),
@@ -79,7 +79,7 @@ def _settings(archive: Archive, engine: Engine) -> None:
 
 
 def _versions(engine: Engine) -> str:
-    env, root = engine.bench.env, engine.bench.paths.root
+    env, root = engine.toolchain.env, engine.toolchain.paths.root
     asked: Mapping[str, Sequence[str]] = {
         "./stack": ["git", "-C", str(root), "log", "-1", "--format=%H %cI"],
         "pulumi": ["pulumi", "version"],
@@ -103,7 +103,7 @@ def _line(argv: Sequence[str], env: Mapping[str, str]) -> str:
 
 
 def _docker(archive: Archive, engine: Engine) -> None:
-    env, environment = engine.bench.env, engine.environment
+    env, environment = engine.toolchain.env, engine.environment
     for name, argv in {
         "ps.txt": [
             "docker",
@@ -140,7 +140,7 @@ def _both(argv: Sequence[str], env: Mapping[str, str]) -> str:
 
 
 def _tool_logs(archive: Archive, engine: Engine) -> None:
-    for log in sorted((engine.bench.paths.cache / "logs").glob("*.log")):
+    for log in sorted((engine.toolchain.paths.cache / "logs").glob("*.log")):
         archive.text(f"logs/{log.name}", _tail(log))
 
 

@@ -7,16 +7,16 @@ import asyncio
 import sys
 from pathlib import Path
 
+from airgap.report import Report
 from cli import preflight
 from cli.errors import UserError
 from cli.graph.draw import draw
 from cli.graph.picture import Picture, live, planned
 from cli.observe.environment import engine_of, running
 from cli.paths import Paths
-from cli.progress import Progress
 
 
-def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
+def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Draw the settings, or with --live what runs."""
     settings = preflight.checked_settings(paths, arguments.environment)
     if arguments.live:
@@ -36,6 +36,6 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
     return 0
 
 
-async def _live(environment: str, paths: Paths, progress: Progress) -> Picture:
+async def _live(environment: str, paths: Paths, progress: Report) -> Picture:
     async with running(engine_of(paths, environment, progress)) as found:
         return live(await found.look())

@@ -32,4 +32,4 @@ def accesses(engine: Engine, settings: Settings) -> tuple[dict[str, Access], dic
 def _kubeconfig(engine: Engine, cluster: ClusterSettings) -> str:
     if cluster.source == "existing":
         return Path(str(cluster.kubeconfig)).expanduser().read_text()
-    return process.output(["k3d", "kubeconfig", "get", cluster.name], env=engine.bench.env, timeout=20)
+    return process.output(["k3d", "kubeconfig", "get", cluster.name], env=engine.toolchain.env, timeout=20)

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from airgap import tools
-from airgap.report import SupplyError
-from cli import docker_objects, preflight, workbench
+from airgap.report import Report, SupplyError
+from cli import docker_objects, preflight, toolchain
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.access import accesses
@@ -17,8 +17,7 @@ from cli.observe.api import Api, open_apis
 from cli.observe.collect import observe
 from cli.observe.view import Platform
 from cli.paths import Paths
-from cli.progress import Progress
-from cli.workbench import Workbench
+from cli.toolchain import Toolchain
 from stacks.model import Settings
 
 
@@ -45,33 +44,33 @@ class Running:
 
     def _containers(self) -> dict[str, str] | None:
         try:
-            return docker_objects.states(self.engine.bench.env, self.engine.environment)
+            return docker_objects.states(self.engine.toolchain.env, self.engine.environment)
         except UserError:
             return None  # no Docker: clusters of someone else need none, and doctor's machine checks tell
 
 
-def engine_of(paths: Paths, environment: str, progress: Progress) -> Engine:
+def engine_of(paths: Paths, environment: str, progress: Report) -> Engine:
     """The engine of an environment on this machine as it is; makes nothing."""
-    return Engine(present_bench(paths), environment, progress)
+    return Engine(present_toolchain(paths), environment, progress)
 
 
-def present_bench(paths: Paths) -> Workbench:
+def present_toolchain(paths: Paths) -> Toolchain:
     """The machine as it is, even when DOCKER_HOST names a daemon that is silent."""
     try:
-        return workbench.existing(paths)
+        return toolchain.existing(paths)
     except SupplyError:
         mode = "airgap" if paths.supply_map.exists() else "upstream"
-        return workbench.bench(paths, mode, "", tools.present_tools(paths.cache))
+        return toolchain.compose(paths, mode, "", tools.present_tools(paths.cache))
 
 
 @asynccontextmanager
 async def running(engine: Engine) -> AsyncIterator[Running]:
     """The environment with its APIs open. Raises NotUpError."""
-    settings = preflight.checked_settings(engine.bench.paths, engine.environment)
+    settings = preflight.checked_settings(engine.toolchain.paths, engine.environment)
     if not engine.exists():
         raise NotUpError(
             f"environment {engine.environment!r} is not up; run ./stack up {engine.environment} first."
         )
     found, missing = accesses(engine, settings)
-    async with open_apis(found, engine.bench.env) as apis:
+    async with open_apis(found, engine.toolchain.env) as apis:
         yield Running(engine=engine, settings=settings, apis=apis, missing=missing)

@@ -24,15 +24,14 @@ SERVER = textwrap.dedent("""
     server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
     time.sleep(600)
 """)
-# ./stack bench with one section, which starts a program and a command and then waits.
+# What ./stack bench becomes, with one section, which starts a program and a command and then waits.
 BENCH = textwrap.dedent("""
     import signal, sys
     from bench import sections
     from bench.commands import complete
     from bench.programs import start
     from bench.setting import free_port
-    from cli import bench as command
-    from cli.__main__ import main
+    from bench import __main__ as command
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     server, told, order = sys.argv[1:]
@@ -50,10 +49,9 @@ BENCH = textwrap.dedent("""
 
     sections.SECTIONS["proxy"] = section
     command.compiled_gateway = lambda root, cache: root
-    command._require = lambda paths, progress: None
-    command.find_peers = lambda names, paths, progress: ({}, {})
-    sys.argv = ["stack", "bench", "proxy"]
-    sys.exit(main())
+    command.require = lambda cache, report: None
+    command.find_peers = lambda names, cache, report: ({}, {})
+    sys.exit(command.main(["proxy", "--cache=/nowhere"]))
 """)
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from airgap.report import Report
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.paths import Paths
-from cli.progress import Progress
-from cli.workbench import Workbench
+from cli.toolchain import Toolchain
 
 PULUMI = """#!/bin/sh
 echo "$@" >> "$RECORD"
@@ -63,7 +63,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     (root / "Pulumi.dev.yaml").write_text("config: {}\n")
     paths = Paths(root=root, cache=tmp_path / "cache", state=tmp_path / "state")
     exports = {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
-    made = Engine(Workbench(paths=paths, mode="airgap", exports=exports), "dev", Progress())
+    made = Engine(Toolchain(paths=paths, mode="airgap", exports=exports), "dev", Report())
     made.backend.mkdir(parents=True)
     return made
 
@@ -86,7 +86,7 @@ def test_a_new_stack_writes_its_salt_beside_the_state_and_not_into_the_repositor
 ) -> None:
     (tmp_path / "LISTED").write_text("[]")
     engine.ensure()
-    assert "salt" not in (engine.bench.paths.root / "Pulumi.dev.yaml").read_text()
+    assert "salt" not in (engine.toolchain.paths.root / "Pulumi.dev.yaml").read_text()
     assert "v1:salt" in (engine.folder / "Pulumi.dev.yaml").read_text()
 
 
@@ -208,14 +208,14 @@ def test_a_cluster_that_is_gone_is_made_anew(operation: str, engine: Engine, tmp
 
 
 def test_a_failed_operation_ends_with_one_message(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = Path(engine.bench.exports["PATH"].split(os.pathsep)[0]) / "pulumi"
+    script = Path(engine.toolchain.exports["PATH"].split(os.pathsep)[0]) / "pulumi"
     script.write_text(PULUMI.replace("case", 'case "$1" in up) exit 255;; esac\ncase', 1))
     with pytest.raises(UserError, match=r"pulumi up failed.*goes on where it stopped"):
         engine.up()
 
 
 def test_a_passphrase_is_not_made_for_a_file_salted_for_another(engine: Engine) -> None:
-    source = engine.bench.paths.root / "Pulumi.dev.yaml"
+    source = engine.toolchain.paths.root / "Pulumi.dev.yaml"
     source.write_text(source.read_text() + "encryptionsalt: v1:of-an-earlier-life\n")
     with pytest.raises(UserError, match="has an encryptionsalt"):
         engine.ensure()
@@ -225,7 +225,7 @@ def test_a_passphrase_is_not_made_for_a_file_salted_for_another(engine: Engine) 
 def test_a_shell_that_read_another_environments_variables_does_not_mix_the_two(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in Engine(engine.bench, "gone", engine.progress).exports.items():
+    for name, value in Engine(engine.toolchain, "gone", engine.progress).exports.items():
         monkeypatch.setenv(name, value)
     assert engine.exports["PULUMI_BACKEND_URL"] == f"file://{engine.backend}"
     assert engine.exports["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(engine.passphrase_file)

@@ -17,7 +17,8 @@ import pytest
 from e2e.commands import ENVIRONMENT, ROOT, stack
 from e2e.load import Kubectl
 
-from cli import preflight, workbench
+from airgap.report import Report
+from cli import preflight, toolchain
 from cli.doctor.check import Check
 from cli.doctor.command import after
 from cli.engine import Engine
@@ -25,7 +26,6 @@ from cli.observe.access import accesses
 from cli.observe.api import open_apis
 from cli.observe.environment import Running
 from cli.paths import Paths
-from cli.progress import Progress
 
 pytestmark = pytest.mark.e2e
 
@@ -55,7 +55,7 @@ class Patient:
     def __init__(self, env: dict[str, str], folder: Path) -> None:
         self.env = env | {"HOME": str(folder)}  # where a fix lets k3d write its kubeconfigs
         paths = Paths.here()
-        self.engine = Engine(workbench.existing(paths), ENVIRONMENT, Progress())
+        self.engine = Engine(toolchain.existing(paths), ENVIRONMENT, Report())
         self.settings = preflight.checked_settings(paths, ENVIRONMENT)
         self.access, missing = accesses(self.engine, self.settings)
         assert not missing
@@ -70,7 +70,7 @@ class Patient:
         """Every check of clusters and paths by name."""
 
         async def looked() -> list[Check]:
-            async with open_apis(self.access, self.engine.bench.env) as apis:
+            async with open_apis(self.access, self.engine.toolchain.env) as apis:
                 environment = Running(engine=self.engine, settings=self.settings, apis=apis, missing={})
                 return await after(environment)
 

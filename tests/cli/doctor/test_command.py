@@ -10,13 +10,13 @@ import yaml
 from platforms.world import CONFIG
 from rich.console import Console
 
+from airgap.report import Report
 from cli.doctor import command
 from cli.doctor.check import Check, as_json, failed
 from cli.doctor.command import lines
 from cli.doctor.machine import Machine
 from cli.errors import UserError
 from cli.paths import Paths
-from cli.progress import Progress
 from stacks.problem import Problem
 from stacks.settings import parse
 
@@ -61,7 +61,7 @@ def examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine) 
     (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
     monkeypatch.setattr(command, "survey", lambda *_: machine)
     paths = Paths(root=tmp_path, cache=tmp_path / "cache", state=tmp_path / "state")
-    return command.examine(paths, "dev", Progress(Console(file=io.StringIO())))
+    return command.examine(paths, "dev", Report(Console(file=io.StringIO())))
 
 
 def test_before_up_the_clusters_are_a_line_that_says_when(
@@ -84,4 +84,4 @@ def test_with_wrong_settings_nothing_is_said_of_clusters(
 def test_an_unknown_environment_is_refused(tmp_path: Path) -> None:
     paths = Paths(root=tmp_path, cache=tmp_path / "cache", state=tmp_path / "state")
     with pytest.raises(UserError, match="unknown environment 'nowhere'"):
-        command.examine(paths, "nowhere", Progress(Console(file=io.StringIO())))
+        command.examine(paths, "nowhere", Report(Console(file=io.StringIO())))

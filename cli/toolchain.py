@@ -21,9 +21,9 @@ from pathlib import Path
 
 from airgap import daemon, images, machine, tools
 from airgap.plugins import install as plugins
+from airgap.report import Report
 from cli.errors import UserError
 from cli.paths import Paths
-from cli.progress import Progress
 
 MODES = ("auto", "upstream", "airgap")
 REGISTRY = "https://registry-1.docker.io/v2/"
@@ -39,7 +39,7 @@ TOOLS_ON_PATH: Mapping[str, tuple[tuple[str, ...], tuple[int, int]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workbench:
+class Toolchain:
     """Everything a command needs to run the engine or talk to the clusters."""
 
     paths: Paths
@@ -52,7 +52,7 @@ class Workbench:
         return {**os.environ, **self.exports}
 
 
-def choose_mode(wanted: str, progress: Progress) -> str:
+def choose_mode(wanted: str, progress: Report) -> str:
     """Resolve `auto` by asking the public registry once; says what was chosen and why."""
     if wanted != "auto":
         progress.note(f"Supply: {wanted}, as configured.")
@@ -77,7 +77,7 @@ def public_registry_answers() -> bool:
         return False
 
 
-def prepare(paths: Paths, progress: Progress, *, supply: str = "auto") -> Workbench:
+def prepare(paths: Paths, progress: Report, *, supply: str = "auto") -> Toolchain:
     """Find or make everything `up` needs. Safe to interrupt and repeat; what is there stays."""
     mode = choose_mode(supply, progress)
     reused = {} if mode == "airgap" else tools_on_path(progress)
@@ -96,16 +96,18 @@ def prepare(paths: Paths, progress: Progress, *, supply: str = "auto") -> Workbe
         paths.supply_map.unlink(missing_ok=True)  # of an earlier time without the public registry
     if "pulumi" in made:
         plugins.install_language_host(made["pulumi"].parent, Path(sys.executable), paths.root)
-    return bench(paths, mode, docker_host, made)
+    return compose(paths, mode, docker_host, made)
 
 
-def existing(paths: Paths, *, docker_host: str = "") -> Workbench:
+def existing(paths: Paths, *, docker_host: str = "") -> Toolchain:
     """The environment of a machine that `up` has prepared before; makes nothing and asks nobody."""
     mode = "airgap" if paths.supply_map.exists() else "upstream"
-    return bench(paths, mode, docker_host or daemon.running_daemon() or "", tools.present_tools(paths.cache))
+    return compose(
+        paths, mode, docker_host or daemon.running_daemon() or "", tools.present_tools(paths.cache)
+    )
 
 
-def bench(paths: Paths, mode: str, docker_host: str, made: Mapping[str, Path]) -> Workbench:
+def compose(paths: Paths, mode: str, docker_host: str, made: Mapping[str, Path]) -> Toolchain:
     """Compose the variables. Only what differs from the user's own environment is listed."""
     folders = dict.fromkeys(str(path.parent) for path in made.values())
     exports = {
@@ -123,7 +125,7 @@ def bench(paths: Paths, mode: str, docker_host: str, made: Mapping[str, Path]) -
         exports["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
         exports["MULTICLUSTER_DAPR_SUPPLY"] = str(paths.supply_map)
         exports["K3D_IMAGE_TOOLS"] = _k3d_tools_image(paths)
-    return Workbench(paths=paths, mode=mode, exports=exports)
+    return Toolchain(paths=paths, mode=mode, exports=exports)
 
 
 def _k3d_tools_image(paths: Paths) -> str:
@@ -133,7 +135,7 @@ def _k3d_tools_image(paths: Paths) -> str:
     return str(supply_map["images"]["k3d-tools"]["ref"])
 
 
-def tools_on_path(progress: Progress) -> dict[str, str]:
+def tools_on_path(progress: Report) -> dict[str, str]:
     """The user's own tools that are recent enough, with a line that says so."""
     found = {}
     for name, (arguments, minimum) in TOOLS_ON_PATH.items():

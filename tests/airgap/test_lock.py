@@ -8,23 +8,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.lock import exclusive
-from cli.progress import Progress
+from airgap.lock import exclusive
+from airgap.report import Report
 
 
-def quiet() -> tuple[Progress, io.StringIO]:
+def quiet() -> tuple[Report, io.StringIO]:
     text = io.StringIO()
-    return Progress(Console(file=text, width=200)), text
+    return Report(Console(file=text, width=200)), text
 
 
 def test_the_second_run_waits_and_names_the_first(tmp_path: Path) -> None:
-    path = tmp_path / "stack.lock"
     progress, text = quiet()
     order: list[str] = []
     held, release = threading.Event(), threading.Event()
 
     def first() -> None:
-        with exclusive(path, "./stack up dev", quiet()[0]):
+        with exclusive(tmp_path, "./stack up dev", quiet()[0]):
             held.set()
             release.wait(5)
             order.append("first")
@@ -33,7 +32,7 @@ def test_the_second_run_waits_and_names_the_first(tmp_path: Path) -> None:
     thread.start()
     assert held.wait(5)
     threading.Timer(0.2, release.set).start()
-    with exclusive(path, "./stack destroy dev", progress):
+    with exclusive(tmp_path, "./stack destroy dev", progress):
         order.append("second")
     thread.join()
     assert order == ["first", "second"]
@@ -41,8 +40,7 @@ def test_the_second_run_waits_and_names_the_first(tmp_path: Path) -> None:
 
 
 def test_a_lock_left_by_a_dead_run_is_no_obstacle(tmp_path: Path) -> None:
-    path = tmp_path / "stack.lock"
-    path.write_text("./stack up dev, process 999999")
+    (tmp_path / "stack.lock").write_text("./stack up dev, process 999999")
     progress, text = quiet()
-    with exclusive(path, "./stack up dev", progress):
+    with exclusive(tmp_path, "./stack up dev", progress):
         assert "Waiting" not in text.getvalue()

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cli import workbench
+from airgap.report import Report
+from cli import toolchain
 from cli.paths import Paths
-from cli.progress import Progress
 
 
 @pytest.fixture
-def progress() -> Progress:
-    return Progress(Console(file=io.StringIO(), width=200))
+def progress() -> Report:
+    return Report(Console(file=io.StringIO(), width=200))
 
 
 class Registry(http.server.BaseHTTPRequestHandler):
@@ -46,28 +46,28 @@ def registry() -> Iterator[str]:
 
 
 def test_a_registry_that_asks_for_a_token_means_upstream(
-    registry: str, monkeypatch: pytest.MonkeyPatch, progress: Progress
+    registry: str, monkeypatch: pytest.MonkeyPatch, progress: Report
 ) -> None:
-    monkeypatch.setattr(workbench, "REGISTRY", registry)
-    assert workbench.choose_mode("auto", progress) == "upstream"
+    monkeypatch.setattr(toolchain, "REGISTRY", registry)
+    assert toolchain.choose_mode("auto", progress) == "upstream"
 
 
 def test_a_proxy_that_forbids_means_airgap(
-    registry: str, monkeypatch: pytest.MonkeyPatch, progress: Progress
+    registry: str, monkeypatch: pytest.MonkeyPatch, progress: Report
 ) -> None:
-    monkeypatch.setattr(workbench, "REGISTRY", registry)
+    monkeypatch.setattr(toolchain, "REGISTRY", registry)
     monkeypatch.setattr(Registry, "status", 403)
-    assert workbench.choose_mode("auto", progress) == "airgap"
+    assert toolchain.choose_mode("auto", progress) == "airgap"
 
 
-def test_no_network_means_airgap(monkeypatch: pytest.MonkeyPatch, progress: Progress) -> None:
-    monkeypatch.setattr(workbench, "REGISTRY", "http://127.0.0.1:9/v2/")
-    assert workbench.choose_mode("auto", progress) == "airgap"
+def test_no_network_means_airgap(monkeypatch: pytest.MonkeyPatch, progress: Report) -> None:
+    monkeypatch.setattr(toolchain, "REGISTRY", "http://127.0.0.1:9/v2/")
+    assert toolchain.choose_mode("auto", progress) == "airgap"
 
 
-def test_a_configured_supply_asks_nobody(monkeypatch: pytest.MonkeyPatch, progress: Progress) -> None:
-    monkeypatch.setattr(workbench, "REGISTRY", "not a url")
-    assert workbench.choose_mode("upstream", progress) == "upstream"
+def test_a_configured_supply_asks_nobody(monkeypatch: pytest.MonkeyPatch, progress: Report) -> None:
+    monkeypatch.setattr(toolchain, "REGISTRY", "not a url")
+    assert toolchain.choose_mode("upstream", progress) == "upstream"
 
 
 @pytest.mark.parametrize(
@@ -75,16 +75,16 @@ def test_a_configured_supply_asks_nobody(monkeypatch: pytest.MonkeyPatch, progre
     [("v3.220.1", True), ("v3.100.0", False), ("no version here", False)],
 )
 def test_a_tool_on_path_is_used_when_it_is_recent_enough(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, progress: Progress, printed: str, used: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, progress: Report, printed: str, used: bool
 ) -> None:
     tool = tmp_path / "pulumi"
     tool.write_text(f"#!/bin/sh\necho '{printed}'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert ("pulumi" in workbench.tools_on_path(progress)) is used
+    assert ("pulumi" in toolchain.tools_on_path(progress)) is used
 
 
 def test_the_users_own_pulumi_keeps_its_home_and_the_plugins_in_it(tmp_path: Path) -> None:
     paths = Paths(root=tmp_path, cache=tmp_path / "cache", state=tmp_path / "state")
-    assert "PULUMI_HOME" not in workbench.bench(paths, "upstream", "", {}).exports
-    assert workbench.bench(paths, "airgap", "", {}).exports["PULUMI_HOME"] == str(paths.pulumi_home)
+    assert "PULUMI_HOME" not in toolchain.compose(paths, "upstream", "", {}).exports
+    assert toolchain.compose(paths, "airgap", "", {}).exports["PULUMI_HOME"] == str(paths.pulumi_home)

@@ -6,14 +6,15 @@ import sys
 
 import pulumi
 
-from stacks import kubeconfigs, outputs, settings, supply, topology
-from stacks.problem import Findings, SettingsError
+from stacks.config import kubeconfigs, loading, supply
+from stacks.config.problem import Findings, SettingsError
+from stacks.program import outputs, topology
 
 
 def main() -> None:
     """Build the environment of the stack being run."""
     try:
-        config = settings.load_settings()
+        config = loading.load_settings()
         findings = Findings()
         with findings.gather():
             artifacts = supply.resolve(config)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-VERSIONS_FILE = Path(__file__).resolve().parent.parent / "stacks" / "versions.yaml"
+VERSIONS_FILE = Path(__file__).resolve().parent.parent / "stacks" / "config" / "versions.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)

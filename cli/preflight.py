@@ -10,9 +10,9 @@ from pathlib import Path
 from cli import docker_objects, settings
 from cli.errors import UserError
 from cli.paths import Paths
-from stacks.model import Settings
-from stacks.problem import SettingsError
-from stacks.settings import parse_stack_file
+from stacks.config.loading import parse_stack_file
+from stacks.config.model import Settings
+from stacks.config.problem import SettingsError
 
 SETTLE_SECONDS = 30.0
 

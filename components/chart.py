@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster import Cluster
+from components.cluster.cluster import Cluster
 
 
 @dataclass(frozen=True, kw_only=True)

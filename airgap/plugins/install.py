@@ -33,7 +33,7 @@ def install_language_host(tool_dir: Path, python: Path, source: Path) -> None:
 
 def plugin_versions(source: Path) -> dict[str, str]:
     """Plugin versions by package: what the SDK packages of requirements.lock ask the engine for."""
-    versions = yaml.safe_load((source / "stacks" / "versions.yaml").read_text())
+    versions = yaml.safe_load((source / "stacks" / "config" / "versions.yaml").read_text())
     return dict(versions["plugins"])
 
 

@@ -9,7 +9,7 @@ from cli.doctor import remedy
 from cli.doctor.check import Check, Verdict
 from cli.doctor.probe import Probe
 from cli.observe.view import ClusterView, Key, Object, Platform, is_derived, spec
-from stacks.model import ExportSettings, PolicySettings
+from stacks.config.model import ExportSettings, PolicySettings
 
 LOCALITY = "Locality"
 NOBODY_ASKED = Probe(trouble="not asked")

@@ -9,8 +9,8 @@ from pathlib import Path
 from airgap.machine import COLD_BYTES
 from cli.doctor.check import Check, Verdict
 from cli.preflight import wanted_ports
-from stacks.model import Settings
-from stacks.problem import Problem
+from stacks.config.model import Settings
+from stacks.config.problem import Problem
 
 GIB = 1024**3
 WARM_BYTES = 4 * GIB

@@ -224,5 +224,5 @@ def redis(platform: Platform) -> Iterator[Check]:
 
 
 def redis_container(environment: str) -> str:
-    """What components/redis.py calls it."""
+    """What components/redis/redis.py calls it."""
     return f"multicluster-dapr-{environment}-redis"

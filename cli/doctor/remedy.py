@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cli.observe.view import SYSTEM, ClusterView
-from stacks.model import ClusterSettings
+from stacks.config.model import ClusterSettings
 
 
 def kubectl(cluster: ClusterSettings, command: str) -> str:

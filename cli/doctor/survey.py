@@ -23,9 +23,9 @@ from cli.doctor.registries import LANGUAGE_REGISTRIES
 from cli.errors import UserError
 from cli.observe.environment import present_toolchain
 from cli.paths import Paths
-from stacks.model import ClusterSettings, Settings
-from stacks.problem import Problem, SettingsError
-from stacks.settings import parse_stack_file
+from stacks.config.loading import parse_stack_file
+from stacks.config.model import ClusterSettings, Settings
+from stacks.config.problem import Problem, SettingsError
 
 
 def survey(paths: Paths, environment: str) -> Machine:

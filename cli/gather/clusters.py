@@ -11,7 +11,7 @@ from cli.gather.redact import cluster_secrets
 from cli.observe.api import Api, ApiError
 from cli.observe.collect import namespaces
 from cli.observe.view import SYSTEM, ClusterView, Object, Platform, admin_port, key_of, spec, status
-from stacks.model import Settings
+from stacks.config.model import Settings
 
 LOG_LINES, LOG_BYTES = 2000, 1_000_000
 PARALLEL = 8

@@ -72,7 +72,7 @@ def _settings(archive: Archive, engine: Engine) -> None:
             archive.json(f"settings/{name}.json", without_secrets(settings.read(path)))
         else:
             archive.lacks(f"{name} settings", f"there is no {path}")
-    versions = paths.root / "stacks" / "versions.yaml"
+    versions = paths.root / "stacks" / "config" / "versions.yaml"
     archive.text("settings/versions.yaml", versions.read_text())
     if paths.supply_map.exists():
         archive.text("settings/supply.json", paths.supply_map.read_text())

@@ -10,7 +10,7 @@ from cli.doctor.leg import policy_of
 from cli.doctor.platform import platform_checks, redis_container
 from cli.observe.serving import RouteView, routes
 from cli.observe.view import ClusterView, Platform, condition, key_of
-from stacks.model import ClusterSettings, ExportSettings, PolicySettings, Settings
+from stacks.config.model import ClusterSettings, ExportSettings, PolicySettings, Settings
 
 State = Literal["planned", "good", "bad"]
 """planned: from the settings, nobody was asked."""

@@ -8,7 +8,7 @@ from cli import process
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.api import Access
-from stacks.model import ClusterSettings, Settings
+from stacks.config.model import ClusterSettings, Settings
 
 
 def accesses(engine: Engine, settings: Settings) -> tuple[dict[str, Access], dict[str, str]]:

@@ -19,7 +19,7 @@ from cli.observe.view import (
     admin_port,
     key_of,
 )
-from stacks.model import ClusterSettings, Settings
+from stacks.config.model import ClusterSettings, Settings
 
 FLOMESH = "/apis/flomesh.io/v1alpha1"
 EVERYWHERE = {

@@ -18,7 +18,7 @@ from cli.observe.collect import observe
 from cli.observe.view import Platform
 from cli.paths import Paths
 from cli.toolchain import Toolchain
-from stacks.model import Settings
+from stacks.config.model import Settings
 
 
 class NotUpError(UserError):

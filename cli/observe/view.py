@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stacks.model import ClusterSettings, Settings
+from stacks.config.model import ClusterSettings, Settings
 
 SYSTEM = "multicluster-system"
 DAPR = "dapr-system"

@@ -8,14 +8,14 @@ import pytest
 import yaml
 
 from bench import members
-from stacks import settings
+from stacks.config import loading
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("count", [2, 4, 64])
 def test_an_environment_of_any_size_has_no_problem(count: int) -> None:
-    parsed = settings.parse_stack_file(members.stack_file(count))
+    parsed = loading.parse_stack_file(members.stack_file(count))
     assert len(parsed.members) == count
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from components import k3d_config
+from components.cluster import k3d_config
 
 NAMES = ("theirs-hub", "theirs-east")
 NETWORK, SUBNET, GATEWAY = "theirs", "172.25.0.0/16", "172.25.0.1"

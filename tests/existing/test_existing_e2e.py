@@ -16,7 +16,7 @@ import yaml
 from e2e.commands import ROOT, stack
 from existing import clusters as theirs
 
-from stacks.supply import VERSIONS_FILE
+from stacks.config.supply import VERSIONS_FILE
 
 pytestmark = pytest.mark.e2e
 

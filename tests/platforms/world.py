@@ -11,7 +11,7 @@ from cli.doctor.paths import path_checks
 from cli.doctor.platform import platform_checks
 from cli.doctor.probe import SELF, Probe
 from cli.observe.view import ClusterView, GatewayView, Platform
-from stacks.settings import parse
+from stacks.config.loading import parse
 
 SERVICE = ("dapr-test", "nodeapp")
 REDIS = "172.28.0.1:6379"

@@ -19,7 +19,7 @@ GROUPS = {"core": "", "apiextensions": "apiextensions.k8s.io/", "rbac": "rbac.au
 
 def declared() -> Iterator[tuple[str, list[str]]]:
     """Dotted name and argument names of every call of a Pulumi package in the program."""
-    sources = [*(REPOSITORY / "components").glob("*.py"), *(REPOSITORY / "stacks").glob("*.py")]
+    sources = [*(REPOSITORY / "components").rglob("*.py"), *(REPOSITORY / "stacks").rglob("*.py")]
     for source in sources:
         for node in ast.walk(ast.parse(source.read_text())):
             if not isinstance(node, ast.Call):

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from pulumi.runtime import mocks, rpc
 
-from stacks import kubeconfigs, outputs, settings, supply, topology
+from stacks.config import kubeconfigs, loading, supply
+from stacks.program import outputs, topology
 
 ROOT = Path(__file__).parents[2]
 CLUSTER_IPS = {"kube-system/kube-dns": "10.43.0.10", "default/kubernetes": "10.43.0.1"}
@@ -180,7 +181,7 @@ def _record(environment: str, change: Change | None, *, preview: bool) -> Record
         config["redisPassword"] = "a-password-of-theirs"
     if change:
         change(config)
-    parsed = settings.parse(config)
+    parsed = loading.parse(config)
     artifacts = supply.resolve(parsed, {})
     access = kubeconfigs.read(parsed)
     recorder = Recorder(unknown=preview)

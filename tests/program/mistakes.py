@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stacks import settings
-from stacks.problem import SettingsError
+from stacks.config import loading
+from stacks.config.problem import SettingsError
 
 Config = dict[str, Any]
 Change = Callable[[Config], None]
@@ -16,7 +16,7 @@ Mistake = tuple[str, Change, str]
 
 def problems(config: Config) -> list[str]:
     try:
-        settings.parse(config)
+        loading.parse(config)
     except SettingsError as error:
         return [str(problem) for problem in error.problems]
     return []

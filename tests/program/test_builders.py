@@ -10,26 +10,22 @@ from typing import Any
 import pytest
 import yaml
 
-from components import (
-    built_image,
+from components.app import curl_client, node_app
+from components.dapr import dapr, state_store
+from components.flomesh import fsm, osm_edge
+from components.image import built_image
+from components.mesh import (
     cluster_membership,
     crds,
-    curl_client,
-    dapr,
-    fsm,
     gateway,
-    generated_password,
     global_traffic_policy,
     hub,
-    node_app,
-    osm_edge,
-    redis,
-    redis_stateful_set,
     service_export,
-    state_store,
     workload,
 )
-from stacks import clusters, settings
+from components.redis import generated_password, redis, redis_stateful_set
+from stacks.config import loading
+from stacks.program import clusters
 
 
 def test_a_generated_password_is_48_hexadecimal_digits_and_new_each_time() -> None:
@@ -299,7 +295,7 @@ def test_only_definitions_are_read_as_definitions(tmp_path: Path) -> None:
 
 
 def test_namespaces_exist_where_something_needs_them(environment: Any) -> None:
-    parsed = settings.parse(environment("dev"))
+    parsed = loading.parse(environment("dev"))
     assert clusters.namespaces_of(parsed, "control-plane") == ("dapr-test",), "the hub imports there"
     assert clusters.namespaces_of(parsed, "cluster-1") == ("dapr-test",)
     assert clusters.namespaces_of(parsed, "cluster-2") == ("curl", "dapr-test")

@@ -40,12 +40,12 @@ import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as kubernetes
 
-from components.existing_cluster import ExistingCluster, ExistingClusterArgs
-from components.osm_edge import mesh_namespace
-from stacks import flomesh
-from stacks.model import ClusterSettings, Settings
-from stacks.parts import Member
-from stacks.supply import Chart
+from components.cluster.existing_cluster import ExistingCluster, ExistingClusterArgs
+from components.flomesh.osm_edge import mesh_namespace
+from stacks.program import flomesh
+from stacks.config.model import ClusterSettings, Settings
+from stacks.program.parts import Member
+from stacks.config.supply import Chart
 
 charts = {{
     "fsm": Chart(chart={charts!r} + "/fsm", version="0.2.1-alpha.3"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components import k3d_config
+from components.cluster import k3d_config
 
 
 def _config(**changes: Any) -> dict[str, Any]:

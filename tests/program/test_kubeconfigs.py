@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from stacks import kubeconfigs, settings
-from stacks.problem import SettingsError
+from stacks.config import kubeconfigs, loading
+from stacks.config.problem import SettingsError
 
 KUBECONFIG = {
     "contexts": [
@@ -39,7 +39,7 @@ def read(tmp_path: Path, environment: Callable[[str], dict[str, Any]]) -> Callab
         for cluster in config["clusters"]:
             cluster["kubeconfig"] = str(tmp_path / "config")
         config["clusters"][0] |= {"context": "prod", **keys}
-        return kubeconfigs.read(settings.parse({**config, "redisPassword": "a-password-of-theirs"}))
+        return kubeconfigs.read(loading.parse({**config, "redisPassword": "a-password-of-theirs"}))
 
     return read
 
@@ -107,4 +107,4 @@ def test_every_cluster_that_cannot_be_reached_is_in_one_message(
         cluster["kubeconfig"] = "/nowhere"
         cluster["context"] = cluster["name"]
     with pytest.raises(SettingsError, match="3 problems"):
-        kubeconfigs.read(settings.parse({**config, "redisPassword": "a-password-of-theirs"}))
+        kubeconfigs.read(loading.parse({**config, "redisPassword": "a-password-of-theirs"}))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components import gateway, hub, rbac
+from components.mesh import gateway, hub, rbac
 
 ENVIRONMENTS = ["dev", "existing", "scale"]
 PEOPLES_OWN = {"", "apps", "batch", "rbac.authorization.k8s.io", "policy"}

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from components.published_images import publish_command, republished
-from stacks import settings, shared, supply
+from components.image.published_images import publish_command, republished
+from stacks.config import loading, supply
+from stacks.program import shared
 
 ROOT = Path(__file__).parents[2]
 DOCKER = """#!/bin/sh
@@ -73,8 +74,8 @@ def test_only_what_clusters_that_exist_cannot_pull_is_published(environment: Any
     charts = {"dapr": {"chart": "/charts/dapr", "version": "1.16.0"}}
     made_here = {"mode": "airgap", "images": images, "charts": charts}
     redis = {"mode": "statefulset", "host": "192.0.2.10", "port": 30379}
-    existing = settings.parse({**environment("existing"), "redis": redis})
-    dev = settings.parse(environment("dev"))
+    existing = loading.parse({**environment("existing"), "redis": redis})
+    dev = loading.parse(environment("dev"))
     ours = supply.from_map(existing, made_here, {"dapr": "1.16.0"})
     assert sorted(shared.to_publish(existing, ours)) == ["curl", "dapr", "redis"]
     assert shared.pattern_of("dapr", ours) == "ghcr.io/dapr/*:1.16.0"

@@ -10,15 +10,15 @@ import pytest
 import yaml
 from program.mistakes import Config, cluster, keys, problems
 
-from stacks import settings
-from stacks.model import Settings
-from stacks.problem import SettingsError
+from stacks.config import loading
+from stacks.config.model import Settings
+from stacks.config.problem import SettingsError
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_dev_environment_has_no_problem(dev: Config) -> None:
-    parsed = settings.parse(dev)
+    parsed = loading.parse(dev)
     assert [cluster.name for cluster in parsed.members] == ["cluster-1", "cluster-2", "cluster-3"]
     assert parsed.control_plane.key == "default/default/default/control-plane"
     assert parsed.network.gateway == "172.28.0.1"
@@ -26,7 +26,7 @@ def test_the_dev_environment_has_no_problem(dev: Config) -> None:
 
 
 def test_json_text_is_read_as_the_engine_hands_it_over(dev: Config) -> None:
-    assert settings.parse({**dev, "policies": "[]", "dapr": '{"mtls": true}'}).dapr.mtls
+    assert loading.parse({**dev, "policies": "[]", "dapr": '{"mtls": true}'}).dapr.mtls
 
 
 def test_wrong_kinds_of_value_are_said_in_plain_words(dev: Config) -> None:
@@ -51,7 +51,7 @@ def test_every_mistake_is_in_one_message(dev: Config) -> None:
     cluster(1, apiPort="x")(dev)
     keys(mesh="istio", network={"subnet": "172.28.0.0/30"})(dev)
     with pytest.raises(SettingsError) as caught:
-        settings.parse(dev)
+        loading.parse(dev)
     text = str(caught.value)
     assert text.startswith("3 problems in the settings:\n  - ")
     assert all(path in text for path in ("clusters[1].apiPort", "mesh", "network.subnet"))
@@ -76,9 +76,9 @@ def test_a_password_in_clear_text_is_refused(dev: Config) -> None:
     document = {"config": {f"multicluster-dapr:{key}": value for key, value in dev.items()}}
     document["config"]["multicluster-dapr:redisPassword"] = "hunter2-hunter2"
     with pytest.raises(SettingsError, match=r"redisPassword = '.secret.': is in clear text"):
-        settings.parse_stack_file(document)
+        loading.parse_stack_file(document)
     document["config"]["multicluster-dapr:redisPassword"] = {"secure": "v1:abc"}
-    assert settings.parse_stack_file(document).redis_password is not None, "an encrypted one counts as given"
+    assert loading.parse_stack_file(document).redis_password is not None, "an encrypted one counts as given"
 
 
 def test_the_engines_configuration_is_read_whole() -> None:
@@ -87,24 +87,24 @@ def test_the_engines_configuration_is_read_whole() -> None:
     text = {"multicluster-dapr:clusters": clusters, "multicluster-dapr:redisPassword": "hunter2-hunter2"}
     pulumi.runtime.set_all_config(text, ["multicluster-dapr:redisPassword"])
     try:
-        assert [cluster.name for cluster in settings.load_settings().clusters] == ["a", "b"]
+        assert [cluster.name for cluster in loading.load_settings().clusters] == ["a", "b"]
         pulumi.runtime.set_all_config(
             {**text, "multicluster-dapr:extra": "1"}, ["multicluster-dapr:redisPassword"]
         )
         with pytest.raises(SettingsError, match="extra: unknown key"):
-            settings.load_settings()
+            loading.load_settings()
     finally:
         pulumi.runtime.set_all_config({}, [])
 
 
 def test_pulumi_yaml_declares_every_key_of_the_model() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    assert declared == settings.declared_keys(), "Pulumi.yaml and stacks/model.py say the same"
+    assert declared == loading.declared_keys(), "Pulumi.yaml and stacks/config/model.py say the same"
 
 
 def test_settings_cannot_be_changed(dev: Config) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        settings.parse(dev).mesh = "flomesh"
+        loading.parse(dev).mesh = "flomesh"
 
 
 def test_the_settings_model_describes_every_key() -> None:

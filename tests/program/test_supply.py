@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from stacks import settings, supply
-from stacks.problem import SettingsError
+from stacks.config import loading, supply
+from stacks.config.problem import SettingsError
 
 Config = dict[str, Any]
 
 
 @pytest.mark.parametrize("mirror", ["", "mirror.example.org/cache", "mirror.example.org/cache/"])
 def test_a_mirror_is_put_before_every_public_image(mirror: str, dev: Config) -> None:
-    found = supply.resolve(settings.parse({**dev, "mirror": mirror}), {})
+    found = supply.resolve(loading.parse({**dev, "mirror": mirror}), {})
     prefix = mirror.rstrip("/") + "/" if mirror else ""
     for image in (found.node, found.redis, found.python, found.compiler, found.curl, found.dapr):
         assert image.ref.startswith(prefix)
@@ -30,7 +30,7 @@ def test_what_the_supply_has_not_is_refused(dev: Config) -> None:
         "images": images,
         "charts": {"dapr": {"chart": "/dapr", "version": "1.16.0"}},
     }
-    wanted = settings.parse({**dev, "dapr": {"version": "1.9.6"}, "versions": "article", "mesh": "flomesh"})
+    wanted = loading.parse({**dev, "dapr": {"version": "1.9.6"}, "versions": "article", "mesh": "flomesh"})
     with pytest.raises(SettingsError) as caught:
         supply.from_map(wanted, content, {"dapr": "1.16.0"})
     hint = "Use an upstream supply for it."
@@ -42,7 +42,7 @@ def test_what_the_supply_has_not_is_refused(dev: Config) -> None:
 
 
 def test_the_articles_versions_are_the_articles(environment: Callable[[str], Config]) -> None:
-    found = supply.resolve(settings.parse(environment("article")), {})
+    found = supply.resolve(loading.parse(environment("article")), {})
     assert found.node.ref == "docker.io/rancher/k3s:v1.23.8-k3s2"
     assert (found.dapr_version, found.dapr_chart.version) == ("1.9.6", "1.9.6")
     assert found.mesh_charts["fsm"].version == "0.2.1-alpha.3"
@@ -51,4 +51,4 @@ def test_the_articles_versions_are_the_articles(environment: Callable[[str], Con
 
 def test_air_gap_without_a_supply_map_says_how_to_get_one(dev: Config) -> None:
     with pytest.raises(SettingsError, match=r"names no supply map\. Run `./stack up`"):
-        supply.resolve(settings.parse({**dev, "supply": "airgap"}), {})
+        supply.resolve(loading.parse({**dev, "supply": "airgap"}), {})

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from stacks import bundled, clusters, settings, supply
+from stacks.config import loading, supply
+from stacks.program import bundled, clusters
 
 ENVIRONMENTS = ["dev", "article", "existing", "scale"]
 PASSWORD = "a-password-of-this-test"
@@ -236,7 +237,7 @@ def test_crds_reach_the_engine_as_they_are_on_file(run: Any) -> None:
 
 
 def test_archives_go_to_the_nodes_that_use_them(environment: Any) -> None:
-    parsed = settings.parse(environment("dev"))
+    parsed = loading.parse(environment("dev"))
     content = {
         "mode": "airgap",
         "images": {

@@ -23,7 +23,7 @@ MODULES = {
     "pyyaml": "yaml",
 }
 HOUSES = {
-    "requirements.in": ("__main__.py", "stacks/*.py", "components/*.py", "cli/*.py", "airgap/**/*.py"),
+    "requirements.in": ("__main__.py", "stacks/**/*.py", "components/**/*.py", "cli/*.py", "airgap/**/*.py"),
     "proxy/requirements.in": ("proxy/gateway/**/*.py",),
     "apps/nodeapp/requirements.in": ("apps/nodeapp/*.py",),
 }
@@ -72,7 +72,7 @@ def test_the_entry_point_of_the_program_only_joins_its_parts() -> None:
 
 
 def test_components_never_read_configuration_or_environment() -> None:
-    for path in files("components/*.py"):
+    for path in files("components/**/*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):
                 name = ast.unparse(node)

@@ -17,8 +17,8 @@ from cli.doctor.command import lines
 from cli.doctor.machine import Machine
 from cli.errors import UserError
 from cli.paths import Paths
-from stacks.problem import Problem
-from stacks.settings import parse
+from stacks.config.loading import parse
+from stacks.config.problem import Problem
 
 GOOD = Check(group="machine", name="disk", verdict="ok", seen="58 GiB free")
 BROKEN = Check(

@@ -12,8 +12,8 @@ from platforms.world import CONFIG
 from cli.doctor.check import Check, failed
 from cli.doctor.machine import GIB, Docker, Machine, Tool, machine_checks
 from cli.doctor.survey import available_memory
-from stacks.problem import Problem
-from stacks.settings import parse
+from stacks.config.loading import parse
+from stacks.config.problem import Problem
 
 GOOD = Machine(
     environment="dev",

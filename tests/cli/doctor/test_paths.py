@@ -9,7 +9,7 @@ import yaml
 from platforms.world import GATEWAYS, REDIS, World, condition, endpoint_slice, key, service_import
 
 from cli.doctor.probe import SELF
-from stacks.settings import parse
+from stacks.config.loading import parse
 
 TO_1 = "cluster-2 → dapr-test/nodeapp at cluster-1"
 TO_3 = "cluster-2 → dapr-test/nodeapp at cluster-3"

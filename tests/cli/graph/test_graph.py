@@ -13,7 +13,7 @@ from platforms.world import CONFIG, World
 
 from cli.graph.draw import draw
 from cli.graph.picture import Picture, live, planned
-from stacks.settings import parse, parse_stack_file
+from stacks.config.loading import parse, parse_stack_file
 
 ROOT = Path(__file__).resolve().parents[3]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -16,7 +16,7 @@ from platforms.world import CONFIG
 from cli.observe import api
 from cli.observe.api import Access, Api, ApiError, open_apis
 from cli.observe.collect import observe
-from stacks.settings import parse
+from stacks.config.loading import parse
 
 KUBECTL = f"""#!{sys.executable} -ISE
 import json, sys, time

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from components import rbac
+from components.mesh import rbac
 
 pytestmark = pytest.mark.e2e
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components import rbac
+from components.mesh import rbac
 
 ROOT = Path(__file__).parents[3]
 FLOMESH = "/apis/flomesh.io/v1alpha1"

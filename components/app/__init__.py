@@ -1,0 +1,1 @@
+"""The demo apps of a member cluster."""

@@ -1,0 +1,85 @@
+"""The demo's caller: a pod with curl in it that sleeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster.cluster import UNAWAITED, Cluster
+
+NAME = "curl"
+LABELS = {"app": NAME}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurlClientArgs:
+    """`image` has `curl` and `sleep` in it."""
+
+    cluster: Cluster
+    namespace: pulumi.Input[str]
+    image: pulumi.Input[str]
+
+
+def service_spec() -> dict[str, Any]:
+    """Spec of the Service, as in the article; nothing listens behind it."""
+    return {"selector": LABELS, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}
+
+
+def deployment_spec(*, image: Any) -> dict[str, Any]:
+    """Spec of the Deployment, as in the article."""
+    return {
+        "replicas": 1,
+        "selector": {"matchLabels": LABELS},
+        "template": {
+            "metadata": {
+                "labels": LABELS,
+                "annotations": {
+                    "dapr.io/enabled": "true",
+                    "dapr.io/app-id": NAME,
+                    "dapr.io/enable-api-logging": "true",
+                    "dapr.io/log-level": "debug",
+                },
+            },
+            "spec": {
+                "serviceAccountName": NAME,
+                # `sleep` ignores SIGTERM as process 1: without this every stop would take 30 s.
+                "terminationGracePeriodSeconds": 1,
+                "containers": [
+                    {
+                        "name": NAME,
+                        "image": image,
+                        "imagePullPolicy": "IfNotPresent",
+                        "command": ["sleep", "365d"],
+                    }
+                ],
+            },
+        },
+    }
+
+
+class CurlClient(pulumi.ComponentResource):
+    """Creates the ServiceAccount, the Service and the Deployment, and waits until the pod is ready."""
+
+    def __init__(self, name: str, args: CurlClientArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("multicluster-dapr:app:CurlClient", name, None, opts)
+        metadata = {"name": NAME, "namespace": args.namespace}
+        account = kubernetes.core.v1.ServiceAccount(
+            f"{name}-account", metadata=metadata, opts=args.cluster.child(self)
+        )
+        kubernetes.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=metadata,
+            spec=deployment_spec(image=args.image),
+            # Admission refuses pods of a ServiceAccount that is not there, and retries ever more slowly.
+            opts=args.cluster.child(self, depends_on=[account], waits=True),
+        )
+        kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata={**metadata, "labels": {"app": NAME, "service": NAME}, "annotations": UNAWAITED},
+            spec=service_spec(),
+            opts=args.cluster.child(self),
+        )
+        self.register_outputs({})

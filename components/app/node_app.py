@@ -1,0 +1,90 @@
+"""NodeApp: the demo service, a Dapr application that names its cluster in every answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster.cluster import UNAWAITED, Cluster
+from components.mesh.workload import DIGEST_ANNOTATION
+
+NAME = "nodeapp"
+LABELS = {"app": "node"}
+PORT = 3000
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeAppArgs:
+    """`image` and `digest` of a BuiltImage that the cluster's nodes can run."""
+
+    cluster: Cluster
+    namespace: pulumi.Input[str]
+    image: pulumi.Input[str]
+    digest: pulumi.Input[str]
+
+
+def service_spec() -> dict[str, Any]:
+    """Spec of the Service, as in the article."""
+    return {"selector": LABELS, "ports": [{"protocol": "TCP", "port": PORT, "targetPort": PORT}]}
+
+
+def deployment_spec(*, cluster: str, image: Any, digest: Any) -> dict[str, Any]:
+    """Spec of the Deployment, as in the article, with our image and what keeps a rollout clean."""
+    return {
+        "replicas": 1,
+        "selector": {"matchLabels": LABELS},
+        "template": {
+            "metadata": {
+                "labels": LABELS,
+                "annotations": {
+                    "dapr.io/enabled": "true",
+                    "dapr.io/app-id": NAME,
+                    "dapr.io/app-port": str(PORT),
+                    "dapr.io/enable-api-logging": "true",
+                    DIGEST_ANNOTATION: digest,
+                },
+            },
+            "spec": {
+                "containers": [
+                    {
+                        "name": "node",
+                        "image": image,
+                        "imagePullPolicy": "IfNotPresent",
+                        "env": [
+                            {"name": "APP_PORT", "value": str(PORT)},
+                            {"name": "CLUSTER_NAME", "value": cluster},
+                        ],
+                        "ports": [{"containerPort": PORT}],
+                        "readinessProbe": {
+                            "httpGet": {"path": "/healthz", "port": PORT},
+                            "periodSeconds": 2,
+                        },
+                    }
+                ]
+            },
+        },
+    }
+
+
+class NodeApp(pulumi.ComponentResource):
+    """Creates the Service and the Deployment, and waits until it is available."""
+
+    def __init__(self, name: str, args: NodeAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("multicluster-dapr:app:NodeApp", name, None, opts)
+        metadata = {"name": NAME, "namespace": args.namespace, "labels": LABELS}
+        kubernetes.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=metadata,
+            spec=deployment_spec(cluster=args.cluster.name, image=args.image, digest=args.digest),
+            opts=args.cluster.child(self, waits=True),
+        )
+        kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata={**metadata, "annotations": UNAWAITED},
+            spec=service_spec(),
+            opts=args.cluster.child(self),
+        )
+        self.register_outputs({})

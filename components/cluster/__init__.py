@@ -1,0 +1,1 @@
+"""Kubernetes clusters, made here or existing, and the Docker network of those made here."""

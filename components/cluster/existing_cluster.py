@@ -1,0 +1,56 @@
+"""A cluster that someone else runs, reached by kubeconfig and context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster.cluster import Cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingClusterArgs:
+    """`kubeconfig` is the text of a kubeconfig (a secret), `server` its API as the hub reaches it."""
+
+    key: str
+    kubeconfig: pulumi.Input[str]
+    context: str
+    server: str
+    gateway_host: str
+    gateway_port: int
+
+
+class ExistingCluster(pulumi.ComponentResource):
+    """Creates only a Kubernetes provider; the cluster itself is never touched."""
+
+    cluster: Cluster
+
+    def __init__(
+        self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("multicluster-dapr:cluster:ExistingCluster", name, None, opts)
+        kubeconfig = pulumi.Output.secret(args.kubeconfig)
+        provider = kubernetes.Provider(
+            f"{name}-kubernetes",
+            kubeconfig=kubeconfig,
+            context=args.context,
+            # The API's address is the cluster's identity: a renewed credential replaces nothing.
+            cluster_identifier=args.server,
+            enable_secret_mutable=True,  # a renewed credential is an update, never a moment without one
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.cluster = Cluster(
+            name=name,
+            key=args.key,
+            provider=provider,
+            kubeconfig=kubeconfig,
+            server=args.server,
+            gateway_host=args.gateway_host,
+            gateway_port=args.gateway_port,
+            http=f"http://{args.gateway_host}:{args.gateway_port}",
+            context=args.context,
+        )
+        # Not the secret: the engine's debugging log prints what components register, marked or not.
+        self.register_outputs({})

@@ -1,0 +1,105 @@
+"""A cluster made here with k3d."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_command as command
+import pulumi_kubernetes as kubernetes
+
+from components.cluster import k3d_config
+from components.cluster.cluster import Cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class K3dClusterArgs:
+    """`network` is the Docker network's name, `gateway` its first address; see k3d_config.render."""
+
+    key: str
+    environment: str
+    image: str
+    network: pulumi.Input[str]
+    gateway: str
+    bind_addresses: Sequence[str]
+    api_port: int
+    http_port: int
+    archives: Mapping[str, str]
+    node_http_port: int = k3d_config.GATEWAY_NODE_PORT
+    memory: str = ""
+    pod_cidr: str | None = None
+    service_cidr: str | None = None
+
+
+class K3dCluster(pulumi.ComponentResource):
+    """Creates the cluster with the k3d CLI and a Kubernetes provider that talks to it and to nothing else."""
+
+    cluster: Cluster
+
+    def __init__(self, name: str, args: K3dClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("multicluster-dapr:cluster:K3dCluster", name, None, opts)
+        config = pulumi.Output.from_input(args.network).apply(lambda network: _render(name, args, network))
+        made = command.local.Command(
+            f"{name}-k3d",
+            create=k3d_config.create_command(name=name, environment=args.environment),
+            update=k3d_config.update_command(name=name),
+            delete=k3d_config.delete_command(name=name),
+            stdin=config,
+            triggers=[config],
+            # stdout is the kubeconfig: kept out of the log here, and out of plain state below.
+            logging=command.local.Logging.STDERR,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # Name and ports are taken by the old cluster until it is gone.
+                delete_before_replace=True,
+                additional_secret_outputs=["stdout"],
+                custom_timeouts=pulumi.CustomTimeouts(create="10m", delete="5m"),
+            ),
+        )
+        kubeconfig = pulumi.Output.secret(made.stdout)
+        provider = kubernetes.Provider(
+            f"{name}-kubernetes",
+            kubeconfig=kubeconfig,
+            # One id per life of the cluster: a new life replaces what is in it, a new credential does not.
+            cluster_identifier=made.id,
+            # A killed run leaves objects the state does not know, with fields of a manager it does not know
+            # either; in a cluster of our own they are ours.
+            upsert_existing_objects=True,
+            enable_patch_force=True,
+            enable_secret_mutable=True,  # a renewed credential is an update, never a moment without one
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.cluster = Cluster(
+            name=name,
+            key=args.key,
+            provider=provider,
+            kubeconfig=kubeconfig,
+            server=f"https://{args.gateway}:{args.api_port}",
+            gateway_host=args.gateway,
+            gateway_port=args.http_port,
+            http=f"http://{args.bind_addresses[0] if args.bind_addresses else args.gateway}:{args.http_port}",
+            context=f"k3d-{name}",
+            life=made.id,
+        )
+        # Not the secret: the engine's debugging log prints what components register, marked or not.
+        self.register_outputs({})
+
+
+def _render(name: str, args: K3dClusterArgs, network: str) -> str:
+    return k3d_config.render(
+        name=name,
+        environment=args.environment,
+        image=args.image,
+        network=network,
+        gateway=args.gateway,
+        bind_addresses=args.bind_addresses,
+        api_port=args.api_port,
+        http_port=args.http_port,
+        archives=args.archives,
+        node_http_port=args.node_http_port,
+        memory=args.memory,
+        pod_cidr=args.pod_cidr,
+        service_cidr=args.service_cidr,
+    )

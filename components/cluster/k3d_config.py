@@ -1,0 +1,108 @@
+"""k3d's own configuration file and the commands around it, as pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from components.cluster.cluster import LABEL
+
+# Where k3s, and our node image, pick up image archives at start.
+IMAGES_FOLDER = "/var/lib/rancher/k3s/agent/images"
+# The gateway's NodePort; a NodePort and not a hostPort, so that a rolling restart drops nothing.
+GATEWAY_NODE_PORT = 30080
+# What k3s's own load balancer binds on the node for FSM's ingress.
+INGRESS_PORT = 80
+# Longer than a slow laptop needs, shorter than a person waits.
+TIMEOUT = "300s"
+SERVER = "server:0"
+# Commands run in the project's folder. A script, because a command that fails is shown whole.
+SCRIPT = "components/k3d.sh"
+
+
+def render(
+    *,
+    name: str,
+    environment: str,
+    image: str,
+    network: str,
+    gateway: str,
+    bind_addresses: Sequence[str],
+    api_port: int,
+    http_port: int,
+    archives: Mapping[str, str],
+    node_http_port: int = GATEWAY_NODE_PORT,
+    memory: str = "",
+    pod_cidr: str | None = None,
+    service_cidr: str | None = None,
+) -> str:
+    """The `k3d.io/v1alpha5` Simple file of one cluster with one server.
+
+    `gateway` is the network's first address: every container reaches every published port there.
+    `archives` maps a name to a docker-archive file on the host, which the node imports at start.
+    `http_port` leads to `node_http_port` of the node; `memory` limits the node, such as 4g.
+    `pod_cidr` and `service_cidr` are None for the ranges that k3s takes.
+    """
+    arguments = [
+        "--disable=traefik",
+        *([f"--cluster-cidr={pod_cidr}"] if pod_cidr else []),
+        *([f"--service-cidr={service_cidr}"] if service_cidr else []),
+    ]
+    config: dict[str, Any] = {
+        "apiVersion": "k3d.io/v1alpha5",
+        "kind": "Simple",
+        "metadata": {"name": name},
+        "servers": 1,
+        "image": image,
+        "network": network,
+        # Host and address differ in meaning: the first is the certificate's name, the second the binding.
+        "kubeAPI": {"host": gateway, "hostIP": gateway, "hostPort": str(api_port)},
+        "ports": [
+            *(_port(address, api_port, 6443) for address in bind_addresses if address != gateway),
+            *(
+                _port(address, http_port, node_http_port)
+                for address in dict.fromkeys([gateway, *bind_addresses])
+            ),
+        ],
+        "options": {
+            "k3d": {"wait": True, "timeout": TIMEOUT, "disableLoadbalancer": True},
+            "k3s": {"extraArgs": [{"arg": argument, "nodeFilters": [SERVER]} for argument in arguments]},
+            "kubeconfig": {"updateDefaultKubeconfig": False, "switchCurrentContext": False},
+            "runtime": {"labels": [{"label": f"{LABEL}={environment}", "nodeFilters": [SERVER]}]},
+        },
+    }
+    if memory:
+        config["options"]["runtime"]["serversMemory"] = memory
+    if archives:
+        config["volumes"] = [
+            {"volume": f"{path}:{IMAGES_FOLDER}/{archive}.tar:ro", "nodeFilters": [SERVER]}
+            for archive, path in sorted(archives.items())
+        ]
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def create_command(*, name: str, environment: str) -> str:
+    """Make the cluster from the file on stdin and print its kubeconfig."""
+    return f"{SCRIPT} create {name} {LABEL}={environment}"
+
+
+def update_command(*, name: str) -> str:
+    """Read the kubeconfig again; the cluster itself is left alone."""
+    return f"{SCRIPT} kubeconfig {name}"
+
+
+def delete_command(*, name: str) -> str:
+    """Remove the cluster; not an error when it is gone already."""
+    return f"{SCRIPT} delete {name}"
+
+
+def import_command(*, name: str, images: Sequence[str]) -> str:
+    """Copy images from the Docker daemon into the cluster's node."""
+    return f"{SCRIPT} import {name} {' '.join(images)}"
+
+
+def _port(address: str, host_port: int, node_port: int) -> dict[str, Any]:
+    # "direct": the port belongs to the node itself, as there is no load balancer container in front.
+    return {"port": f"{address}:{host_port}:{node_port}", "nodeFilters": [f"{SERVER}:direct"]}

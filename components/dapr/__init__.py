@@ -1,0 +1,1 @@
+"""Dapr on a member cluster, and its state store."""

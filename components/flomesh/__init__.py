@@ -1,0 +1,1 @@
+"""FSM and osm-edge, the mesh that the article installs."""

@@ -1,0 +1,1 @@
+"""Images built here, and how nodes get them."""

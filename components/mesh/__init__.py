@@ -1,0 +1,1 @@
+"""The bundled mesh: CRDs, gateways, hub, memberships, exports and policies."""

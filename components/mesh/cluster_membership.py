@@ -1,0 +1,115 @@
+"""A member joins the control plane: a credential there, a Cluster object here."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import yaml
+
+from components.cluster.cluster import Cluster
+from components.mesh.hub_identity import HubIdentity, HubIdentityArgs
+
+KEY = "kubeconfig"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterMembershipArgs:
+    """The namespaces are the system namespaces of member and control plane; `hub` is what runs the hub."""
+
+    member: Cluster
+    member_namespace: pulumi.Input[str]
+    control_plane: Cluster
+    control_plane_namespace: pulumi.Input[str]
+    hub: pulumi.Resource
+
+
+def hub_kubeconfig(*, cluster: str, server: str, ca_base64: str, token: str) -> str:
+    """A self-contained kubeconfig: how the hub reaches one member."""
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [
+                {"name": cluster, "cluster": {"server": server, "certificate-authority-data": ca_base64}}
+            ],
+            "users": [{"name": "multicluster-hub", "user": {"token": token}}],
+            "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": "multicluster-hub"}}],
+            "current-context": cluster,
+        },
+        sort_keys=False,
+    )
+
+
+def cluster_spec(member: Cluster, *, secret: pulumi.Input[str]) -> dict[str, Any]:
+    """Spec of the Cluster object; the credential is named, not written into it."""
+    region, zone, group, _ = member.key.split("/")
+    return {
+        "region": region,
+        "zone": zone,
+        "group": group,
+        "gatewayHost": member.gateway_host,
+        "gatewayPort": member.gateway_port,
+        "kubeconfigSecretRef": {"name": secret, "key": KEY},
+    }
+
+
+class ClusterMembership(pulumi.ComponentResource):
+    """Creates the hub's identity and token in the member, and Secret and Cluster in the control plane."""
+
+    def __init__(
+        self, name: str, args: ClusterMembershipArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("multicluster-dapr:mesh:ClusterMembership", name, None, opts)
+        member, plane = args.member, args.control_plane
+        in_member = pulumi.ResourceOptions(parent=self, provider=member.provider)
+        identity = HubIdentity(
+            f"{name}-identity", HubIdentityArgs(cluster=member, namespace=args.member_namespace), in_member
+        )
+        token = kubernetes.core.v1.Secret(
+            f"{name}-token",
+            metadata={
+                "name": "multicluster-hub-token",
+                "namespace": args.member_namespace,
+                "annotations": {"kubernetes.io/service-account.name": identity.account},
+            },
+            type="kubernetes.io/service-account-token",
+            opts=_in(member, self),
+        )
+        kubeconfig: pulumi.Output[str] = pulumi.Output.secret(
+            pulumi.Output.all(token.data, member.server).apply(
+                lambda known: hub_kubeconfig(
+                    cluster=member.name,
+                    server=known[1],
+                    ca_base64=known[0]["ca.crt"],
+                    token=base64.b64decode(known[0]["token"]).decode(),
+                )
+            )
+        )
+        credential = kubernetes.core.v1.Secret(
+            f"{name}-credential",
+            metadata={"name": f"{member.name}-kubeconfig", "namespace": args.control_plane_namespace},
+            string_data={KEY: kubeconfig},
+            # The credential works from the moment the hub can read it.
+            opts=_in(plane, self, identity.binding),
+        )
+        kubernetes.apiextensions.CustomResource(
+            f"{name}-cluster",
+            api_version="flomesh.io/v1alpha1",
+            kind="Cluster",
+            metadata={"name": member.name},
+            spec=cluster_spec(member, secret=credential.metadata["name"]),
+            # A deleted Cluster waits for the hub to take back what it wrote: the hub must outlive it.
+            opts=_in(plane, self, args.hub),
+        )
+        self.register_outputs({})
+
+
+def _in(cluster: Cluster, parent: pulumi.Resource, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
+    # This component spans two clusters, so that no provider can come from the component's own options.
+    return pulumi.ResourceOptions.merge(
+        pulumi.ResourceOptions(provider=cluster.provider), cluster.child(parent, depends_on=depends_on)
+    )

@@ -1,0 +1,58 @@
+"""The flomesh.io kinds, from the gateway's own files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import yaml
+
+from components.cluster.cluster import Cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrdsArgs:
+    """`definitions` as load_definitions returns them."""
+
+    cluster: Cluster
+    definitions: Sequence[Mapping[str, Any]]
+
+
+def load_definitions(folder: Path) -> tuple[Mapping[str, Any], ...]:
+    """Every CustomResourceDefinition in a folder of YAML files, in the order of their names.
+
+    Raises ValueError when a file holds anything else.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if not document:
+                continue
+            if document.get("kind") != "CustomResourceDefinition":
+                raise ValueError(
+                    f"{path} holds a {document.get('kind')}; only CustomResourceDefinition belongs here"
+                )
+            found[document["metadata"]["name"]] = document
+    if not found:
+        raise ValueError(f"{folder} holds no CustomResourceDefinition")
+    return tuple(found[name] for name in sorted(found))
+
+
+class Crds(pulumi.ComponentResource):
+    """Creates the kinds. Others depend on this component: objects of a kind cannot precede it."""
+
+    def __init__(self, name: str, args: CrdsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("multicluster-dapr:mesh:Crds", name, None, opts)
+        for definition in args.definitions:
+            full_name = definition["metadata"]["name"]
+            kubernetes.apiextensions.v1.CustomResourceDefinition(
+                f"{name}-{full_name.split('.')[0]}",
+                metadata=definition["metadata"],
+                spec=definition["spec"],
+                opts=args.cluster.child(self),
+            )
+        self.register_outputs({})

@@ -1,0 +1,136 @@
+"""The gateway of a cluster: north-south on the node's port, east-west for imported services."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster.cluster import UNAWAITED, Cluster
+from components.mesh import rbac
+from components.mesh.workload import ADMIN_PORT, SYSTEM_NAMESPACE, SYSTEM_NAMESPACE_LABELS, pod_template
+
+NAME = "gateway"
+LABELS = {"app": NAME}
+HTTP_PORT = 8080
+EAST_WEST_PORT = 15080
+# Kubernetes' range of node ports; outside it a load balancer has to publish the port.
+NODE_PORTS = range(30000, 32768)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayArgs:
+    """`node_port` is None to publish `cluster.gateway_port` through a load balancer instead.
+
+    `front_door` makes it serve exports of every cluster (on the control plane).
+    """
+
+    cluster: Cluster
+    image: pulumi.Input[str]
+    digest: pulumi.Input[str]
+    replicas: int
+    workers: int
+    access_log: bool
+    trusted_proxies: Sequence[str]
+    front_door: bool
+    node_port: int | None
+
+
+def gateway_arguments(
+    *,
+    cluster_key: str,
+    front_door: bool,
+    access_log: bool,
+    trusted_proxies: Sequence[str] = (),
+    workers: int = 1,
+) -> list[str]:
+    """Arguments of the image."""
+    return [
+        "run",
+        f"--cluster-key={cluster_key}",
+        f"--listen=0.0.0.0:{HTTP_PORT}",
+        f"--east-west=0.0.0.0:{EAST_WEST_PORT}",
+        f"--admin=0.0.0.0:{ADMIN_PORT}",
+        "--access-log" if access_log else "--no-access-log",
+        *(["--front-door"] if front_door else []),
+        *([f"--trusted-proxies={','.join(trusted_proxies)}"] if trusted_proxies else []),
+        *([f"--workers={workers}"] if workers > 1 else []),
+    ]
+
+
+def deployment_spec(*, replicas: int, template: dict[str, Any]) -> dict[str, Any]:
+    """Spec of the Deployment. With the default strategy one pod is never stopped before another is ready."""
+    return {"replicas": replicas, "selector": {"matchLabels": LABELS}, "template": template}
+
+
+def service_spec(*, node_port: int | None, public_port: int) -> dict[str, Any]:
+    """Spec of the Service that publishes the north-south listener."""
+    port = {"name": "http", "port": 80, "targetPort": HTTP_PORT, "protocol": "TCP"}
+    if node_port is not None:
+        return {"type": "NodePort", "selector": LABELS, "ports": [{**port, "nodePort": node_port}]}
+    return {"type": "LoadBalancer", "selector": LABELS, "ports": [{**port, "port": public_port}]}
+
+
+class Gateway(pulumi.ComponentResource):
+    """Creates the system namespace, an identity with its verbs, the Deployment and the Service."""
+
+    namespace: pulumi.Output[str]
+
+    def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("multicluster-dapr:mesh:Gateway", name, None, opts)
+        cluster = args.cluster
+        namespace = kubernetes.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata={"name": SYSTEM_NAMESPACE, "labels": SYSTEM_NAMESPACE_LABELS},
+            opts=cluster.child(self),
+        )
+        self.namespace = namespace.metadata["name"]
+        metadata = {"name": NAME, "namespace": self.namespace, "labels": LABELS}
+        account = kubernetes.core.v1.ServiceAccount(
+            f"{name}-account", metadata=metadata, opts=cluster.child(self)
+        )
+        role = kubernetes.rbac.v1.ClusterRole(
+            f"{name}-role",
+            metadata={"name": "multicluster-gateway"},
+            rules=list(rbac.GATEWAY),
+            opts=cluster.child(self),
+        )
+        binding = kubernetes.rbac.v1.ClusterRoleBinding(
+            f"{name}-binding",
+            metadata={"name": "multicluster-gateway"},
+            role_ref=rbac.role_ref("ClusterRole", role.metadata["name"]),
+            subjects=[rbac.subject(account.metadata["name"], self.namespace)],
+            opts=cluster.child(self),
+        )
+        template = pod_template(
+            labels=LABELS,
+            image=args.image,
+            digest=args.digest,
+            args=gateway_arguments(
+                cluster_key=cluster.key,
+                front_door=args.front_door,
+                access_log=args.access_log,
+                trusted_proxies=args.trusted_proxies,
+                workers=args.workers,
+            ),
+            ports={"http": HTTP_PORT, "east-west": EAST_WEST_PORT},
+            cache=True,
+            processes=args.workers,
+        )
+        kubernetes.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=metadata,
+            spec=deployment_spec(replicas=args.replicas, template=template),
+            # A gateway without its verbs never becomes ready.
+            opts=cluster.child(self, depends_on=[binding], waits=True),
+        )
+        kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata={**metadata, "annotations": UNAWAITED},
+            spec=service_spec(node_port=args.node_port, public_port=cluster.gateway_port),
+            opts=cluster.child(self),
+        )
+        self.register_outputs({"namespace": self.namespace})

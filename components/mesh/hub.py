@@ -1,0 +1,106 @@
+"""The hub, on the control plane: carries exports of every member to the others as imports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster.cluster import Cluster
+from components.mesh import hub_identity, rbac
+from components.mesh.hub_identity import HubIdentity, HubIdentityArgs
+from components.mesh.workload import ADMIN_PORT, pod_template
+
+NAME = hub_identity.NAME
+LABELS = {"app": NAME}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubArgs:
+    """`namespace` is the system namespace of the control plane. Of several `replicas` one writes."""
+
+    cluster: Cluster
+    namespace: pulumi.Input[str]
+    image: pulumi.Input[str]
+    digest: pulumi.Input[str]
+    replicas: int = 1
+
+
+def hub_arguments(*, cluster_key: str, replicas: int = 1) -> list[str]:
+    """Arguments of the image."""
+    return [
+        "hub",
+        f"--admin=0.0.0.0:{ADMIN_PORT}",
+        f"--cluster-key={cluster_key}",
+        *(["--elect"] if replicas > 1 else []),
+    ]
+
+
+def deployment_spec(*, template: dict[str, Any], replicas: int = 1) -> dict[str, Any]:
+    """Spec of the Deployment. A single hub elects nobody, so there must never be a second one beside it."""
+    return {
+        "replicas": replicas,
+        "selector": {"matchLabels": LABELS},
+        "strategy": {"type": "Recreate" if replicas == 1 else "RollingUpdate"},
+        "template": template,
+    }
+
+
+class Hub(pulumi.ComponentResource):
+    """Creates its identity, its verbs at home and the Deployment."""
+
+    deployment: pulumi.Resource
+
+    def __init__(self, name: str, args: HubArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("multicluster-dapr:mesh:Hub", name, None, opts)
+        cluster = args.cluster
+        identity = HubIdentity(
+            f"{name}-identity",
+            HubIdentityArgs(cluster=cluster, namespace=args.namespace),
+            pulumi.ResourceOptions(parent=self),
+        )
+        subject = rbac.subject(identity.account, args.namespace)
+        home = kubernetes.rbac.v1.ClusterRole(
+            f"{name}-home-role",
+            metadata={"name": f"{NAME}-home"},
+            rules=list(rbac.HUB_HOME),
+            opts=cluster.child(self),
+        )
+        home_binding = kubernetes.rbac.v1.ClusterRoleBinding(
+            f"{name}-home-binding",
+            metadata={"name": f"{NAME}-home"},
+            role_ref=rbac.role_ref("ClusterRole", home.metadata["name"]),
+            subjects=[subject],
+            opts=cluster.child(self),
+        )
+        own = kubernetes.rbac.v1.Role(
+            f"{name}-own-role",
+            metadata={"name": f"{NAME}-own", "namespace": args.namespace},
+            rules=list(rbac.HUB_OWN),
+            opts=cluster.child(self),
+        )
+        own_binding = kubernetes.rbac.v1.RoleBinding(
+            f"{name}-own-binding",
+            metadata={"name": f"{NAME}-own", "namespace": args.namespace},
+            role_ref=rbac.role_ref("Role", own.metadata["name"]),
+            subjects=[subject],
+            opts=cluster.child(self),
+        )
+        template = pod_template(
+            labels=LABELS,
+            image=args.image,
+            digest=args.digest,
+            args=hub_arguments(cluster_key=cluster.key, replicas=args.replicas),
+            ports={},
+            cache=False,
+        )
+        self.deployment = kubernetes.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata={"name": NAME, "namespace": args.namespace, "labels": LABELS},
+            spec=deployment_spec(template=template, replicas=args.replicas),
+            # A hub without its verbs never becomes ready.
+            opts=cluster.child(self, depends_on=[identity.binding, home_binding, own_binding], waits=True),
+        )
+        self.register_outputs({})

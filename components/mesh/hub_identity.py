@@ -1,0 +1,49 @@
+"""The hub's identity in one cluster, with just the verbs it needs there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster.cluster import Cluster
+from components.mesh import rbac
+
+NAME = "multicluster-hub"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubIdentityArgs:
+    """`namespace` is the system namespace of `cluster`."""
+
+    cluster: Cluster
+    namespace: pulumi.Input[str]
+
+
+class HubIdentity(pulumi.ComponentResource):
+    """Creates the ServiceAccount, the ClusterRole and their binding."""
+
+    account: pulumi.Output[str]
+    binding: pulumi.Resource
+
+    def __init__(self, name: str, args: HubIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("multicluster-dapr:mesh:HubIdentity", name, None, opts)
+        cluster = args.cluster
+        account = kubernetes.core.v1.ServiceAccount(
+            f"{name}-account",
+            metadata={"name": NAME, "namespace": args.namespace},
+            opts=cluster.child(self),
+        )
+        role = kubernetes.rbac.v1.ClusterRole(
+            f"{name}-role", metadata={"name": NAME}, rules=list(rbac.HUB), opts=cluster.child(self)
+        )
+        self.account = account.metadata["name"]
+        self.binding = kubernetes.rbac.v1.ClusterRoleBinding(
+            f"{name}-binding",
+            metadata={"name": NAME},
+            role_ref=rbac.role_ref("ClusterRole", role.metadata["name"]),
+            subjects=[rbac.subject(self.account, args.namespace)],
+            opts=cluster.child(self),
+        )
+        self.register_outputs({"account": self.account})

@@ -1,0 +1,1 @@
+"""Redis, which all members share as their state store, and its password."""

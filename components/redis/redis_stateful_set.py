@@ -1,0 +1,112 @@
+"""Redis inside the control plane cluster, for environments without Docker beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster.cluster import UNAWAITED, Cluster
+from components.mesh.gateway import NODE_PORTS
+from components.redis.redis import REDIS_PORT, redis_config
+
+NAME = "multicluster-redis"
+LABELS = {"app": NAME}
+CONFIG_FOLDER = "/usr/local/etc/redis"
+STORAGE = "1Gi"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisStatefulSetArgs:
+    """`host`:`port` is where every member reaches it; `namespace` exists already and keeps the data."""
+
+    cluster: Cluster
+    namespace: str
+    image: pulumi.Input[str]
+    host: str
+    port: int
+    password: pulumi.Input[str]
+
+
+def stateful_set_spec(*, image: Any) -> dict[str, Any]:
+    """Spec of the StatefulSet. Its claim outlives it, and this stack: orders are the user's data."""
+    return {
+        "replicas": 1,
+        "serviceName": NAME,
+        "selector": {"matchLabels": LABELS},
+        "template": {
+            "metadata": {"labels": LABELS},
+            "spec": {
+                "containers": [
+                    {
+                        "name": "redis",
+                        "image": image,
+                        "imagePullPolicy": "IfNotPresent",
+                        "command": ["redis-server", f"{CONFIG_FOLDER}/redis.conf"],
+                        "ports": [{"name": "redis", "containerPort": REDIS_PORT, "protocol": "TCP"}],
+                        "readinessProbe": {"tcpSocket": {"port": "redis"}, "periodSeconds": 2},
+                        "volumeMounts": [
+                            {"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True},
+                            {"name": "data", "mountPath": "/data"},
+                        ],
+                    }
+                ],
+                "volumes": [{"name": "config", "secret": {"secretName": NAME}}],
+            },
+        },
+        "volumeClaimTemplates": [
+            {
+                "metadata": {"name": "data"},
+                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": STORAGE}}},
+            }
+        ],
+    }
+
+
+def service_spec(*, port: int) -> dict[str, Any]:
+    """Spec of the Service: a node port where `port` is one, else a load balancer."""
+    entry = {"name": "redis", "port": port, "targetPort": "redis", "protocol": "TCP"}
+    if port in NODE_PORTS:
+        return {
+            "type": "NodePort",
+            "selector": LABELS,
+            "ports": [{**entry, "port": REDIS_PORT, "nodePort": port}],
+        }
+    return {"type": "LoadBalancer", "selector": LABELS, "ports": [entry]}
+
+
+class RedisStatefulSet(pulumi.ComponentResource):
+    """Creates the Secret with redis.conf, the StatefulSet and the Service."""
+
+    address: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: RedisStatefulSetArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("multicluster-dapr:redis:RedisStatefulSet", name, None, opts)
+        metadata = {"name": NAME, "namespace": args.namespace, "labels": LABELS}
+        config = kubernetes.core.v1.Secret(
+            f"{name}-config",
+            metadata=metadata,
+            string_data={"redis.conf": pulumi.Output.secret(args.password).apply(redis_config)},
+            opts=args.cluster.child(self),
+        )
+        server = kubernetes.apps.v1.StatefulSet(
+            f"{name}-server",
+            metadata=metadata,
+            spec=stateful_set_spec(image=args.image),
+            # Its pod mounts the Secret by name.
+            opts=args.cluster.child(self, depends_on=[config], waits=True),
+        )
+        service = kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata={**metadata, "annotations": UNAWAITED},
+            spec=service_spec(port=args.port),
+            opts=args.cluster.child(self),
+        )
+        # Nobody should dial Redis before it is there.
+        there = pulumi.Output.all(server.id, service.id)
+        self.address = there.apply(lambda _: f"{args.host}:{args.port}")
+        self.register_outputs({"address": self.address})

@@ -1,0 +1,28 @@
+"""Rules between settings. Each yields every breach it finds, so that one run shows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from stacks.config.checks import clusters, host, services
+from stacks.config.model import Settings
+from stacks.config.problem import Problem
+
+Check = Callable[[Settings], Iterable[Problem]]
+
+# Each check with the settings it reads: it runs only when all of them are valid on their own.
+CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
+    (clusters.one_control_plane, frozenset({"clusters"})),
+    (clusters.unique_names, frozenset({"clusters"})),
+    (clusters.cluster_sources, frozenset({"clusters", "images"})),
+    (clusters.reached_apart, frozenset({"clusters"})),
+    (clusters.versions_fit_the_mesh, frozenset({"clusters", "mesh", "versions"})),
+    (host.unique_ports, frozenset({"clusters", "redis"})),
+    (host.subnet_is_free, frozenset({"clusters", "network"})),
+    (host.ranges_are_apart, frozenset({"clusters"})),
+    (host.redis_fits_its_mode, frozenset({"clusters", "redis", "redis_password"})),
+    (services.apps_run_on_members, frozenset({"clusters", "apps"})),
+    (services.exports_have_apps, frozenset({"clusters", "apps", "exports"})),
+    (services.policies_make_sense, frozenset({"clusters", "exports", "policies"})),
+    (services.weights_fit_the_mesh, frozenset({"mesh", "clusters", "policies"})),
+)

@@ -1,0 +1,123 @@
+"""Rules about clusters: roles, names, and what each source needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stacks.config.model import ClusterSettings, Settings
+from stacks.config.problem import Problem
+
+
+def one_control_plane(settings: Settings) -> Iterator[Problem]:
+    """Exactly one cluster runs the hub, at least one joins it."""
+    planes = [index for index, cluster in enumerate(settings.clusters) if cluster.role == "control-plane"]
+    if not planes:
+        yield Problem(
+            "clusters", None, "no cluster has role control-plane", "Give one cluster `role: control-plane`."
+        )
+    for index in planes[1:]:
+        yield Problem(
+            f"clusters[{index}].role",
+            "control-plane",
+            f"{settings.clusters[planes[0]].name} already is the control plane",
+            "Make all but one cluster `role: member`.",
+        )
+    if not settings.members:
+        yield Problem("clusters", None, "no cluster has role member", "Add a cluster with `role: member`.")
+
+
+def unique_names(settings: Settings) -> Iterator[Problem]:
+    """A name identifies a cluster in config, in Docker and in the state; it ends the cluster key, too."""
+    first: dict[str, int] = {}
+    for index, cluster in enumerate(settings.clusters):
+        if cluster.name in first:
+            yield Problem(
+                f"clusters[{index}].name",
+                cluster.name,
+                f"clusters[{first[cluster.name]}] has the same name",
+                "Rename one of them.",
+            )
+        first.setdefault(cluster.name, index)
+
+
+def cluster_sources(settings: Settings) -> Iterator[Problem]:
+    """Each source has keys it needs and keys that mean nothing to it."""
+    needed = {
+        "k3d": ("api_port", "http_port"),
+        "existing": ("kubeconfig", "context", "gateway_host", "gateway_port"),
+    }
+    foreign = {
+        "k3d": (*needed["existing"], "api_server"),
+        "existing": (*needed["k3d"], "pod_cidr", "service_cidr"),
+    }
+    for index, cluster in enumerate(settings.clusters):
+        for field in needed[cluster.source]:
+            if getattr(cluster, field) is None:
+                yield Problem(
+                    f"clusters[{index}].{_alias(cluster, field)}",
+                    None,
+                    f"missing for cluster {cluster.name} with source {cluster.source}",
+                    f"Set it: {_about(cluster, field)}",
+                )
+        for field in foreign[cluster.source]:
+            value = getattr(cluster, field)
+            if value is not None:
+                yield Problem(
+                    f"clusters[{index}].{_alias(cluster, field)}",
+                    value,
+                    f"has no meaning for source {cluster.source}",
+                    "Remove it, or change `source`.",
+                )
+        if cluster.source == "existing" and not settings.images.registry:
+            yield Problem(
+                "images.registry",
+                None,
+                f"cluster {cluster.name} already exists and cannot be handed images by k3d",
+                "Set a registry path its nodes can pull from, such as registry.example.org/multicluster.",
+            )
+
+
+def reached_apart(settings: Settings) -> Iterator[Problem]:
+    """Clusters that exist are different ones, and so are their gateways."""
+    contexts: dict[tuple[str | None, str | None], str] = {}
+    gateways: dict[tuple[str | None, int | None], str] = {}
+    for index, cluster in enumerate(settings.clusters):
+        if cluster.source != "existing":
+            continue
+        context, gateway = (cluster.kubeconfig, cluster.context), (cluster.gateway_host, cluster.gateway_port)
+        if None not in context and context in contexts:
+            yield Problem(
+                f"clusters[{index}].context",
+                cluster.context,
+                f"{contexts[context]} is the same cluster: the same context of the same kubeconfig",
+                "Name another context, or remove one of the two.",
+            )
+        if None not in gateway and gateway in gateways:
+            yield Problem(
+                f"clusters[{index}].gatewayHost",
+                f"{cluster.gateway_host}:{cluster.gateway_port}",
+                f"{gateways[gateway]} has its gateway there",
+                "Give each gateway its own host or port.",
+            )
+        contexts.setdefault(context, cluster.name)
+        gateways.setdefault(gateway, cluster.name)
+
+
+def versions_fit_the_mesh(settings: Settings) -> Iterator[Problem]:
+    """The kinds of the bundled mesh carry CEL rules, which the article's Kubernetes does not know."""
+    on_k3d = any(cluster.source == "k3d" for cluster in settings.clusters)
+    if settings.versions == "article" and settings.mesh == "bundled" and on_k3d:
+        yield Problem(
+            "versions",
+            settings.versions,
+            "the article's k3s is Kubernetes 1.23, and the bundled mesh needs 1.25",
+            "Use `mesh: flomesh`, or `versions: current`.",
+        )
+
+
+def _alias(cluster: ClusterSettings, field: str) -> str:
+    return str(type(cluster).model_fields[field].alias)
+
+
+def _about(cluster: ClusterSettings, field: str) -> str:
+    return str(type(cluster).model_fields[field].description).split(": ", 1)[-1]

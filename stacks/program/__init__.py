@@ -1,0 +1,1 @@
+"""The topology: which components an environment has, and what waits for what."""

@@ -1,0 +1,86 @@
+"""The bundled mesh: our kinds, gateways and hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pulumi
+
+from components.cluster import k3d_config
+from components.cluster.cluster import Cluster
+from components.mesh.cluster_membership import ClusterMembership, ClusterMembershipArgs
+from components.mesh.crds import Crds, CrdsArgs, load_definitions
+from components.mesh.gateway import NODE_PORTS, Gateway, GatewayArgs
+from components.mesh.hub import Hub, HubArgs
+from stacks.config.model import ClusterSettings
+from stacks.program.parts import Member, Mesh, Shared
+
+CRD_FOLDER = Path(__file__).parents[2] / "proxy" / "crds"
+
+
+def install(
+    shared: Shared, config: ClusterSettings, cluster: Cluster, imported: Sequence[pulumi.Resource]
+) -> Mesh:
+    """Kinds and gateway in every cluster, the hub on the control plane."""
+    if shared.gateway is None:
+        raise ValueError("the bundled mesh needs the gateway's image")
+    name, image = config.name, shared.gateway
+    definitions = load_definitions(CRD_FOLDER)
+    crds = Crds(f"{name}-crds", CrdsArgs(cluster=cluster, definitions=definitions), cluster.component())
+    # It watches the kinds from its first moment, and its pods need the image on the node.
+    waits = pulumi.ResourceOptions(provider=cluster.provider, depends_on=[crds, *imported])
+    gateway = Gateway(
+        f"{name}-gateway",
+        GatewayArgs(
+            cluster=cluster,
+            image=image.ref,
+            digest=image.digest,
+            replicas=shared.settings.gateway.replicas,
+            workers=shared.settings.gateway.workers,
+            access_log=shared.settings.gateway.access_log,
+            trusted_proxies=shared.settings.gateway.trusted_proxies,
+            front_door=config.role == "control-plane",
+            node_port=_node_port(config, cluster),
+        ),
+        waits,
+    )
+    if config.role == "control-plane":
+        args = HubArgs(
+            cluster=cluster,
+            namespace=gateway.namespace,
+            image=image.ref,
+            digest=image.digest,
+            replicas=shared.settings.gateway.hub_replicas,
+        )
+        hub = Hub(f"{name}-hub", args, waits)
+        return Mesh(kinds=[crds], namespace=gateway.namespace, hub=hub.deployment)
+    return Mesh(kinds=[crds], namespace=gateway.namespace)
+
+
+def join(plane: Member, members: Sequence[Member]) -> list[pulumi.Resource]:
+    """A membership per member."""
+    return [_membership(plane, member) for member in members]
+
+
+def _membership(plane: Member, member: Member) -> ClusterMembership:
+    if plane.mesh.namespace is None or member.mesh.namespace is None or plane.mesh.hub is None:
+        raise ValueError("the bundled mesh has a namespace in every cluster, and a hub on the control plane")
+    args = ClusterMembershipArgs(
+        member=member.cluster,
+        member_namespace=member.mesh.namespace,
+        control_plane=plane.cluster,
+        control_plane_namespace=plane.mesh.namespace,
+        hub=plane.mesh.hub,
+    )
+    # The Cluster kind is the control plane's; the hub makes namespaces of imports and must not be first.
+    waits = [*plane.mesh.kinds, *plane.namespaces.values(), *member.namespaces.values()]
+    return ClusterMembership(
+        f"{member.config.name}-membership", args, pulumi.ResourceOptions(depends_on=waits)
+    )
+
+
+def _node_port(config: ClusterSettings, cluster: Cluster) -> int | None:
+    if config.source == "k3d":
+        return k3d_config.GATEWAY_NODE_PORT
+    return cluster.gateway_port if cluster.gateway_port in NODE_PORTS else None

@@ -1,0 +1,119 @@
+"""A cluster of the environment with its mesh and its namespaces: made here, or reached."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster import k3d_config
+from components.cluster.cluster import Cluster
+from components.cluster.existing_cluster import ExistingCluster, ExistingClusterArgs
+from components.cluster.k3d_cluster import K3dCluster, K3dClusterArgs
+from components.flomesh.osm_edge import mesh_namespace
+from components.image.image_import import ImageImport, ImageImportArgs
+from stacks.config.model import ClusterSettings, Settings
+from stacks.config.supply import Supply
+from stacks.program import bundled, flomesh
+from stacks.program.parts import Member, Shared
+
+
+def member(shared: Shared, config: ClusterSettings) -> Member:
+    """Create the cluster, or reach it, and put mesh and namespaces in."""
+    name, cluster = config.name, _cluster(shared, config)
+    imported = _import(shared, config, cluster)
+    if shared.settings.mesh == "bundled":
+        mesh = bundled.install(shared, config, cluster, imported)
+    else:
+        mesh = flomesh.install(shared, config, cluster)
+    in_osm = shared.settings.mesh == "flomesh" and config.role == "member"
+    namespaces = {
+        namespace: kubernetes.core.v1.Namespace(
+            f"{name}-{namespace}",
+            metadata=mesh_namespace(namespace) if in_osm else {"name": namespace},
+            opts=pulumi.ResourceOptions.merge(cluster.component(), cluster.child(None)),
+        )
+        for namespace in namespaces_of(shared.settings, name)
+    }
+    return Member(config=config, cluster=cluster, mesh=mesh, namespaces=namespaces, imported=imported)
+
+
+def namespaces_of(settings: Settings, cluster: str) -> tuple[str, ...]:
+    """Namespaces that the settings need in one cluster, in a stable order.
+
+    NodeApp's exists on every member, as in the article: importers refer to the service by it.
+    """
+    is_member = any(member.name == cluster for member in settings.members)
+    wanted = {app.namespace for app in settings.apps if cluster in app.clusters}
+    wanted |= {app.namespace for app in settings.apps if is_member and app.app == "nodeapp"}
+    # The hub writes imports everywhere and makes the namespaces it lacks, which no destroy would take back.
+    imported = settings.mesh == "bundled"
+    wanted |= {export.namespace for export in settings.exports if imported or cluster in export.clusters}
+    wanted |= {policy.namespace for policy in settings.policies if policy.cluster == cluster}
+    return tuple(sorted(wanted))
+
+
+def archives_of(settings: Settings, supply: Supply, cluster: str) -> dict[str, str]:
+    """Image archives the nodes of one k3d cluster import at start: Dapr on members, curl where it runs."""
+    wanted = {}
+    if any(member.name == cluster for member in settings.members):
+        wanted["dapr"] = supply.dapr.archive
+    if any(app.app == "curl" and cluster in app.clusters for app in settings.apps):
+        wanted["curl"] = supply.curl.archive
+    return {name: archive for name, archive in wanted.items() if archive}
+
+
+def _cluster(shared: Shared, config: ClusterSettings) -> Cluster:
+    if config.source == "existing":
+        return _existing(shared, config)
+    if shared.network is None:
+        raise ValueError("a k3d cluster needs the Docker network")
+    settings = shared.settings
+    return K3dCluster(
+        config.name,
+        K3dClusterArgs(
+            key=config.key,
+            environment=shared.environment,
+            image=shared.supply.node.ref,
+            network=shared.network.network_name,
+            gateway=settings.network.gateway,
+            bind_addresses=settings.bind_addresses,
+            api_port=int(config.api_port or 0),
+            http_port=int(config.http_port or 0),
+            archives=archives_of(settings, shared.supply, config.name),
+            node_http_port=(
+                k3d_config.GATEWAY_NODE_PORT if settings.mesh == "bundled" else k3d_config.INGRESS_PORT
+            ),
+            memory=settings.k3d.servers_memory,
+            pod_cidr=config.pod_cidr,
+            service_cidr=config.service_cidr,
+        ),
+        shared.local,
+    ).cluster
+
+
+def _existing(shared: Shared, config: ClusterSettings) -> Cluster:
+    access = shared.access[config.name]
+    return ExistingCluster(
+        config.name,
+        ExistingClusterArgs(
+            key=config.key,
+            kubeconfig=access.kubeconfig,
+            context=str(config.context),
+            server=config.api_server or access.server,
+            gateway_host=str(config.gateway_host),
+            gateway_port=int(config.gateway_port or 0),
+        ),
+    ).cluster
+
+
+def _import(shared: Shared, config: ClusterSettings, cluster: Cluster) -> list[pulumi.Resource]:
+    if config.source != "k3d":
+        return []
+    runs_nodeapp = any(app.app == "nodeapp" and config.name in app.clusters for app in shared.settings.apps)
+    wanted = [shared.gateway, shared.nodeapp if runs_nodeapp else None]
+    images = [image for image in wanted if image is not None]
+    if not images:
+        return []
+    return [
+        ImageImport(f"{config.name}-images", ImageImportArgs(cluster=cluster, images=images), shared.local)
+    ]

@@ -1,0 +1,136 @@
+"""What every cluster draws on: network, images and the password of Redis; and Redis itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pulumi
+import pulumi_command as command
+import pulumi_docker as docker
+
+from components.cluster.cluster import Cluster
+from components.cluster.local_network import LocalNetwork, LocalNetworkArgs
+from components.image.built_image import BuiltImage, BuiltImageArgs
+from components.image.published_images import PublishedImages, PublishedImagesArgs
+from components.redis.generated_password import GeneratedPassword
+from components.redis.redis import Redis, RedisArgs
+from components.redis.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
+from stacks.config.kubeconfigs import Access
+from stacks.config.model import Settings
+from stacks.config.supply import Image, Supply
+from stacks.program.parts import Shared
+
+
+def share(settings: Settings, supply: Supply, access: Mapping[str, Access], environment: str) -> Shared:
+    """Create what stands beside the clusters, except Redis, which may live in one of them."""
+    local = pulumi.ResourceOptions(providers=[docker.Provider("docker"), command.Provider("command")])
+    return Shared(
+        settings=settings,
+        supply=supply,
+        access=access,
+        environment=environment,
+        local=local,
+        network=_network(settings, environment, local),
+        gateway=_image("gateway", "proxy", settings, supply, local, compiler=supply.compiler.ref)
+        if settings.mesh == "bundled"
+        else None,
+        nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local),
+        password=_password(settings, local),
+        published={
+            name: PublishedImages(
+                f"{name}-images",
+                PublishedImagesArgs(
+                    pattern=pattern_of(name, supply),
+                    content=Path(image.archive or image.ref).name,
+                    registry=settings.images.registry.rstrip("/"),
+                ),
+                local,
+            )
+            for name, image in to_publish(settings, supply).items()
+        },
+    )
+
+
+def to_publish(settings: Settings, supply: Supply) -> dict[str, Image]:
+    """Images of the supply that clusters which exist use and cannot pull."""
+    existing = {cluster.name for cluster in settings.clusters if cluster.source == "existing"}
+    members = {member.name for member in settings.members}
+    callers = {name for app in settings.apps if app.app == "curl" for name in app.clusters}
+    used = {
+        "curl": (supply.curl, existing & callers),
+        "dapr": (supply.dapr, existing & members),
+        "redis": (supply.redis, existing if settings.redis.mode == "statefulset" else set()),
+    }
+    return {name: image for name, (image, clusters) in used.items() if clusters and image.in_daemon}
+
+
+def pattern_of(name: str, supply: Supply) -> str:
+    """What `docker image ls` finds an image of the supply by; Dapr's are several, of one version."""
+    if name == "dapr":
+        return f"{supply.dapr.ref}/*:{supply.dapr_version}"
+    return {"curl": supply.curl, "redis": supply.redis}[name].ref
+
+
+def redis(shared: Shared, plane: Cluster) -> pulumi.Output[str]:
+    """The shared state store where the settings want it; host:port as members reach it."""
+    wanted, network = shared.settings.redis, shared.network
+    if wanted.mode == "statefulset":
+        in_cluster = RedisStatefulSetArgs(
+            cluster=plane,
+            namespace=wanted.namespace,
+            image=shared.image("redis", shared.settings.control_plane),
+            host=str(wanted.host),
+            port=wanted.port,
+            password=shared.password,
+        )
+        return RedisStatefulSet("redis", in_cluster, plane.component()).address
+    if wanted.mode == "external" or network is None:
+        return pulumi.Output.from_input(f"{wanted.host}:{wanted.port}")
+    args = RedisArgs(
+        environment=shared.environment,
+        image=shared.supply.redis.ref,
+        network=network.network_name,
+        addresses=tuple(dict.fromkeys([shared.settings.network.gateway, *shared.settings.bind_addresses])),
+        port=wanted.port,
+        password=shared.password,
+    )
+    return Redis("redis", args, shared.local).address
+
+
+def _network(settings: Settings, environment: str, local: pulumi.ResourceOptions) -> LocalNetwork | None:
+    made_here = any(cluster.source == "k3d" for cluster in settings.clusters)
+    if not made_here and settings.redis.mode != "container":
+        return None
+    network = settings.network
+    return LocalNetwork(
+        "network",
+        LocalNetworkArgs(
+            environment=environment, name=network.name, subnet=network.subnet, gateway=network.gateway
+        ),
+        local,
+    )
+
+
+def _image(
+    name: str,
+    context: str,
+    settings: Settings,
+    supply: Supply,
+    local: pulumi.ResourceOptions,
+    *,
+    compiler: str | None = None,
+) -> BuiltImage:
+    args = BuiltImageArgs(
+        context=context,
+        base=supply.python.ref,
+        compiler=compiler,
+        registry=settings.images.registry,
+    )
+    return BuiltImage(name, args, local)
+
+
+def _password(settings: Settings, local: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    if settings.redis_password is not None:
+        return pulumi.Output.secret(settings.redis_password.get_secret_value())
+    return GeneratedPassword("redis-password", local).value

@@ -1,0 +1,63 @@
+"""Exports and policies: which services cross clusters, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pulumi
+
+from components.mesh.global_traffic_policy import GlobalTrafficPolicy, GlobalTrafficPolicyArgs
+from components.mesh.service_export import ServiceExport, ServiceExportArgs, export_spec
+from stacks.config.model import ExportSettings, Settings
+from stacks.program.parts import Member
+
+
+def export(settings: Settings, members: dict[str, Member], memberships: Sequence[pulumi.Resource]) -> None:
+    """Create a ServiceExport per service and exporting cluster."""
+    for exported in settings.exports:
+        spec = _export_spec(exported)
+        for name in exported.clusters:
+            member = members[name]
+            ServiceExport(
+                f"{name}-{exported.namespace}-{exported.service}-export",
+                ServiceExportArgs(
+                    cluster=member.cluster,
+                    namespace=member.namespace(exported.namespace),
+                    service=exported.service,
+                    spec=spec,
+                ),
+                # Joining comes first: an export made before is lost on clusters that join later (flomesh).
+                pulumi.ResourceOptions(
+                    provider=member.cluster.provider, depends_on=[*member.mesh.kinds, *memberships]
+                ),
+            )
+
+
+def steer(settings: Settings, members: dict[str, Member]) -> None:
+    """Create a GlobalTrafficPolicy per policy."""
+    for policy in settings.policies:
+        member = members[policy.cluster]
+        GlobalTrafficPolicy(
+            f"{policy.cluster}-{policy.namespace}-{policy.name}-policy",
+            GlobalTrafficPolicyArgs(
+                cluster=member.cluster,
+                namespace=member.namespace(policy.namespace),
+                service=policy.name,
+                lb_type=policy.lb_type,
+                targets=tuple((settings.target_key(target), target.weight) for target in policy.targets),
+            ),
+            # The kind has to be there.
+            pulumi.ResourceOptions(provider=member.cluster.provider, depends_on=list(member.mesh.kinds)),
+        )
+
+
+def _export_spec(export: ExportSettings) -> dict[str, object]:
+    rewrite = export.path_rewrite
+    return export_spec(
+        service_account_name=export.service_account_name,
+        rules=[rule.model_dump(by_alias=True) for rule in export.rules],
+        rewrite=(rewrite.from_, rewrite.to) if rewrite else None,
+        session_sticky=export.session_sticky,
+        load_balancer=export.load_balancer,
+        target_clusters=export.target_clusters,
+    )

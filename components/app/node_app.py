@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import UNAWAITED, Cluster
-from components.mesh.workload import DIGEST_ANNOTATION
+from components.image.built_image import DIGEST_ANNOTATION
 
 NAME = "nodeapp"
 LABELS = {"app": "node"}

@@ -11,6 +11,8 @@ import pulumi_kubernetes as kubernetes
 LABEL = "multicluster-dapr.environment"
 # Ready pods take seconds where images are at hand and a minute or two where they are pulled.
 READY = "5m"
+# Kubernetes' range of node ports; outside it a load balancer has to publish the port.
+NODE_PORTS = range(30000, 32768)
 # On Services whose pods a Deployment beside them already waits for: waiting for their endpoints once more
 # only makes them later.
 UNAWAITED = {"pulumi.com/skipAwait": "true"}

@@ -10,6 +10,8 @@ import pulumi_docker as docker
 
 # A name no public registry serves, in the canonical form that Docker, containerd and k3d agree on.
 LOCAL_PREFIX = "docker.io/multicluster-dapr"
+# On pod templates, so that a rebuilt image restarts the pods although its name stays.
+DIGEST_ANNOTATION = "multicluster-dapr/image-digest"
 
 
 @dataclass(frozen=True, kw_only=True)

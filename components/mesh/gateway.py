@@ -17,8 +17,6 @@ NAME = "gateway"
 LABELS = {"app": NAME}
 HTTP_PORT = 8080
 EAST_WEST_PORT = 15080
-# Kubernetes' range of node ports; outside it a load balancer has to publish the port.
-NODE_PORTS = range(30000, 32768)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.image.built_image import DIGEST_ANNOTATION
+
 SYSTEM_NAMESPACE = "multicluster-system"
 ADMIN_PORT = 9090
 # Kubernetes itself refuses a pod there that could do more than these need.
 SYSTEM_NAMESPACE_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
-# On pod templates, so that a rebuilt image restarts the pods although its name stays.
-DIGEST_ANNOTATION = "multicluster-dapr/image-digest"
 _USER = 65532
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import UNAWAITED, Cluster
-from components.mesh.gateway import NODE_PORTS
+from components.cluster.cluster import NODE_PORTS, UNAWAITED, Cluster
 from components.redis.redis import REDIS_PORT, redis_config
 
 NAME = "multicluster-redis"

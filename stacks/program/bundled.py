@@ -8,10 +8,10 @@ from pathlib import Path
 import pulumi
 
 from components.cluster import k3d_config
-from components.cluster.cluster import Cluster
+from components.cluster.cluster import NODE_PORTS, Cluster
 from components.mesh.cluster_membership import ClusterMembership, ClusterMembershipArgs
 from components.mesh.crds import Crds, CrdsArgs, load_definitions
-from components.mesh.gateway import NODE_PORTS, Gateway, GatewayArgs
+from components.mesh.gateway import Gateway, GatewayArgs
 from components.mesh.hub import Hub, HubArgs
 from stacks.config.model import ClusterSettings
 from stacks.program.parts import Member, Mesh, Shared

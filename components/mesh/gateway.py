@@ -30,7 +30,6 @@ class GatewayArgs:
     image: pulumi.Input[str]
     digest: pulumi.Input[str]
     replicas: int
-    workers: int
     access_log: bool
     trusted_proxies: Sequence[str]
     front_door: bool
@@ -43,7 +42,6 @@ def gateway_arguments(
     front_door: bool,
     access_log: bool,
     trusted_proxies: Sequence[str] = (),
-    workers: int = 1,
 ) -> list[str]:
     """Arguments of the image."""
     return [
@@ -55,7 +53,6 @@ def gateway_arguments(
         "--access-log" if access_log else "--no-access-log",
         *(["--front-door"] if front_door else []),
         *([f"--trusted-proxies={','.join(trusted_proxies)}"] if trusted_proxies else []),
-        *([f"--workers={workers}"] if workers > 1 else []),
     ]
 
 
@@ -112,11 +109,9 @@ class Gateway(pulumi.ComponentResource):
                 front_door=args.front_door,
                 access_log=args.access_log,
                 trusted_proxies=args.trusted_proxies,
-                workers=args.workers,
             ),
             ports={"http": HTTP_PORT, "east-west": EAST_WEST_PORT},
             cache=True,
-            processes=args.workers,
         )
         kubernetes.apps.v1.Deployment(
             f"{name}-deployment",

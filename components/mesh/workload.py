@@ -22,12 +22,11 @@ def pod_template(
     args: Sequence[str],
     ports: Mapping[str, int],
     cache: bool,
-    processes: int = 1,
 ) -> dict[str, Any]:
     """Pod template of `gateway`: not root, read-only, probed on the admin port.
 
     `digest` restarts the pods when the image's content changes, since its name does not. `cache` adds a
-    writable folder for the last good objects. Each of several `processes` needs CPU and memory of its own.
+    writable folder for the last good objects.
     """
     container: dict[str, Any] = {
         "name": labels["app"],
@@ -50,8 +49,8 @@ def pod_template(
         },
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "admin"}, "periodSeconds": 1},
         "resources": {
-            "requests": {"cpu": f"{50 * processes}m", "memory": f"{64 * processes}Mi"},
-            "limits": {"memory": f"{256 * processes}Mi"},
+            "requests": {"cpu": "50m", "memory": "64Mi"},
+            "limits": {"memory": "256Mi"},
         },
         "securityContext": {
             "allowPrivilegeEscalation": False,

@@ -16,7 +16,7 @@ Carries HTTP between Kubernetes clusters by ServiceExport, ServiceImport and Glo
   hub    the control plane's part: brings the exports of every member cluster to the others as imports
   serve  the gateway without Kubernetes; follows the same objects in YAML files
   check  says what YAML objects route where and what is wrong with them; exit 1 if anything is
-  parts  lists what this program is made of, as a CycloneDX document
+  sbom   lists what is installed here, as a CycloneDX document
 """
 
 
@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="gateway of a Kubernetes cluster")
     add_data_plane(run)
-    run.set_defaults(drain_delay=3.0)
+    run.set_defaults(drain_delay=3.0, reuse_port=False)
     run.add_argument(
         "--cache-dir",
         default="/var/cache/gateway",
@@ -62,6 +62,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="a YAML file or a folder of them; followed as they change",
     )
     add_data_plane(serve)
+    serve.add_argument(
+        "--reuse-port",
+        action="store_true",
+        help="share the ports of --listen and --east-west with other processes (SO_REUSEPORT); each needs an "
+        "--admin of its own",
+    )
 
     check = commands.add_parser("check", help="say what YAML objects route where, and what is wrong")
     check.add_argument("--objects", required=True, metavar="PATH", help="a YAML file or a folder of them")
@@ -74,18 +80,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--front-door", action="store_true", help="as for serve")
 
-    commands.add_parser("parts", help="list the components of this installation (CycloneDX, JSON)")
+    commands.add_parser("sbom", help="list the packages of this installation (CycloneDX, JSON)")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(argv)
     # Imported late on purpose: a gateway without Kubernetes must not need, load or wait for its client.
-    if args.command in {"run", "serve"} and args.workers > 1 and args.worker is None:
-        from gateway.workers import supervisor  # noqa: PLC0415
-
-        return supervisor.main(args, argv)
     if args.command == "run":
         from gateway.kube import run  # noqa: PLC0415
 
@@ -94,10 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from gateway.kube import hub  # noqa: PLC0415
 
         return hub.main(args)
-    if args.command == "parts":
-        from gateway import parts  # noqa: PLC0415
+    if args.command == "sbom":
+        from gateway import sbom  # noqa: PLC0415
 
-        return parts.main()
+        return sbom.main()
     from gateway import serve  # noqa: PLC0415
 
     return serve.check(args) if args.command == "check" else serve.main(args)

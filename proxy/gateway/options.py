@@ -8,7 +8,6 @@ from dataclasses import fields
 from gateway.core.limits import Limits, change_limits
 from gateway.core.trust import TrustedProxies
 from gateway.edge.server import GatewayServer
-from gateway.workers.count import worker_count
 
 
 def cluster_key(text: str) -> str:
@@ -99,17 +98,6 @@ def add_data_plane(parser: argparse.ArgumentParser) -> None:
         help="after SIGTERM, how long to go on accepting, not ready, until everyone has stopped sending here "
         "(default: 0 for serve, 3 for run)",
     )
-    parser.add_argument(
-        "--workers",
-        type=worker_count,
-        default=1,
-        metavar="N",
-        help="processes that share the connections of the listeners; auto or 0: one per CPU, within the CPU "
-        "limits of the control group (default: 1)",
-    )
-    # What the supervisor of several workers tells each of them.
-    parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--log-lock", type=int, help=argparse.SUPPRESS)
 
 
 def make_server(args: argparse.Namespace) -> GatewayServer:
@@ -118,10 +106,9 @@ def make_server(args: argparse.Namespace) -> GatewayServer:
         cluster_key=args.cluster_key,
         listen=args.listen,
         east_west=args.east_west,
-        admin=args.admin if args.worker is None else None,
+        admin=args.admin,
         access_log=args.access_log,
         limits=change_limits(Limits(), args.limit),
         trusted=args.trusted_proxies,
-        shared=args.worker is not None,
-        log_lock=args.log_lock,
+        reuse_port=args.reuse_port,
     )

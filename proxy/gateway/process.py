@@ -18,16 +18,15 @@ be felt by every request meanwhile."""
 log = logging.getLogger(__name__)
 
 
-def run(command: Callable[[asyncio.Event], Coroutine[Any, Any, int]], worker: int | None = None) -> int:
+def run(command: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
     """Run a command on the gateway's event loop and return its exit code.
 
     The event it gets is set by SIGTERM and SIGINT. Its log goes to standard error: standard output belongs
-    to the access log. `worker` is its number where several share that log.
+    to the access log.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    who = "" if worker is None else f"worker {worker} "
     logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s %(levelname)s {who}%(name)s: %(message)s"
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     return uvloop.run(_with_signals(command))
 

@@ -20,7 +20,6 @@ from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.edge.server import GatewayServer, describe_route
 from gateway.options import make_server
-from gateway.workers.line import attend
 
 POLL_SECONDS = 0.5
 """How often files are looked at. Looking means one stat per file."""
@@ -136,7 +135,7 @@ def load(path: Path, cluster_key: str, front_door: bool) -> Compiled:
 def main(args: argparse.Namespace) -> int:
     """`gateway serve`: run until SIGTERM or SIGINT."""
     try:
-        return process.run(partial(_serve, args), args.worker)
+        return process.run(partial(_serve, args))
     except (ObjectsError, ValueError, OSError) as error:
         sys.stderr.write(f"gateway serve: {error}\n")
         return 1
@@ -152,9 +151,6 @@ async def _serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
     gc.collect()
     gc.freeze()
     await server.start()
-    if args.worker is not None:
-        await attend(server, stop)
-    await server.listen()
     server.set_ready(True)
     log.info(
         "serving %s", " ".join(f"{name}={host}:{port}" for name, (host, port) in server.addresses.items())

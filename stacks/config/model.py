@@ -159,9 +159,6 @@ class GatewaySettings(Section):
     """The gateway of every cluster."""
 
     replicas: Annotated[int, Field(ge=1, le=10)] = Field(default=1, description="Pods per cluster.")
-    workers: Annotated[int, Field(ge=1, le=16)] = Field(
-        default=1, description="Processes per pod; each keeps one CPU busy at most and has its own memory."
-    )
     access_log: bool = Field(default=True, description="One JSON line per request.")
     trusted_proxies: tuple[AddressRange, ...] = Field(
         default=(), description="Networks of proxies in front whose X-Forwarded-* fields are believed."
@@ -282,7 +279,7 @@ class Settings(Section):
     )
     gateway: GatewaySettings = Field(
         default=GatewaySettings(),
-        description="Gateways: replicas, workers, accessLog, trustedProxies and hubReplicas.",
+        description="Gateways: replicas, accessLog, trustedProxies and hubReplicas.",
     )
     apps: tuple[AppSettings, ...] = Field(default=(), description="Demo apps and where they run.")
     exports: tuple[ExportSettings, ...] = Field(default=(), description="Services that members export.")

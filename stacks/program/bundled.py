@@ -37,7 +37,6 @@ def install(
             image=image.ref,
             digest=image.digest,
             replicas=shared.settings.gateway.replicas,
-            workers=shared.settings.gateway.workers,
             access_log=shared.settings.gateway.access_log,
             trusted_proxies=shared.settings.gateway.trusted_proxies,
             front_door=config.role == "control-plane",

@@ -40,7 +40,7 @@ def _settings(kubeconfig: Path) -> dict[str, object]:
     return {
         "clusters": clusters,
         "images": {"registry": f"127.0.0.1:{theirs.REGISTRY_PORT}/multicluster"},
-        "gateway": {"workers": 2},
+        "gateway": {"replicas": 2},
         "redis": {"mode": "statefulset", "host": theirs.GATEWAY, "port": theirs.REDIS_NODE_PORT},
         "apps": [{"app": "nodeapp", "clusters": ["east"], "namespace": "dapr-test"}],
         "exports": [
@@ -104,15 +104,15 @@ def test_the_front_door_of_the_hub_reaches_the_member(kubeconfig: Path) -> None:
     assert _front_door("/nodeapp/ports").endswith("from cluster: east")
 
 
-def test_each_gateway_serves_with_as_many_workers_as_wanted(
-    machine: theirs.Machine, kubeconfig: Path
-) -> None:
+def test_each_gateway_has_as_many_replicas_as_wanted(machine: theirs.Machine, kubeconfig: Path) -> None:
     for name in ("hub", "east"):
-        pods = "-n", "multicluster-system", "-l", "app=gateway", "-o", "jsonpath={.items[0].metadata.name}"
-        pod = _kubectl(machine, kubeconfig, name, "get", "pods", *pods)
-        admin = f"/api/v1/namespaces/multicluster-system/pods/{pod}:9090/proxy"
-        metrics = _kubectl(machine, kubeconfig, name, "get", "--raw", f"{admin}/metrics")
-        assert "\ngateway_workers 2\n" in metrics
+        pods = "-n", "multicluster-system", "-l", "app=gateway", "-o", "jsonpath={.items[*].metadata.name}"
+        found = _kubectl(machine, kubeconfig, name, "get", "pods", *pods).split()
+        assert len(found) == 2
+        for pod in found:
+            admin = f"/api/v1/namespaces/multicluster-system/pods/{pod}:9090/proxy"
+            metrics = _kubectl(machine, kubeconfig, name, "get", "--raw", f"{admin}/metrics")
+            assert "\ngateway_ready 1\n" in metrics
 
 
 def test_an_order_goes_through_dapr_into_redis_in_the_control_plane(kubeconfig: Path) -> None:

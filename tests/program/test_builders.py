@@ -158,8 +158,8 @@ def test_the_gateways_arguments() -> None:
         "--front-door",
     ]
     assert gateway.gateway_arguments(
-        cluster_key="a/b/c/d", front_door=False, access_log=True, trusted_proxies=("10.0.0.0/8",), workers=4
-    )[-3:] == ["--access-log", "--trusted-proxies=10.0.0.0/8", "--workers=4"]
+        cluster_key="a/b/c/d", front_door=False, access_log=True, trusted_proxies=("10.0.0.0/8",)
+    )[-2:] == ["--access-log", "--trusted-proxies=10.0.0.0/8"]
     assert hub.hub_arguments(cluster_key="a/b/c/d") == [
         "hub",
         "--admin=0.0.0.0:9090",

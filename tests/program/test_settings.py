@@ -40,11 +40,11 @@ def test_wrong_kinds_of_value_are_said_in_plain_words(dev: Config) -> None:
 
 
 @pytest.mark.parametrize(
-    ("workers", "fault"), [(0, "less than 1"), (17, "more than 16"), ("auto", "not a whole number")]
+    ("replicas", "fault"), [(0, "less than 1"), (11, "more than 10"), ("auto", "not a whole number")]
 )
-def test_a_number_of_workers_that_is_none_is_refused(dev: Config, workers: Any, fault: str) -> None:
-    (found,) = problems({**dev, "gateway": {"workers": workers}})
-    assert found.startswith(f"gateway.workers = {workers!r}: {fault}. It is: Processes per pod")
+def test_a_number_of_replicas_that_is_none_is_refused(dev: Config, replicas: Any, fault: str) -> None:
+    (found,) = problems({**dev, "gateway": {"replicas": replicas}})
+    assert found.startswith(f"gateway.replicas = {replicas!r}: {fault}. It is: Pods per cluster")
 
 
 def test_every_mistake_is_in_one_message(dev: Config) -> None:

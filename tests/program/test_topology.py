@@ -99,17 +99,14 @@ def containers(recorder: Any, deployment: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_workers_are_the_gateways_with_memory_for_each(run: Any) -> None:
-    recorder = run("dev", lambda config: config.update(gateway={"workers": 3}))
-    (container,) = containers(recorder, "cluster-1-gateway-deployment")
-    assert "--workers=3" in container["args"]
-    assert container["resources"] == {
-        "requests": {"cpu": "150m", "memory": "192Mi"},
-        "limits": {"memory": "768Mi"},
-    }
-    (hub,) = containers(recorder, "control-plane-hub-deployment")
-    assert not [argument for argument in hub["args"] if "workers" in argument]
-    assert hub["resources"]["limits"] == {"memory": "256Mi"}
+def test_gateway_and_hub_have_bounds_of_their_own(run: Any) -> None:
+    recorder = run("dev")
+    for deployment in ("cluster-1-gateway-deployment", "control-plane-hub-deployment"):
+        (container,) = containers(recorder, deployment)
+        assert container["resources"] == {
+            "requests": {"cpu": "50m", "memory": "64Mi"},
+            "limits": {"memory": "256Mi"},
+        }
 
 
 def test_flomesh_patches_its_mesh_before_any_pod(run: Any) -> None:

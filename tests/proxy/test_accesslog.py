@@ -78,7 +78,7 @@ async def test_a_reader_that_does_not_read_delays_nobody_and_loses_nothing_when_
     read, write = os.pipe()
     room = fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
     log = AccessLog(write)
-    monkeypatch.setattr("gateway.edge.server.AccessLog", lambda **_: log)
+    monkeypatch.setattr("gateway.edge.server.AccessLog", lambda: log)
     app = await net.app(lambda _head, body: ok(body))
     port, _, server = await net.gateway(
         make.service(), make.slice("127.0.0.1", port=app), make.export(), access_log=True
@@ -105,7 +105,7 @@ async def test_a_request_is_logged_with_the_cluster_chosen_and_why(
     net: Any, make: Any, ok: Any, monkeypatch: Any
 ) -> None:
     read, write = os.pipe()
-    monkeypatch.setattr("gateway.edge.server.AccessLog", lambda lock: AccessLog(write, lock))
+    monkeypatch.setattr("gateway.edge.server.AccessLog", lambda: AccessLog(write))
     app = await net.app(lambda _head, body: ok(body))
     objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
     port, _, server = await net.gateway(*objects, access_log=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ from typing import Any
 import pytest
 import yaml
 
+import gateway
 from gateway import __version__
 from gateway.__main__ import main
 from gateway.serve import ObjectsError, read_objects
 
 KEY = "default/default/default/here"
+PATIENCE = 60.0
+"""Seconds after which a test that waits is a test that hangs."""
 
 
 def write(folder: Path, *objects: Any, name: str = "objects.yaml") -> None:
@@ -78,7 +82,7 @@ def test_a_gateway_says_its_version_and_what_it_is_made_of(capsys: pytest.Captur
     assert capsys.readouterr().out == f"gateway {__version__}\n"
     said = []
     for _ in range(2):
-        assert main(["parts"]) == 0
+        assert main(["sbom"]) == 0
         said.append(capsys.readouterr().out)
     assert said[0] == said[1], "the same installation makes the same document"
     document = json.loads(said[0])
@@ -112,32 +116,66 @@ def test_a_malformed_address_is_refused_with_an_example(
 
 
 class Served:
-    """A running `gateway serve` process."""
+    """A `gateway serve` process."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None
         self.process = process
-        self.port = port
+        self._log = process.stderr
+
+    async def says(self, pattern: str) -> re.Match[str]:
+        """Wait for a line of its log that matches."""
+        async with asyncio.timeout(PATIENCE):
+            while line := await self._log.readline():
+                if found := re.search(pattern, line.decode()):
+                    return found
+        raise AssertionError(f"the gateway ended without saying {pattern!r}")
+
+    async def ready(self) -> None:
+        """Wait until it serves; its ports are known then."""
+        found = await self.says(r"serving listen=127\.0\.0\.1:(\d+) admin=127\.0\.0\.1:(\d+)")
+        self.port, self.admin = int(found[1]), int(found[2])
+
+    async def end(self) -> list[dict[str, Any]]:
+        """Stop it as an orderly end has it; its access log."""
+        self.process.send_signal(signal.SIGTERM)
+        out, _ = await self.process.communicate()
+        assert self.process.returncode == 0
+        return [json.loads(line) for line in out.splitlines()]
+
+
+Start = Callable[..., Awaitable[Served]]
 
 
 @pytest.fixture
-async def served(make: Any, net: Any, ok: Any, tmp_path: Path) -> AsyncIterator[Served]:
+async def start(make: Any, net: Any, ok: Any, tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts processes that serve an application, exported at /app."""
     app = await net.app(lambda head, _body: ok(head.split(b" ")[1]))
     write(tmp_path, make.service(), make.slice("127.0.0.1", port=app), make.export())
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "serve", "--objects", str(tmp_path), "--cluster-key", KEY,
-        "--listen", "127.0.0.1:0", "--drain-seconds", "5",
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "proxy")},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stderr is not None
-    line = b""
-    while b"serving listen=" not in line:
-        line = await process.stderr.readline()
-        assert line, "the gateway did not start"
-    yield Served(process, int(line.rsplit(b":", 1)[1]))
-    if process.returncode is None:
-        process.kill()
-    await process.communicate()
+    started = []
+
+    async def one(*more: str, listen: int = 0, admin: int = 0) -> Served:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", "serve", "--objects", str(tmp_path), "--cluster-key", KEY,
+            "--listen", f"127.0.0.1:{listen}", "--admin", f"127.0.0.1:{admin}", "--drain-seconds", "5", *more,
+            env={**os.environ, "PYTHONPATH": str(Path(gateway.__file__).parents[1])},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        started.append(process)
+        return Served(process)
+
+    yield one
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.fixture
+async def served(start: Start) -> Served:
+    found = await start()
+    await found.ready()
+    return found
 
 
 async def test_files_are_followed_and_a_broken_one_changes_nothing(
@@ -146,7 +184,7 @@ async def test_files_are_followed_and_a_broken_one_changes_nothing(
     assert (await net.ask(served.port, "/app/x"))[::2] == (200, b"/app/x")
     before = yaml.safe_load_all((tmp_path / "objects.yaml").read_text(encoding="utf-8"))
     (tmp_path / "objects.yaml").write_text("kind: [", encoding="utf-8")
-    await asyncio.sleep(1.5)
+    await served.says("kept the configuration in force")
     assert (await net.ask(served.port, "/app/x"))[0] == 200
     write(tmp_path, *before, make.export("app", "/new"))
     async with asyncio.timeout(20):
@@ -159,9 +197,53 @@ async def test_sigterm_drains_and_ends_well_with_every_request_logged(served: Se
     writer.write(b"GET /app HTTP/1.1\r\nHost: x\r\n\r\nGET /none HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (await net.answer(reader))[0] == 200
     assert (await net.answer(reader))[0] == 404
-    served.process.send_signal(signal.SIGTERM)
-    out, _ = await served.process.communicate()
-    assert served.process.returncode == 0
-    records = [yaml.safe_load(line) for line in out.splitlines()]
+    records = await served.end()
     assert [(record["status"], record["reason"]) for record in records] == [(200, "local"), (404, "no-route")]
     assert records[0]["cluster"] == KEY
+
+
+async def test_processes_share_a_port_and_one_that_drains_loses_no_request(start: Start, net: Any) -> None:
+    first = await start("--reuse-port")
+    await first.ready()
+    second = await start("--reuse-port", listen=first.port)
+    await second.ready()
+    assert second.port == first.port
+    assert second.admin != first.admin
+
+    async def ask(number: int) -> None:
+        for _ in range(number):
+            assert (await net.ask(first.port, "/app"))[::2] == (200, b"/app")
+
+    await ask(60)
+    counted = [await requests_of(one, net) for one in (first, second)]
+    assert sum(counted) == 60
+    assert min(counted) > 0, "the kernel spreads connections over both"
+    load = asyncio.create_task(ask(200))
+    logs = [await first.end()]
+    await load
+    await ask(10)
+    logs.append(await second.end())
+    assert [record["status"] for log in logs for record in log] == [200] * 270
+    for one, log in zip(counted, logs, strict=True):
+        assert len(log) >= one
+        assert len({record["request_id"][:16] for record in log}) == 1
+
+
+async def requests_of(served: Served, net: Any) -> int:
+    """Requests it has counted."""
+    text = (await net.ask(served.admin, "/metrics"))[2].decode()
+    return sum(
+        int(line.split()[-1]) for line in text.splitlines() if line.startswith("gateway_requests_total")
+    )
+
+
+@pytest.mark.parametrize("option", [[], ["--reuse-port"]], ids=["alone", "shared"])
+async def test_a_port_is_shared_only_when_both_say_so_and_the_admin_port_never(
+    start: Start, option: list[str]
+) -> None:
+    first = await start("--reuse-port")
+    await first.ready()
+    listen = 0 if option else first.port
+    second = await start(*option, listen=listen, admin=first.admin if option else 0)
+    await second.says("gateway serve: .*address already in use")
+    assert await second.process.wait() == 1

@@ -3,7 +3,6 @@ stalls nobody."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import queue
@@ -33,16 +32,11 @@ def decimal(seconds: float) -> str:
 
 
 class AccessLog:
-    """Call `write` for each request and `flush` now and then; `close` writes what is left.
+    """Call `write` for each request and `flush` now and then; `close` writes what is left."""
 
-    `lock` is a file that whoever writes has locked, where several processes do: a pipe takes no more than
-    4 KiB in one piece, and lines must not end up within each other.
-    """
-
-    def __init__(self, descriptor: int = 1, lock: int | None = None) -> None:
+    def __init__(self, descriptor: int = 1) -> None:
         self.dropped = 0
         self._descriptor = descriptor
-        self._lock = lock
         self._lines: list[str] = []
         self._batches: queue.SimpleQueue[tuple[bytes, int] | None] = queue.SimpleQueue()
         self._queued = 0
@@ -99,14 +93,8 @@ class AccessLog:
             data, lines = batch
             size = len(data)
             try:
-                if self._lock is not None:
-                    fcntl.lockf(self._lock, fcntl.LOCK_EX)
-                try:
-                    while data:
-                        data = data[os.write(self._descriptor, data) :]
-                finally:
-                    if self._lock is not None:
-                        fcntl.lockf(self._lock, fcntl.LOCK_UN)
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
             except OSError:
                 # The reader is gone. Serving goes on; the lines count as dropped.
                 self.dropped += lines

@@ -59,22 +59,10 @@ def json_page(content: object) -> Page:
 
 
 class AdminConnection(asyncio.Protocol):
-    """Answers one request after the other; any fault closes.
+    """Answers one request after the other; any fault closes."""
 
-    `patience`: seconds after which a connection without a complete request is closed, None for never.
-    `on_end` is called when the connection is no more.
-    """
-
-    def __init__(
-        self,
-        pages: Pages,
-        *,
-        patience: float | None = ANSWER_SECONDS,
-        on_end: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, pages: Pages) -> None:
         self._pages = pages
-        self._patience = patience
-        self._on_end = on_end
         self._buffer = b""
         self._timer: asyncio.TimerHandle | None = None
         self._making: asyncio.Task[None] | None = None
@@ -88,7 +76,6 @@ class AdminConnection(asyncio.Protocol):
         self._disarm()
         if self._making is not None:
             self._making.cancel()
-        self._on_end()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -154,8 +141,7 @@ class AdminConnection(asyncio.Protocol):
 
     def _arm(self) -> None:
         self._disarm()
-        if self._patience is not None:
-            self._timer = asyncio.get_running_loop().call_later(self._patience, self._transport.close)
+        self._timer = asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._transport.close)
 
     def _disarm(self) -> None:
         if self._timer is not None:

@@ -46,9 +46,8 @@ class GatewayServer:
     Not ready (`/readyz` 503) until `set_ready(True)`. Before the first `swap` every request is answered 404.
     Addresses are `host:port` or `[v6]:port`; port 0 picks a free one, see `addresses` after `start`.
 
-    `shared`: other processes serve the same addresses (SO_REUSEPORT). Then nobody is accepted before
-    `listen`: the kernel gives each listener its part of the connections, with a configuration or without.
-    `log_lock`: see `AccessLog`.
+    `reuse_port`: other processes may serve the same addresses (SO_REUSEPORT), but for the admin listener's.
+    The kernel spreads the connections over all of them.
     """
 
     def __init__(
@@ -61,8 +60,7 @@ class GatewayServer:
         access_log: bool = True,
         limits: Limits | None = None,
         trusted: TrustedProxies = NOBODY,
-        shared: bool = False,
-        log_lock: int | None = None,
+        reuse_port: bool = False,
     ) -> None:
         self._cluster_key = cluster_key
         self._wanted = {
@@ -73,8 +71,7 @@ class GatewayServer:
         self._access_log = access_log
         self._limits = limits or Limits()
         self._trusted = trusted
-        self._shared = shared
-        self._log_lock = log_lock
+        self._reuse_port = reuse_port
         self._factories: dict[str, Callable[[], Any]] = {}
         self._servers: dict[str, asyncio.Server] = {}
         self._worker: Worker | None = None
@@ -96,7 +93,7 @@ class GatewayServer:
         loop = asyncio.get_running_loop()
         _raise_descriptor_limit()
         keep_freed_memory()
-        access_log = AccessLog(lock=self._log_lock) if self._access_log else None
+        access_log = AccessLog() if self._access_log else None
         worker = Worker(loop, self._snapshot, self._limits, access_log, self._trusted)
         self._worker = worker
         self._factories = {
@@ -111,8 +108,7 @@ class GatewayServer:
                     host or None,
                     port,
                     backlog=BACKLOG,
-                    reuse_port=self._shared or None,
-                    start_serving=not self._shared,
+                    reuse_port=(self._reuse_port and name != "admin") or None,
                 )
         except OSError:
             for server in self._servers.values():
@@ -121,11 +117,6 @@ class GatewayServer:
         worker.start()
         self._prober = Prober(worker)
         self._prober.start()
-
-    async def listen(self) -> None:
-        """Begin to accept, where addresses are shared; else that began with `start`."""
-        for server in self._servers.values():
-            await server.start_serving()
 
     @property
     def pages(self) -> Pages:

@@ -28,7 +28,6 @@ from gateway.kube.reconciler import GatewayIdentity, Reconciler, Taken
 from gateway.kube.resources import EXPORT, GATEWAY, IMPORT, POLICY, SERVICE, SERVICE_NAME, SLICE
 from gateway.kube.watch import Informer, Signal, without_managed_fields
 from gateway.options import make_server
-from gateway.workers.line import attend
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +43,8 @@ class Controller:
     """Follows the objects of one cluster and keeps the data plane and the stand-ins in step."""
 
     def __init__(
-        self,
-        client: KubeClient,
-        server: GatewayServer,
-        identity: GatewayIdentity,
-        cache: ObjectCache,
-        *,
-        writes: bool = True,
+        self, client: KubeClient, server: GatewayServer, identity: GatewayIdentity, cache: ObjectCache
     ) -> None:
-        """`writes`: it also writes stand-ins, status and disk; of several workers one does."""
-        self._writes = writes
         self._server = server
         self._identity = identity
         self._cache = cache
@@ -80,9 +71,8 @@ class Controller:
                 tasks.create_task(informer.run(), name=f"watch {name}")
             tasks.create_task(self._route(), name="route")
             tasks.create_task(self._restore(), name="restore")
-            if self._writes:
-                tasks.create_task(self._reconciler.run(), name="write")
-                tasks.create_task(self._save(), name="save")
+            tasks.create_task(self._reconciler.run(), name="write")
+            tasks.create_task(self._save(), name="save")
 
     async def _restore(self) -> None:
         """Serve the saved objects when the API server does not answer soon."""
@@ -147,7 +137,6 @@ class Controller:
             gc.collect()
             gc.freeze()
             self._serving = True
-            await self._server.listen()
             self._server.set_ready(True)
 
     async def _save(self) -> None:
@@ -179,7 +168,7 @@ def relevant(taken: Taken) -> list[Object]:
 
 def main(args: argparse.Namespace) -> int:
     """Run until SIGTERM, then drain. 2 when it cannot start."""
-    return process.run(partial(_run, args), args.worker)
+    return process.run(partial(_run, args))
 
 
 async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
@@ -187,8 +176,6 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
         config = own_config()
         server = make_server(args)
         await server.start()
-        if args.worker is not None:
-            await attend(server, stop)
     except (CredentialError, ValueError, OSError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
         return 2
@@ -200,7 +187,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
             east_west_port=server.addresses["east-west"][1] if args.east_west else 0,
         )
         cache = ObjectCache(Path(args.cache_dir), args.cluster_key)
-        controller = Controller(client, server, identity, cache, writes=not args.worker)
+        controller = Controller(client, server, identity, cache)
         # Routes keep following their pods while running requests finish; only then the watches end.
         return await process.work_until(
             stop, controller.run(), lambda: server.drain(args.drain_seconds, args.drain_delay)

@@ -6,7 +6,6 @@ import http.client
 import http.server
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -118,7 +117,7 @@ class Cluster:
 class Gateway:
     """A `gateway run` process on free ports."""
 
-    def __init__(self, folder: Path, server: Any, twin: Gateway | None = None, workers: int = 1) -> None:
+    def __init__(self, folder: Path, server: Any, twin: Gateway | None = None) -> None:
         """A `twin` listens on the same ports of another loopback address, as replicas do."""
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(server.kubeconfig_with(server.account("gateway", *RULES)))
@@ -136,7 +135,6 @@ class Gateway:
             "--cluster-key=default/default/default/cluster-2",
             f"--listen={self.host}:{self.listen}", f"--east-west={self.host}:{self.east_west}",
             f"--admin={self.host}:{self.admin}", f"--cache-dir={folder / 'cache'}", "--no-access-log",
-            f"--workers={workers}",
         ]  # fmt: skip
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
@@ -245,30 +243,6 @@ def test_traffic_follows_the_policy(
             f"\nrouted {followed * 1000:.0f} ms after the policy changed, filled {listed * 1000:.0f} ms"
             f" later; emptied {refused * 1000:.0f} ms after Locality"
         )
-
-
-def test_several_workers_are_one_gateway_and_one_that_dies_is_replaced(
-    clean: Cluster, remote: int, tmp_path: Path
-) -> None:
-    gateway = Gateway(tmp_path, clean.server, workers=2)
-    all_ready = (200, "2 of 2 workers are ready\n")
-    try:
-        eventually(lambda: gateway.ask(gateway.admin, "/readyz", "x") == all_ready, "all workers are ready")
-        clean.imported(remote)
-        clean.policy("FailOver", "cluster-1")
-        eventually(lambda: clean.stand_in() == ["10.42.0.10", "10.42.0.11"], "the first worker writes")
-        served = {(200, "remote /nodeapp/ports")}
-        eventually(lambda: {gateway.call() for _ in range(20)} == served, "both route by the objects")
-        (first,) = re.findall(r"worker 0 is process (\d+)", gateway.log.read_text())
-        os.kill(int(first), signal.SIGKILL)
-        eventually(lambda: gateway.log.read_text().count("worker 0 is process") == 2, "another one starts")
-        while gateway.ask(gateway.admin, "/readyz", "x") != all_ready:
-            assert gateway.call() in served, "it is sent nobody before it has read the objects"
-        assert {gateway.call() for _ in range(20)} == served
-        clean.policy("Locality")
-        eventually(lambda: clean.stand_in() == [], "its successor writes as well")
-    finally:
-        gateway.stop()
 
 
 def test_the_stand_in_is_a_service_without_selector(clean: Cluster, gateway: Gateway, remote: int) -> None:

@@ -1,7 +1,7 @@
-"""What this installation is made of, as a CycloneDX document for those who keep an inventory.
+"""The software bill of materials (SBOM) of this installation, as a CycloneDX document.
 
-Read from what is installed, not from a lock file: it says what runs. No time and no serial number, so that
-the same image makes the same bytes.
+It lists what is installed, not what a lock file asks for: it says what runs. It has no time and no serial
+number, so that the same image makes the same bytes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 from gateway import __version__
 
 
-def components() -> dict[str, Any]:
-    """The document: this program, the Python that runs it, and every installed distribution."""
+def bill_of_materials() -> dict[str, Any]:
+    """A CycloneDX document of this program, the Python that runs it, and every installed distribution."""
     found = {
         (name.lower().replace("_", "-"), distribution.version): distribution
         for distribution in metadata.distributions()
@@ -49,6 +49,6 @@ def _component(name: str, version: str, distribution: metadata.Distribution) -> 
 
 
 def main() -> int:
-    """`gateway parts`."""
-    sys.stdout.write(json.dumps(components(), indent=1, sort_keys=True) + "\n")
+    """`gateway sbom`: print the document."""
+    sys.stdout.write(json.dumps(bill_of_materials(), indent=1, sort_keys=True) + "\n")
     return 0

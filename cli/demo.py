@@ -1,7 +1,7 @@
 """The article's walk, checked: what each call should answer, and what it did.
 
 Policies change through the program: the demo overrides the `policies` of the effective configuration and
-runs `up`, as a user would after editing the stack file. Meanwhile a probe in the client pod calls without
+runs `up`, as a user would after editing the stack file. Meanwhile the client pod calls without
 pause, so that the time from the object's change to the first call that follows it is seen, not guessed.
 """
 
@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cli.calls import Answer, CallLoop, ClientPod, PolicyWatch, http_get
 from cli.engine import Engine
 from cli.errors import UserError
-from cli.probe import Answer, ClientPod, PolicyWatch, http_get
 
 NAMESPACE = "dapr-test"
 SERVICE = "nodeapp"
@@ -166,11 +166,11 @@ def _change(
     engine.ensure({"policies": policy(lb_type)})
     with (
         PolicyWatch(client, NAMESPACE, SERVICE, lb_type) as watch,
-        client.probe(PORTS_URL, followed) as probe,
+        CallLoop(client, PORTS_URL, followed) as loop,
     ):
         engine.up_quietly()
         changed = watch.changed(timeout=20)
-        first = probe.first(after=changed, timeout=20)
+        first = loop.first(after=changed, timeout=20)
     return Row(
         step=f"traffic follows {lb_type}",
         expected="follows after the object's change",

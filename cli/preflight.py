@@ -69,10 +69,10 @@ def _foreign(wanted: Iterable[int], env: Mapping[str, str], environment: str) ->
 
 
 def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            listener.bind(("127.0.0.1", port))
         except PermissionError:
             return True  # a low port without root: the Docker daemon publishes it, not we
         except OSError:

@@ -78,7 +78,7 @@ def _cluster_json(view: ClusterView) -> dict[str, Any]:
     ready, wanted = gateway_pods(view)
     return found | {
         "kubernetes": view.version,
-        "dapr": {"version": dapr_version(view), "healthy": dapr(view).verdict == "ok"}
+        "dapr": {"version": dapr_version(view), "healthy": dapr(view).result == "ok"}
         if _member(view)
         else None,
         "gateway": {"ready": ready, "wanted": wanted, "image": gateway_image(view)},
@@ -156,8 +156,8 @@ def _clusters(platform: Platform) -> Table:
             continue
         ready, wanted = gateway_pods(view)
         health = dapr(view) if _member(view) else None
-        shown = dapr_version(view) + ("" if health and health.verdict == "ok" else " ✗") if health else "-"
-        fine = (health is None or health.verdict == "ok") and ready >= wanted > 0
+        shown = dapr_version(view) + ("" if health and health.result == "ok" else " ✗") if health else "-"
+        fine = (health is None or health.result == "ok") and ready >= wanted > 0
         gateway = f"{ready}/{wanted} {gateway_image(view).rpartition('/')[2]}"
         table.add_row("✔" if fine else "✗", view.name, view.settings.role, view.version, shown, gateway)
     return table

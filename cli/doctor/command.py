@@ -17,7 +17,7 @@ from cli.doctor.check import Check, as_json, failed
 from cli.doctor.machine import machine_checks
 from cli.doctor.paths import path_checks
 from cli.doctor.platform import platform_checks
-from cli.doctor.probe import probe_all
+from cli.doctor.reachability import ask_all
 from cli.doctor.survey import survey
 from cli.engine import Engine
 from cli.errors import UserError
@@ -54,14 +54,14 @@ def examine(paths: Paths, environment: str, progress: Report) -> list[Check]:
             checks = [_not_up(environment)]
         except UserError as error:
             seen = " ".join(str(error).split())
-            checks = [Check(group="platform", name=environment, verdict="fail", seen=seen)]
+            checks = [Check(group="platform", name=environment, result="fail", seen=seen)]
         found = machine.result()
     return machine_checks(found) + (checks if found.settings is not None else [])
 
 
 def _not_up(environment: str) -> Check:
     seen = f"not up: clusters and paths are looked at after ./stack up {environment}"
-    return Check(group="platform", name=environment, verdict="ok", seen=seen)
+    return Check(group="platform", name=environment, result="ok", seen=seen)
 
 
 async def _after(engine: Engine) -> list[Check]:
@@ -72,8 +72,8 @@ async def _after(engine: Engine) -> list[Check]:
 async def after(environment: Running, platform: Platform | None = None) -> list[Check]:
     """The clusters and every path of a running environment, as it is now or was in an earlier look."""
     platform = platform or await environment.look()
-    probes = await probe_all(platform, environment.apis)
-    return [*platform_checks(platform), *path_checks(platform, probes)]
+    reached = await ask_all(platform, environment.apis)
+    return [*platform_checks(platform), *path_checks(platform, reached)]
 
 
 def lines(checks: list[Check], environment: str) -> Iterator[str]:
@@ -83,13 +83,13 @@ def lines(checks: list[Check], environment: str) -> Iterator[str]:
         if check.group != group:
             group = check.group
             yield f"[bold]{TITLES[group]}[/bold]"
-        at = f"broken at {check.broken}: " if check.broken and check.verdict == "fail" else ""
-        yield f"  {MARKS[check.verdict]} {escape(check.name)}: {at}{escape(check.seen)}"
-        if check.hint and check.verdict != "ok":
+        at = f"broken at {check.broken}: " if check.broken and check.result == "fail" else ""
+        yield f"  {MARKS[check.result]} {escape(check.name)}: {at}{escape(check.seen)}"
+        if check.hint and check.result != "ok":
             yield f"      → {escape(check.hint)}"
-    if any(TOOLS.search(check.hint) for check in checks if check.verdict != "ok"):
+    if any(TOOLS.search(check.hint) for check in checks if check.result != "ok"):
         yield f'Commands above find their tools after: eval "$(./stack env {environment})"'
-    bad, warned = len(failed(checks)), sum(check.verdict == "warn" for check in checks)
+    bad, warned = len(failed(checks)), sum(check.result == "warn" for check in checks)
     if bad:
         yield f"[red]{bad} of {len(checks)} checks fail[/red], {warned} warn."
     else:

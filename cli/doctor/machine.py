@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from airgap.machine import COLD_BYTES
-from cli.doctor.check import Check, Verdict
+from cli.doctor.check import Check, Result
 from cli.preflight import wanted_ports
 from stacks.config.model import Settings
 from stacks.config.problem import Problem
@@ -83,8 +83,8 @@ def machine_checks(machine: Machine) -> list[Check]:
     ]
 
 
-def _check(name: str, verdict: Verdict, seen: str, hint: str = "") -> Check:
-    return Check(group="machine", name=name, verdict=verdict, seen=seen, hint=hint)
+def _check(name: str, result: Result, seen: str, hint: str = "") -> Check:
+    return Check(group="machine", name=name, result=result, seen=seen, hint=hint)
 
 
 def settings(machine: Machine) -> Iterator[Check]:

@@ -1,65 +1,74 @@
-"""Which ways there are in an environment, and the first broken hop of each. Pure."""
+"""Which paths there are in an environment, and the first broken hop of each. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cli.doctor import far, near
+from cli.doctor import client_side, server_side
 from cli.doctor.check import Check
-from cli.doctor.leg import (
+from cli.doctor.path import (
     LOCALITY,
     NOBODY_ASKED,
+    CallPath,
     Hop,
-    Leg,
     Policy,
     live_policy,
     local_service,
     walk,
     wanted_policy,
 )
-from cli.doctor.probe import Probe
+from cli.doctor.reachability import Reachability
 from cli.observe.view import ClusterView, Key, Platform, key_of
 
-NEAR: tuple[Hop, ...] = (
-    ("cluster", near.cluster),
-    ("DNS", near.dns),
-    ("Service", near.service),
-    ("EndpointSlice", near.endpoint_slice),
-    ("gateway", near.gateway),
-    ("route", near.route),
-    ("policy", near.policy),
+CLIENT_SIDE: tuple[Hop, ...] = (
+    ("cluster", client_side.cluster),
+    ("DNS", client_side.dns),
+    ("Service", client_side.service),
+    ("EndpointSlice", client_side.endpoint_slice),
+    ("gateway", client_side.gateway),
+    ("route", client_side.route),
+    ("policy", client_side.policy),
 )
-SERVING: tuple[Hop, ...] = (("app pod", far.app), ("Dapr sidecar", far.sidecar), ("state store", far.store))
-FAR: tuple[Hop, ...] = (("remote gateway", far.gateway), ("remote route", far.route), *SERVING)
-DOOR: tuple[Hop, ...] = (NEAR[0], NEAR[4], NEAR[5], *FAR)
+SERVING: tuple[Hop, ...] = (
+    ("app pod", server_side.app),
+    ("Dapr sidecar", server_side.sidecar),
+    ("state store", server_side.store),
+)
+SERVER_SIDE: tuple[Hop, ...] = (
+    ("remote gateway", server_side.gateway),
+    ("remote route", server_side.route),
+    *SERVING,
+)
+DOOR: tuple[Hop, ...] = (CLIENT_SIDE[0], CLIENT_SIDE[4], CLIENT_SIDE[5], *SERVER_SIDE)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What every path is judged by."""
+    """What is known of every path."""
 
     platform: Platform
-    probes: Mapping[str, Probe]
+    reached: Mapping[str, Reachability]
+    """What the pods of each cluster reach, by its name."""
 
-    def leg(self, importer: ClusterView, service: Key, target: str, *, front_door: bool = False) -> Leg:
-        """One way, with what is known of both ends."""
+    def path(self, importer: ClusterView, service: Key, target: str, *, front_door: bool = False) -> CallPath:
+        """One path, with what is known of both ends."""
         exporter = self.platform.by_key(target)
-        return Leg(
+        return CallPath(
             platform=self.platform,
             importer=importer,
             service=service,
             target=target,
             exporter=exporter,
-            probe=self.probes.get(importer.name, NOBODY_ASKED),
-            far_probe=self.probes.get(exporter.name, NOBODY_ASKED) if exporter else NOBODY_ASKED,
+            client_reach=self.reached.get(importer.name, NOBODY_ASKED),
+            server_reach=self.reached.get(exporter.name, NOBODY_ASKED) if exporter else NOBODY_ASKED,
             front_door=front_door,
         )
 
 
-def path_checks(platform: Platform, probes: Mapping[str, Probe]) -> list[Check]:
+def path_checks(platform: Platform, reached: Mapping[str, Reachability]) -> list[Check]:
     """One check per importer, service and serving cluster, and per service behind the front door."""
-    facts = Facts(platform, probes)
+    facts = Facts(platform, reached)
     return [
         check
         for service in services(platform)
@@ -123,10 +132,10 @@ def _targets(policy: Policy, others: list[ClusterView]) -> list[str]:
 
 def _walk(facts: Facts, importer: ClusterView, service: Key, target: str = "") -> Check:
     """Calls from inside a cluster; without a target they are not let out."""
-    leg = facts.leg(importer, service, target)
+    path = facts.path(importer, service, target)
     where = f" at {facts.platform.short(target)}" if target else ""
-    hops = (*NEAR[:4], *SERVING) if leg.is_local else (*NEAR, *(FAR if target else ()))
-    return walk(leg, f"{importer.name} → {leg.text}{where}", hops)
+    hops = (*CLIENT_SIDE[:4], *SERVING) if path.is_local else (*CLIENT_SIDE, *(SERVER_SIDE if target else ()))
+    return walk(path, f"{importer.name} → {path.text}{where}", hops)
 
 
 def _front_door(facts: Facts, service: Key) -> Iterator[Check]:
@@ -135,5 +144,5 @@ def _front_door(facts: Facts, service: Key) -> Iterator[Check]:
         return
     for exporter in exporters(platform, service):
         if exporter is not plane and _offers(platform, exporter, service, plane):
-            leg = facts.leg(plane, service, exporter.key, front_door=True)
-            yield walk(leg, f"front door → {leg.text} at {exporter.name}", DOOR)
+            path = facts.path(plane, service, exporter.key, front_door=True)
+            yield walk(path, f"front door → {path.text} at {exporter.name}", DOOR)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cli.doctor import remedy
-from cli.doctor.check import Check, Verdict
+from cli.doctor import hints
+from cli.doctor.check import Check, Result
 from cli.observe.view import (
     DAPR,
     GATEWAY,
@@ -47,20 +47,20 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
     yield from unread(view)
 
 
-def check(view: ClusterView, what: str, verdict: Verdict, seen: str, hint: str = "") -> Check:
+def check(view: ClusterView, what: str, result: Result, seen: str, hint: str = "") -> Check:
     """A finding about one cluster."""
     return Check(
-        group="platform", name=f"{view.name}: {what}", verdict=verdict, seen=seen,
-        hint="" if verdict == "ok" else hint,
+        group="platform", name=f"{view.name}: {what}", result=result, seen=seen,
+        hint="" if result == "ok" else hint,
     )  # fmt: skip
 
 
 def reachable(platform: Platform, view: ClusterView) -> Check:
     """Whether the API server answers, and its nodes are ready."""
     if view.trouble:
-        state = platform.containers.get(remedy.node_container(view.settings))
+        state = platform.containers.get(hints.node_container(view.settings))
         shown = f"; its node is {state}" if state and state != "running" else ""
-        hint = remedy.revive(view, platform.containers)
+        hint = hints.revive(view, platform.containers)
         return check(view, "API server", "fail", f"{view.trouble}{shown}", hint)
     tired = [
         key_of(node)[1]
@@ -68,7 +68,7 @@ def reachable(platform: Platform, view: ClusterView) -> Check:
         if condition(node, "Ready").get("status") != "True"
     ]  # fmt: skip
     if tired:
-        hint = remedy.kubectl(view.settings, f"describe node {tired[0]}")
+        hint = hints.kubectl(view.settings, f"describe node {tired[0]}")
         return check(view, "API server", "fail", f"answers, but not ready: {', '.join(tired)}", hint)
     return check(view, "API server", "ok", f"Kubernetes {view.version} answers")
 
@@ -82,16 +82,16 @@ def deployment(view: ClusterView, namespace: str, name: str, what: str) -> Check
             what,
             "fail",
             f"there is no Deployment {namespace}/{name}",
-            remedy.again(view.environment),
+            hints.again(view.environment),
         )
     wanted, ready = int(spec(found).get("replicas", 1)), int(status(found).get("readyReplicas") or 0)
     if not wanted:
-        hint = remedy.scale(view.settings, namespace, name)
+        hint = hints.scale(view.settings, namespace, name)
         return check(view, what, "fail", f"Deployment {namespace}/{name} is scaled to zero", hint)
     if ready < wanted:
         seen, hint = why_not_ready(view, found)
-        verdict: Verdict = "warn" if ready else "fail"
-        return check(view, what, verdict, f"{ready} of {wanted} pods ready: {seen}", hint)
+        result: Result = "warn" if ready else "fail"
+        return check(view, what, result, f"{ready} of {wanted} pods ready: {seen}", hint)
     return check(view, what, "ok", f"{ready} of {wanted} pods ready")
 
 
@@ -101,17 +101,17 @@ def why_not_ready(view: ClusterView, workload: Object) -> tuple[str, str]:
     labels: Mapping[str, str] = (spec(workload).get("selector") or {}).get("matchLabels") or {}
     pods = [pod for pod in view.pods(namespace, labels) if condition(pod, "Ready").get("status") != "True"]
     if not pods:
-        hint = remedy.kubectl(view.settings, f"-n {namespace} get events --sort-by=.lastTimestamp")
+        hint = hints.kubectl(view.settings, f"-n {namespace} get events --sort-by=.lastTimestamp")
         return "it has made none", hint
     pod = key_of(pods[0])[1]
-    return f"{pod}: {complaint(pods[0])}", remedy.describe(view.settings, namespace, pod)
+    return f"{pod}: {complaint(pods[0])}", hints.describe(view.settings, namespace, pod)
 
 
 def silent_gateways(view: ClusterView) -> Iterator[Check]:
     """Gateway pods that are ready and do not tell their routes."""
     for gateway in view.gateways:
         if gateway.trouble:
-            hint = remedy.logs(view.settings, GATEWAY)
+            hint = hints.logs(view.settings, GATEWAY)
             yield check(view, f"admin page of {gateway.pod}", "warn", gateway.trouble, hint)
 
 
@@ -121,27 +121,25 @@ def memberships(platform: Platform, plane: ClusterView) -> Iterator[Check]:
         found = plane.one("Cluster", "", member.name)
         what = f"membership of {member.name}"
         if found is None:
-            yield check(plane, what, "fail", "there is no Cluster object", remedy.again(platform.environment))
+            yield check(plane, what, "fail", "there is no Cluster object", hints.again(platform.environment))
             continue
         managed = condition(found, "Managed")
         if managed.get("status") == "True":
             yield check(plane, what, "ok", str(managed.get("message") or "managed"))
         else:
             seen = str(managed.get("message") or "the hub has not looked at it yet")
-            yield check(plane, what, "fail", seen, remedy.logs(plane.settings, HUB))
+            yield check(plane, what, "fail", seen, hints.logs(plane.settings, HUB))
 
 
 def dapr(view: ClusterView) -> Check:
     """Whether every part of Dapr's control plane has a ready pod, and which version it is."""
     workloads = [*view.all("Deployment", DAPR), *view.all("StatefulSet", DAPR)]
     if not workloads:
-        return check(
-            view, "Dapr", "fail", "nothing of Dapr is in dapr-system", remedy.again(view.environment)
-        )
+        return check(view, "Dapr", "fail", "nothing of Dapr is in dapr-system", hints.again(view.environment))
     for workload in workloads:
         name = key_of(workload)[1]
         if not int(spec(workload).get("replicas", 1)):
-            hint = remedy.kubectl(
+            hint = hints.kubectl(
                 view.settings, f"-n {DAPR} scale {_kind(view, workload)}/{name} --replicas=1"
             )
             return check(view, "Dapr", "fail", f"{name} is scaled to zero", hint)
@@ -170,9 +168,13 @@ def _tag(image: str) -> str:
 
 def objects(view: ClusterView) -> Iterator[Check]:
     """What exports, imports and policies say of themselves."""
-    judged = (("ServiceExport", "Valid"), ("ServiceExport", "Programmed"), ("ServiceImport", "Programmed"),
-              ("GlobalTrafficPolicy", "Programmed"))  # fmt: skip
-    for kind, expected in judged:
+    expected_conditions = (
+        ("ServiceExport", "Valid"),
+        ("ServiceExport", "Programmed"),
+        ("ServiceImport", "Programmed"),
+        ("GlobalTrafficPolicy", "Programmed"),
+    )
+    for kind, expected in expected_conditions:
         for obj in view.all(kind):
             found = condition(obj, expected)
             if found.get("status") == "False":
@@ -189,38 +191,34 @@ def _bad(view: ClusterView, kind: str, obj: Object, seen: str) -> Check:
         f"Correct `{word}` in Pulumi.{view.environment}.yaml and run ./stack up {view.environment}, or see "
         if word
         else "The hub wrote it; see "
-    ) + remedy.kubectl(view.settings, f"-n {namespace} describe {kind.lower()} {name}")
+    ) + hints.kubectl(view.settings, f"-n {namespace} describe {kind.lower()} {name}")
     return check(view, f"{kind} {namespace}/{name}", "fail", seen, hint)
 
 
 def unread(view: ClusterView) -> Iterator[Check]:
-    """Kinds whose objects could not be read."""
+    """CRDs whose objects could not be read."""
     for kind, why in view.unread.items():
         yield check(
             view,
             f"{kind} objects",
             "warn",
             why,
-            f"{remedy.again(view.environment)} installs the kinds; or the credential lacks rights",
+            f"{hints.again(view.environment)} installs the CRDs; or the credential lacks rights",
         )
 
 
 def redis(platform: Platform) -> Iterator[Check]:
-    """The Redis container; the other kinds of Redis are asked from a pod, on each path."""
+    """The Redis container; Redis elsewhere is asked from a pod, on each path."""
     if platform.settings.redis.mode != "container" or not platform.docker:
         return
     name = redis_container(platform.environment)
     state = platform.containers.get(name)
-    verdict: Verdict = "ok" if state == "running" else "fail"
+    result: Result = "ok" if state == "running" else "fail"
     hint = (
-        ""
-        if state == "running"
-        else remedy.start(name, state)
-        if state
-        else remedy.again(platform.environment)
+        "" if state == "running" else hints.start(name, state) if state else hints.again(platform.environment)
     )
     seen = f"container {name} is {state}" if state else f"there is no container {name}"
-    yield Check(group="platform", name="Redis", verdict=verdict, seen=seen, hint=hint)
+    yield Check(group="platform", name="Redis", result=result, seen=seen, hint=hint)
 
 
 def redis_container(environment: str) -> str:

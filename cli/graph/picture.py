@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from cli.doctor.leg import policy_of
+from cli.doctor.path import policy_of
 from cli.doctor.platform import platform_checks, redis_container
 from cli.observe.serving import RouteView, routes
 from cli.observe.view import ClusterView, Platform, condition, key_of
@@ -156,7 +156,7 @@ def _targets(settings: Settings, policy: PolicySettings) -> list[tuple[str, int]
 def _live_card(platform: Platform, view: ClusterView) -> Card:
     card = _card(platform.settings, view.settings)
     joined = condition(platform.plane.one("Cluster", "", view.name) or {}, "Managed").get("status") == "True"
-    faults = [check for check in platform_checks(platform) if check.verdict == "fail"]
+    faults = [check for check in platform_checks(platform) if check.result == "fail"]
     mine = [check for check in faults if check.name.startswith(f"{view.name}: ")]
     return Card(
         name=card.name,
@@ -184,7 +184,7 @@ def _door(platform: Platform, view: ClusterView) -> Iterator[str]:
 def _live_rules(view: ClusterView) -> Iterator[Rule]:
     for found in view.all("GlobalTrafficPolicy"):
         followed = condition(found, "Programmed").get("status") == "True"
-        yield Rule(service="/".join(key_of(found)), kind=policy_of(found).kind, followed=followed)
+        yield Rule(service="/".join(key_of(found)), kind=policy_of(found).lb_type, followed=followed)
 
 
 def _routes(view: ClusterView, door: str) -> list[RouteView]:

@@ -1,9 +1,9 @@
-"""The demo's judgement: which answers count as the article's."""
+"""What the demo accepts: which answers count as the article's."""
 
 from __future__ import annotations
 
 from cli import demo
-from cli.probe import Answer
+from cli.calls import Answer
 
 PORTS = '{"DAPR_HTTP_PORT":"3500","DAPR_GRPC_PORT":"50001"}, from cluster: '
 

@@ -15,9 +15,9 @@ from cli.paths import Paths
 
 def free_port() -> int:
     """One that nothing on this machine listens on, an environment that is up included."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 OTHERS = [free_port() for _ in range(4)]

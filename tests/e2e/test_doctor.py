@@ -85,13 +85,13 @@ class Patient:
         """Wait until every path is fine again."""
         paths = (CALL, OTHER, DOOR, HOME)
         self._until(
-            lambda checks: all(path in checks and checks[path].verdict == "ok" for path in paths), "healthy"
+            lambda checks: all(path in checks and checks[path].result == "ok" for path in paths), "healthy"
         )
 
     def _until(self, wanted: Callable[[dict[str, Check]], bool], what: str) -> dict[str, Check]:
         deadline = time.monotonic() + SHOWN_SECONDS
         while not wanted(checks := self.examine()):
-            bad = [check for check in checks.values() if check.verdict != "ok"]
+            bad = [check for check in checks.values() if check.result != "ok"]
             assert time.monotonic() < deadline, f"waited for {what}; seen: {bad}"
             time.sleep(0.5)
         return checks
@@ -166,7 +166,7 @@ def test_a_name_server_that_answers_nobody(patient: Patient) -> None:
 def test_an_import_deleted_while_the_hub_is_down(patient: Patient) -> None:
     scale(patient, "control-plane", SYSTEM, "multicluster-hub")
     patient.kubectl["control-plane"](*SYSTEM, "wait", "--for=delete", "pod", "-l", "app=multicluster-hub")
-    assert patient.examine()["control-plane: hub"].verdict == "fail"
+    assert patient.examine()["control-plane: hub"].result == "fail"
     patient.kubectl["cluster-2"](*APP, "delete", "serviceimports.flomesh.io", "nodeapp")
     check = patient.shows(CALL, "Service")
     assert "the hub, which carries exports, is down" in check.seen
@@ -187,7 +187,7 @@ def test_a_policy_that_targets_an_unknown_cluster(patient: Patient) -> None:
     patient.set_policy({"lbType": "FailOver", "targets": [{"clusterKey": stranger}, *known]})
     check = patient.shows(f"cluster-2 → dapr-test/nodeapp at {stranger}", "policy")
     assert f"targets {stranger}, which exports no dapr-test/nodeapp" in check.seen
-    assert patient.examine()[CALL].verdict == "ok", "the good targets are still served"
+    assert patient.examine()[CALL].result == "ok", "the good targets are still served"
     patient.set_policy(POLICY["spec"])
 
 

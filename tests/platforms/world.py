@@ -9,7 +9,7 @@ from typing import Any
 from cli.doctor.check import Check
 from cli.doctor.paths import path_checks
 from cli.doctor.platform import platform_checks
-from cli.doctor.probe import SELF, Probe
+from cli.doctor.reachability import SELF, Reachability
 from cli.observe.view import ClusterView, GatewayView, Platform
 from stacks.config.loading import parse
 
@@ -139,7 +139,7 @@ class Cluster:
     names: dict[str, str] = field(default_factory=lambda: {SELF: "", "nodeapp.dapr-test": ""})
     gateways: dict[str, str] = field(default_factory=dict)
     stores: dict[str, str] = field(default_factory=lambda: {REDIS: ""})
-    probe_trouble: str = ""
+    reach_error: str = ""
 
     def add(self, kind: str, *objects: dict[str, Any]) -> None:
         self.objects.setdefault(kind, []).extend(objects)
@@ -183,16 +183,16 @@ class World:
             containers=self.containers,
         )
 
-    def probes(self) -> dict[str, Probe]:
+    def reached(self) -> dict[str, Reachability]:
         return {
-            cluster.name: Probe(trouble=cluster.probe_trouble or "down")
-            if cluster.probe_trouble or cluster.trouble or not self._gateway_ready(cluster)
-            else Probe(names=cluster.names, gateways=cluster.gateways, stores=cluster.stores)
+            cluster.name: Reachability(error=cluster.reach_error or "down")
+            if cluster.reach_error or cluster.trouble or not self._gateway_ready(cluster)
+            else Reachability(names=cluster.names, gateways=cluster.gateways, stores=cluster.stores)
             for cluster in self.clusters.values()
         }
 
     def paths(self) -> dict[str, Check]:
-        return {check.name: check for check in path_checks(self.platform(), self.probes())}
+        return {check.name: check for check in path_checks(self.platform(), self.reached())}
 
     def checks(self) -> dict[str, Check]:
         return {check.name: check for check in platform_checks(self.platform())}

@@ -20,9 +20,9 @@ from cli.paths import Paths
 from stacks.config.loading import parse
 from stacks.config.problem import Problem
 
-GOOD = Check(group="machine", name="disk", verdict="ok", seen="58 GiB free")
+GOOD = Check(group="machine", name="disk", result="ok", seen="58 GiB free")
 BROKEN = Check(
-    group="path", name="cluster-2 → a/b", verdict="fail", seen="scaled to zero", hint="kubectl scale",
+    group="path", name="cluster-2 → a/b", result="fail", seen="scaled to zero", hint="kubectl scale",
     broken="gateway",
 )  # fmt: skip
 
@@ -40,7 +40,7 @@ def test_a_healthy_machine_ends_with_one_good_line() -> None:
 
 
 def test_brackets_in_what_was_seen_are_shown_and_no_markup() -> None:
-    check = Check(group="machine", name="settings", verdict="ok", seen="see [red] in clusters")
+    check = Check(group="machine", name="settings", result="ok", seen="see [red] in clusters")
     console = Console(file=io.StringIO(), width=200)
     for line in lines([check], "dev"):
         console.print(line)
@@ -51,7 +51,7 @@ def test_brackets_in_what_was_seen_are_shown_and_no_markup() -> None:
 def test_json_says_whether_all_is_well_and_leaves_out_what_is_empty() -> None:
     found = as_json([GOOD, BROKEN])
     assert found["healthy"] is False
-    assert found["checks"][0] == {"group": "machine", "name": "disk", "verdict": "ok", "seen": "58 GiB free"}
+    assert found["checks"][0] == {"group": "machine", "name": "disk", "result": "ok", "seen": "58 GiB free"}
     assert (found["checks"][1]["broken"], found["checks"][1]["hint"]) == ("gateway", "kubectl scale")
 
 
@@ -69,7 +69,7 @@ def test_before_up_the_clusters_are_a_line_that_says_when(
 ) -> None:
     checks = examined(tmp_path, monkeypatch, Machine(environment="dev", settings=parse(CONFIG)))
     assert checks[-1].seen == "not up: clusters and paths are looked at after ./stack up dev"
-    assert checks[-1].verdict == "ok"
+    assert checks[-1].result == "ok"
 
 
 def test_with_wrong_settings_nothing_is_said_of_clusters(

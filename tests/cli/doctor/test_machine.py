@@ -72,7 +72,7 @@ def test_what_is_missing_fails_with_a_way_out(
     name: str, changes: dict[str, Any], seen: str, hint: str
 ) -> None:
     check = checks(**changes)[name]
-    assert check.verdict == "fail"
+    assert check.result == "fail"
     assert seen in check.seen
     assert hint in check.hint
 
@@ -91,28 +91,28 @@ def test_a_port_of_a_daemon_that_is_silent_may_be_ours() -> None:
     found = checks(
         docker=Docker(lacking="start it"), taken_ports={81: "docker-proxy, process 7, listens there"}
     )
-    assert found["ports"].verdict == "warn"
+    assert found["ports"].result == "warn"
 
 
 def test_no_daemon_is_fine_where_one_can_be_started() -> None:
-    assert checks(docker=Docker())["Docker"].verdict == "ok"
+    assert checks(docker=Docker())["Docker"].result == "ok"
 
 
-@pytest.mark.parametrize(("own", "verdict"), [(True, "ok"), (False, "warn")])
-def test_missing_capabilities_matter_only_to_a_daemon_that_is_not_ours(own: bool, verdict: str) -> None:
+@pytest.mark.parametrize(("own", "result"), [(True, "ok"), (False, "warn")])
+def test_missing_capabilities_matter_only_to_a_daemon_that_is_not_ours(own: bool, result: str) -> None:
     found = checks(missing_capabilities=("CAP_SYS_RESOURCE",), docker=replace(GOOD.docker, own=own))
-    assert found["privileges"].verdict == verdict
+    assert found["privileges"].result == result
     assert "CAP_SYS_RESOURCE" in found["privileges"].seen
 
 
 def test_a_warm_machine_needs_no_registry_and_little_room() -> None:
     found = checks(unbuilt=0.0, free_disk=10 * GIB, registries={"Go module proxy": "no answer"})
-    assert found["Go module proxy"].verdict == "warn"
-    assert found["disk"].verdict == "ok"
+    assert found["Go module proxy"].result == "warn"
+    assert found["disk"].result == "ok"
 
 
 def test_clusters_that_run_already_need_no_more_memory() -> None:
-    assert checks(available_memory=GIB, running_clusters=4)["memory"].verdict == "ok"
+    assert checks(available_memory=GIB, running_clusters=4)["memory"].result == "ok"
 
 
 def test_a_tool_too_old_for_us_is_built_and_says_so() -> None:

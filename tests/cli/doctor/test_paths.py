@@ -8,7 +8,7 @@ import pytest
 import yaml
 from platforms.world import GATEWAYS, REDIS, World, condition, endpoint_slice, key, service_import
 
-from cli.doctor.probe import SELF
+from cli.doctor.reachability import SELF
 from stacks.config.loading import parse
 
 TO_1 = "cluster-2 → dapr-test/nodeapp at cluster-1"
@@ -89,7 +89,7 @@ def gateway_crashes(world: World) -> None:
     pod["status"]["conditions"] = [condition("Ready", "False")]
     waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
     pod["status"]["containerStatuses"] = [{"name": "gateway", "ready": False, "state": waiting}]
-    cluster.probe_trouble = "no gateway pod is ready to ask from"
+    cluster.reach_error = "no gateway pod is ready to ask from"
 
 
 @fault(TO_1, "route", "does not list cluster-1: the hub has not carried it", "logs")
@@ -235,7 +235,7 @@ def test_the_first_broken_hop_is_named_with_its_fix(
     world = World()
     inject(world)
     check = world.paths()[path]
-    assert check.verdict == "fail"
+    assert check.result == "fail"
     assert check.broken == hop, check
     assert seen in check.seen
     assert hint in check.hint
@@ -244,14 +244,14 @@ def test_the_first_broken_hop_is_named_with_its_fix(
 
 def test_every_path_of_a_healthy_platform_is_fine() -> None:
     paths = World().paths()
-    assert {check.verdict for check in paths.values()} == {"ok"}, paths
+    assert {check.result for check in paths.values()} == {"ok"}, paths
     assert {TO_1, TO_3, HOME, DOOR} <= set(paths)
 
 
 def test_a_fault_of_one_exporter_leaves_the_path_to_the_other_fine() -> None:
     world = World()
     app_scaled_to_zero(world)
-    assert world.paths()[TO_3].verdict == "ok"
+    assert world.paths()[TO_3].result == "ok"
 
 
 def test_without_a_policy_anywhere_the_path_is_only_warned_about() -> None:
@@ -259,7 +259,7 @@ def test_without_a_policy_anywhere_the_path_is_only_warned_about() -> None:
     world.config["policies"] = []
     world.no_policy()
     check = world.paths()[NOWHERE]
-    assert (check.verdict, check.broken) == ("warn", "policy")
+    assert (check.result, check.broken) == ("warn", "policy")
     entry = yaml.safe_load(check.hint[check.hint.index("{") : check.hint.rindex("}") + 1])
     parse({**world.config, "policies": [entry]})  # it can be pasted as it is
     assert [target["cluster"] for target in entry["targets"]] == ["cluster-1", "cluster-3"]
@@ -268,7 +268,7 @@ def test_without_a_policy_anywhere_the_path_is_only_warned_about() -> None:
 def test_a_policy_made_by_hand_counts() -> None:
     world = World()
     world.config["policies"] = []
-    assert world.paths()[TO_1].verdict == "ok"
+    assert world.paths()[TO_1].result == "ok"
 
 
 def test_a_drained_target_is_warned_about() -> None:
@@ -276,14 +276,14 @@ def test_a_drained_target_is_warned_about() -> None:
     world.set_policy(
         "FailOver", [{"clusterKey": key("cluster-1"), "weight": 0}, {"clusterKey": key("cluster-3")}]
     )
-    assert world.paths()[TO_1].verdict == "warn"
+    assert world.paths()[TO_1].result == "warn"
 
 
 def test_a_silent_api_server_does_not_break_a_path_whose_gateway_answers() -> None:
     world = World()
     world["cluster-1"].trouble = "does not answer within 4 s"
-    assert world.paths()[TO_1].verdict == "ok"
-    assert world.checks()["cluster-1: API server"].verdict == "fail"
+    assert world.paths()[TO_1].result == "ok"
+    assert world.checks()["cluster-1: API server"].result == "fail"
 
 
 def test_an_export_meant_for_others_is_no_path_of_this_importer() -> None:
@@ -300,4 +300,4 @@ def test_an_application_that_took_over_a_derived_service_is_local() -> None:
     for kind in ("Service", "EndpointSlice"):
         found = world["cluster-1"].get(kind, "nodeapp" if kind == "Service" else "nodeapp-x")
         found["metadata"].setdefault("labels", {})["multicluster.flomesh.io/imported"] = "true"
-    assert {world.paths()[path].verdict for path in (HOME, TO_1)} == {"ok"}
+    assert {world.paths()[path].result for path in (HOME, TO_1)} == {"ok"}

@@ -10,7 +10,7 @@ from cli.doctor.platform import platform_checks
 
 
 def test_a_healthy_platform_has_no_fault() -> None:
-    assert {check.verdict for check in World().checks().values()} == {"ok"}
+    assert {check.result for check in World().checks().values()} == {"ok"}
 
 
 def test_a_cluster_that_does_not_answer_is_one_check_with_the_state_of_its_node() -> None:
@@ -26,7 +26,7 @@ def test_a_hub_that_is_down_is_named() -> None:
     world = World()
     world["control-plane"].scale_to_zero("multicluster-hub")
     check = world.checks()["control-plane: hub"]
-    assert check.verdict == "fail"
+    assert check.result == "fail"
     assert "scale deployment/multicluster-hub --replicas=1" in check.hint
 
 
@@ -39,7 +39,7 @@ def test_a_part_of_dapr_that_is_down_is_named() -> None:
 def test_a_member_that_never_joined_is_named() -> None:
     world = World()
     world["control-plane"].drop("Cluster", "cluster-3")
-    assert world.checks()["control-plane: membership of cluster-3"].verdict == "fail"
+    assert world.checks()["control-plane: membership of cluster-3"].result == "fail"
 
 
 def test_a_conflict_between_exports_is_a_fault_and_its_absence_none() -> None:
@@ -65,4 +65,4 @@ def test_a_redis_that_was_stopped_is_started_with_one_command() -> None:
 
 def test_without_docker_nothing_is_said_of_its_containers() -> None:
     platform = replace(World().platform(), containers={}, docker=False)
-    assert {check.verdict for check in platform_checks(platform)} == {"ok"}
+    assert {check.result for check in platform_checks(platform)} == {"ok"}

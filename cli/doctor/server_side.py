@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cli.doctor import remedy
-from cli.doctor.leg import Finding, Leg, fail, file_of, local_service, ok, refresh
+from cli.doctor import hints
+from cli.doctor.check import Finding, fail, ok
+from cli.doctor.path import CallPath, file_of, local_service, refresh
 from cli.doctor.platform import dapr, deployment, reachable, redis, why_not_ready
-from cli.doctor.probe import import_addresses, store_address
+from cli.doctor.reachability import import_addresses, store_address
 from cli.observe.serving import route_to
 from cli.observe.view import (
     GATEWAY,
@@ -24,49 +25,49 @@ from cli.observe.view import (
 )
 
 
-def gateway(leg: Leg) -> Finding | None:
+def gateway(path: CallPath) -> Finding | None:
     """The serving cluster's gateway runs, and the callers' cluster reaches it."""
-    if leg.is_local or leg.platform.settings.mesh != "bundled":
+    if path.is_local or path.platform.settings.mesh != "bundled":
         return None
-    address = import_addresses(leg.imported or {}).get(leg.target, "")
-    silent = "" if leg.probe.trouble else leg.probe.gateways.get(address, "")
-    return next(_gateway_faults(leg, address, silent), ok())
+    address = import_addresses(path.imported or {}).get(path.target, "")
+    silent = "" if path.client_reach.error else path.client_reach.gateways.get(address, "")
+    return next(_gateway_faults(path, address, silent), ok())
 
 
-def _gateway_faults(leg: Leg, address: str, silent: str) -> Iterator[Finding]:
-    view = leg.exporter
+def _gateway_faults(path: CallPath, address: str, silent: str) -> Iterator[Finding]:
+    view = path.exporter
     if view is None:
         if silent:
-            yield fail(f"{leg.target} at {address}: {silent}", "Look at that cluster's gateway")
+            yield fail(f"{path.target} at {address}: {silent}", "Look at that cluster's gateway")
         return
     if view.trouble:
         # An API that does not answer is the platform's check; calls fail only when its gateway is silent too.
-        if silent or leg.probe.trouble:
-            down = reachable(leg.platform, view)
+        if silent or path.client_reach.error:
+            down = reachable(path.platform, view)
             heard = f"; its gateway at {address}: {silent}" if silent else ""
             yield fail(f"{view.name} is down: {down.seen}{heard}", down.hint)
         return
     found = deployment(view, SYSTEM, GATEWAY, "gateway")
-    if found.verdict == "fail":
+    if found.result == "fail":
         yield fail(f"in {view.name}: {found.seen}", found.hint)
     if silent:
-        hint = remedy.kubectl(view.settings, f"-n {SYSTEM} get service {GATEWAY}")
+        hint = hints.kubectl(view.settings, f"-n {SYSTEM} get service {GATEWAY}")
         yield fail(
-            f"{leg.importer.name} does not reach the gateway of {view.name} at {address}: {silent}",
+            f"{path.importer.name} does not reach the gateway of {view.name} at {address}: {silent}",
             f"Its pods are ready, so check the network between them and {hint}",
         )
 
 
-def route(leg: Leg) -> Finding | None:
+def route(path: CallPath) -> Finding | None:
     """The serving cluster's gateway has a route for the exported path."""
-    view = leg.exporter
-    if leg.is_local or view is None or view.config is None or leg.platform.settings.mesh != "bundled":
+    view = path.exporter
+    if path.is_local or view is None or view.config is None or path.platform.settings.mesh != "bundled":
         return None
-    if route_to(view.config, leg.service, "north-south") is not None:
+    if route_to(view.config, path.service, "north-south") is not None:
         return ok()
-    exported = view.one("ServiceExport", *leg.service)
+    exported = view.one("ServiceExport", *path.service)
     if exported is None:
-        return fail(f"{view.name} has no ServiceExport {leg.text}", refresh(leg))
+        return fail(f"{view.name} has no ServiceExport {path.text}", refresh(path))
     why = next(
         (
             condition(exported, kind).get("message")
@@ -76,28 +77,28 @@ def route(leg: Leg) -> Finding | None:
         "it does not say why",
     )
     return fail(
-        f"the gateway of {view.name} has no route for its export {leg.text}: {why}",
-        f"Read why: {remedy.logs(view.settings, GATEWAY)}",
+        f"the gateway of {view.name} has no route for its export {path.text}: {why}",
+        f"Read why: {hints.logs(view.settings, GATEWAY)}",
     )
 
 
-def app(leg: Leg) -> Finding | None:
+def app(path: CallPath) -> Finding | None:
     """The app has a pod that works, Dapr's sidecar aside."""
-    view = leg.exporter
+    view = path.exporter
     if view is None or view.trouble:
         return None
-    found = local_service(view, leg.service)
+    found = local_service(view, path.service)
     if found is None:
-        return fail(f"there is no Service {leg.text} in {view.name}", refresh(leg))
-    pods = _pods(view, leg)
+        return fail(f"there is no Service {path.text} in {view.name}", refresh(path))
+    pods = _pods(view, path)
     if any(_works(pod) for pod in pods):
         return ok()
-    return _no_pod(leg, view, pods)
+    return _no_pod(path, view, pods)
 
 
-def _pods(view: ClusterView, leg: Leg) -> list[Object]:
-    labels = spec(local_service(view, leg.service) or {}).get("selector") or {}
-    return view.pods(leg.service[0], labels) if labels else []
+def _pods(view: ClusterView, path: CallPath) -> list[Object]:
+    labels = spec(local_service(view, path.service) or {}).get("selector") or {}
+    return view.pods(path.service[0], labels) if labels else []
 
 
 def _works(pod: Object) -> bool:
@@ -106,10 +107,10 @@ def _works(pod: Object) -> bool:
     return wanted <= {c["name"] for c in container_states(pod) if c.get("ready")}
 
 
-def _no_pod(leg: Leg, view: ClusterView, pods: list[Object]) -> Finding:
-    namespace = leg.service[0]
-    where = f"{leg.text} in {view.name}"
-    selector = spec(local_service(view, leg.service) or {}).get("selector") or {}
+def _no_pod(path: CallPath, view: ClusterView, pods: list[Object]) -> Finding:
+    namespace = path.service[0]
+    where = f"{path.text} in {view.name}"
+    selector = spec(local_service(view, path.service) or {}).get("selector") or {}
     for workload in view.all("Deployment", namespace):
         labels = ((spec(workload).get("template") or {}).get("metadata") or {}).get("labels") or {}
         if not selector or not selector.items() <= labels.items():
@@ -117,37 +118,37 @@ def _no_pod(leg: Leg, view: ClusterView, pods: list[Object]) -> Finding:
         name = key_of(workload)[1]
         if not int(spec(workload).get("replicas", 1)):
             return fail(
-                f"{where}: Deployment {name} is scaled to zero", remedy.scale(view.settings, namespace, name)
+                f"{where}: Deployment {name} is scaled to zero", hints.scale(view.settings, namespace, name)
             )
         if not pods:
             seen, hint = why_not_ready(view, workload)
             return fail(f"{where} has no pod: {seen}", hint)
     if pods:
         pod = key_of(pods[0])[1]
-        return fail(f"{where}: {pod}: {complaint(pods[0])}", remedy.describe(view.settings, namespace, pod))
-    return fail(f"{where} has no pod: nothing matches its selector {dict(selector)}", refresh(leg))
+        return fail(f"{where}: {pod}: {complaint(pods[0])}", hints.describe(view.settings, namespace, pod))
+    return fail(f"{where} has no pod: nothing matches its selector {dict(selector)}", refresh(path))
 
 
-def sidecar(leg: Leg) -> Finding | None:
+def sidecar(path: CallPath) -> Finding | None:
     """A pod that asks for Dapr has its sidecar, and it is ready."""
-    view = leg.exporter
+    view = path.exporter
     if view is None or view.trouble:
         return None
-    asking = [pod for pod in _pods(view, leg) if _works(pod) and _asks_for_dapr(pod)]
+    asking = [pod for pod in _pods(view, path) if _works(pod) and _asks_for_dapr(pod)]
     if not asking:
         return None
     states = [_sidecar(pod) for pod in asking]
     if any(state is not None and state.get("ready") for state in states):
         return ok()
     pod = key_of(asking[0])[1]
-    where = f"{leg.text} in {view.name}: {pod}"
+    where = f"{path.text} in {view.name}: {pod}"
     if states[0] is None:
         health = dapr(view)
-        if health.verdict == "fail":
+        if health.result == "fail":
             return fail(f"{where} has no sidecar, and {health.seen}", f"{health.hint}; then delete the pod")
-        hint = remedy.kubectl(view.settings, f"-n {leg.service[0]} delete pod {pod}")
+        hint = hints.kubectl(view.settings, f"-n {path.service[0]} delete pod {pod}")
         return fail(f"{where} was made while Dapr's injector was away: it has no sidecar", hint)
-    hint = remedy.kubectl(view.settings, f"-n {leg.service[0]} logs {pod} -c {SIDECAR} --tail=50")
+    hint = hints.kubectl(view.settings, f"-n {path.service[0]} logs {pod} -c {SIDECAR} --tail=50")
     return fail(f"{where}: its sidecar is not ready: {complaint(asking[0])}", hint)
 
 
@@ -159,20 +160,20 @@ def _sidecar(pod: Object) -> Object | None:
     return next((state for state in container_states(pod) if state.get("name") == SIDECAR), None)
 
 
-def store(leg: Leg) -> Finding | None:
+def store(path: CallPath) -> Finding | None:
     """The state store of a Dapr app answers."""
-    view = leg.exporter
-    if view is None or view.trouble or not any(_asks_for_dapr(pod) for pod in _pods(view, leg)):
+    view = path.exporter
+    if view is None or view.trouble or not any(_asks_for_dapr(pod) for pod in _pods(view, path)):
         return None
-    for check in redis(leg.platform):
-        if check.verdict == "fail":
+    for check in redis(path.platform):
+        if check.result == "fail":
             return fail(check.seen, check.hint)
-    for component in view.all("Component", leg.service[0]):
+    for component in view.all("Component", path.service[0]):
         address = store_address(component)
-        why = "" if leg.far_probe.trouble else leg.far_probe.stores.get(address, "")
+        why = "" if path.server_reach.error else path.server_reach.stores.get(address, "")
         if why:
             return fail(
                 f"{view.name} does not reach the store {key_of(component)[1]} at {address}: {why}",
-                f"Start that Redis, or correct `redis` in {file_of(leg)}",
+                f"Start that Redis, or correct `redis` in {file_of(path)}",
             )
     return ok()

@@ -18,12 +18,12 @@ from cli.errors import UserError
 
 POD = ["-n", "curl", "deploy/curl", "-c", "curl"]
 EXEC_TIMEOUT_SECONDS = 30.0
-PROBE_SECONDS = 120  # bound of one probe loop in the pod, should nobody stop it
+LOOP_SECONDS = 120  # bound of one loop in the pod, should nobody stop it
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call came to: curl's exit code (0 is a response) and the body."""
+    """The result of a call: curl's exit code (0 is a response) and the body."""
 
     code: int
     body: str
@@ -82,10 +82,6 @@ class ClientPod:
             raise UserError(f"cannot run {argv[0]} in the client pod: {done.stderr.strip()}")
         return Answer(done.returncode, done.stdout)
 
-    def probe(self, url: str, followed: Callable[[Answer], bool]) -> Probe:
-        """Call without pause in the background and note when calls begin to behave as wanted."""
-        return Probe(self, url, followed)
-
 
 class _Lines:
     """A child process whose output lines are handed, with their time, to a callback in a thread."""
@@ -109,11 +105,11 @@ class _Lines:
         self._thread.join(timeout=10)
 
 
-class Probe:
-    """Calls a URL in the pod many times a second while the block runs.
+class CallLoop:
+    """Calls a URL in the pod many times a second while the block runs, and notes when calls behave as wanted.
 
     The kernel answers refused connections with rate-limited ICMP, about one a second after a burst: most
-    calls of a fast probe are left to time out. Hence the short connect timeout (a call must not sit in a
+    calls of a fast loop are left to time out. Hence the short connect timeout (a call must not sit in a
     retransmission while traffic already flows), and the loop is killed at the end, for the calls after it
     would starve as well.
     """
@@ -126,7 +122,7 @@ class Probe:
 
     def __enter__(self) -> Self:
         script = (
-            f"echo pid $$; end=$(($(date +%s)+{PROBE_SECONDS})); "
+            f"echo pid $$; end=$(($(date +%s)+{LOOP_SECONDS})); "
             'while [ "$(date +%s)" -lt "$end" ]; do '
             'body=$(curl -s --connect-timeout 0.1 --max-time 2 "$0"); echo "$? $body"; sleep 0.02; done'
         )

@@ -21,7 +21,7 @@ def scale(cluster: ClusterSettings, namespace: str, deployment: str) -> str:
 
 
 def restart(cluster: ClusterSettings, namespace: str, deployment: str) -> str:
-    """Make a Deployment's pods anew."""
+    """Replace a Deployment's pods."""
     return kubectl(cluster, f"-n {namespace} rollout restart deployment/{deployment}")
 
 
@@ -36,7 +36,7 @@ def describe(cluster: ClusterSettings, namespace: str, pod: str) -> str:
 
 
 def again(environment: str) -> str:
-    """Make anew what is gone: without --refresh the engine trusts its state."""
+    """Bring back what is gone: without --refresh the engine trusts its state."""
     return f"./stack up {environment} --refresh"
 
 

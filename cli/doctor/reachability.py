@@ -1,4 +1,4 @@
-"""What a cluster's pods see: names, other clusters' gateways and state stores, asked from a gateway pod."""
+"""What a cluster's pods reach: names, other clusters' gateways, state stores; asked from a gateway pod."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from cli.observe.api import Api, ApiError
 from cli.observe.view import GATEWAY, SYSTEM, ClusterView, Platform, key_of, meta, spec
 
-PROBE_SECONDS = 2.5
+ANSWER_SECONDS = 2.5
 """Patience of each question; all are asked at once."""
 EXEC_SECONDS = 8.0
 SELF = "kubernetes.default"
@@ -56,13 +56,13 @@ os._exit(0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe:
+class Reachability:
     """Answers by what was asked: an empty text is a good one, else it says what went wrong.
 
-    `trouble` says why nobody could be asked; then nothing is known.
+    `error` says why nobody could be asked; then nothing is known.
     """
 
-    trouble: str = ""
+    error: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     gateways: Mapping[str, str] = field(default_factory=dict)
     stores: Mapping[str, str] = field(default_factory=dict)
@@ -109,25 +109,25 @@ def store_address(component: Mapping[str, object]) -> str:
     return next((str(entry.get("value") or "") for entry in entries if entry.get("name") == "redisHost"), "")
 
 
-async def probe_all(platform: Platform, apis: Mapping[str, Api]) -> dict[str, Probe]:
-    """Every cluster's probe by name, all at once."""
+async def ask_all(platform: Platform, apis: Mapping[str, Api]) -> dict[str, Reachability]:
+    """What each cluster's pods reach, by the cluster's name; all are asked at once."""
     views = platform.clusters
-    probes = await asyncio.gather(*(_probe(view, apis.get(view.name)) for view in views))
-    return {view.name: probe for view, probe in zip(views, probes, strict=True)}
+    reached = await asyncio.gather(*(_ask(view, apis.get(view.name)) for view in views))
+    return {view.name: found for view, found in zip(views, reached, strict=True)}
 
 
-async def _probe(view: ClusterView, api: Api | None) -> Probe:
+async def _ask(view: ClusterView, api: Api | None) -> Reachability:
     if view.trouble or api is None:
-        return Probe(trouble=view.trouble or "not asked")
+        return Reachability(error=view.trouble or "not asked")
     pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
     if not pods:
-        return Probe(trouble="no gateway pod is ready to ask from")
+        return Reachability(error="no gateway pod is ready to ask from")
     asked = questions(view)
-    words = json.dumps([asked.names, asked.gateways, asked.stores, PROBE_SECONDS])
+    words = json.dumps([asked.names, asked.gateways, asked.stores, ANSWER_SECONDS])
     pod = str(meta(pods[0])["name"])
     argv = ("exec", "-n", SYSTEM, pod, "-c", GATEWAY, "--", "python3", "-c", SCRIPT, words)
     try:
         found: dict[str, dict[str, str]] = json.loads(await api.execute(*argv, timeout=EXEC_SECONDS))
     except (ApiError, ValueError) as error:
-        return Probe(trouble=f"cannot run a probe in {pod}: {error}")
-    return Probe(names=found["names"], gateways=found["gateways"], stores=found["stores"])
+        return Reachability(error=f"cannot ask from {pod}: {error}")
+    return Reachability(names=found["names"], gateways=found["gateways"], stores=found["stores"])

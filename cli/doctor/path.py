@@ -1,39 +1,30 @@
-"""One way a request may take: from callers in one cluster to one service, served by one cluster. Pure."""
+"""One path of a request: from callers in one cluster to one service, served by one cluster. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cli.doctor import remedy
-from cli.doctor.check import Check, Verdict
-from cli.doctor.probe import Probe
+from cli.doctor import hints
+from cli.doctor.check import Check, Finding
+from cli.doctor.reachability import Reachability
 from cli.observe.view import ClusterView, Key, Object, Platform, is_derived, spec
 from stacks.config.model import ExportSettings, PolicySettings
 
 LOCALITY = "Locality"
-NOBODY_ASKED = Probe(trouble="not asked")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one hop turned out to be."""
-
-    verdict: Verdict
-    seen: str
-    hint: str = ""
+NOBODY_ASKED = Reachability(error="not asked")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """A policy in force: its kind and the weight of each target; no targets means every exporter."""
+    """A policy in force: its type and the weight of each target; no targets means every exporter."""
 
-    kind: str = LOCALITY
+    lb_type: str = LOCALITY
     targets: tuple[tuple[str, int], ...] = ()
 
     def leaves(self, own: str) -> bool:
         """Whether requests may leave the cluster with this key."""
-        if self.kind == LOCALITY:
+        if self.lb_type == LOCALITY:
             return len(self.targets) == 1 and self.targets[0][0] != own
         return True
 
@@ -43,12 +34,12 @@ class Policy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leg:
-    """Everything the hops of one way look at.
+class CallPath:
+    """Everything the hops of one path look at.
 
     `target` is the cluster key that should serve; empty when calls are not let out at all. `exporter` is its
-    view, None when it is no cluster of this environment. `front_door`: the callers are outside, at the
-    control plane.
+    view, None when it is no cluster of this environment. `client_reach` and `server_reach` are what the pods
+    of either cluster reach. `front_door`: the callers are outside, at the control plane.
     """
 
     platform: Platform
@@ -56,8 +47,8 @@ class Leg:
     service: Key
     target: str = ""
     exporter: ClusterView | None = None
-    probe: Probe = NOBODY_ASKED
-    far_probe: Probe = NOBODY_ASKED
+    client_reach: Reachability = NOBODY_ASKED
+    server_reach: Reachability = NOBODY_ASKED
     front_door: bool = False
 
     @property
@@ -92,42 +83,32 @@ class Leg:
         return next((one for one in exports if (one.namespace, one.service) == self.service), None)
 
 
-Hop = tuple[str, Callable[[Leg], Finding | None]]
-"""A name, and the judgement: None when the hop does not apply or nothing is known of it."""
+Hop = tuple[str, Callable[[CallPath], Finding | None]]
+"""A name, and what looks at it: None when the hop does not apply or nothing is known of it."""
 
 
-def walk(leg: Leg, name: str, hops: tuple[Hop, ...]) -> Check:
+def walk(path: CallPath, name: str, hops: tuple[Hop, ...]) -> Check:
     """Follow the hops in order to the first that is not fine."""
     passed = 0
-    for hop, judge in hops:
-        finding = judge(leg)
-        if finding is not None and finding.verdict != "ok":
+    for hop, look in hops:
+        finding = look(path)
+        if finding is not None and finding.result != "ok":
             return Check(
-                group="path", name=name, verdict=finding.verdict, seen=finding.seen, hint=finding.hint,
+                group="path", name=name, result=finding.result, seen=finding.seen, hint=finding.hint,
                 broken=hop,
             )  # fmt: skip
         passed += finding is not None
-    return Check(group="path", name=name, verdict="ok", seen=f"{passed} hops fine")
+    return Check(group="path", name=name, result="ok", seen=f"{passed} hops fine")
 
 
-def ok(seen: str = "") -> Finding:
-    """A hop that is fine."""
-    return Finding("ok", seen)
-
-
-def fail(seen: str, hint: str) -> Finding:
-    """A hop that is broken."""
-    return Finding("fail", seen, hint)
-
-
-def file_of(leg: Leg) -> str:
+def file_of(path: CallPath) -> str:
     """Where the user's settings are."""
-    return f"Pulumi.{leg.platform.environment}.yaml"
+    return f"Pulumi.{path.platform.environment}.yaml"
 
 
-def refresh(leg: Leg) -> str:
+def refresh(path: CallPath) -> str:
     """Bring back what somebody deleted or changed: without --refresh the engine trusts its state."""
-    return remedy.again(leg.platform.environment)
+    return hints.again(path.platform.environment)
 
 
 def live_policy(view: ClusterView, service: Key) -> Policy | None:
@@ -142,7 +123,7 @@ def policy_of(found: Object) -> Policy:
         (str(target.get("clusterKey")), int(target.get("weight", 100)))
         for target in spec(found).get("targets") or []
     ]
-    return Policy(kind=str(spec(found).get("lbType") or LOCALITY), targets=tuple(targets))
+    return Policy(lb_type=str(spec(found).get("lbType") or LOCALITY), targets=tuple(targets))
 
 
 def wanted_policy(platform: Platform, view: ClusterView, service: Key) -> PolicySettings | None:

@@ -1,0 +1,216 @@
+"""The hops in the callers' cluster: DNS, Service, EndpointSlice, gateway, route, policy. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cli.doctor import hints
+from cli.doctor.check import Finding, fail, ok
+from cli.doctor.path import LOCALITY, CallPath, file_of, local_service, refresh
+from cli.doctor.platform import deployment, reachable
+from cli.doctor.reachability import SELF, import_addresses
+from cli.observe.serving import RouteView, route_to
+from cli.observe.view import GATEWAY, HUB, SYSTEM, condition, slice_addresses, spec, status
+
+
+def cluster(path: CallPath) -> Finding | None:
+    """The callers' cluster has to answer before anything can be told of it."""
+    found = reachable(path.platform, path.importer)
+    return ok() if found.result == "ok" else Finding(found.result, found.seen, found.hint)
+
+
+def dns(path: CallPath) -> Finding | None:
+    """A pod can resolve names. That this service has none is the Service's fault."""
+    if path.client_reach.error or SELF not in path.client_reach.names:
+        return None
+    if why := path.client_reach.names[SELF]:
+        hint = hints.kubectl(path.importer.settings, "-n kube-system get pods,endpoints -l k8s-app=kube-dns")
+        return fail(
+            f"pods of {path.importer.name} resolve no names: {SELF}: {why}",
+            f"CoreDNS does not answer: restart it; see {hint}",
+        )
+    return ok()
+
+
+def service(path: CallPath) -> Finding | None:
+    """There is a Service to resolve."""
+    if path.importer.one("Service", *path.service) is not None:
+        return ok()
+    where = f"there is no Service {path.text} in {path.importer.name}"
+    if path.is_local:
+        return fail(where, refresh(path))
+    if path.imported is None:
+        return not_imported(path, where)
+    if (gateway_finding := gateway(path)) and gateway_finding.result == "fail":
+        seen = f"{where}: its gateway, which writes it, is down: {gateway_finding.seen}"
+        return fail(seen, gateway_finding.hint)
+    message = condition(path.imported, "Programmed").get("message")
+    return fail(
+        f"{where} although it is imported: {message or 'the gateway could not write it'}",
+        f"Read why: {hints.logs(path.importer.settings, GATEWAY)}",
+    )
+
+
+def endpoint_slice(path: CallPath) -> Finding | None:
+    """The Service has the endpoints it should have: own pods, or the gateway's while calls may leave."""
+    view = path.importer
+    if path.is_local:
+        return _local_slice(path)
+    route = route_to(view.config, path.service)
+    pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
+    if route is None or not pods:
+        return None  # the gateway writes the slice: its own hop tells
+    if local_service(view, path.service) and slice_addresses(view, path.service, imported=False):
+        return ok("own pods are ready")
+    listed = slice_addresses(view, path.service, imported=True)
+    ready = {str(status(pod).get("podIP")) for pod in pods}
+    if not route.leaves:
+        return ok("lists nobody, as the policy has it")
+    if not listed & ready:
+        seen = f"lists {', '.join(sorted(listed)) or 'nobody'}, not the gateway at {', '.join(sorted(ready))}"
+        hint = hints.logs(view.settings, GATEWAY)
+        return fail(f"the EndpointSlice of {path.text} {seen}", f"Read why: {hint}")
+    return ok()
+
+
+def _local_slice(path: CallPath) -> Finding | None:
+    found = local_service(path.importer, path.service)
+    labels = spec(found or {}).get("selector") or {}
+    ready = path.importer.ready_pods(path.service[0], labels) if labels else []
+    if ready and not slice_addresses(path.importer, path.service, imported=False):
+        hint = hints.kubectl(
+            path.importer.settings, f"-n {path.service[0]} describe service {path.service[1]}"
+        )
+        return fail(f"no EndpointSlice of {path.text} lists its {len(ready)} ready pods", hint)
+    return ok()
+
+
+def gateway(path: CallPath) -> Finding | None:
+    """The callers' gateway runs."""
+    if path.platform.settings.mesh != "bundled" or path.is_local:
+        return None
+    found = deployment(path.importer, SYSTEM, GATEWAY, "gateway")
+    if found.result == "fail":
+        return fail(f"in {path.importer.name}: {found.seen}", found.hint)
+    return ok(found.seen)
+
+
+def route(path: CallPath) -> Finding | None:
+    """The callers' gateway has a route, and the serving cluster is in it."""
+    view = path.importer
+    if path.platform.settings.mesh != "bundled" or path.is_local or view.config is None:
+        return None
+    if path.imported is None:
+        return not_imported(path, f"{view.name} has no ServiceImport {path.text}")
+    found = door(path)
+    if found is None:
+        why = condition(path.imported, "Programmed").get("message") or "it does not say why"
+        return fail(
+            f"the gateway of {view.name} has no route for {path.text}: {why}",
+            f"Read why: {hints.logs(view.settings, GATEWAY)}",
+        )
+    exports = path.exported
+    expected = exports is not None and path.exporter is not None and path.exporter.name in exports.clusters
+    if expected and path.target not in import_addresses(path.imported):
+        return not_imported(
+            path, f"the import {path.text} in {view.name} does not list {path.platform.short(path.target)}"
+        )
+    return ok()
+
+
+def door(path: CallPath) -> RouteView | None:
+    """The route these callers use."""
+    return route_to(path.importer.config, path.service, "north-south" if path.front_door else "east-west")
+
+
+def policy(path: CallPath) -> Finding | None:
+    """The policy lets calls go to the serving cluster."""
+    return None if path.is_local or path.front_door else next(_policy_faults(path), ok())
+
+
+def _policy_faults(path: CallPath) -> Iterator[Finding]:
+    live, wanted, own = path.policy, path.wanted, path.importer.key
+    if live is None or not live.leaves(own):
+        has = f"{path.importer.name} has no policy for {path.text}"
+        now = f"the policy {path.text} of {path.importer.name} is {live.lb_type}" if live else has
+        if wanted is not None and wanted.lb_type != LOCALITY:
+            yield fail(f"{now}, but the settings have {wanted.lb_type}", refresh(path))
+        yield Finding("warn", f"{now}: calls stay in the cluster", _allow(path))
+        return
+    known = set(import_addresses(path.imported or {})) | {own}
+    if path.target and path.target not in known:
+        exporters = ", ".join(sorted(known - {own})) or "nobody"
+        policy_text = f"the policy {path.text} of {path.importer.name}"
+        yield fail(
+            f"{policy_text} targets {path.target}, which exports no {path.text}",
+            f"Correct its targets in {file_of(path)}: exporters are {exporters}",
+        )
+    if path.target and live.weight(path.target) == 0:
+        hint = "Give it a weight above 0 in `policies` to let calls go there"
+        yield Finding("warn", f"{path.platform.short(path.target)} is drained (weight 0)", hint)
+    found = door(path)
+    if found is not None and found.policy != live.lb_type:
+        yield fail(
+            f"the policy is {live.lb_type}, but {path.importer.name} still routes by {found.policy}",
+            hints.restart(path.importer.settings, SYSTEM, GATEWAY),
+        )
+
+
+def _allow(path: CallPath) -> str:
+    namespace, name = path.service
+    targets = ", ".join(
+        f"{{cluster: {path.platform.short(key)}}}" for key in import_addresses(path.imported or {})
+    )
+    policy = f"lbType: FailOver, targets: [{targets}]"
+    entry = f"{{cluster: {path.importer.name}, namespace: {namespace}, name: {name}, {policy}}}"
+    up = f"./stack up {path.platform.environment}"
+    return f"To let them out, add {entry} to `policies` in {file_of(path)} and run {up}"
+
+
+def not_imported(path: CallPath, where: str) -> Finding:
+    """The first cause that is there, from the exporter to the importer. `where` says what is missing."""
+    plane = path.platform.plane
+    unknown = "the hub has not carried it", f"Read why: {hints.logs(plane.settings, HUB)}"
+    seen, hint = [*_exporter(path), *_hub(path), *_memberships(path), unknown][0]
+    return fail(f"{where}: {seen}", hint)
+
+
+def _exporter(path: CallPath) -> Iterator[tuple[str, str]]:
+    exporter = path.exporter
+    if exporter is None or exporter.trouble:
+        return
+    exported = exporter.one("ServiceExport", *path.service)
+    if exported is None:
+        yield f"{exporter.name} has no ServiceExport {path.text}", refresh(path)
+        return
+    valid = condition(exported, "Valid")
+    if valid.get("status") == "False":
+        hint = f"Correct `exports` in {file_of(path)} and run ./stack up {path.platform.environment}"
+        yield f"its export in {exporter.name} is not valid: {valid.get('message')}", hint
+
+
+def _hub(path: CallPath) -> Iterator[tuple[str, str]]:
+    plane = path.platform.plane
+    if plane.trouble:
+        yield (
+            f"the hub's cluster is down: {plane.trouble}",
+            hints.revive(plane, path.platform.containers),
+        )
+        return
+    hub = deployment(plane, SYSTEM, HUB, "hub")
+    if hub.result == "fail":
+        yield f"the hub, which carries exports, is down: {hub.seen}", hub.hint
+
+
+def _memberships(path: CallPath) -> Iterator[tuple[str, str]]:
+    plane = path.platform.plane
+    ends = dict.fromkeys([path.exporter.name if path.exporter else path.importer.name, path.importer.name])
+    for member in ends:
+        if member == plane.name:
+            continue
+        joined = plane.one("Cluster", "", member)
+        if joined is None:
+            yield f"{member} has not joined: there is no Cluster object", refresh(path)
+        elif condition(joined, "Managed").get("status") == "False":
+            why = condition(joined, "Managed").get("message")
+            yield f"the hub cannot manage {member}: {why}", hints.logs(plane.settings, HUB)

@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(
+    r"^(?:<!-- run: (?P<runner>\w+) -->\n)?```(?P<language>[^\n`]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+)
 GENERATED = re.compile(r"<!-- scripts/docs: .*?<!-- end -->", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A fenced block. `words` are those after the language: who runs it, of a block of commands."""
+    """A fenced block. `runner` is who runs it, by the comment above; empty without one."""
 
     path: Path
     line: int
     language: str
-    words: tuple[str, ...]
+    runner: str
     text: str
 
     def __str__(self) -> str:
@@ -42,15 +44,15 @@ def blocks(path: Path) -> Iterator[Block]:
     """The fenced blocks of a document."""
     text = path.read_text()
     for match in FENCE.finditer(text):
-        language, *words = match["info"].split() or [""]
         line = text.count("\n", 0, match.start()) + 1
-        yield Block(path=path, line=line, language=language, words=tuple(words), text=match["text"])
+        runner, language = match["runner"] or "", match["language"]
+        yield Block(path=path, line=line, language=language, runner=runner, text=match["text"])
 
 
 def command_blocks(runner: str) -> list[Block]:
     """The blocks of commands that this runner runs."""
     found = (block for path in documents() for block in blocks(path))
-    return [block for block in found if block.language == "sh" and block.words == (runner,)]
+    return [block for block in found if block.language == "sh" and block.runner == runner]
 
 
 def prose(path: Path) -> str:

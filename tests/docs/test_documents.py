@@ -1,8 +1,8 @@
 """What the documents say can be done is done here, or by the test that the block names.
 
-A block of commands is fenced as `sh` with a second word, which readers do not see and which says who runs it:
-`fast` this module, on any machine; `platform` tests/e2e/test_documented.py, on the running environment; `day`
-the tests of tests/e2e and CI, whose calls of ./stack must mean the same to its parser.
+A block of commands is fenced as `sh`. The comment above it, `<!-- run: ... -->`, which readers do not see, says
+who runs it: `fast` this module, on any machine; `platform` tests/e2e/test_documented.py, on the running
+environment; `e2e` the tests of tests/e2e and CI, whose calls of ./stack must mean the same to its parser.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from docs.documents import ROOT, Block, blocks, command_blocks, documents, inlin
 
 from cli.arguments import parser
 
-RUNNERS = {"fast", "platform", "day"}
+RUNNERS = {"fast", "platform", "e2e"}
 ANYTHING = "a value that only the test knows"
 COMMANDS = r"(\./stack|scripts/\w+|pulumi|kubectl|docker|k3d|helm|curl|gateway|python3?|git|eval|rm) "
 FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()}
@@ -66,8 +66,8 @@ def test_every_block_of_commands_says_who_runs_it() -> None:
         for block in blocks(path):
             assert block.language, f"{block} says no language"
             if block.language == "sh":
-                assert set(block.words) <= RUNNERS, f"{block} names no runner this test knows"
-                assert len(block.words) == 1, f"{block} must name one runner: {', '.join(sorted(RUNNERS))}"
+                above = " or ".join(f"<!-- run: {runner} -->" for runner in sorted(RUNNERS))
+                assert block.runner in RUNNERS, f"{block} needs a line above it that says who runs it: {above}"
 
 
 def test_no_command_stands_outside_a_block_of_commands() -> None:
@@ -95,8 +95,8 @@ def test_fast_commands_run(block: Block, tmp_path: Path) -> None:
     assert done.returncode == 0, f"{block} failed:\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.parametrize("block", command_blocks("day"), ids=str)
-def test_commands_of_the_day_are_called_by_tests_on_real_parts(block: Block) -> None:
+@pytest.mark.parametrize("block", command_blocks("e2e"), ids=str)
+def test_commands_of_e2e_blocks_are_called_by_tests_on_real_parts(block: Block) -> None:
     calls = list(calls_in_tests())
     for line in block.commands:
         assert line.startswith("./stack "), (

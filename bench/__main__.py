@@ -28,14 +28,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def main(argv: list[str] | None = None) -> int:
     """Measure the chosen sections; every expected failure is one message and an exit code."""
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument(
-        "sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; default: all"
-    )
-    parser.add_argument("--quick", action="store_true", help="fewer cases and rounds: to see that it works")
-    parser.add_argument(
-        "--cache", type=Path, required=True, help="folder of tools and of the compiled gateway"
-    )
+    parser = argparse.ArgumentParser(prog="./stack bench", usage="./stack bench [SECTION ...] [--quick]")
+    parser.add_argument("sections", nargs="*")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--cache", type=Path, required=True)  # of tools and of the compiled gateway
     arguments = parser.parse_args(argv)
     if unknown := sorted(set(arguments.sections) - set(SECTIONS)):
         parser.error(f"no such section: {', '.join(unknown)}. Known: {', '.join(SECTIONS)}.")

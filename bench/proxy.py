@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import load
@@ -92,7 +93,7 @@ def _case(bench: Bench, case: Case, notes: list[str]) -> list[Row]:
             bench.step.update(f"{case.what}: turn {turn} of {turns}" if turn else f"{case.what}: warming up")
             for number in range(len(proxies)):
                 proxy = proxies[(turn + number) % len(proxies)]
-                sample = _turn(bench, case, proxy, script, notes)
+                sample = one_turn(proxy.name, case.what, partial(_sample, bench, case, proxy, script), notes)
                 if turn:  # the first fills caches and pools
                     for figure, value in sample.items():
                         figures[figure][proxy.name].append(value)
@@ -117,18 +118,18 @@ def _script(bench: Bench, case: Case) -> Path | None:
     return script
 
 
-def _turn(
-    bench: Bench, case: Case, proxy: Running, script: Path | None, notes: list[str]
+def one_turn(
+    name: str, what: str, sample: Callable[[], dict[str, float]], notes: list[str]
 ) -> dict[str, float]:
     """One sample. A turn without an answer is told and measured once more: half an hour may hang on it."""
     try:
         try:
-            return _sample(bench, case, proxy, script)
+            return sample()
         except load.NoAnswerError:
-            notes.append(f"{proxy.name} gave no answer in a turn of {case.what}; it was measured again.")
-            return _sample(bench, case, proxy, script)
+            notes.append(f"{name} gave no answer in a turn of {what}; it was measured again.")
+            return sample()
     except BenchError as error:
-        raise BenchError(f"{proxy.name}, {case.what}: {error}") from error
+        raise BenchError(f"{name}, {what}: {error}") from error
 
 
 def _sample(bench: Bench, case: Case, proxy: Running, script: Path | None) -> dict[str, float]:

@@ -52,12 +52,12 @@ class Toolchain:
         return {**os.environ, **self.exports}
 
 
-def choose_mode(wanted: str, progress: Report) -> str:
+def choose_mode(wanted: str, progress: Report, registry: str = REGISTRY) -> str:
     """Resolve `auto` by asking the public registry once; says what was chosen and why."""
     if wanted != "auto":
         progress.note(f"Supply: {wanted}, as configured.")
         return wanted
-    if public_registry_answers():
+    if public_registry_answers(registry):
         progress.note("Supply: upstream (the public image registry answers).")
         return "upstream"
     progress.note(
@@ -66,10 +66,10 @@ def choose_mode(wanted: str, progress: Report) -> str:
     return "airgap"
 
 
-def public_registry_answers() -> bool:
+def public_registry_answers(registry: str = REGISTRY) -> bool:
     """Whether the public image registry itself answers, not just a proxy on the way."""
     try:
-        with urllib.request.urlopen(REGISTRY, timeout=REGISTRY_TIMEOUT_SECONDS):
+        with urllib.request.urlopen(registry, timeout=REGISTRY_TIMEOUT_SECONDS):  # noqa: S310
             return True
     except urllib.error.HTTPError as error:
         return error.code == 401  # an anonymous call is asked for a token: the registry itself speaking

@@ -45,29 +45,23 @@ def registry() -> Iterator[str]:
     server.server_close()
 
 
-def test_a_registry_that_asks_for_a_token_means_upstream(
-    registry: str, monkeypatch: pytest.MonkeyPatch, progress: Report
-) -> None:
-    monkeypatch.setattr(toolchain, "REGISTRY", registry)
-    assert toolchain.choose_mode("auto", progress) == "upstream"
+def test_a_registry_that_asks_for_a_token_means_upstream(registry: str, progress: Report) -> None:
+    assert toolchain.choose_mode("auto", progress, registry) == "upstream"
 
 
 def test_a_proxy_that_forbids_means_airgap(
     registry: str, monkeypatch: pytest.MonkeyPatch, progress: Report
 ) -> None:
-    monkeypatch.setattr(toolchain, "REGISTRY", registry)
     monkeypatch.setattr(Registry, "status", 403)
-    assert toolchain.choose_mode("auto", progress) == "airgap"
+    assert toolchain.choose_mode("auto", progress, registry) == "airgap"
 
 
-def test_no_network_means_airgap(monkeypatch: pytest.MonkeyPatch, progress: Report) -> None:
-    monkeypatch.setattr(toolchain, "REGISTRY", "http://127.0.0.1:9/v2/")
-    assert toolchain.choose_mode("auto", progress) == "airgap"
+def test_no_network_means_airgap(progress: Report) -> None:
+    assert toolchain.choose_mode("auto", progress, "http://127.0.0.1:9/v2/") == "airgap"
 
 
-def test_a_configured_supply_asks_nobody(monkeypatch: pytest.MonkeyPatch, progress: Report) -> None:
-    monkeypatch.setattr(toolchain, "REGISTRY", "not a url")
-    assert toolchain.choose_mode("upstream", progress) == "upstream"
+def test_a_configured_supply_asks_nobody(progress: Report) -> None:
+    assert toolchain.choose_mode("upstream", progress, "not a url") == "upstream"
 
 
 @pytest.mark.parametrize(

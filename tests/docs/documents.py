@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(
-    r"^(?:<!-- run: (?P<runner>\w+) -->\n)?```(?P<language>[^\n`]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+    r"^(?:<!-- run: (?P<runner>\w+) -->\n)?```(?P<language>[^\n`]*)\n(?P<text>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
 )
 GENERATED = re.compile(r"<!-- scripts/docs: .*?<!-- end -->", re.DOTALL)
 

@@ -1,7 +1,7 @@
 """What the documents say can be done is done here, or by the test that the block names.
 
-A block of commands is fenced as `sh`. The comment above it, `<!-- run: ... -->`, which readers do not see, says
-who runs it: `fast` this module, on any machine; `platform` tests/e2e/test_documented.py, on the running
+A block of commands is fenced as `sh`. A comment above it, which readers do not see, says who runs it:
+`<!-- run: fast -->` this module, on any machine; `platform` tests/e2e/test_documented.py, on the running
 environment; `e2e` the tests of tests/e2e and CI, whose calls of ./stack must mean the same to its parser.
 """
 
@@ -67,7 +67,9 @@ def test_every_block_of_commands_says_who_runs_it() -> None:
             assert block.language, f"{block} says no language"
             if block.language == "sh":
                 above = " or ".join(f"<!-- run: {runner} -->" for runner in sorted(RUNNERS))
-                assert block.runner in RUNNERS, f"{block} needs a line above it that says who runs it: {above}"
+                assert block.runner in RUNNERS, (
+                    f"{block} needs a line above it that says who runs it: {above}"
+                )
 
 
 def test_no_command_stands_outside_a_block_of_commands() -> None:

@@ -11,9 +11,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from airgap import daemon
+from cli import docker_objects
+
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = "dev"
 COLD_SECONDS = 45 * 60
+NODE_SECONDS = 120
+"""From the engine's word that it creates a cluster to the first container of one."""
 
 
 def stack(
@@ -47,24 +52,23 @@ def state_folder(environment: str = ENVIRONMENT) -> Path:
     return Path(base) / "multicluster-dapr" / "environments" / environment
 
 
-def killed_up(**env: str) -> None:
+def killed_up(**added: str) -> None:
     """An `up` that is killed, with everything it started, while it creates clusters: the worst moment."""
     child = subprocess.Popen(
         [str(ROOT / "stack"), "up", ENVIRONMENT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, **env}, start_new_session=True,
+        env={**os.environ, **added}, start_new_session=True,
     )  # fmt: skip
     assert child.stdout is not None
-    seen = []
-    deadline = time.monotonic() + COLD_SECONDS
-    for line in child.stdout:
-        seen.append(line)
-        if re.search(r"command:local:Command .*creating", line) or time.monotonic() > deadline:
-            break
-    time.sleep(5)
+    seen = next((line for line in child.stdout if re.search(r"command:local:Command .*creating", line)), "")
+    assert seen, "up ended without creating a cluster"
+    deadline = time.monotonic() + NODE_SECONDS
+    env = {**os.environ, "DOCKER_HOST": daemon.running_daemon() or ""}
+    while not any(name.startswith("k3d-") for name in docker_objects.states(env, ENVIRONMENT)):
+        assert time.monotonic() < deadline, "no container of a cluster came"
+        time.sleep(0.1)
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     child.stdout.close()
-    assert seen, "up printed nothing"
 
 
 def engine_environment(environment: str = ENVIRONMENT) -> dict[str, str]:

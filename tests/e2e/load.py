@@ -127,12 +127,12 @@ class Load:
         calls = self.since(moment)
         failed = [call for call in calls if not call.ok]
         slow = [call for call in calls if call.seconds >= SLOW]
-        troubled = [call.began + call.seconds for call in (*failed, *slow)]
+        disturbed = [call.began + call.seconds for call in (*failed, *slow)]
         return {
             "requests": len(calls),
             "by": dict(Counter(call.cluster or f"{call.status} {call.said[:60]}" for call in calls)),
             "failed": len(failed),
             "slow": len(slow),
             "slowest": round(max((call.seconds for call in calls), default=0.0), 2),
-            "trouble_over_after": round(max(troubled) - moment, 2) if troubled else 0.0,
+            "settled_after": round(max(disturbed) - moment, 2) if disturbed else 0.0,
         }

@@ -90,7 +90,7 @@ def tell(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> 
 
 def check(report: dict[str, Any]) -> None:
     assert report["failed"] == 0, "every request could be answered by the other cluster"
-    assert report["trouble_over_after"] <= DETECTION_SECONDS
+    assert report["settled_after"] <= DETECTION_SECONDS
 
 
 @pytest.mark.parametrize("pod", [APP, GATEWAY], ids=["application", "gateway"])

@@ -197,6 +197,7 @@ def test_a_service_that_comes_after_its_import_keeps_the_slices_kubernetes_makes
     ports = [{"port": 3000, "protocol": "TCP", "targetPort": 3000}]
     service = {"apiVersion": "v1", "kind": "Service", "metadata": meta,
                "spec": {"selector": {"app": "later"}, "ports": ports}}  # fmt: skip
+    another = {**imported, "metadata": {**meta, "name": "another"}}
     day.apply("cluster-2", imported)
     try:
         _eventually(lambda: "later" in day.kubectl("cluster-2", *SERVICES))
@@ -209,13 +210,15 @@ def test_a_service_that_comes_after_its_import_keeps_the_slices_kubernetes_makes
                 day.apply("cluster-2", service)
                 _eventually(lambda: any("imported" not in name for name, _ in _slices(events)))
                 _eventually(lambda: ("later-imported", "DELETED") in _slices(events))
-                time.sleep(2)
+                day.apply("cluster-2", another)  # the gateway writes all there is to write at once
+                _eventually(lambda: "another-imported" in day.kubectl("cluster-2", *SLICES))
             finally:
                 watching.terminate()
         gone = [name for name, event in _slices(events) if event == "DELETED"]
         assert gone == ["later-imported"]
     finally:
-        day.kubectl("cluster-2", "delete", NAMESPACE, "service/later", "serviceimport/later")
+        day.kubectl("cluster-2", "delete", NAMESPACE, "service/later", "serviceimport/later",
+                    "serviceimport/another", "--ignore-not-found")  # fmt: skip
 
 
 def test_a_fourth_member_touches_nothing_else(day: Platform) -> None:

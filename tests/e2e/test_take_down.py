@@ -20,9 +20,9 @@ def _destroy_leaves_nothing(temporary: Path) -> None:
     assert not list(temporary.iterdir()), "no temporary file was left"
     assert not _programs(), "no process was left"
     for port in PORTS:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
 
 
 def _programs() -> list[str]:

@@ -133,7 +133,7 @@ def picture(results: Sequence[Saved]) -> str:
     rows = [row for saved in pictured for row in saved["rows"] if row["ratio"]]
     peers = list(dict.fromkeys(peer for row in rows for peer in row["ratio"]))
     colour = {peer: COLOURS[number % len(COLOURS)] for number, peer in enumerate(peers)}
-    one = _place(1.0)
+    one = _x_of(1.0)
     lines = []
     for number, peer in enumerate(peers):
         at = 10 + number * (WIDTH - 20) // len(peers)
@@ -144,7 +144,7 @@ def picture(results: Sequence[Saved]) -> str:
         what = escape(f"{row['what']}: {row['figure']}")
         lines.append(f'<text x="{LEFT - 10}" y="{top + BAR - 2}" text-anchor="end">{what}</text>')
         for peer, ratio in row["ratio"].items():
-            start, end = sorted((one, _place(ratio)))
+            start, end = sorted((one, _x_of(ratio)))
             extent = f'width="{max(end - start, 1)}" height="{BAR - 2}"'
             lines.append(f'<rect x="{start}" y="{top}" {extent} fill="{colour[peer]}"/>')
             mark = " ✗" if peer in missed(row) else ""
@@ -160,6 +160,6 @@ def picture(results: Sequence[Saved]) -> str:
     return "\n".join([*head, *lines, "</svg>"]) + "\n"
 
 
-def _place(ratio: float) -> int:
-    """Horizontal place of a ratio."""
+def _x_of(ratio: float) -> int:
+    """Horizontal position of a ratio."""
     return LEFT + round((WIDTH - LEFT - RIGHT) * min(ratio, SCALE_END) / SCALE_END)

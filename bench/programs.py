@@ -20,7 +20,7 @@ CPU_CLOCK = 2
 
 
 class BenchError(Exception):
-    """A measurement that cannot be made; the message says what, why and the way out."""
+    """A measurement that cannot be made; the message says what, why and what to do."""
 
 
 @dataclass

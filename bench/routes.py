@@ -84,7 +84,7 @@ def cpu_seconds(work: Callable[[], object], times: int) -> float:
 
 
 def request_costs(snapshot: Snapshot) -> tuple[float, float]:
-    """CPU seconds of reading and routing one request by path, and one by host, without the memo of heads."""
+    """CPU seconds of reading and routing one request by path, and one by host, without the head cache."""
     limits = Limits()
     head = b"GET /service-7/orders/1?x=1 HTTP/1.1\r\nHost: service-7.team-7:80\r\nAccept: */*\r\n\r\n"
 

@@ -80,7 +80,7 @@ def before_joining(made: Sequence[Made], clusters: Sequence[str]) -> list[Step]:
         imported = tuple(commands[f"{name}-images-k3d"]["create"].split())
         steps.append(Step(title=f"images of {name}", argv=imported))
     for name in clusters:
-        steps.append(_apply("kinds", name, _of(made, name, "Crds")))
+        steps.append(_apply("CRDs", name, _of(made, name, "Crds")))
         steps.append(_wait(name, "condition=Established", "crd", "--all"))
         steps.append(_apply("mesh", name, _of(made, name, "Gateway", "Hub")))
         steps.append(_wait(name, "condition=available", "deployment", "--all", "-n", SYSTEM))
@@ -93,7 +93,7 @@ def joining(made: Sequence[Made], member: str) -> list[Step]:
 
 
 def joined(made: Sequence[Made], plane: str, member: str, token: Mapping[str, str]) -> Step:
-    """Credential and Cluster of one member on the control plane, with the token of this life of it."""
+    """Credential and Cluster of one member on the control plane, with the token it has now."""
     mine = [one for one in _of(made, plane, "ClusterMembership") if one.name.startswith(f"{member}-")]
     manifests = [one.manifest for one in mine]
     for manifest in manifests:
@@ -164,8 +164,8 @@ def _build(one: Made) -> Step:
 
 
 def _network(one: Made) -> Step:
-    place = one.inputs["ipamConfigs"][0]
-    argv = ("docker", "network", "create", "--subnet", place["subnet"], "--gateway", place["gateway"])
+    subnet = one.inputs["ipamConfigs"][0]
+    argv = ("docker", "network", "create", "--subnet", subnet["subnet"], "--gateway", subnet["gateway"])
     return Step(title="network", argv=(*argv, *_labels(one), one.inputs["name"]))
 
 

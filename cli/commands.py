@@ -108,7 +108,7 @@ def test(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     wanted = arguments.arguments
     if arguments.suite == "fast":
-        runs = {lane: [*pytest, *parts, *wanted] for lane, parts in FAST_LANES.items()}
+        runs = {lane: [*pytest, *folders, *wanted] for lane, folders in FAST_LANES.items()}
         if not wanted:
             return worst(lanes.run(runs, cwd=paths.root, env=os.environ, output=sys.stdout))
         # One after another, on the terminal: the arguments may want to ask something, as --pdb does.
@@ -117,7 +117,7 @@ def test(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
         env = toolchain.prepare(paths, progress).env
     progress.summary()
     suite = ["-m", "e2e", "-v", "--durations=10", *wanted]
-    side_by_side = {lane: [*pytest, *parts, *suite] for lane, parts in E2E_LANES.items()}
+    side_by_side = {lane: [*pytest, *folders, *suite] for lane, folders in E2E_LANES.items()}
     try:
         with daemon.in_use():  # what one lane destroys last must not be the end of the other's daemon
             codes = lanes.run(side_by_side, cwd=paths.root, env=env, output=sys.stdout)
@@ -161,10 +161,10 @@ FAST_LANES: Mapping[str, Sequence[str]] = {
     "others": ["tests", "--ignore=tests/program", "--ignore=tests/proxy"],
 }
 E2E_LANES: Mapping[str, Sequence[str]] = {
-    "parts": [f"tests/{part}" for part in ("airgap", "plugins", "program", "proxy", "existing")],
+    "parts": [f"tests/{name}" for name in ("airgap", "plugins", "program", "proxy", "existing")],
     "platform": ["tests/e2e"],
 }
-NO_TESTS_COLLECTED = 5  # pytest's exit code; with -k, one of the parts may have none
+NO_TESTS_COLLECTED = 5  # pytest's exit code; with -k, one of the lanes may have none
 
 Command = Callable[[argparse.Namespace, Paths, Report], int]
 COMMANDS: Mapping[str, Command] = {

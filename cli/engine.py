@@ -95,7 +95,7 @@ class Engine:
 
         With `refresh` the engine first looks for what others have changed or deleted.
         """
-        flags = ["--yes", "--skip-preview", *self._make_anew(self._repair())]
+        flags = ["--yes", "--skip-preview", *self._recreate(self._repair())]
         flags += ["--refresh"] if refresh else []
         self._operate("up", flags, "Run ./stack up again: it goes on where it stopped.")
 
@@ -106,7 +106,7 @@ class Engine:
     def preview(self, *, diff: bool) -> None:
         """Show what `up` would change."""
         resources = self.state()["deployment"].get("resources") or [] if self.exists() else []
-        self._operate("preview", [*(["--diff"] if diff else []), *self._make_anew(resources)], "")
+        self._operate("preview", [*(["--diff"] if diff else []), *self._recreate(resources)], "")
 
     def destroy(self) -> None:
         """Remove every resource, then the stack and everything kept about it."""
@@ -193,11 +193,13 @@ class Engine:
         docker_objects.remove_unknown(self.toolchain.env, self.environment, resources, self.progress)
         return resources
 
-    def _make_anew(self, resources: list[dict[str, Any]]) -> list[str]:
+    def _recreate(self, resources: list[dict[str, Any]]) -> list[str]:
         """Flags for clusters that are gone behind the engine's back: it believes what its state says."""
         flags = []
         for urn, name in docker_objects.vanished_clusters(self.toolchain.env, resources).items():
-            self.progress.note(f"Repairing: cluster {name} is gone; it is made anew with all that was in it.")
+            self.progress.note(
+                f"Repairing: cluster {name} is gone; it is created again with all that was in it."
+            )
             flags += ["--replace", urn]
         return flags
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user can mend. The message names the value, the place, the reason and the way out."""
+    """Something the user can correct. The message names the value, where it is, the reason and what to do."""
 
     def __init__(self, message: str, *, code: int = 1) -> None:
         super().__init__(message)

@@ -39,7 +39,7 @@ def effective_file(paths: Paths, environment: str) -> Path:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A stack file as a mapping with `config`. Raises UserError with the place of a syntax error."""
+    """A stack file as a mapping with `config`. Raises UserError with the line of a syntax error."""
     try:
         loaded = yaml.safe_load(path.read_text()) or {}
     except yaml.YAMLError as error:
@@ -51,7 +51,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def refresh(paths: Paths, environment: str, overrides: dict[str, Any] | None = None) -> Path:
-    """Write the effective file anew: the user's file, Pulumi's own keys of the last run, the overrides."""
+    """Rewrite the effective file: the user's file, Pulumi's own keys of the last run, the overrides."""
     merged = read(source_file(paths, environment))
     target = effective_file(paths, environment)
     if target.exists():
@@ -73,7 +73,7 @@ def refuse_lost_salt(paths: Paths, environment: str, passphrase: Path) -> None:
     if SALT in read(source):
         raise UserError(
             f"{source.name} has an {SALT}, but {passphrase}, which it belongs to, is not there: it goes with "
-            f"./stack destroy. Remove the line, and set secrets in the file anew; or set "
+            f"./stack destroy. Remove the line, and set the secrets in the file again; or set "
             "PULUMI_CONFIG_PASSPHRASE if you know the passphrase.",
             code=2,
         )

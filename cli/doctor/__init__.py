@@ -1,1 +1,1 @@
-"""What is wrong, why, and the way out: pure judgement of gathered facts, with thin edges that gather them."""
+"""What is wrong, why, and what to do: thin edges gather facts, pure functions turn them into checks."""

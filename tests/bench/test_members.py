@@ -21,7 +21,7 @@ def test_an_environment_of_any_size_has_no_problem(count: int) -> None:
 
 def test_the_scale_environment_is_the_one_with_sixteen_members() -> None:
     on_file = yaml.safe_load((ROOT / "Pulumi.scale.yaml").read_text())
-    assert on_file == members.stack_file(16), "python -m bench.members 16 writes it anew"
+    assert on_file == members.stack_file(16), "python -m bench.members 16 writes it again"
 
 
 @pytest.mark.parametrize("count", [1, 1000])

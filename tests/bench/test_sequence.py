@@ -54,7 +54,7 @@ STATE = {
             resource(
                 "c:mesh:ClusterMembership$kubernetes:core/v1:Secret",
                 "east-membership-credential",
-                {"kind": "Secret", "data": secret({"kubeconfig": config("of an earlier life")})},
+                {"kind": "Secret", "data": secret({"kubeconfig": config("of an earlier run")})},
                 "plane",
             ),
             resource(
@@ -83,7 +83,7 @@ def test_clusters_come_first_then_the_mesh_of_each() -> None:
     assert [step.title for step in steps] == [
         "create east",
         "images of east",
-        "kinds in east",
+        "CRDs in east",
         "wait for crd in east",
         "mesh in east",
         "wait for deployment in east",

@@ -194,7 +194,7 @@ def _cluster(name: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("operation", ["up", "preview"])
-def test_a_cluster_that_is_gone_is_made_anew(operation: str, engine: Engine, tmp_path: Path) -> None:
+def test_a_cluster_that_is_gone_is_created_again(operation: str, engine: Engine, tmp_path: Path) -> None:
     resources = [_cluster("here"), _cluster("gone"), _cluster("deleted", pendingReplacement=True)]
     (tmp_path / "STATE").write_text(json.dumps({"deployment": {"resources": resources}}))
     (tmp_path / "SERVERS").write_text("here\n")
@@ -216,7 +216,7 @@ def test_a_failed_operation_ends_with_one_message(engine: Engine, monkeypatch: p
 
 def test_a_passphrase_is_not_made_for_a_file_salted_for_another(engine: Engine) -> None:
     source = engine.toolchain.paths.root / "Pulumi.dev.yaml"
-    source.write_text(source.read_text() + "encryptionsalt: v1:of-an-earlier-life\n")
+    source.write_text(source.read_text() + "encryptionsalt: v1:of-an-earlier-run\n")
     with pytest.raises(UserError, match="has an encryptionsalt"):
         engine.ensure()
     assert not engine.passphrase_file.exists()

@@ -1,6 +1,6 @@
 """One environment for all tests on the real platform: brought up by the first, taken down by the last.
 
-The modules run in the order of `DAY`, which is that of a user's day; each test leaves the environment as it
+The modules run in the order of `ORDER`, which is that of a user's day; each test leaves the environment as it
 found it, so that the next one starts from a healthy platform.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from e2e.commands import ENVIRONMENT, engine_environment, stack, state_folder
 
-DAY = (
+ORDER = (
     "test_bring_up",
     "test_documented",
     "test_membership",
@@ -24,13 +24,13 @@ DAY = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Modules in the order of the day; what is not of it keeps its place before or after."""
-    order = {f"{name}.py": number for number, name in enumerate(DAY)}
+    """Modules in this order; the tests of other folders stay where they are."""
+    order = {f"{name}.py": number for number, name in enumerate(ORDER)}
     ours = [item for item in items if item.path.parent == Path(__file__).parent]
-    places = [index for index, item in enumerate(items) if item.path.parent == Path(__file__).parent]
+    positions = [index for index, item in enumerate(items) if item.path.parent == Path(__file__).parent]
     ours.sort(key=lambda item: order.get(item.path.name, -1))
-    for place, item in zip(places, ours, strict=True):
-        items[place] = item
+    for position, item in zip(positions, ours, strict=True):
+        items[position] = item
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Real faults, one at a time: doctor names the first broken hop, and its fix, run as printed, mends it."""
+"""Real faults, one at a time: doctor names the first broken hop, and its hint, run as printed, repairs it."""
 
 from __future__ import annotations
 
@@ -183,8 +183,8 @@ def test_a_policy_that_keeps_calls_at_home(patient: Patient) -> None:
 
 def test_a_policy_that_targets_an_unknown_cluster(patient: Patient) -> None:
     stranger = "default/default/default/cluster-9"
-    known = POLICY["spec"]["targets"]
-    patient.set_policy({"lbType": "FailOver", "targets": [{"clusterKey": stranger}, *known]})
+    good = POLICY["spec"]["targets"]
+    patient.set_policy({"lbType": "FailOver", "targets": [{"clusterKey": stranger}, *good]})
     check = patient.shows(f"cluster-2 → dapr-test/nodeapp at {stranger}", "policy")
     assert f"targets {stranger}, which exports no dapr-test/nodeapp" in check.seen
     assert patient.examine()[CALL].result == "ok", "the good targets are still served"

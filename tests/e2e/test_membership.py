@@ -260,10 +260,10 @@ def test_the_hubs_credential_is_rotated_by_a_replacement(day: Platform) -> None:
     day.kubectl("control-plane", "wait", "cluster/cluster-1", "--for=condition=Managed", "--timeout=30s")
 
 
-def test_a_cluster_gone_behind_the_engines_back_is_made_anew(day: Platform) -> None:
+def test_a_cluster_gone_behind_the_engines_back_is_created_again(day: Platform) -> None:
     subprocess.run(["k3d", "cluster", "delete", "cluster-3"], env=day.env, check=True, capture_output=True)
     printed = stack("up", ENVIRONMENT)
-    assert "cluster cluster-3 is gone; it is made anew" in printed
+    assert "cluster cluster-3 is gone; it is created again" in printed
     assert _answer(83).endswith("from cluster: cluster-3")
     day.printed.append(printed)
 

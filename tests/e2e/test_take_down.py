@@ -38,7 +38,7 @@ def test_destroy_leaves_nothing(platform: dict[str, str], tmp_path: Path) -> Non
     _destroy_leaves_nothing(tmp_path)
 
 
-def test_an_up_after_that_begins_anew_and_can_be_taken_back_half_made(tmp_path: Path) -> None:
+def test_an_up_after_that_starts_from_nothing_and_can_be_taken_back_half_made(tmp_path: Path) -> None:
     killed_up(TMPDIR=str(tmp_path))
     assert state_folder().exists()
     _destroy_leaves_nothing(tmp_path)

@@ -22,7 +22,7 @@ MODULES = {
     "pulumi-kubernetes": "pulumi_kubernetes",
     "pyyaml": "yaml",
 }
-HOUSES = {
+REQUIREMENTS = {
     "requirements.in": ("__main__.py", "stacks/**/*.py", "components/**/*.py", "cli/*.py", "airgap/**/*.py"),
     "proxy/requirements.in": ("proxy/gateway/**/*.py",),
     "apps/nodeapp/requirements.in": ("apps/nodeapp/*.py",),
@@ -62,9 +62,9 @@ def test_what_runs_without_an_environment_needs_the_standard_library_only(path: 
     assert imported(path) <= sys.stdlib_module_names | {"k3s_node"}
 
 
-def test_the_demo_service_knows_no_other_house() -> None:
+def test_the_demo_service_imports_nothing_of_ours() -> None:
     for path in files("apps/**/*.py"):
-        assert not imported(path) & OURS, f"{path} imports another house"
+        assert not imported(path) & OURS, f"{path} imports another package of ours"
 
 
 def test_the_entry_point_of_the_program_only_joins_its_parts() -> None:
@@ -81,8 +81,8 @@ def test_components_never_read_configuration_or_environment() -> None:
                 ), f"{path}:{node.lineno} reads {name}; it belongs into the component's arguments"
 
 
-@pytest.mark.parametrize("name", HOUSES)
-def test_each_house_asks_for_exactly_what_it_imports(name: str) -> None:
+@pytest.mark.parametrize("name", REQUIREMENTS)
+def test_each_requirements_file_lists_exactly_what_is_imported(name: str) -> None:
     known = sys.stdlib_module_names | OURS | BROUGHT_ALONG
-    used = set().union(*(imported(path) for path in files(*HOUSES[name]))) - known
+    used = set().union(*(imported(path) for path in files(*REQUIREMENTS[name]))) - known
     assert used == {MODULES.get(distribution, distribution) for distribution in requirements(name)}

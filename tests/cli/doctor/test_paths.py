@@ -1,4 +1,4 @@
-"""Of every fault the first broken hop is named, with one line that mends it."""
+"""Of every fault the first broken hop is named, with one line that repairs it."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def hub_down_and_import_gone(world: World) -> None:
 
 
 @fault(TO_1, "Service", "although it is imported", "logs deployment/gateway")
-def stand_in_gone(world: World) -> None:
+def derived_service_gone(world: World) -> None:
     world["cluster-2"].drop("Service", "nodeapp")
 
 
 @fault(TO_1, "Service", "which writes it, is down", "scale deployment/gateway")
-def stand_in_gone_with_its_gateway(world: World) -> None:
+def derived_service_gone_with_its_gateway(world: World) -> None:
     world["cluster-2"].drop("Service", "nodeapp")
     world["cluster-2"].scale_to_zero("gateway")
 

@@ -1,4 +1,4 @@
-"""Where things are: the repository, the cache, the state. Nothing else in the CLI spells a folder."""
+"""Where things are: the repository, the cache, the state. Nothing else in the CLI names a folder."""
 
 from __future__ import annotations
 

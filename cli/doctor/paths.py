@@ -109,7 +109,9 @@ def _east_west(facts: Facts, service: Key) -> Iterator[Check]:
             yield _walk(facts, view, service, view.key)
         policy = live_policy(view, service)
         wanted = wanted_policy(platform, view, service)
-        others = [other for other in serving if other is not view and _offers(platform, other, service, view)]
+        others = [
+            other for other in serving if other is not view and _exports_to(platform, other, service, view)
+        ]
         if policy is not None and policy.leaves(view.key):
             for key in _targets(policy, others):
                 if key != view.key:
@@ -118,7 +120,7 @@ def _east_west(facts: Facts, service: Key) -> Iterator[Check]:
             yield _walk(facts, view, service)
 
 
-def _offers(platform: Platform, exporter: ClusterView, service: Key, importer: ClusterView) -> bool:
+def _exports_to(platform: Platform, exporter: ClusterView, service: Key, importer: ClusterView) -> bool:
     """Whether the exporter's export is meant for the importer."""
     for export in platform.settings.exports:
         if (export.namespace, export.service) == service and exporter.name in export.clusters:
@@ -143,6 +145,6 @@ def _front_door(facts: Facts, service: Key) -> Iterator[Check]:
     if platform.settings.mesh != "bundled":
         return
     for exporter in exporters(platform, service):
-        if exporter is not plane and _offers(platform, exporter, service, plane):
+        if exporter is not plane and _exports_to(platform, exporter, service, plane):
             path = facts.path(plane, service, exporter.key, front_door=True)
             yield walk(path, f"front door → {path.text} at {exporter.name}", DOOR)

@@ -68,9 +68,7 @@ def test_a_good_machine_passes_every_check() -> None:
         ),
     ],
 )
-def test_what_is_missing_fails_with_a_way_out(
-    name: str, changes: dict[str, Any], seen: str, hint: str
-) -> None:
+def test_what_is_missing_fails_with_a_hint(name: str, changes: dict[str, Any], seen: str, hint: str) -> None:
     check = checks(**changes)[name]
     assert check.result == "fail"
     assert seen in check.seen

@@ -1,4 +1,4 @@
-"""What stands between callers and two clusters: the gateway or a peer, each telling whom it leaves out."""
+"""Proxies in front of two clusters: the gateway and its peers, and whether each has ejected a cluster."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Caller:
     """A proxy with two clusters behind it."""
 
     program: Running
-    leaves_out: Callable[[int], Awaitable[bool]]
-    """Whether it sends nothing to the cluster on this port now, by its own account."""
+    ejected: Callable[[int], Awaitable[bool]]
+    """Whether it sends nothing to the cluster on this port now, as it says itself."""
 
 
 def start_gateway(bench: Bench, members: Sequence[int]) -> Caller:
@@ -51,10 +51,10 @@ def start_gateway(bench: Bench, members: Sequence[int]) -> Caller:
     core, environment = bench.proxy_core, bench.environment
     program = start("gateway", argv, core=core, port=port, folder=bench.folder, env=environment)
 
-    async def leaves_out(member: int) -> bool:
+    async def ejected(member: int) -> bool:
         return f"127.0.0.1:{member}" in (await _get(admin, "/config"))["ejected"]
 
-    return Caller(program, leaves_out)
+    return Caller(program, ejected)
 
 
 def start_nginx(bench: Bench, members: Sequence[int]) -> Caller:
@@ -62,13 +62,13 @@ def start_nginx(bench: Bench, members: Sequence[int]) -> Caller:
     config = write(bench, "nginx-failover.conf", port=port, one=members[0], two=members[1])
     program = start_peer(bench, "nginx", port, "-c", str(config))
 
-    async def leaves_out(member: int) -> bool:
+    async def ejected(member: int) -> bool:
         return any(
             "temporarily disabled" in line and f"127.0.0.1:{member}/" in line
             for line in log.read_text().splitlines()
         )
 
-    return Caller(program, leaves_out)
+    return Caller(program, ejected)
 
 
 def start_haproxy(bench: Bench, members: Sequence[int]) -> Caller:
@@ -76,11 +76,11 @@ def start_haproxy(bench: Bench, members: Sequence[int]) -> Caller:
     config = write(bench, "haproxy-failover.cfg", port=port, one=members[0], two=members[1], path=PATH)
     program = start_peer(bench, "haproxy", port, "-db", "-f", str(config))
 
-    async def leaves_out(member: int) -> bool:
+    async def ejected(member: int) -> bool:
         states = await _servers(bench.folder / "haproxy.sock")
         return states[f"port-{member}"] == "0"  # stopped
 
-    return Caller(program, leaves_out)
+    return Caller(program, ejected)
 
 
 def start_traefik(bench: Bench, members: Sequence[int]) -> Caller:
@@ -90,11 +90,11 @@ def start_traefik(bench: Bench, members: Sequence[int]) -> Caller:
     program = start_peer(bench, "traefik", port, f"--configfile={config}")
     await_route(program, PATH)
 
-    async def leaves_out(member: int) -> bool:
+    async def ejected(member: int) -> bool:
         service = await _get(admin, "/api/http/services/clusters@file")
         return bool(service["serverStatus"][f"http://127.0.0.1:{member}"] == "DOWN")
 
-    return Caller(program, leaves_out)
+    return Caller(program, ejected)
 
 
 Starter = Callable[[Bench, Sequence[int]], Caller]

@@ -1,4 +1,4 @@
-"""Running a command to its end, or to an orderly one when the measurement is interrupted."""
+"""Commands run to their end, or ended in order when the measurement is interrupted."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _held_back() -> Iterator[None]:
 
 
 def _interrupt(process: subprocess.Popen[bytes]) -> None:
-    """End a session as Ctrl-C would, and what of it is left then the hard way."""
+    """Interrupt a session as Ctrl-C does, wait for it, and kill what is left of it."""
     with suppress(ProcessLookupError):  # it may have ended by itself
         os.killpg(process.pid, signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):

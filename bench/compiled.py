@@ -1,4 +1,4 @@
-"""The gateway as its image has it: compiled, in the cache, once per content of its sources."""
+"""The gateway compiled, as its image has it: in the cache, once per content of its sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cluster's sudden death costs its callers: requests lost, and seconds until nobody is sent there.
+"""Failover: requests lost when a cluster dies under load, and seconds until no request is sent there.
 
 On loopback: two clusters, each a gateway that exports a service, and between them and the callers the gateway
 that imports it, or a peer. Under load one of the two is killed (its address refuses) or stopped (its address
@@ -57,7 +57,7 @@ class Seen:
 
 
 def measure(bench: Bench) -> Result:
-    """Both ways to die, several times each, everybody by turns."""
+    """A cluster that is killed and one that falls silent, several times each, all proxies by turns."""
     turns = 1 if bench.quick else TURNS
     rows: list[Row] = []
     for ending, number in ENDINGS.items():
@@ -98,7 +98,7 @@ async def _watch(caller: Caller, victim: Running, number: signal.Signals) -> tup
     died = time.monotonic()
     detected = AFTER_SECONDS
     while time.monotonic() - died < AFTER_SECONDS:
-        if detected == AFTER_SECONDS and await caller.leaves_out(victim.port):
+        if detected == AFTER_SECONDS and await caller.ejected(victim.port):
             detected = time.monotonic() - died
         await asyncio.sleep(POLL_SECONDS)
     seen.stop = True

@@ -1,4 +1,4 @@
-"""What a connection costs in memory: kept open without a request, and with one that waits for its answer."""
+"""Memory per connection: idle, and with a request that waits for its answer."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def missed(row: Saved) -> list[str]:
 
 
 def goals(saved: Saved) -> list[str]:
-    """The honest line: what was wanted, and how often it is missed; nothing where there is no goal."""
+    """The goals, and how often they are missed; nothing where there is no goal."""
     rows = [row for row in saved["rows"] if row.get("goal") and row["ratio"]]
     by_goal: dict[float, list[str]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""The article's way of the same environment: one step after another, cluster by cluster, as its script goes.
+"""The article's steps to the same environment: one after another, cluster by cluster, as its script goes.
 
 The steps are made from the state of an environment that `up` has made, so that both ways create the very same
 clusters, charts and objects and differ in nothing but the order and the tools.

@@ -1,4 +1,4 @@
-"""The scene of a comparison: ports, folders, routes, and the peers' configurations written out for it."""
+"""The setting of a comparison: ports, folders, routes, and the peers' configurations written out for it."""
 
 from __future__ import annotations
 

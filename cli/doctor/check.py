@@ -1,4 +1,4 @@
-"""What a look at one thing came to."""
+"""Results of a diagnosis: a finding for each hop of a path, a check for each thing with a name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Result = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Finding:
-    """The result for one hop of a path: how it is, what was seen, and what to do when it is not fine."""
+    """The result for one hop: how it is, what was seen, and what to do when it is not fine."""
 
     result: Result
     seen: str

@@ -1,4 +1,4 @@
-"""Gathers what is to be known of the machine, everything at once. Changes nothing."""
+"""Facts about the machine, gathered all at once. Changes nothing."""
 
 from __future__ import annotations
 

@@ -33,11 +33,11 @@ SECRET_NAME = re.compile(r"password|passwd|passphrase|secret|token|private|crede
 
 
 class Redactor:
-    """Replaces every known secret, in the clothes it may wear, and everything that looks like one."""
+    """Replaces every known secret, in each form it may have, and everything that looks like one."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        worn = {form for secret in secrets for form in forms(secret) if len(form) >= SHORTEST}
-        longest_first = sorted(worn, key=lambda form: (-len(form), form))
+        found = {form for secret in secrets for form in forms(secret) if len(form) >= SHORTEST}
+        longest_first = sorted(found, key=lambda form: (-len(form), form))
         self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def __call__(self, text: str) -> str:

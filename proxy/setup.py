@@ -33,14 +33,17 @@ HOT = [
         f"gateway/edge/{name}.py"
         for name in (
             "accesslog",
+            "answer",
+            "attempts",
             "client",
+            "downstream",
             "exchange",
-            "memo",
+            "headcache",
             "metrics",
-            "pool",
-            "sending",
+            "registry",
+            "replay",
+            "runtime",
             "upstream",
-            "worker",
         )
     ),
 ]

@@ -7,6 +7,7 @@ from dataclasses import fields
 
 from gateway.core.limits import Limits, change_limits
 from gateway.core.trust import TrustedProxies
+from gateway.edge.accesslog import AccessLog
 from gateway.edge.server import GatewayServer
 
 
@@ -107,7 +108,7 @@ def make_server(args: argparse.Namespace) -> GatewayServer:
         listen=args.listen,
         east_west=args.east_west,
         admin=args.admin,
-        access_log=args.access_log,
+        access_log=AccessLog() if args.access_log else None,
         limits=change_limits(Limits(), args.limit),
         trusted=args.trusted_proxies,
         reuse_port=args.reuse_port,

@@ -65,7 +65,7 @@ def answers(data: bytes) -> None:
         for chunk in chunks:
             if chunk and not bench.lost(upstream):
                 upstream.data_received(chunk)
-        if not bench.lost(upstream) and upstream.exchange is not None:
+        if not bench.lost(upstream) and upstream.user is not None:
             upstream.eof_received()
             upstream.connection_lost(None)
         closing = bench.transport.closing or bench.client.lingered >= 0

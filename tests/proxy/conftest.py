@@ -16,6 +16,7 @@ from hypothesis import settings
 from gateway.core.limits import Limits
 from gateway.core.snapshot import compile_snapshot
 from gateway.core.trust import TrustedProxies
+from gateway.edge.accesslog import AccessLog
 from gateway.edge.server import GatewayServer
 
 # Examples are bounded by number. A bound in milliseconds would only measure how busy the machine is.
@@ -128,7 +129,7 @@ class Net:
         cluster: str = "here",
         front_door: bool = False,
         trusted: tuple[str, ...] = (),
-        access_log: bool = False,
+        access_log: AccessLog | None = None,
         **limits: Any,
     ) -> tuple[int, int, GatewayServer]:
         """A running gateway: north-south port, east-west port, the server."""

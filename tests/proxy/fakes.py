@@ -10,8 +10,10 @@ from typing import Any, cast
 from gateway.core.limits import Limits
 from gateway.core.snapshot import compile_snapshot
 from gateway.edge.client import Client
+from gateway.edge.downstream import Downstreams
+from gateway.edge.registry import Listener, Registry, pool_of
+from gateway.edge.runtime import Runtime
 from gateway.edge.upstream import Upstream
-from gateway.edge.worker import Listener, Worker
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 REQUEST_ID = re.compile(rb"\r\nX-Request-Id: [0-9a-f]+")
@@ -81,9 +83,9 @@ class Bench:
         """`answer` comes for every request; with an empty one the test answers itself (`asked`)."""
         self._answer = answer
         self.loop = FakeLoop()
-        self.worker = Worker(cast("Any", self.loop), SNAPSHOT, Limits(head_bytes=4096), None)
+        self.registry = Registry(Runtime(cast("Any", self.loop), Limits(head_bytes=4096), None), SNAPSHOT)
         self.transport = FakeTransport()
-        self.client = Client(self.worker, Listener.NORTH_SOUTH)
+        self.client = Client(self.registry, Downstreams(), Listener.NORTH_SOUTH)
         self.client.connection_made(cast("Any", self.transport))
         self.complete: list[bytes] = []
         """Requests the application has seen to their end."""
@@ -98,7 +100,7 @@ class Bench:
     def _offer(self) -> None:
         """Have a connection to the application ready."""
         route = SNAPSHOT.paths.prefix[b""]
-        pool = self.worker.state(route).clusters[0].endpoints[0].pool
+        pool = pool_of(self.registry.state(route).clusters[0].endpoints[0])
         if not pool.idle:
             upstream = Upstream(pool)
             upstream.connection_made(cast("Any", FakeTransport()))

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from gateway.edge import accesslog
 from gateway.edge.accesslog import AccessLog, decimal, quoted
 
 
@@ -36,10 +35,9 @@ def test_each_line_is_an_object_with_the_time_first() -> None:
     assert second == {"time": second["time"], "status": 400, "detail": 'a "word"'}
 
 
-def test_lines_nobody_reads_are_dropped_and_counted(monkeypatch: Any) -> None:
-    monkeypatch.setattr(accesslog, "MAX_QUEUED_BYTES", -1)
+def test_lines_nobody_reads_are_dropped_and_counted() -> None:
     read, write = os.pipe()
-    log = AccessLog(write)
+    log = AccessLog(write, max_queued=-1)
     for _ in range(3):
         log.write('"a":1')
     log.flush()
@@ -73,15 +71,14 @@ def test_lines_of_a_reader_that_is_gone_count_as_dropped() -> None:
 
 
 async def test_a_reader_that_does_not_read_delays_nobody_and_loses_nothing_when_it_does(
-    net: Any, make: Any, ok: Any, monkeypatch: Any
+    net: Any, make: Any, ok: Any
 ) -> None:
     read, write = os.pipe()
     room = fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
     log = AccessLog(write)
-    monkeypatch.setattr("gateway.edge.server.AccessLog", lambda: log)
     app = await net.app(lambda _head, body: ok(body))
     port, _, server = await net.gateway(
-        make.service(), make.slice("127.0.0.1", port=app), make.export(), access_log=True
+        make.service(), make.slice("127.0.0.1", port=app), make.export(), access_log=log
     )
     reader, writer = await net.connect(port)
     for number in range(100):
@@ -101,14 +98,11 @@ async def test_a_reader_that_does_not_read_delays_nobody_and_loses_nothing_when_
     assert [json.loads(line)["target"] for line in lines] == [f"/app/{number}" for number in range(100)]
 
 
-async def test_a_request_is_logged_with_the_cluster_chosen_and_why(
-    net: Any, make: Any, ok: Any, monkeypatch: Any
-) -> None:
+async def test_a_request_is_logged_with_the_cluster_chosen_and_why(net: Any, make: Any, ok: Any) -> None:
     read, write = os.pipe()
-    monkeypatch.setattr("gateway.edge.server.AccessLog", lambda: AccessLog(write))
     app = await net.app(lambda _head, body: ok(body))
     objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
-    port, _, server = await net.gateway(*objects, access_log=True)
+    port, _, server = await net.gateway(*objects, access_log=AccessLog(write))
     await net.ask(port, '/app?q="x', method="POST", body=b"abc", fields='X-Request-Id: mine"\r\n')
     await net.ask(port, "/nowhere")
     await net.talk(port, b"no request\r\n\r\n")

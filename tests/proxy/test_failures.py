@@ -242,9 +242,9 @@ async def test_a_client_that_leaves_frees_everything(net: Any, make: Any) -> Non
     async with asyncio.timeout(2):
         await gone.wait()
     await asyncio.sleep(0.05)
-    worker = net.gateways[0]._worker
-    assert not worker.clients
-    assert [pool.total for pool in worker.pools.values()] == [0]
+    gateway = net.gateways[0]
+    assert not gateway.downstreams.open
+    assert [pool.total for pool in gateway.registry.pools.values()] == [0]
 
 
 async def test_a_client_that_does_not_read_holds_a_bounded_amount(net: Any, make: Any) -> None:
@@ -264,7 +264,7 @@ async def test_a_client_that_does_not_read_holds_a_bounded_amount(net: Any, make
     writer.transport.pause_reading()
     writer.write(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
     assert await settled(lambda: sent) < 100_000_000, "the application is held back"
-    client = next(iter(net.gateways[0]._worker.clients))
+    client = next(iter(net.gateways[0].downstreams.open))
     assert client.transport.get_write_buffer_size() < 1_000_000
 
 
@@ -293,12 +293,11 @@ async def settled(value: Callable[[], int]) -> int:
 async def test_counters_outlive_what_they_counted(net: Any, make: Any, ok: Any) -> None:
     port, _, server = await net.gateway(make.service(), make.slice("127.0.0.1", port=9), make.export())
     assert (await net.ask(port, "/app"))[0] == 502
-    worker = server._worker
-    text = (await server._metrics()).text
+    text = (await server.metrics()).text
     server.swap(compile_snapshot([], make.key("here")).snapshot)
-    await worker.forget()
-    assert not worker.health
-    after = (await server._metrics()).text
+    await server.registry.forget()
+    assert not server.registry.health
+    after = (await server.metrics()).text
     for line in ("gateway_ejections_total 1", 'code="502"} 1'):
         assert line in text
         assert line in after

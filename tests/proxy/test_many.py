@@ -33,41 +33,41 @@ async def busy(net: Any, make: Any) -> Any:
     imports = [make.imported(name, path=f"/{name}", c1=9, c2=9) for name in names]
     policies = [make.policy("ActiveActive", name) for name in names]
     _, _, server = await net.gateway(*imports, *policies)
-    for route in server._worker.snapshot.host_routes():
-        for cluster in server._worker.state(route).clusters:
+    for route in server.registry.snapshot.host_routes():
+        for cluster in server.registry.state(route).clusters:
             observe(cluster, 200, 0.01)
     return server
 
 
 async def test_requests_have_their_turn_while_metrics_are_put_together(busy: Any) -> None:
-    turns, page = await turns_during(busy._metrics())
+    turns, page = await turns_during(busy.metrics())
     assert turns > 10
     assert page.text.count('code="200"} 1\n') == SERIES
     assert page.text.count('le="+Inf"} 1\n') == SERIES
 
 
 async def test_requests_have_their_turn_while_the_configuration_is_described(busy: Any) -> None:
-    turns, page = await turns_during(busy._config())
+    turns, page = await turns_during(busy.config())
     assert turns > 10
     assert page.text.count('"where": "app-') == MANY
 
 
 async def test_requests_have_their_turn_while_routes_are_forgotten(busy: Any, make: Any) -> None:
-    worker = busy._worker
-    before = (await busy._metrics()).text
+    registry = busy.registry
+    before = (await busy.metrics()).text
     busy.swap(compile_snapshot([], make.key("here")).snapshot)
-    turns, _ = await turns_during(worker.forget())
+    turns, _ = await turns_during(registry.forget())
     assert turns > 10
-    assert (worker.states(), worker.health, worker.pools) == ([], {}, {})
+    assert (registry.states(), registry.health, registry.pools) == ([], {}, {})
     counters = [line for line in before.splitlines() if line.startswith("gateway_requests_total")]
-    assert set(counters) <= set((await busy._metrics()).text.splitlines()), "counters must never fall"
+    assert set(counters) <= set((await busy.metrics()).text.splitlines()), "counters must never fall"
 
 
 async def test_routes_that_go_while_metrics_are_put_together_are_counted_once(busy: Any, make: Any) -> None:
-    making = asyncio.ensure_future(busy._metrics())
+    making = asyncio.ensure_future(busy.metrics())
     await asyncio.sleep(0)
     busy.swap(compile_snapshot([], make.key("here")).snapshot)
-    await busy._worker.forget()
+    await busy.registry.forget()
     assert (await making).text.count('code="200"} 1\n') == SERIES
 
 
@@ -80,24 +80,24 @@ async def test_an_endpoint_is_forgotten_with_the_last_route_to_it(net: Any, make
         make.export("twin", path="/b"),
     )
     port, _, server = await net.gateway(*place, make.export(path="/a"), *twin)
-    worker = server._worker
+    registry = server.registry
     for path in ("/a", "/b"):
         assert (await net.ask(port, path))[0] == 200
-    assert [(health.users, health.pool.users) for health in worker.health.values()] == [(2, 1)]
+    assert [(health.users, health.pool.references) for health in registry.health.values()] == [(2, 1)]
     server.swap(compile_snapshot([*place, make.export(path="/a")], make.key("here")).snapshot)
-    await worker.forget()
-    assert [(health.users, health.pool.users) for health in worker.health.values()] == [(1, 1)]
+    await registry.forget()
+    assert [(health.users, health.pool.references) for health in registry.health.values()] == [(1, 1)]
     assert (await net.ask(port, "/a"))[0] == 200
     server.swap(compile_snapshot([], make.key("here")).snapshot)
-    await worker.forget()
-    assert not worker.health
-    (pool,) = worker.pools.values()
+    await registry.forget()
+    assert not registry.health
+    (pool,) = registry.pools.values()
     assert pool.idle, "its connections may still be open"
     pool.close_idle()
     while pool.total:  # noqa: ASYNC110  what is waited for has no event
         await asyncio.sleep(0.01)
-    await worker.forget()
-    assert not worker.pools
+    await registry.forget()
+    assert not registry.pools
 
 
 async def test_with_more_services_in_use_than_probes_at_a_time_each_is_asked_in_its_turn(

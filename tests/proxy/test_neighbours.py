@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.core.snapshot import compile_snapshot
+from gateway.edge.registry import pool_of
 
 HOST = "app.demo:3000"
 
@@ -26,12 +27,12 @@ async def test_probes_see_an_application_leave_and_return_behind_its_gateway(
     remote, _, exporter = await net.gateway(*full)
     _, port, importer = await net.gateway(make.imported(c1=remote), make.policy("ActiveActive"))
     assert (await net.ask(port, host=HOST))[0] == 200
-    (health,) = importer._worker.health.values()
+    (health,) = importer.registry.health.values()
     exporter.swap(compile_snapshot([make.service(), make.export()], make.key("here")).snapshot)
     assert (await net.ask(port, host=HOST))[0] == 404
     await until(lambda: health.down)
     exporter.swap(compile_snapshot(full, make.key("here")).snapshot)
-    await until(lambda: not health.ejected(importer._worker.now))
+    await until(lambda: not health.ejected(importer.registry.runtime.now))
     assert (await net.ask(port, host=HOST))[0] == 200
 
 
@@ -95,16 +96,15 @@ async def test_an_answer_of_somebody_in_a_gateways_place_is_not_taken_for_the_ap
     policy = make.policy("FailOver", c1=99, c3=1)
     _, port, importer = await net.gateway(imported, policy)
     assert (await net.ask(port, host=HOST))[::2] == (200, b"up")
-    first = importer._worker.states()[0].clusters[1].endpoints[0]
+    first = importer.registry.states()[0].clusters[1].endpoints[0]
     await until(lambda: first.marks)
     address.port = stranger
-    assert first.pool is not None
-    first.pool.close_idle()
+    pool_of(first).close_idle()
     assert (await net.ask(port, host=HOST))[::2] == (200, b"up"), "tried elsewhere"
-    assert first.ejected(importer._worker.now)
+    assert first.ejected(importer.registry.runtime.now)
     await until(lambda: first.down)
     address.port = gateway
-    await until(lambda: not first.ejected(importer._worker.now))
+    await until(lambda: not first.ejected(importer.registry.runtime.now))
 
 
 async def test_what_an_application_answers_is_passed_on_however_it_looks(
@@ -116,7 +116,7 @@ async def test_what_an_application_answers_is_passed_on_however_it_looks(
     gateway, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export())
     _, port, importer = await net.gateway(make.imported(c1=gateway, c3=gateway), make.policy("ActiveActive"))
     assert (await net.ask(port, host=HOST))[::2] == (404, b"mine")
-    (health,) = importer._worker.health.values()
+    (health,) = importer.registry.health.values()
     await until(lambda: health.marks)
     for _ in range(10):
         assert (await net.ask(port, host=HOST))[::2] == (404, b"mine")
@@ -129,8 +129,8 @@ async def test_a_gateway_of_another_make_may_answer_as_it_likes(net: Any, make: 
     other = await net.app(lambda _head, _body: said)
     _, port, importer = await net.gateway(make.imported(c1=other), make.policy("ActiveActive"))
     assert (await net.ask(port, host=HOST))[::2] == (404, b"other")
-    (health,) = importer._worker.health.values()
+    (health,) = importer.registry.health.values()
     await asyncio.sleep(1.0)
     assert (await net.ask(port, host=HOST))[::2] == (404, b"other")
     assert not health.marks
-    assert not health.ejected(importer._worker.now)
+    assert not health.ejected(importer.registry.runtime.now)

@@ -8,8 +8,6 @@ for as long as probes fail; one that succeeds lets it in. Whoever comes back get
 
 from __future__ import annotations
 
-from typing import Any
-
 from gateway.core.affinity import tag
 from gateway.core.route import Endpoint
 
@@ -45,16 +43,13 @@ class EndpointHealth:
         "marks",
         "misses",
         "name",
-        "pool",
         "returned",
         "tag",
         "users",
     )
 
-    def __init__(self, endpoint: Endpoint, pool: Any = None) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.pool = pool
-        """The edge's connections to it; the core never looks inside."""
         self.name = str(endpoint)
         self.tag = tag(self.name)
         self.logged = ""

@@ -12,6 +12,10 @@ from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
+from gateway.core.balance import Pick
+from gateway.core.request import RequestHead
+from gateway.core.route import Route
+
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
 """Kept for a reader that does not read, some 20,000 lines; then lines are dropped and counted."""
 
@@ -31,12 +35,46 @@ def decimal(seconds: float) -> str:
     return f"{micros // 1000000}.{THREE_DIGITS[micros // 1000 % 1000]}{THREE_DIGITS[micros % 1000]}"
 
 
-class AccessLog:
-    """Call `write` for each request and `flush` now and then; `close` writes what is left."""
+def request_fields(head: RequestHead, route: Route | None) -> str:
+    """The fields for what was asked."""
+    service, policy = (quoted(route.service), quoted(route.policy)) if route is not None else ("null", "null")
+    host, target = quoted(head.host.decode("latin-1")), quoted(head.target.decode("latin-1"))
+    method = quoted(head.method.decode("ascii"))
+    return f'"method":{method},"host":{host},"target":{target},"service":{service},"policy":{policy}'
 
-    def __init__(self, descriptor: int = 1) -> None:
+
+def answer_fields(pick: Pick | None, reason: str, attempts: int, status: int, seconds: float) -> str:
+    """The fields for who answered. What is said again and again is kept with what it is said of."""
+    cluster, endpoint = '"cluster":null', '"endpoint":null'
+    if pick is not None:
+        serving, health = pick.state, pick.health
+        if not serving.logged:
+            serving.logged = f'"cluster":{quoted(serving.cluster.key)}'
+        if not health.logged:
+            health.logged = f'"endpoint":{quoted(health.name)}'
+        cluster, endpoint = serving.logged, health.logged
+    return (
+        f'{cluster},{endpoint},"reason":"{reason}","attempts":{attempts},"status":{status},'
+        f'"seconds":{decimal(seconds)}'
+    )
+
+
+def request_id_field(request_id: bytes, *, foreign: bool) -> str:
+    """`foreign`: a client's own, which may hold anything a field may."""
+    text = request_id.decode("latin-1")
+    return f'"request_id":{quoted(text)}' if foreign else f'"request_id":"{text}"'
+
+
+class AccessLog:
+    """Call `write` for each request and `flush` now and then; `close` writes what is left.
+
+    `descriptor`: the file that is written to. `max_queued`: bytes kept for a reader that does not read.
+    """
+
+    def __init__(self, descriptor: int = 1, max_queued: int = MAX_QUEUED_BYTES) -> None:
         self.dropped = 0
         self._descriptor = descriptor
+        self._max_queued = max_queued
         self._lines: list[str] = []
         self._batches: queue.SimpleQueue[tuple[bytes, int] | None] = queue.SimpleQueue()
         self._queued = 0
@@ -76,7 +114,7 @@ class AccessLog:
         lines, self._lines = self._lines, []
         if not lines:
             return
-        if self._queued > MAX_QUEUED_BYTES:
+        if self._queued > self._max_queued:
             self.dropped += len(lines)
             return
         batch = "".join(lines).encode("ascii")

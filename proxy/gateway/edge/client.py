@@ -1,4 +1,4 @@
-"""One client connection: reads requests one after the other, writes answers, refuses what is malformed."""
+"""An HTTP/1.1 client connection: reads requests one by one, writes answers, refuses what is malformed."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import cast
 
 from gateway.core.answers import H2_REFUSAL, NOT_FOUND_TEXT, PROBE_ANSWER, make_answer
 from gateway.core.balance import RouteState
+from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody
 from gateway.core.errors import ProtocolError
-from gateway.core.forward import MAX_HOPS, forwarded_fields
-from gateway.core.heads import head_end
+from gateway.core.forward import MAX_HOPS, forwarded_fields, response_head
+from gateway.core.heads import CHUNKED, head_end
 from gateway.core.limits import LINGER_BYTES, READ_AHEAD_BYTES, WRITE_HIGH_BYTES
 from gateway.core.request import H2_PREFACE, RequestHead, parse_request_head
+from gateway.core.response import ResponseHead
 from gateway.edge.accesslog import quoted
+from gateway.edge.downstream import FOREVER, Downstream, Downstreams
 from gateway.edge.exchange import Exchange
-from gateway.edge.memo import Known
-from gateway.edge.sending import Sending
-from gateway.edge.worker import Listener, Worker
-
-FOREVER = float("inf")
+from gateway.edge.headcache import CachedHead
+from gateway.edge.registry import Listener, Registry
+from gateway.edge.runtime import Runtime
 
 
-class Client:
+class Client(Downstream):
     """An asyncio.Protocol in all but descent, which a compiled class cannot have.
 
     States: between requests (`exchange` None), in an exchange, or lingering (answered for good, input
@@ -29,78 +30,52 @@ class Client:
     """
 
     __slots__ = (
-        "buffer",
-        "deadline",
-        "ended",
-        "exchange",
-        "forwarded",
-        "forwarded_host",
-        "lingered",
-        "listener",
-        "logged",
-        "memo",
-        "peer",
-        "queued",
-        "reading",
-        "transport",
-        "trusted",
-        "worker",
-        "write_blocked",
-    )
+        "all", "body", "buffer", "cache", "ended", "exchange", "forwarded", "forwarded_host", "lingered",
+        "listener", "queued", "reading", "registry", "runtime", "transport",
+    )  # fmt: skip
 
     transport: asyncio.Transport
+    body: Body
+    """Finds the end of the request's body; set when it has one."""
 
-    def __init__(self, worker: Worker, listener: Listener) -> None:
-        self.worker = worker
+    def __init__(self, registry: Registry, downstreams: Downstreams, listener: Listener) -> None:
+        super().__init__(by_path=listener is Listener.NORTH_SOUTH)
+        self.all = downstreams
+        self.runtime: Runtime = registry.runtime
+        self.registry = registry
         self.listener = listener
-        self.memo = worker.requests[listener]
-        self.peer = b""
-        self.logged = ""
-        """What the access log says of it, once it has."""
+        self.cache = registry.requests[listener]
         self.forwarded_host = b""
         self.forwarded = b""
         """What is told the application about the Host asked for last: seldom another one on a connection."""
         self.buffer = b""
         """Bytes read ahead: an unfinished head, or pipelined requests while one is under way."""
         self.exchange: Exchange | None = None
-        self.deadline = FOREVER
         self.lingered = -1
         """Bytes dropped since the final answer; -1 while the connection is in use."""
-        # Flags stand together: compiled, each is a byte, and there are as many of these as connections.
-        self.trusted = False
-        """The peer is a proxy whose forwarding fields are believed."""
         self.ended = False
         """The client has sent its last byte (half-close); answers may still be written."""
         self.queued = False
         """A pipelined request in `buffer` is about to be read."""
         self.reading = True
-        self.write_blocked = False
-
-    @property
-    def by_path(self) -> bool:
-        """Requests are routed by their path, not by Host."""
-        return self.listener is Listener.NORTH_SOUTH
 
     # Connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        worker = self.worker
-        worker.metrics.connections += 1
-        worker.clients.add(self)
+        runtime = self.runtime
+        runtime.metrics.connections += 1
+        self.all.add(self)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         peer = transport.get_extra_info("peername")
         self.peer = peer[0].encode() if isinstance(peer, tuple) else b"unknown"
-        self.trusted = self.peer in worker.trusted
-        self.deadline = worker.now + worker.limits.head_seconds
-        if len(worker.clients) > worker.limits.clients:
+        self.trusted = self.peer in runtime.trusted
+        self.deadline = runtime.now + runtime.limits.head_seconds
+        if len(self.all.open) > runtime.limits.clients:
             self.refuse(503, "too many connections", "overload")
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
-        worker = self.worker
-        worker.clients.discard(self)
-        if not worker.clients:
-            worker.idle_event.set()
+        self.all.discard(self)
         exchange, self.exchange = self.exchange, None
         self.buffer = b""
         if exchange is not None:
@@ -110,7 +85,7 @@ class Client:
         exchange = self.exchange
         if exchange is not None:
             if exchange.wants_body:
-                exchange.client_data(data)
+                self._read_body(exchange, data)
             else:
                 self.buffer += data
                 self.update_reading()
@@ -132,12 +107,12 @@ class Client:
     def pause_writing(self) -> None:
         self.write_blocked = True
         if self.exchange is not None:
-            self.exchange.update_upstream_reading()
+            self.exchange.client_writable()
 
     def resume_writing(self) -> None:
         self.write_blocked = False
         if self.exchange is not None:
-            self.exchange.update_upstream_reading()
+            self.exchange.client_writable()
 
     def update_reading(self) -> None:
         """Read from the socket only while what arrives can be passed on or fits the bounds."""
@@ -156,12 +131,12 @@ class Client:
 
     def read_request(self, data: bytes) -> None:
         """`data` begins where a request begins."""
-        known = self.memo.entries.get(data)
-        if known is not None:  # a whole head and nothing else, as most requests arrive
+        cached = self.cache.entries.get(data)
+        if cached is not None:  # a whole head and nothing else, as most requests arrive
             self.buffer = b""
-            self._begin(known, b"")
+            self._begin(cached, b"")
             return
-        limits = self.worker.limits
+        limits = self.runtime.limits
         held, self.buffer = self.buffer, data
         if data[:2] == b"\r\n":  # one empty line before a request is allowed, for old clients' sake
             data = data[2:]
@@ -170,69 +145,83 @@ class Client:
             if not end:
                 # From the head's first byte on, however slowly the others come; an empty line is not one.
                 if data and not held.strip(b"\r\n"):
-                    self.deadline = self.worker.now + limits.head_seconds
+                    self.deadline = self.runtime.now + limits.head_seconds
                 return
             self.buffer = b""
             raw = data[:end] if end < len(data) else data
-            known = self.memo.entries.get(raw) or self._read_head(raw)
+            cached = self.cache.entries.get(raw) or self._read_head(raw)
         except ProtocolError as error:
             self.buffer = b""
             self.refuse(error.status, str(error), "malformed")
             return
-        if known is not None:
-            self._begin(known, data[end:] if end < len(data) else b"")
+        if cached is not None:
+            self._begin(cached, data[end:] if end < len(data) else b"")
 
-    def _read_head(self, raw: bytes) -> Known | None:
+    def _read_head(self, raw: bytes) -> CachedHead | None:
         """Read and route a head not seen before. None: it was answered here. ProtocolError: refuse it."""
-        worker = self.worker
+        limits = self.runtime.limits
         if raw == H2_PREFACE:
             self.refuse_http2()
             return None
-        head = parse_request_head(raw, worker.limits)
-        if worker.limits.body_bytes is not None and head.length > worker.limits.body_bytes:
-            raise ProtocolError(f"body longer than {worker.limits.body_bytes} bytes", 413)
+        head = parse_request_head(raw, limits)
+        if limits.body_bytes is not None and head.length > limits.body_bytes:
+            raise ProtocolError(f"body longer than {limits.body_bytes} bytes", 413)
         if head.hops >= MAX_HOPS:
             raise ProtocolError(f"request has passed {head.hops} gateways: routes form a loop", 508)
-        snapshot = worker.snapshot
+        snapshot = self.registry.snapshot
         route = snapshot.paths.find(head.target) if self.by_path else snapshot.hosts.find(head.host)
-        known = Known(head, route, None if route is None else worker.state(route))
-        self.memo.keep(raw, known)
-        return known
+        cached = CachedHead(head, route, None if route is None else self.registry.state(route))
+        self.cache.keep(raw, cached)
+        return cached
 
-    def _begin(self, known: Known, rest: bytes) -> None:
-        head = known.head
+    def _begin(self, cached: CachedHead, rest: bytes) -> None:
+        """Begin an exchange; `rest` is what came behind the head."""
+        head = cached.head
         if head.probe and head.length == 0:
-            self._answer_probe(head, known.state, rest)
+            self._answer_probe(head, cached.state, rest)
             return
-        self.exchange = exchange = Exchange(self, known)
-        exchange.start(rest)
+        self.exchange = exchange = Exchange(self.runtime, self, cached)
+        if head.length == CHUNKED:
+            self.body = ChunkedBody(self.runtime.limits.body_bytes)
+        elif head.length:
+            self.body = LengthBody(head.length)
+        if rest:
+            if exchange.wants_body:
+                self._read_body(exchange, rest)
+                if exchange.ended:
+                    return
+            else:
+                self.buffer = rest
+                self.update_reading()
+        exchange.start()
+
+    def _read_body(self, exchange: Exchange, data: bytes) -> None:
+        """Bytes of the body, perhaps followed by the next request."""
+        try:
+            end = self.body.feed(data, 0)
+        except ProtocolError as error:
+            exchange.fail(error.status, str(error), "malformed")
+            return
+        if 0 <= end < len(data):
+            self.buffer = data[end:]
+            data = data[:end]
+        exchange.body_data(data, last=end >= 0)
+        self.update_reading()
 
     def _answer_probe(self, head: RequestHead, state: RouteState | None, rest: bytes) -> None:
         """Say whether a request like this would reach an application, without sending it to one."""
-        worker = self.worker
         if state is None:
             out = make_answer(404, NOT_FOUND_TEXT, refused="no-route")
-        elif not state.available(worker.now):
+        elif not state.available(self.runtime.now):
             out = make_answer(404, NOT_FOUND_TEXT, refused="no-endpoints")
         else:
             out = PROBE_ANSWER
         self.transport.write(out)
         self._go_on(rest) if head.keep_alive else self.linger()
 
-    def exchange_done(self, exchange: Sending, *, keep: bool) -> None:
-        """The answer is written. `keep`: the connection may carry another request."""
-        if self.exchange is not exchange:
-            return
-        self.exchange = None
-        if not keep:
-            self.linger()
-            return
-        data, self.buffer = self.buffer, b""
-        self._go_on(data)
-
     def _go_on(self, data: bytes) -> None:
         """Wait for the next request, which begins with `data`."""
-        self.deadline = self.worker.now + self.worker.idle_seconds
+        self.deadline = self.runtime.now + self.runtime.idle_seconds
         if not self.reading:
             self.update_reading()
         if data:
@@ -240,8 +229,8 @@ class Client:
             # others.
             self.buffer = data
             self.queued = True
-            self.worker.loop.call_soon(self._next)
-        elif self.ended or self.worker.stopping:
+            self.runtime.loop.call_soon(self._next)
+        elif self.ended or self.runtime.stopping:
             self.transport.close()
 
     def _next(self) -> None:
@@ -259,27 +248,66 @@ class Client:
         else:
             self.exchange.client_eof()
 
-    def forwarded_for(self, host: bytes) -> bytes:
-        """`forwarded_fields` of this client for a Host."""
+    def sends_no_more(self) -> bool:
+        return self.ended and not self.buffer
+
+    def forwarded_fields(self, host: bytes) -> bytes:
         if self.forwarded_host != host or not self.forwarded:
             self.forwarded_host = host
             self.forwarded = forwarded_fields(self.peer, host)
         return self.forwarded
 
     def describe(self) -> str:
-        """What the access log says of this client."""
         self.logged = f'"listener":"{self.listener.value}","client":{quoted(self.peer.decode())}'
         return self.logged
+
+    # Answers
+
+    def interim(self, answer: ResponseHead, raw: bytes) -> None:
+        self.transport.write(response_head(answer, raw, trusted=False))
+
+    def answer_head(
+        self, head: RequestHead, answer: ResponseHead, raw: bytes, *,
+        trusted: bool, close: bool, decode: bool, extra: bytes,
+    ) -> bytes:  # fmt: skip
+        keep_for_1_0 = head.minor == 0 and not close
+        return response_head(
+            answer, raw, trusted=trusted, close=close, keep_for_1_0=keep_for_1_0, decode=decode, extra=extra
+        )
+
+    def send(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def send_own(self, head: RequestHead, status: int, text: str, *, refused: str, close: bool) -> int:
+        head_only = head.method == b"HEAD"
+        out = make_answer(status, text, refused=refused, close=close, head_only=head_only, minor=head.minor)
+        self.transport.write(out)
+        return len(out)
+
+    def exchange_done(self, *, keep: bool) -> None:
+        if self.exchange is None:
+            return
+        self.exchange = None
+        if not keep:
+            self.linger()
+            return
+        data, self.buffer = self.buffer, b""
+        self._go_on(data)
+
+    def begin_tunnel(self) -> bytes:
+        self.body = EndlessBody()
+        early, self.buffer = self.buffer, b""
+        return early
 
     # Ends
 
     def refuse(self, status: int, text: str, reason: str) -> None:
         """Answer outside an exchange, then close: after a malformed request nothing that follows can be
         trusted."""
-        worker = self.worker
-        worker.metrics.answered(status, reason)
-        if worker.log is not None:
-            worker.log.write_record(
+        runtime = self.runtime
+        runtime.metrics.answered(status, reason)
+        if runtime.log is not None:
+            runtime.log.write_record(
                 {
                     "listener": self.listener.value,
                     "client": self.peer.decode(),
@@ -292,7 +320,7 @@ class Client:
         self.linger()
 
     def refuse_http2(self) -> None:
-        self.worker.metrics.answered(505, "http2")
+        self.runtime.metrics.answered(505, "http2")
         self.transport.write(H2_REFUSAL)
         self.linger()
 
@@ -305,7 +333,7 @@ class Client:
             return
         self.lingered = 0
         self.buffer = b""
-        self.deadline = self.worker.now + self.worker.limits.linger_seconds
+        self.deadline = self.runtime.now + self.runtime.limits.linger_seconds
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if not self.reading:
@@ -313,7 +341,6 @@ class Client:
             self.transport.resume_reading()
 
     def expired(self) -> None:
-        """The deadline has passed."""
         self.deadline = FOREVER
         if self.exchange is not None:
             self.exchange.expired()
@@ -323,6 +350,20 @@ class Client:
             self.transport.abort()
 
     def finish_soon(self) -> None:
-        """Drain: close now if between requests; an exchange under way closes after its answer."""
         if self.exchange is None and not self.buffer and self.lingered < 0:
             self.transport.close()
+
+    def is_closing(self) -> bool:
+        return self.transport.is_closing()
+
+    def end_writing(self) -> bool:
+        if self.transport.is_closing() or not self.transport.can_write_eof():
+            return False
+        self.transport.write_eof()
+        return True
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def abort(self) -> None:
+        self.transport.abort()

@@ -1,29 +1,101 @@
-"""One request and its answer: the answer streamed back, tunnels, and what becomes of either side's end."""
+"""One request and its answer: sent by as many attempts as are safe, streamed back, counted and logged."""
 
 from __future__ import annotations
 
-from gateway.core.affinity import session_cookie
-from gateway.core.answers import DOUBTFUL, PASSED_FIELD
-from gateway.core.body import ChunkedBody, EndlessBody, LengthBody
+from time import monotonic
+
+from gateway.core.affinity import read_affinity
+from gateway.core.body import Body, EndlessBody
 from gateway.core.errors import ProtocolError
-from gateway.core.forward import response_head
-from gateway.core.heads import CHUNKED, UNTIL_CLOSE, head_end
-from gateway.core.response import ResponseHead, parse_response_head
-from gateway.edge.sending import Sending
+from gateway.core.forward import continued_fields
+from gateway.core.heads import CHUNKED, UNTIL_CLOSE
+from gateway.core.health import EndpointHealth
+from gateway.core.response import ResponseHead
+from gateway.edge.accesslog import answer_fields, request_id_field
+from gateway.edge.answer import added_fields, body_length, by_a_stranger, framing, passed_on
+from gateway.edge.attempts import Attempts
+from gateway.edge.downstream import Downstream
+from gateway.edge.headcache import CachedHead
+from gateway.edge.metrics import observe
+from gateway.edge.registry import pool_of
+from gateway.edge.replay import ReplayBuffer
+from gateway.edge.runtime import Runtime
+from gateway.edge.upstream import PoolFull, Upstream, UpstreamUser
 
 
-class Exchange(Sending):
-    """`Sending` with the way back."""
+class Exchange(UpstreamUser):
+    """Made by a downstream for each request; `start` sets it going.
 
-    __slots__ = ()
+    It outlives neither its downstream nor its answer. It borrows an upstream connection; whatever arrives
+    late on a connection it has given back finds no exchange there.
+    """
 
-    # Client
+    __slots__ = (
+        "answer", "answer_body", "attempts", "bytes_in", "bytes_out", "cached", "close_after", "downstream",
+        "ended", "hard_deadline", "head", "kept", "request_id", "runtime", "started", "status", "tunnel",
+        "upstream", "wants_body",
+    )  # fmt: skip
+
+    def __init__(self, runtime: Runtime, downstream: Downstream, cached: CachedHead) -> None:
+        head = cached.head
+        self.waits = False
+        self.runtime = runtime
+        self.downstream = downstream
+        self.cached = cached
+        self.head = head
+        self.started = monotonic()
+        self.hard_deadline = runtime.now + runtime.total_seconds
+        self.wants_body = head.length != 0
+        """More of the request's body is to come."""
+        self.kept = ReplayBuffer(runtime.replay_bytes)
+        self.attempts = Attempts(cached.state, runtime.attempts)
+        self.upstream: Upstream | None = None
+        self.answer: ResponseHead | None = None
+        self.answer_body: Body | None = None
+        self.close_after = not head.keep_alive
+        self.status = 0
+        self.tunnel = False
+        self.ended = False
+        self.request_id = head.request_id
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    # Downstream
+
+    def start(self) -> None:
+        """Begin. What came of the body together with the head has been given to `body_data` before."""
+        route = self.cached.route
+        if route is not None and not self.request_id:
+            self.request_id = self.runtime.request_id()
+        if route is not None and self.cached.affine:
+            downstream = self.downstream
+            self.attempts.affinity = read_affinity(
+                route.balancing, self.head, downstream.peer, trusted=downstream.trusted
+            )
+        self._attempt()
+
+    def body_data(self, data: bytes, *, last: bool) -> None:
+        """Bytes of the body or a tunnel. `last`: the body is complete."""
+        if last:
+            self.wants_body = False
+        self.bytes_in += len(data)
+        upstream = self.upstream
+        self.kept.add(data, sent=upstream is not None)
+        if upstream is not None:
+            upstream.transport.write(data)
+            self._await_peer()
+
+    @property
+    def can_take_body(self) -> bool:
+        if self.upstream is not None:
+            return not self.upstream.write_blocked
+        return not self.kept.full
 
     def client_eof(self) -> bool:
-        """The client will send no more. True to keep the connection for the answer."""
+        """The client will send no more. True to keep its connection for the answer."""
         if self.tunnel:
-            if self.upstream is not None and self.upstream.transport.can_write_eof():
-                self.upstream.transport.write_eof()
+            if self.upstream is not None:
+                self.upstream.end_writing()
             return True
         if self.wants_body:
             self._abort("client-gone")
@@ -31,126 +103,168 @@ class Exchange(Sending):
         return True
 
     def client_lost(self) -> None:
-        """The client connection is gone."""
+        """The client is gone."""
         if not self.ended:
             self._finish("client-gone")
             self._drop_upstream()
 
+    def client_writable(self) -> None:
+        """Follow the client: one that does not read stops the upstream from being read."""
+        if self.upstream is not None:
+            self.upstream.set_reading(not self.downstream.write_blocked)
+
     def expired(self) -> None:
-        """The deadline set on the client connection has passed."""
+        """The deadline has passed."""
         if self.tunnel or self.answer is not None:
             self._abort("stalled")
         elif self.waits:
-            self._fail(503, "no connection to the service became free in time", "queue-timeout", refused=True)
-        elif self.worker.now >= self.hard_deadline:
-            self._fail(504, "request took too long", "total-timeout")
+            self.fail(503, "no connection to the service became free in time", "queue-timeout", refused=True)
+        elif self.runtime.now >= self.hard_deadline:
+            self.fail(504, "request took too long", "total-timeout")
         elif self.wants_body:
-            self._fail(408, "request body stalled", "timeout")
+            self.fail(408, "request body stalled", "timeout")
         else:
-            self._lost_upstream("no answer in time", status=504, certain=False)
+            self._attempt_failed("no answer in time", status=504, certain=False)
+
+    def _await_peer(self) -> None:
+        """Set the deadline for whoever must move next."""
+        runtime = self.runtime
+        stalling = self.wants_body or self.answer is not None
+        deadline = runtime.now + (runtime.stall_seconds if stalling else runtime.first_byte_seconds)
+        if deadline > self.hard_deadline and not self.tunnel:
+            deadline = self.hard_deadline
+        self.downstream.set_deadline(deadline)
+
+    # Attempts
+
+    def _attempt(self) -> None:
+        """Try the next endpoint, or answer when there is none."""
+        full = False
+        while pick := self.attempts.next(self.runtime.now):
+            self.waits = True
+            self._await_peer()
+            try:
+                upstream = pool_of(pick.health).acquire(self, fresh=not self.head.idempotent)
+            except PoolFull:
+                self._end_attempt()
+                full = True
+                continue
+            if upstream is not None:
+                self.connected(upstream)
+            return
+        status, text, reason = self.attempts.refusal(full=full, by_path=self.downstream.by_path)
+        self.fail(status, text, reason, refused=True)
+
+    def _end_attempt(self) -> None:
+        self.waits = False
+        self.attempts.end()
+
+    def connected(self, upstream: Upstream) -> None:
+        self.waits = False
+        self.upstream = upstream
+        upstream.lend(self)
+        head = self.head
+        downstream = self.downstream
+        start = self.cached.start(self.attempts.pick.state)
+        if downstream.trusted and head.forwarded is not None:
+            forwarded = continued_fields(head, downstream.peer)
+        else:
+            forwarded = downstream.forwarded_fields(head.host)
+        if head.request_id:
+            out = start + forwarded + b"\r\n\r\n"
+        else:
+            out = b"".join((start, forwarded, b"\r\nX-Request-Id: ", self.request_id, b"\r\n\r\n"))
+        if self.kept.parts:
+            out += b"".join(self.kept.parts)
+            self.kept.trim()
+        upstream.transport.write(out)
+        self._await_peer()
+        if self.wants_body:
+            downstream.update_reading()
+
+    def connect_failed(self, message: str, *, timed_out: bool) -> None:
+        self._attempt_failed(message, status=504 if timed_out else 502, certain=True)
+
+    def give_up(self, health: EndpointHealth) -> None:
+        waiting = self.upstream is not None and self.answer is None and self.attempts.pick.health is health
+        if waiting and self.head.idempotent and self.kept.complete:
+            self._attempt_failed("the service stopped answering", status=504, certain=False)
+
+    def _attempt_failed(self, message: str, *, status: int, certain: bool) -> None:
+        """It failed before any byte of an answer. `certain`: it cannot have been executed."""
+        # A kept connection that the server had closed says nothing about the server: it may be tried again.
+        stale = self.upstream is not None and self.upstream.used and self.upstream.lost
+        if not stale:
+            self.attempts.pick.health.failed(self.runtime.now, certain=certain)
+        safe = certain or (self.head.idempotent and self.kept.complete)
+        if safe and self.attempts.may_repeat() and not self.downstream.is_closing():
+            self._retry(same_endpoint=stale)
+        else:
+            self.fail(status, message, "unreachable" if certain else "no-answer", refused=certain)
+
+    def _retry(self, *, same_endpoint: bool) -> None:
+        self.runtime.metrics.retries += 1
+        self._drop_upstream()
+        if same_endpoint:
+            self.attempts.allow_again()
+        self._attempt()
 
     # Answer
 
-    def upstream_data(self, data: bytes) -> None:
-        """Bytes of the answer."""
-        if self.answer is not None:
-            if self.tunnel:
-                self.bytes_out += len(data)
-                self.client.transport.write(data)
-                self._await_peer()
-            else:
-                self._answer_data(data, 0, b"")
-            return
-        if self.buffer:
-            data = self.buffer + data
-            self.buffer = b""
-        worker = self.worker
-        try:
-            while end := head_end(data, worker.head_bytes):
-                raw = data[:end] if end < len(data) else data
-                answer = worker.responses.entries.get(raw)
-                if answer is None:
-                    answer = parse_response_head(raw, worker.limits)
-                    worker.responses.keep(raw, answer)
-                if answer.status >= 200 or answer.status == 101:
-                    self._begin_answer(answer, raw, data, end)
-                    return
-                if self.head.minor:
-                    self.client.transport.write(response_head(answer, raw, trusted=False))
-                self._await_peer()
-                data = data[end:]
-        except ProtocolError as error:
-            self._broken_answer(str(error))
-        else:
-            self.buffer = data
+    def upstream_interim(self, answer: ResponseHead, raw: bytes) -> None:
+        if self.head.minor:
+            self.downstream.interim(answer, raw)
+        self._await_peer()
 
-    def _begin_answer(self, answer: ResponseHead, raw: bytes, data: bytes, end: int) -> None:
-        pick = self.pick
+    def upstream_broken(self, text: str) -> None:
+        self.attempts.pick.health.failed(self.runtime.now)
+        self.fail(502, f"the service's answer cannot be passed on: {text}", "broken-answer")
+
+    def upstream_answer(self, answer: ResponseHead, raw: bytes, data: bytes, end: int) -> None:
+        pick = self.attempts.pick
         remote = pick.state.remote
-        stranger = remote and self._by_a_stranger(answer)
-        if remote and (answer.refused or (stranger and self.head.idempotent)) and self._try_elsewhere():
-            return
+        stranger = remote and by_a_stranger(answer, pick.health)
+        if remote and (answer.refused or (stranger and self.head.idempotent)):
+            # No application answered, or so it seems: go on if there is somewhere to go.
+            pick.health.failed(self.runtime.now, certain=True)
+            if self.kept.complete and self.attempts.may_go_elsewhere(self.runtime.now):
+                self._retry(same_endpoint=False)
+                return
         self.answer = answer
         self.status = answer.status
         if answer.status == 101:
             self._begin_tunnel(answer, raw, data[end:])
             return
         if remote and (answer.refused or stranger):
-            pick.health.failed(self.worker.now)
+            pick.health.failed(self.runtime.now)
         elif pick.health.failures:
             pick.health.succeeded()
         head = self.head
-        length = answer.length
-        if answer.status == 204 or answer.status == 304 or head.method == b"HEAD":  # noqa: PLR1714  hot
-            length = 0
+        length = body_length(head, answer)
         decode = length == CHUNKED and head.minor == 0
-        if length == CHUNKED:
-            self.answer_body = ChunkedBody(decode=decode)
-        elif length == UNTIL_CLOSE:
-            self.answer_body = EndlessBody()
-        elif length and end + length != len(data):
-            self.answer_body = LengthBody(length)
+        self.answer_body = framing(length, len(data) - end, decode=decode)
         if length == UNTIL_CLOSE or decode or self._must_close():
             self.close_after = True
-        close = self.close_after
-        out = response_head(
-            answer,
-            raw,
-            trusted=remote,
-            close=close,
-            keep_for_1_0=head.minor == 0 and not close,
-            decode=decode,
-            extra=b"" if stranger else self._added_fields(answer),
+        extra = b"" if stranger else added_fields(self.cached, answer, pick, self.attempts.affinity)
+        out = self.downstream.answer_head(
+            head, answer, raw, trusted=remote, close=self.close_after, decode=decode, extra=extra
         )
         if self.answer_body is None:  # no body, or all of it is here
             if length:
                 out = data if out == raw else out + data[end:]
-            self.client.transport.write(out)
+            self.downstream.send(out)
             self.bytes_out += len(out)
             self._answer_complete(clean=end + length == len(data))
         else:
             self._answer_data(data, end, b"" if out == raw else out)
 
-    def _by_a_stranger(self, answer: ResponseHead) -> bool:
-        """Whether somebody else seems to answer where a gateway that marks its answers was before."""
-        doubtful = answer.status in DOUBTFUL and not answer.refused and not answer.passed
-        return doubtful and self.pick.health.marks
-
-    def _added_fields(self, answer: ResponseHead) -> bytes:
-        """For the client a session cookie, for a gateway in front a mark: this is no stranger's."""
-        added = self._session_field() if self.known.sticky and not self.pick.state.remote else b""
-        if self.head.hops and answer.status in DOUBTFUL and not answer.refused and not answer.passed:
-            added += PASSED_FIELD
-        return added
-
-    def _session_field(self) -> bytes:
-        pick, affinity = self.pick, self.affinity
-        if affinity is not None and (affinity.cluster, affinity.endpoint) == (
-            pick.state.tag,
-            pick.health.tag,
-        ):
-            return b""
-        return session_cookie(pick.state.cluster.key, str(pick.health.endpoint))
+    def upstream_data(self, data: bytes) -> None:
+        if self.tunnel:
+            self.bytes_out += len(data)
+            self.downstream.send(data)
+            self._await_peer()
+        else:
+            self._answer_data(data, 0, b"")
 
     def _answer_data(self, data: bytes, start: int, head: bytes) -> None:
         """Body bytes from `start`; what is before it in `data` is the head unless `head` replaces it."""
@@ -162,16 +276,11 @@ class Exchange(Sending):
         except ProtocolError as error:
             if start:
                 self.answer = None  # nothing of it has reached the client yet
-            self._broken_answer(str(error))
+            self.upstream_broken(str(error))
             return
-        out = data if end < 0 or end == len(data) else data[:end]
-        if isinstance(body, ChunkedBody) and body.payload is not None:
-            out = head + b"".join(body.payload)
-            body.payload.clear()
-        elif head:
-            out = head + out[start:]
+        out = passed_on(body, data, start, end, head)
         self.bytes_out += len(out)
-        self.client.transport.write(out)
+        self.downstream.send(out)
         if end >= 0:
             self._answer_complete(clean=end == len(data))
         else:
@@ -181,88 +290,110 @@ class Exchange(Sending):
         """The last byte is written. `clean`: nothing unexpected followed it."""
         upstream, self.upstream = self.upstream, None
         answer = self.answer
-        if upstream is not None and answer is not None and not upstream.lost:
-            upstream.exchange = None
-            upstream.used = True
-            if not self.reading_upstream and not upstream.transport.is_closing():
-                upstream.transport.resume_reading()
+        if upstream is not None and answer is not None:
             if self.wants_body:
-                upstream.transport.abort()
-            elif clean and answer.keep_alive:
-                upstream.pool.release(upstream)
+                upstream.discard()
             else:
-                upstream.transport.close()
+                upstream.give_back(keep=clean and answer.keep_alive)
         self._finish("")
-        self.client.exchange_done(self, keep=not self.close_after)
-
-    def _try_elsewhere(self) -> bool:
-        """No application answered, or so it seems: go on if there is somewhere to go."""
-        self.pick.health.failed(self.worker.now, certain=True)
-        if self.kept is None or self.attempts >= self.worker.attempts:
-            return False
-        if not self.state.available(self.worker.now, self.tried) or not self.state.may_retry():
-            return False
-        self.worker.metrics.retries += 1
-        self._drop_upstream()
-        self._attempt()
-        return True
-
-    def upstream_eof(self) -> bool:
-        """The upstream sends no more. True to keep its connection for writing: only a tunnel needs that."""
-        client = self.client.transport
-        if self.tunnel and not client.is_closing() and client.can_write_eof():
-            client.write_eof()
-            return True
-        return False
-
-    def upstream_lost(self, error: Exception | None) -> None:
-        """The upstream connection is gone."""
-        if self.ended:
-            return
-        if self.tunnel:
-            self._finish("")
-            self.upstream = None
-            self.client.transport.close()
-        elif self.answer is not None:
-            if isinstance(self.answer_body, EndlessBody) and error is None:
-                self._answer_complete(clean=False)
-            else:
-                self._abort("answer-cut-off")
-        elif self.buffer:
-            self._broken_answer("answer ended in the middle of its head")
-        else:
-            self._lost_upstream(
-                "the service closed the connection without an answer", status=502, certain=False
-            )
-
-    def update_upstream_reading(self) -> None:
-        """Follow the client: a client that does not read stops the upstream from being read."""
-        upstream = self.upstream
-        wanted = not self.client.write_blocked
-        if upstream is not None and wanted != self.reading_upstream and not upstream.transport.is_closing():
-            self.reading_upstream = wanted
-            if wanted:
-                upstream.transport.resume_reading()
-            else:
-                upstream.transport.pause_reading()
+        self.downstream.exchange_done(keep=not self.close_after)
 
     def _begin_tunnel(self, answer: ResponseHead, raw: bytes, rest: bytes) -> None:
         upstream = self.upstream
         if upstream is None or not self.head.upgrade or not answer.upgrade:
             self.answer = None
-            self._broken_answer("the service switched protocols without being asked")
+            self.upstream_broken("the service switched protocols without being asked")
             return
         self.tunnel = True
         self.wants_body = True  # everything the client sends from here on is passed on
         self.close_after = True
-        self.body = EndlessBody()
-        self.kept = None
-        self.client.transport.write(response_head(answer, raw, trusted=False) + rest)
-        if self.client.buffer:
-            early, self.client.buffer = self.client.buffer, b""
+        self.kept.drop()
+        self.downstream.interim(answer, raw)
+        if rest:
+            self.downstream.send(rest)
+        if early := self.downstream.begin_tunnel():
             upstream.transport.write(early)
         self._await_peer()
 
-    def _broken_answer(self, text: str) -> None:
-        self.pick.health.failed(self.worker.now)
-        self._fail(502, f"the service's answer cannot be passed on: {text}", "broken-answer")
+    def upstream_writable(self) -> None:
+        self.downstream.update_reading()
+
+    def upstream_eof(self) -> bool:
+        return self.tunnel and self.downstream.end_writing()
+
+    def upstream_lost(self, error: Exception | None) -> None:
+        if self.ended:
+            return
+        if self.tunnel:
+            self._finish("")
+            self.upstream = None
+            self.downstream.close()
+        elif self.answer is not None:
+            if isinstance(self.answer_body, EndlessBody) and error is None:
+                self._answer_complete(clean=False)
+            else:
+                self._abort("answer-cut-off")
+        elif self.upstream is not None and self.upstream.buffer:
+            self.upstream_broken("answer ended in the middle of its head")
+        else:
+            text = "the service closed the connection without an answer"
+            self._attempt_failed(text, status=502, certain=False)
+
+    # Ends
+
+    def _must_close(self) -> bool:
+        """Whether the client's connection cannot carry another request after this one."""
+        return self.wants_body or self.runtime.draining or self.downstream.sends_no_more()
+
+    def fail(self, status: int, text: str, reason: str, *, refused: bool = False) -> None:
+        """Answer for an exchange that went wrong, or cut it off when an answer has begun.
+
+        `refused`: no application has seen the request, so that a gateway in front may go elsewhere.
+        """
+        if self.answer is not None:
+            self._abort(reason)
+            return
+        self._drop_upstream()
+        self.status = status
+        if self._must_close():
+            self.close_after = True
+        self.runtime.metrics.answered(status, reason)
+        refusal = reason if refused else ""
+        self.bytes_out += self.downstream.send_own(
+            self.head, status, text, refused=refusal, close=self.close_after
+        )
+        self._finish(reason)
+        self.downstream.exchange_done(keep=not self.close_after)
+
+    def _abort(self, reason: str) -> None:
+        self._finish(reason)
+        self._drop_upstream()
+        self.downstream.abort()
+
+    def _drop_upstream(self) -> None:
+        """Give up the attempt under way, if any."""
+        upstream, self.upstream = self.upstream, None
+        if not self.ended and (self.waits or upstream is not None):
+            self._end_attempt()
+        if upstream is not None:
+            upstream.discard()
+
+    def _finish(self, reason: str) -> None:
+        """Count and log, once."""
+        if self.ended:
+            return
+        if self.waits or self.upstream is not None or self.answer is not None:
+            self._end_attempt()
+        self.ended = True
+        seconds = monotonic() - self.started
+        pick = self.attempts.pick if self.attempts.count else None
+        status = self.status or 499
+        if pick is not None:
+            reason = reason or pick.reason
+            observe(pick.state, status, seconds)
+        if self.runtime.log is not None:
+            asked = f"{self.downstream.logged or self.downstream.describe()},{self.cached.log_fields()}"
+            answered = answer_fields(pick, reason, self.attempts.count, status, seconds)
+            request_id = request_id_field(self.request_id, foreign=bool(self.head.request_id))
+            sizes = f'"bytes_in":{self.bytes_in},"bytes_out":{self.bytes_out}'
+            self.runtime.log.write(f"{asked},{answered},{sizes},{request_id}")

@@ -1,4 +1,4 @@
-"""Listeners and their life: start, swap, drain."""
+"""One gateway process: its listeners, from start through new snapshots to the drain."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.admin import AdminConnection, Page, Pages, json_page, metrics_page, text_page
 from gateway.edge.client import Client
+from gateway.edge.downstream import Downstreams
+from gateway.edge.healthcheck import HealthChecker
 from gateway.edge.heap import keep_freed_memory
-from gateway.edge.prober import Prober
-from gateway.edge.worker import Listener, Worker
+from gateway.edge.registry import Listener, Registry
+from gateway.edge.runtime import Runtime
 
 BACKLOG = 4096
 """Connections the kernel holds while this process is busy; it cuts the number to net.core.somaxconn."""
+
+TICK_SECONDS = 0.25
+"""How often deadlines are looked at: the precision of every time limit."""
 
 LAST_REQUEST_SECONDS = 0.25
 """How long a drain waits for the first request of connections that were accepted last."""
@@ -47,7 +52,7 @@ class GatewayServer:
     Addresses are `host:port` or `[v6]:port`; port 0 picks a free one, see `addresses` after `start`.
 
     `reuse_port`: other processes may serve the same addresses (SO_REUSEPORT), but for the admin listener's.
-    The kernel spreads the connections over all of them.
+    The kernel spreads the connections over all of them. Without `access_log` no request is logged.
     """
 
     def __init__(
@@ -57,7 +62,7 @@ class GatewayServer:
         listen: str,
         east_west: str | None = None,
         admin: str | None = None,
-        access_log: bool = True,
+        access_log: AccessLog | None = None,
         limits: Limits | None = None,
         trusted: TrustedProxies = NOBODY,
         reuse_port: bool = False,
@@ -74,8 +79,10 @@ class GatewayServer:
         self._reuse_port = reuse_port
         self._factories: dict[str, Callable[[], Any]] = {}
         self._servers: dict[str, asyncio.Server] = {}
-        self._worker: Worker | None = None
-        self._prober: Prober | None = None
+        self._registry: Registry | None = None
+        self._checker: HealthChecker | None = None
+        self._downstreams = Downstreams()
+        self._ticking: asyncio.TimerHandle | None = None
         self._ready = False
         self._snapshot = Snapshot(cluster_key)
 
@@ -93,12 +100,11 @@ class GatewayServer:
         loop = asyncio.get_running_loop()
         _raise_descriptor_limit()
         keep_freed_memory()
-        access_log = AccessLog() if self._access_log else None
-        worker = Worker(loop, self._snapshot, self._limits, access_log, self._trusted)
-        self._worker = worker
+        runtime = Runtime(loop, self._limits, self._access_log, self._trusted)
+        registry = self._registry = Registry(runtime, self._snapshot)
         self._factories = {
-            "listen": lambda: Client(worker, Listener.NORTH_SOUTH),
-            "east-west": lambda: Client(worker, Listener.EAST_WEST),
+            "listen": lambda: Client(registry, self._downstreams, Listener.NORTH_SOUTH),
+            "east-west": lambda: Client(registry, self._downstreams, Listener.EAST_WEST),
             "admin": lambda: AdminConnection(self.pages),
         }
         try:
@@ -114,9 +120,30 @@ class GatewayServer:
             for server in self._servers.values():
                 server.close()
             raise
-        worker.start()
-        self._prober = Prober(worker)
-        self._prober.start()
+        self._ticking = loop.call_later(TICK_SECONDS, self._tick, registry)
+        self._checker = HealthChecker(registry)
+        self._checker.start()
+
+    def _tick(self, registry: Registry) -> None:
+        runtime = registry.runtime
+        self._ticking = runtime.loop.call_later(TICK_SECONDS, self._tick, registry)
+        runtime.now = runtime.loop.time()
+        self._downstreams.expire(runtime.now)
+        registry.tick()
+        if runtime.log is not None:
+            runtime.log.flush()
+
+    @property
+    def registry(self) -> Registry:
+        """Routes, endpoints and their state. RuntimeError before `start`."""
+        if self._registry is None:
+            raise RuntimeError("the server was not started")
+        return self._registry
+
+    @property
+    def downstreams(self) -> Downstreams:
+        """Client connections that are open."""
+        return self._downstreams
 
     @property
     def pages(self) -> Pages:
@@ -124,15 +151,15 @@ class GatewayServer:
         return {
             b"/livez": lambda: text_page(200, "ok\n"),
             b"/readyz": self._readyz,
-            b"/metrics": self._metrics,
-            b"/config": self._config,
+            b"/metrics": self.metrics,
+            b"/config": self.config,
         }
 
     def swap(self, snapshot: Snapshot) -> None:
         """Route every new request by this snapshot; those under way finish on the one they began with."""
         self._snapshot = snapshot
-        if self._worker is not None:
-            self._worker.swap(snapshot)
+        if self._registry is not None:
+            self._registry.swap(snapshot)
 
     def set_ready(self, ready: bool) -> None:
         """What `/readyz` answers. Draining answers 503 whatever was set."""
@@ -144,37 +171,28 @@ class GatewayServer:
         `delay_seconds`: before that, go on accepting while `/readyz` says no and every answer asks its client
         to reconnect, so that those who still send here are never refused.
         """
-        worker = self._worker
-        if worker is None:
+        if self._registry is None:
             return
-        worker.draining = True
+        runtime = self._registry.runtime
+        runtime.draining = True
         if delay_seconds:
             await asyncio.sleep(delay_seconds)
-        worker.stopping = True
+        runtime.stopping = True
         await self._stop_accepting()
-        if worker.clients:
-            worker.idle_event.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(LAST_REQUEST_SECONDS, deadline_seconds)):
-                    await worker.idle_event.wait()
-        for client in list(worker.clients):
-            client.finish_soon()
-        if worker.clients:
-            worker.idle_event.clear()
-            try:
-                async with asyncio.timeout(deadline_seconds):
-                    await worker.idle_event.wait()
-            except TimeoutError:
-                for client in list(worker.clients):
-                    client.transport.abort()
-        worker.stop()
-        if self._prober is not None:
-            await self._prober.stop()
+        await self._downstreams.wait_empty(min(LAST_REQUEST_SECONDS, deadline_seconds))
+        self._downstreams.finish_soon()
+        if not await self._downstreams.wait_empty(deadline_seconds):
+            self._downstreams.abort()
+        if self._ticking is not None:
+            self._ticking.cancel()
+        self._registry.stop()
+        if self._checker is not None:
+            await self._checker.stop()
         admin = self._servers.get("admin")
         if admin is not None:
             admin.close()
-        if worker.log is not None:
-            worker.log.close()
+        if runtime.log is not None:
+            runtime.log.close()
 
     async def _stop_accepting(self) -> None:
         """Close the listeners. Whom the kernel has accepted by then is served: closing would reset them."""
@@ -187,38 +205,33 @@ class GatewayServer:
             for client in waiting:
                 await loop.connect_accepted_socket(self._factories[name], client)
 
-    def _running(self) -> Worker:
-        if self._worker is None:
-            raise RuntimeError("the server was not started")
-        return self._worker
-
     def _readyz(self) -> Page:
-        if self._worker is not None and self._worker.draining:
+        if self._registry is not None and self._registry.runtime.draining:
             return text_page(503, "draining\n")
         return text_page(200, "ok\n") if self._ready else text_page(503, "no configuration yet\n")
 
-    async def _metrics(self) -> Page:
-        worker = self._running()
+    async def metrics(self) -> Page:
+        registry, runtime = self.registry, self.registry.runtime
         gauges = {
-            "gateway_config_generation": worker.generation,
-            "gateway_ready": int(self._ready and not worker.draining),
-            "gateway_client_connections": len(worker.clients),
-            "gateway_client_connections_total": worker.metrics.connections,
-            **worker.gauges(),
-            "gateway_log_lines_dropped_total": worker.log.dropped if worker.log is not None else 0,
+            "gateway_config_generation": registry.generation,
+            "gateway_ready": int(self._ready and not runtime.draining),
+            "gateway_client_connections": len(self._downstreams.open),
+            "gateway_client_connections_total": runtime.metrics.connections,
+            **registry.gauges(),
+            "gateway_log_lines_dropped_total": runtime.log.dropped if runtime.log is not None else 0,
         }
         parts = []
-        pieces = worker.metrics.render(worker.states(), gauges)
+        pieces = runtime.metrics.render(registry.states(), gauges)
         while some := list(islice(pieces, PIECES_AT_ONCE)):
             if text := "".join(some):
                 parts.append(text.encode())
             await asyncio.sleep(0)
         return metrics_page(parts)
 
-    async def _config(self) -> Page:
-        worker = self._running()
+    async def config(self) -> Page:
+        registry = self.registry
         return await asyncio.to_thread(
-            _describe, self._cluster_key, worker.generation, worker.snapshot, worker.ejected()
+            _describe, self._cluster_key, registry.generation, registry.snapshot, registry.ejected()
         )
 
 

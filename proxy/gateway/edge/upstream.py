@@ -1,32 +1,101 @@
-"""One connection to an application or to another cluster's gateway."""
+"""Connections to applications and to other clusters' gateways: pooled per endpoint, reused, bounded."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Any, cast
 
-if TYPE_CHECKING:
-    from gateway.edge.pool import Pool
-    from gateway.edge.sending import Sending
-
+from gateway.core.errors import ProtocolError
+from gateway.core.heads import head_end
+from gateway.core.health import EndpointHealth
 from gateway.core.limits import WRITE_HIGH_BYTES
+from gateway.core.response import ResponseHead
+from gateway.core.route import Endpoint
+from gateway.edge.runtime import Runtime
+
+REUSE_SECONDS = 1.0
+"""How long a connection may have been idle to be used for a request that cannot be replayed: well below
+the 5 s after which the quickest of common servers (Node.js) close theirs."""
+
+
+class PoolFull(Exception):  # noqa: N818  a state, not a fault
+    """All connections are busy and the queue is full."""
+
+
+class UpstreamUser(ABC):
+    """Who a connection is lent to: it asks a pool for one and is told what happens on it."""
+
+    __slots__ = ("waits",)
+
+    def __init__(self) -> None:
+        self.waits = False
+        """Waiting for a connection."""
+
+    @abstractmethod
+    def connected(self, upstream: Upstream) -> None:
+        """A connection is the user's, until it is released, discarded or lost."""
+
+    @abstractmethod
+    def connect_failed(self, message: str, *, timed_out: bool) -> None:
+        """No connection could be made."""
+
+    @abstractmethod
+    def upstream_interim(self, answer: ResponseHead, raw: bytes) -> None:
+        """The head of a 1xx answer."""
+
+    @abstractmethod
+    def upstream_answer(self, answer: ResponseHead, raw: bytes, data: bytes, end: int) -> None:
+        """The head of the answer, `raw`, which ends at `end` of `data`; the body begins there."""
+
+    @abstractmethod
+    def upstream_data(self, data: bytes) -> None:
+        """Bytes behind the head."""
+
+    @abstractmethod
+    def upstream_broken(self, text: str) -> None:
+        """The head cannot be read; `text` says why."""
+
+    @abstractmethod
+    def upstream_eof(self) -> bool:
+        """The other side sends no more. True to keep the connection for writing."""
+
+    @abstractmethod
+    def upstream_lost(self, error: Exception | None) -> None:
+        """The connection is gone."""
+
+    @abstractmethod
+    def upstream_writable(self) -> None:
+        """`write_blocked` of the connection has changed."""
+
+    @abstractmethod
+    def give_up(self, health: EndpointHealth) -> None:
+        """Stop waiting for an answer of this endpoint, which is known to be dead, if that is safe."""
 
 
 class Upstream:
-    """An asyncio.Protocol in all but descent, which a compiled class cannot have.
+    """One HTTP/1.1 connection. An asyncio.Protocol in all but descent, which a compiled class cannot have.
 
-    Hands what arrives to the exchange it is lent to; bytes or an end when idle mean it cannot be used
-    again.
+    Reads the head of an answer and hands it, and all that follows, to the user it is lent to; bytes or an
+    end while idle mean it cannot be used again.
     """
 
-    __slots__ = ("exchange", "idle_since", "lost", "pool", "transport", "used", "write_blocked")
+    __slots__ = (
+        "buffer", "idle_since", "lost", "pool", "reading", "reading_head", "transport", "used", "user",
+        "write_blocked",
+    )  # fmt: skip
 
     transport: asyncio.Transport
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self.exchange: Sending | None = None
+        self.user: UpstreamUser | None = None
         self.idle_since = 0.0
+        self.buffer = b""
+        """An unfinished head."""
+        self.reading_head = True
+        self.reading = True
         self.used = False
         """Has served a request before: its closing may just be the server's idle limit."""
         self.lost = False
@@ -35,34 +104,213 @@ class Upstream:
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        self.pool.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.exchange is None:
+        if self.user is None:
             self.transport.abort()
+        elif self.reading_head:
+            self._read_head(self.user, self.buffer + data if self.buffer else data)
         else:
-            self.exchange.upstream_data(data)
+            self.user.upstream_data(data)
+
+    def _read_head(self, user: UpstreamUser, data: bytes) -> None:
+        runtime = self.pool.runtime
+        self.buffer = b""
+        try:
+            while end := head_end(data, runtime.head_bytes):
+                raw = data[:end] if end < len(data) else data
+                answer = runtime.responses.entries.get(raw) or runtime.read_answer(raw)
+                if answer.status >= 200 or answer.status == 101:
+                    self.reading_head = False
+                    user.upstream_answer(answer, raw, data, end)
+                    return
+                user.upstream_interim(answer, raw)
+                data = data[end:]
+        except ProtocolError as error:
+            user.upstream_broken(str(error))
+        else:
+            self.buffer = data
 
     def eof_received(self) -> bool:
-        return self.exchange is not None and self.exchange.upstream_eof()
+        return self.user is not None and self.user.upstream_eof()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
-        exchange, self.exchange = self.exchange, None
+        user, self.user = self.user, None
         self.pool.lost(self)
-        if exchange is not None:
-            exchange.upstream_lost(error)
+        if user is not None:
+            user.upstream_lost(error)
 
     def pause_writing(self) -> None:
         self.write_blocked = True
-        if self.exchange is not None:
-            self.exchange.client.update_reading()
+        if self.user is not None:
+            self.user.upstream_writable()
 
     def resume_writing(self) -> None:
         self.write_blocked = False
-        if self.exchange is not None:
-            self.exchange.client.update_reading()
+        if self.user is not None:
+            self.user.upstream_writable()
+
+    def set_reading(self, wanted: bool) -> None:
+        """Read what arrives, or leave it to the kernel until it can be passed on."""
+        if wanted != self.reading and not self.transport.is_closing():
+            self.reading = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def end_writing(self) -> None:
+        """Send the end of what its user sends, where that can be done alone."""
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def lend(self, user: UpstreamUser) -> None:
+        """Begin an exchange."""
+        self.user = user
+        self.reading_head = True
+
+    def give_back(self, *, keep: bool) -> None:
+        """The answer is complete. `keep`: the connection can carry another one."""
+        if self.lost:
+            return
+        self.user = None
+        self.used = True
+        self.set_reading(True)
+        if keep:
+            self.pool.release(self)
+        else:
+            self.transport.close()
 
     def discard(self) -> None:
         """Give up this connection and whatever is under way on it."""
-        self.exchange = None
-        self.transport.abort()
+        self.user = None
+        if not self.lost:
+            self.transport.abort()
+
+
+class Pool:
+    """Connections to one endpoint. Users wait for one in order; the connection idle for the shortest time
+    is taken first, so that the rest age and are closed by `expire`."""
+
+    __slots__ = ("connecting", "connections", "endpoint", "idle", "references", "runtime", "total", "waiting")
+
+    def __init__(self, runtime: Runtime, endpoint: Endpoint) -> None:
+        self.runtime = runtime
+        self.endpoint = endpoint
+        self.connections: set[Upstream] = set()
+        """All that are open."""
+        self.idle: list[Upstream] = []
+        self.total = 0
+        """Connections open or being opened."""
+        self.references = 0
+        """Health records of this endpoint: one, or one per service behind a gateway."""
+        self.waiting: deque[UpstreamUser] = deque()
+        self.connecting: set[asyncio.Task[None]] = set()
+
+    def acquire(self, user: UpstreamUser, *, fresh: bool) -> Upstream | None:
+        """An idle connection now, or None and `user.connected` or `connect_failed` later. Raises PoolFull.
+
+        `fresh`: no connection that has been idle for long. A server may be closing it at the very moment it
+        is reused; only a request that can be replayed takes that risk.
+        """
+        oldest = self.runtime.now - REUSE_SECONDS if fresh else 0.0
+        while self.idle and self.idle[-1].idle_since >= oldest:
+            upstream = self.idle.pop()
+            if not upstream.transport.is_closing():
+                return upstream
+        limits = self.runtime.limits
+        if self.idle and self.total >= limits.upstream_connections:
+            self.idle.pop(0).transport.close()
+        if self.total < limits.upstream_connections:
+            self._open(user)
+        elif len(self.waiting) < limits.queue:
+            self.waiting.append(user)
+        else:
+            raise PoolFull
+        return None
+
+    def release(self, upstream: Upstream) -> None:
+        """Take back a connection that is ready for the next request."""
+        while self.waiting:
+            user = self.waiting.popleft()
+            if user.waits:
+                user.connected(upstream)
+                return
+        if len(self.idle) < self.runtime.upstream_idle and not self.runtime.draining:
+            upstream.idle_since = self.runtime.now
+            self.idle.append(upstream)
+        else:
+            upstream.transport.close()
+
+    def lost(self, upstream: Upstream) -> None:
+        """A connection of this pool is gone."""
+        self.total -= 1
+        self.connections.discard(upstream)
+        if upstream in self.idle:
+            self.idle.remove(upstream)
+        self._serve_next()
+
+    def give_up(self, health: EndpointHealth) -> None:
+        """The endpoint is known to be dead: users that wait for its answer may go elsewhere."""
+        for upstream in list(self.connections):
+            if upstream.user is not None:
+                upstream.user.give_up(health)
+        self.close_idle()
+
+    def expire(self, before: float) -> None:
+        """Close what has been idle since before that time."""
+        while self.idle and self.idle[0].idle_since < before:
+            self.idle.pop(0).transport.close()
+
+    def close_idle(self) -> None:
+        for upstream in self.idle:
+            upstream.transport.close()
+        self.idle.clear()
+
+    def close(self) -> None:
+        """Drop idle connections and connections being made."""
+        self.close_idle()
+        for task in self.connecting:
+            task.cancel()
+
+    def _serve_next(self) -> None:
+        while self.waiting and self.total < self.runtime.limits.upstream_connections:
+            user = self.waiting.popleft()
+            if user.waits:
+                self._open(user)
+
+    def _open(self, user: UpstreamUser) -> None:
+        self.total += 1
+        task = self.runtime.loop.create_task(self._connect(user), name=f"connect {self.endpoint}")
+        self.connecting.add(task)
+        task.add_done_callback(self.connecting.discard)
+
+    async def _connect(self, user: UpstreamUser) -> None:
+        seconds = self.runtime.limits.connect_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                _, upstream = await self.runtime.loop.create_connection(
+                    lambda: cast("Any", Upstream(self)), self.endpoint.host, self.endpoint.port
+                )
+        except TimeoutError:
+            self._failed(user, f"no connection to {self.endpoint} within {seconds:g} s", timed_out=True)
+        except OSError as error:
+            self._failed(
+                user, f"cannot connect to {self.endpoint}: {error.strerror or error}", timed_out=False
+            )
+        except asyncio.CancelledError:
+            self.total -= 1
+            raise
+        else:
+            if user.waits:
+                user.connected(upstream)
+            else:
+                self.release(upstream)
+
+    def _failed(self, user: UpstreamUser, message: str, *, timed_out: bool) -> None:
+        self.total -= 1
+        self._serve_next()
+        if user.waits:
+            user.connect_failed(message, timed_out=timed_out)

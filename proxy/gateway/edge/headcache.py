@@ -1,4 +1,4 @@
-"""Heads seen before, with all that follows from their bytes alone.
+"""Heads read before, with all that follows from their bytes alone.
 
 Programs send the same head over and over. Reading one is a pure function of its bytes, so the same bytes read
 the same; what a request costs is then mostly what its bytes cost to carry.
@@ -13,22 +13,22 @@ from gateway.core.balance import ClusterState, RouteState
 from gateway.core.forward import request_start
 from gateway.core.request import RequestHead
 from gateway.core.route import Route
-from gateway.edge.accesslog import quoted
+from gateway.edge.accesslog import request_fields
 
 T = TypeVar("T")
 
-MEMO_BYTES = 8 * 1024 * 1024
-"""Heads remembered per listener, and of answers: some 13,000 usual ones, so that thousands of routes fit.
-With what was read from it a head takes about three times its length. When full the memo starts again."""
+CACHE_BYTES = 8 * 1024 * 1024
+"""Heads kept per listener, and of answers: some 13,000 usual ones, so that thousands of routes fit. With what
+was read from it a head takes about three times its length. A full cache starts again empty."""
 
-MEMO_HEAD_BYTES = 2048
+MAX_HEAD_BYTES = 2048
 """Longer heads are not worth keeping: they carry what changes with every request."""
 
 ENTRY_BYTES = 512
 """Counted for each entry on top of its head."""
 
 
-class Memo(Generic[T]):
+class HeadCache(Generic[T]):
     """What was read, by the bytes it was read from. Look-ups go to `entries` directly."""
 
     __slots__ = ("entries", "size")
@@ -38,10 +38,10 @@ class Memo(Generic[T]):
         self.size = 0
 
     def keep(self, head: bytes, entry: T) -> None:
-        if len(head) > MEMO_HEAD_BYTES:
+        if len(head) > MAX_HEAD_BYTES:
             return
         self.size += len(head) + ENTRY_BYTES
-        if self.size > MEMO_BYTES:
+        if self.size > CACHE_BYTES:
             self.clear()
             self.size = len(head) + ENTRY_BYTES
         self.entries[head] = entry
@@ -51,7 +51,7 @@ class Memo(Generic[T]):
         self.size = 0
 
 
-class Known:
+class CachedHead:
     """A request head and where it leads by the snapshot in force, whoever sends it."""
 
     __slots__ = ("affine", "head", "logged", "route", "starts", "state", "sticky")
@@ -64,7 +64,7 @@ class Known:
         """Something in it may tie it to an endpoint."""
         self.sticky = route is not None and route.balancing.sticky
         self.logged = ""
-        """What the access log says of it, once it has."""
+        """The access log's fields for it, once it has been logged."""
         self.starts: dict[ClusterState, bytes] = {}
 
     def start(self, cluster: ClusterState) -> bytes:
@@ -75,10 +75,8 @@ class Known:
             found = self.starts[cluster] = request_start(self.head, target, to_gateway=cluster.remote)
         return found
 
-
-def logged_request(head: RequestHead, route: Route | None) -> str:
-    """The access log's fields for what was asked."""
-    service, policy = (quoted(route.service), quoted(route.policy)) if route is not None else ("null", "null")
-    host, target = (quoted(part.decode("latin-1")) for part in (head.host, head.target))
-    method = quoted(head.method.decode("ascii"))
-    return f'"method":{method},"host":{host},"target":{target},"service":{service},"policy":{policy}'
+    def log_fields(self) -> str:
+        """The access log's fields for it."""
+        if not self.logged:
+            self.logged = request_fields(self.head, self.route)
+        return self.logged

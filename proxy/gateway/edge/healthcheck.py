@@ -1,4 +1,4 @@
-"""Probes other clusters' gateways, per service, and tells their health."""
+"""Health checks: asks other clusters' gateways, per service, whether they would serve it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gateway.core.probe import (
     read_probe,
 )
 from gateway.core.route import Route, WeightedCluster
-from gateway.edge.worker import Worker
+from gateway.edge.registry import Registry, pool_of
 
-MAX_PROBES = 64
-"""Probes at once. With more due, the rest wait for the next round."""
+MAX_CHECKS = 64
+"""Health checks at once. With more due, the rest wait for the next round."""
 
 MAX_ANSWER_BYTES = 16 * 1024
 ROUND_SECONDS = 0.5
@@ -31,21 +31,22 @@ STATES_AT_ONCE = 200
 log = logging.getLogger(__name__)
 
 
-class Prober:
-    """One task that starts due probes; each probe is a task of its own, bounded in number and time."""
+class HealthChecker:
+    """One task that starts due health checks; each is a task of its own, bounded in number and time."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._runtime = registry.runtime
         self._next = 0
-        """Where the next round begins among the worker's states."""
-        self._probes: set[asyncio.Task[None]] = set()
+        """Where the next round begins among the registry's states."""
+        self._checks: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = self._worker.loop.create_task(self._run(), name="prober")
+        self._task = self._runtime.loop.create_task(self._run(), name="health checks")
 
     async def stop(self) -> None:
-        tasks = [*self._probes, *([self._task] if self._task else [])]
+        tasks = [*self._checks, *([self._task] if self._task else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -53,28 +54,28 @@ class Prober:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(ROUND_SECONDS)
-            await self._round()
+            await self.round()
 
-    async def _round(self) -> None:
+    async def round(self) -> None:
         """Start what is due, from where the last round had to stop: none waits behind those before it."""
-        states = self._worker.states()
+        states = self._registry.states()
         for number in range(len(states)):
             if not number % STATES_AT_ONCE:
                 await asyncio.sleep(0)
             state = states[(self._next + number) % len(states)]
             for health, cluster in self._due(state):
-                if len(self._probes) >= MAX_PROBES:
+                if len(self._checks) >= MAX_CHECKS:
                     self._next = (self._next + number) % len(states)
                     return
-                health.asked = self._worker.now
-                probe = self._probe(health, state.route, cluster)
-                task = self._worker.loop.create_task(probe, name="probe")
-                self._probes.add(task)
-                task.add_done_callback(self._probes.discard)
+                health.asked = self._runtime.now
+                check = self._check(health, state.route, cluster)
+                task = self._runtime.loop.create_task(check, name="health check")
+                self._checks.add(task)
+                task.add_done_callback(self._checks.discard)
 
     def _due(self, state: RouteState) -> Iterator[tuple[EndpointHealth, WeightedCluster]]:
         """Remote endpoints of a route that should be asked now, with what they are to be asked for."""
-        now = self._worker.now
+        now = self._runtime.now
         recent = state.used > now - RECENT_SECONDS
         for cluster in state.clusters:
             if not cluster.remote or not cluster.weight:
@@ -85,7 +86,7 @@ class Prober:
                 if (recent or ill) and now - health.asked >= patience:
                     yield health, cluster.cluster
 
-    async def _probe(self, health: EndpointHealth, route: Route, cluster: WeightedCluster) -> None:
+    async def _check(self, health: EndpointHealth, route: Route, cluster: WeightedCluster) -> None:
         answer = b""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -97,11 +98,15 @@ class Prober:
                     writer.close()
         except (OSError, TimeoutError):
             pass  # no answer is an answer
-        found = read_probe(answer, self._worker.limits, marks=health.marks)
+        found = read_probe(answer, self._runtime.limits, marks=health.marks)
         was = health.down
-        health.probed(self._worker.now, ok=found.ok, marks=found.marks)
+        health.probed(self._runtime.now, ok=found.ok, marks=found.marks)
         if health.down and not was and not answer:  # silent, not merely refusing what is new
-            self._worker.give_up(health)
+            pool_of(health).give_up(health)
         if health.down != was:
-            verdict = "is left out: its probe failed" if health.down else "is back: its probe was answered"
-            log.info("%s of %s at %s %s", route.service, cluster.key, health.endpoint, verdict)
+            now = (
+                "is left out: its health check failed"
+                if health.down
+                else "is back: its health check succeeded"
+            )
+            log.info("%s of %s at %s %s", route.service, cluster.key, health.endpoint, now)

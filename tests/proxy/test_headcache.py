@@ -1,4 +1,4 @@
-"""Heads remembered: bounded, and worth the same as heads read anew."""
+"""Cached heads: bounded, and worth the same as heads read again."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from typing import Any
 
 from gateway.core.limits import Limits
 from gateway.core.request import parse_request_head
-from gateway.edge.memo import ENTRY_BYTES, MEMO_BYTES, MEMO_HEAD_BYTES, Known, Memo
+from gateway.edge.headcache import CACHE_BYTES, ENTRY_BYTES, MAX_HEAD_BYTES, CachedHead, HeadCache
 
 
-def test_a_full_memo_starts_again() -> None:
-    memo: Memo[int] = Memo()
-    entries = memo.entries
-    fitting = MEMO_BYTES // (ENTRY_BYTES + 8)
+def test_a_full_cache_starts_again_empty() -> None:
+    cache: HeadCache[int] = HeadCache()
+    entries = cache.entries
+    fitting = CACHE_BYTES // (ENTRY_BYTES + 8)
     for number in range(fitting):
-        memo.keep(b"%08d" % number, number)
+        cache.keep(b"%08d" % number, number)
     assert len(entries) == fitting
-    memo.keep(b"one more", 1)
+    cache.keep(b"one more", 1)
     assert entries == {b"one more": 1}, "in the same dictionary: connections keep hold of it"
-    assert memo.size == ENTRY_BYTES + 8
+    assert cache.size == ENTRY_BYTES + 8
 
 
 def test_a_long_head_is_not_kept() -> None:
-    memo: Memo[int] = Memo()
-    memo.keep(b"x" * (MEMO_HEAD_BYTES + 1), 1)
-    assert not memo.entries
+    cache: HeadCache[int] = HeadCache()
+    cache.keep(b"x" * (MAX_HEAD_BYTES + 1), 1)
+    assert not cache.entries
 
 
 def test_a_head_without_a_route_is_known_to_lead_nowhere() -> None:
-    known = Known(parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Limits()), None, None)
-    assert (known.state, known.affine, known.sticky) == (None, False, False)
+    cached = CachedHead(parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Limits()), None, None)
+    assert (cached.state, cached.affine, cached.sticky) == (None, False, False)
 
 
 async def test_one_head_is_sent_to_each_cluster_as_that_cluster_wants_it(
     net: Any, make: Any, ok: Any
 ) -> None:
-    """Remembered per cluster: the path prefix of one must not be sent to the other."""
+    """Kept per cluster: the path prefix of one must not be sent to the other."""
     seen: list[bytes] = []
 
     def reply(head: bytes, body: bytes) -> bytes:

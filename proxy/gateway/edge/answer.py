@@ -1,0 +1,64 @@
+"""What an upstream's answer says: who sent it, where its body ends, which fields are added on its way."""
+
+from __future__ import annotations
+
+from gateway.core.affinity import Affinity, session_cookie
+from gateway.core.answers import DOUBTFUL, PASSED_FIELD
+from gateway.core.balance import Pick
+from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody
+from gateway.core.heads import CHUNKED, UNTIL_CLOSE
+from gateway.core.health import EndpointHealth
+from gateway.core.request import RequestHead
+from gateway.core.response import ResponseHead
+from gateway.edge.headcache import CachedHead
+
+
+def doubtful(answer: ResponseHead) -> bool:
+    """Whether a load balancer, or whoever has got the address meanwhile, might have sent it as well."""
+    return answer.status in DOUBTFUL and not answer.refused and not answer.passed
+
+
+def by_a_stranger(answer: ResponseHead, health: EndpointHealth) -> bool:
+    """Whether somebody else seems to answer where a gateway that marks its answers was before."""
+    return doubtful(answer) and health.marks
+
+
+def body_length(request: RequestHead, answer: ResponseHead) -> int:
+    """Bytes of the body that follows the head, or CHUNKED or UNTIL_CLOSE (RFC 9112, section 6.3)."""
+    if answer.status == 204 or answer.status == 304 or request.method == b"HEAD":  # noqa: PLR1714  hot
+        return 0
+    return answer.length
+
+
+def framing(length: int, here: int, *, decode: bool) -> Body | None:
+    """What finds the end of a body of which `here` bytes have come; None when that is all of it."""
+    if length == CHUNKED:
+        return ChunkedBody(decode=decode)
+    if length == UNTIL_CLOSE:
+        return EndlessBody()
+    return LengthBody(length) if length and length != here else None
+
+
+def passed_on(body: Body, data: bytes, start: int, end: int, head: bytes) -> bytes:
+    """What the client is sent of `data`, which holds body from `start` to `end` (-1: all of it).
+
+    What is before `start` is the head, unless `head` replaces it.
+    """
+    if isinstance(body, ChunkedBody) and body.payload is not None:
+        out = head + b"".join(body.payload)
+        body.payload.clear()
+        return out
+    out = data if end < 0 or end == len(data) else data[:end]
+    return head + out[start:] if head else out
+
+
+def added_fields(request: CachedHead, answer: ResponseHead, pick: Pick, affinity: Affinity | None) -> bytes:
+    """For the client a session cookie, for a gateway in front a mark: this is no stranger's."""
+    added = b""
+    if request.sticky and not pick.state.remote:
+        state, health = pick.state, pick.health
+        if affinity is None or (affinity.cluster, affinity.endpoint) != (state.tag, health.tag):
+            added = session_cookie(state.cluster.key, str(health.endpoint))
+    if request.head.hops and doubtful(answer):
+        added += PASSED_FIELD
+    return added

@@ -1,0 +1,76 @@
+"""The endpoints one request is sent to, one after the other."""
+
+from __future__ import annotations
+
+from gateway.core.affinity import Affinity
+from gateway.core.answers import NOT_FOUND_TEXT
+from gateway.core.balance import Pick, RouteState
+from gateway.core.health import EndpointHealth
+
+
+class Attempts:
+    """Chooses endpoints as the route's state says, none twice, and counts what is under way at each.
+
+    `state` is None for a request without a route: there is nowhere to go.
+    """
+
+    __slots__ = ("affinity", "count", "limit", "pick", "state", "tried")
+
+    pick: Pick
+    """The last choice; set from the first one on."""
+
+    def __init__(self, state: RouteState | None, limit: int) -> None:
+        self.state = state
+        self.limit = limit
+        self.affinity: Affinity | None = None
+        self.tried: list[EndpointHealth] = []
+        self.count = 0
+
+    def next(self, now: float) -> Pick | None:
+        """Begin an attempt at the next endpoint; None when there is none or enough have been tried."""
+        if self.state is None or self.count >= self.limit:
+            return None
+        pick = self.state.pick(now, self.tried, self.affinity)
+        if pick is not None:
+            self.pick = pick
+            self.count += 1
+            self.tried.append(pick.health)
+            pick.health.active += 1
+        return pick
+
+    def end(self) -> None:
+        """The request is no longer on its way to, or at, the endpoint chosen last."""
+        if self.count:
+            self.pick.health.active -= 1
+
+    def may_repeat(self) -> bool:
+        """Whether another attempt is allowed; takes it from the route's retry budget."""
+        return self.state is not None and self.count < self.limit and self.state.may_retry()
+
+    def may_go_elsewhere(self, now: float) -> bool:
+        """The same, if there also is an endpoint that was not tried yet."""
+        if self.state is None or self.count >= self.limit or not self.state.available(now, self.tried):
+            return False
+        return self.state.may_retry()
+
+    def allow_again(self) -> None:
+        """The endpoint chosen last may be chosen once more: the attempt said nothing about it."""
+        self.tried.pop()
+
+    def refusal(self, *, full: bool, by_path: bool) -> tuple[int, str, str]:
+        """Status, text and reason of the answer when there is no other endpoint to try.
+
+        `full`: connections to the last one are all busy. `by_path`: the request was routed by its path.
+        """
+        if self.state is None:
+            return 404, NOT_FOUND_TEXT, "no-route"
+        if full:
+            return 503, "all connections to the service are busy", "overload"
+        if self.count:
+            return 502, "no endpoint of the service could be reached", "unreachable"
+        if by_path:
+            # As the article's mesh answers: a path whose Service has no ready endpoint is not there.
+            return 404, NOT_FOUND_TEXT, "no-endpoints"
+        route = self.state.route
+        text = f"{route.where} has no ready endpoint that its policy ({route.policy}) allows"
+        return 503, text, "no-endpoints"

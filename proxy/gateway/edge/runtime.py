@@ -1,0 +1,64 @@
+"""What everything in one gateway process shares, whatever is routed where: loop, limits, time, counters."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from gateway.core.limits import Limits
+from gateway.core.response import ResponseHead, parse_response_head
+from gateway.core.trust import NOBODY, TrustedProxies
+from gateway.edge.accesslog import AccessLog
+from gateway.edge.headcache import HeadCache
+from gateway.edge.metrics import Metrics
+
+HEXADECIMAL = tuple(b"%02x" % number for number in range(256))
+
+
+class Runtime:
+    """One per process. Hot fields are plain attributes: they are read for every request."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        log: AccessLog | None,
+        trusted: TrustedProxies = NOBODY,
+    ) -> None:
+        self.loop = loop
+        self.trusted = trusted
+        self.limits = limits
+        self.attempts = limits.attempts
+        self.replay_bytes = limits.replay_bytes
+        self.head_bytes = limits.head_bytes
+        self.first_byte_seconds = limits.first_byte_seconds
+        self.stall_seconds = limits.stall_seconds
+        self.total_seconds = limits.total_seconds
+        self.idle_seconds = limits.idle_seconds
+        self.upstream_idle = limits.upstream_idle
+        self.log = log
+        self.metrics = Metrics()
+        self.responses: HeadCache[ResponseHead] = HeadCache()
+        self.draining = False
+        """Answers ask their clients to reconnect."""
+        self.stopping = False
+        """No connection is kept any more."""
+        self.now = loop.time()
+        """Time of the last tick; for deadlines, where a quarter of a second does not matter."""
+        self._id_prefix = os.urandom(8).hex().encode()
+        self._id_start = b""
+        self._id_count = 0
+
+    def request_id(self) -> bytes:
+        """A new request id: 24 hexadecimal digits, of which the first 16 are this process's."""
+        low = self._id_count & 255
+        if not low:
+            self._id_start = b"%b%06x" % (self._id_prefix, self._id_count >> 8)
+        self._id_count += 1
+        return self._id_start + HEXADECIMAL[low]
+
+    def read_answer(self, raw: bytes) -> ResponseHead:
+        """Read an answer's head and keep it for the next one that is the same. Raises ProtocolError."""
+        answer = parse_response_head(raw, self.limits)
+        self.responses.keep(raw, answer)
+        return answer

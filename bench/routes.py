@@ -23,8 +23,8 @@ from gateway.core.limits import Limits
 from gateway.core.request import parse_request_head
 from gateway.core.route import Route
 from gateway.core.snapshot import Snapshot, compile_snapshot
+from gateway.edge.healthcheck import HealthChecker
 from gateway.edge.metrics import observe
-from gateway.edge.prober import Prober
 from gateway.edge.server import GatewayServer
 from gateway.process import SWITCH_SECONDS
 
@@ -114,20 +114,20 @@ async def lateness(work: Awaitable[object], at_least: float = 1.0) -> list[float
 
 async def beside(snapshot: Snapshot, everything: list[dict[str, Any]]) -> None:
     """Print how late the loop of a gateway is that has sent requests for each service to each cluster."""
-    server = GatewayServer(cluster_key=KEY, listen="127.0.0.1:0", access_log=False)
+    server = GatewayServer(cluster_key=KEY, listen="127.0.0.1:0")
     server.swap(snapshot)
     await server.start()
-    worker = server._running()
+    registry = server.registry
     for route in snapshot.host_routes():
-        for cluster in worker.state(route).clusters:
+        for cluster in registry.state(route).clusters:
             observe(cluster, 200, 0.01)
     gc.collect()
     gc.freeze()
     for what, work in (
         ("nothing", asyncio.sleep(0)),
         ("the compilation of a configuration", asyncio.to_thread(compile_apart, everything)),
-        ("a round of the prober", Prober(worker)._round()),
-        ("the making of the metrics", server._metrics()),
+        ("a round of health checks", HealthChecker(registry).round()),
+        ("the making of the metrics", server.metrics()),
     ):
         late = await lateness(work)
         print(f"event loop beside {what}: a timer is late by {statistics.median(late) * 1e3:.2f} ms in the "

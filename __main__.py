@@ -19,13 +19,13 @@ def main() -> None:
         with findings.gather():
             artifacts = supply.resolve(config)
         with findings.gather():
-            access = kubeconfigs.read(config)
+            existing = kubeconfigs.read(config)
         findings.refuse()
     except SettingsError as error:
         # A message for people: no traceback, and nothing has been created yet.
         pulumi.log.error(str(error))
         sys.exit(1)
-    built = topology.build(config, artifacts, access, pulumi.get_stack())
+    built = topology.build(config, artifacts, existing, pulumi.get_stack())
     for name, value in outputs.outputs(built).items():
         pulumi.export(name, value)
 

@@ -1,4 +1,4 @@
-"""The one value that stands for a cluster, whoever made it."""
+"""A Kubernetes cluster as one value, whoever created it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Cluster:
     """A Kubernetes cluster as the other components see it.
 
     `server` is its API as the hub reaches it, `gateway_host`:`gateway_port` its gateway as other clusters
-    reach it, `http` the same gateway for a person on this machine. `life` is an id per life of a cluster that
-    this stack makes; None for one it does not make.
+    reach it, `http` the same gateway for a person on this machine. `creation_id` changes each time this stack
+    creates the cluster; None for one that exists.
     """
 
     name: str
@@ -36,17 +36,17 @@ class Cluster:
     gateway_port: int
     http: str
     context: str
-    life: pulumi.Output[str] | None = None
+    creation_id: pulumi.Output[str] | None = None
 
     @property
     def owner(self) -> pulumi.Resource | None:
         """The resource whose deletion takes everything inside along, if this stack made the cluster.
 
-        That is the provider, which lives exactly as long as the cluster, and not the command that makes it:
-        replacing the command, the engine deletes what depends on it first and then knows of the provider's
-        end, but not yet of the command's. It would delete one by one, through a provider it has closed.
+        That is the provider, which lives exactly as long as the cluster, and not the command that creates it:
+        replacing the command, the engine deletes what depends on it first, when it knows that the provider
+        ends but not yet that the command does. It would delete one by one, through a provider it has closed.
         """
-        return self.provider if self.life is not None else None
+        return self.provider if self.creation_id is not None else None
 
     def component(self) -> pulumi.ResourceOptions:
         """Options of a component that lives in this cluster."""

@@ -1,4 +1,4 @@
-"""A cluster made here with k3d."""
+"""A cluster that the k3d CLI creates on this machine."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class K3dCluster(pulumi.ComponentResource):
         provider = kubernetes.Provider(
             f"{name}-kubernetes",
             kubeconfig=kubeconfig,
-            # One id per life of the cluster: a new life replaces what is in it, a new credential does not.
+            # An id per creation: a cluster created again replaces what is in it, a new credential does not.
             cluster_identifier=made.id,
             # A killed run leaves objects the state does not know, with fields of a manager it does not know
             # either; in a cluster of our own they are ours.
@@ -81,7 +81,7 @@ class K3dCluster(pulumi.ComponentResource):
             gateway_port=args.http_port,
             http=f"http://{args.bind_addresses[0] if args.bind_addresses else args.gateway}:{args.http_port}",
             context=f"k3d-{name}",
-            life=made.id,
+            creation_id=made.id,
         )
         # Not the secret: the engine's debugging log prints what components register, marked or not.
         self.register_outputs({})

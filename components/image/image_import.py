@@ -30,11 +30,10 @@ class ImageImport(pulumi.ComponentResource):
         script = pulumi.Output.all(*(image.ref for image in args.images)).apply(
             lambda refs: k3d_config.import_command(name=cluster.name, images=refs)
         )
-        life = [] if cluster.life is None else [cluster.life]
         command.local.Command(
             f"{name}-k3d",
             create=script,
-            triggers=[*life, *(image.digest for image in args.images)],
+            triggers=[cluster.creation_id, *(image.digest for image in args.images)],
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self, deleted_with=cluster.owner),
         )

@@ -1,4 +1,4 @@
-"""Kinds, and an object of one, that pods of a release bring some time after the release is there."""
+"""CRDs, and an object of one, that pods of a Helm release create some time after it is installed."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ SCRIPT = "components/mesh/established.sh"
 
 @dataclass(frozen=True, kw_only=True)
 class EstablishedArgs:
-    """`kinds` as plural.group; `thing` is a namespace and kind/name in it; `release` brings them."""
+    """`crds` as plural.group; `instance` is a namespace and kind/name in it; `release` brings them."""
 
     cluster: Cluster
-    kinds: Sequence[str]
-    thing: tuple[str, str] | None = None
+    crds: Sequence[str]
+    instance: tuple[str, str] | None = None
     release: pulumi.CustomResource
 
 
-def wait_command(*, kinds: Sequence[str], thing: tuple[str, str] | None) -> str:
+def wait_command(*, crds: Sequence[str], instance: tuple[str, str] | None) -> str:
     """Wait for all of them, at most five minutes each, by the kubeconfig on standard input."""
-    return " ".join([SCRIPT, *kinds, *(["--", *thing] if thing else [])])
+    return " ".join([SCRIPT, *crds, *(["--", *instance] if instance else [])])
 
 
 class Established(pulumi.ComponentResource):
-    """Creates one command that ends when they are served. Objects of the kinds depend on this component."""
+    """Creates one command that ends when they are served. Custom resources depend on this component."""
 
     def __init__(self, name: str, args: EstablishedArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:mesh:Established", name, None, opts)
         command.local.Command(
             f"{name}-wait",
-            create=wait_command(kinds=args.kinds, thing=args.thing),
+            create=wait_command(crds=args.crds, instance=args.instance),
             stdin=args.cluster.kubeconfig,
             triggers=[args.release.id],
             add_previous_output_in_env=False,

@@ -1,4 +1,4 @@
-"""How to reach the clusters that exist: the one context of each, out of its kubeconfig file.
+"""The kubeconfigs of clusters that exist, each cut down to the one context that is used.
 
 Read before anything is made, so that a wrong path or context is reported with the other mistakes.
 """
@@ -25,21 +25,21 @@ FILES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Access:
-    """`kubeconfig` is a text with one context in it, a secret; `server` the API server it names."""
+class Kubeconfig:
+    """A kubeconfig with one context. `text` is a secret; `server` is the API server's URL in it."""
 
-    kubeconfig: str = field(repr=False)
+    text: str = field(repr=False)
     server: str
 
 
-def read(settings: Settings) -> dict[str, Access]:
-    """The access of each cluster that exists, by name. Raises SettingsError with all that cannot be read."""
-    found: dict[str, Access] = {}
+def read(settings: Settings) -> dict[str, Kubeconfig]:
+    """The kubeconfig of each existing cluster, by name. Raises SettingsError with all that cannot be read."""
+    found: dict[str, Kubeconfig] = {}
     findings = Findings()
     for index, cluster in enumerate(settings.clusters):
         if cluster.source == "existing":
             with findings.gather():
-                found[cluster.name] = _access(index, cluster)
+                found[cluster.name] = _kubeconfig(index, cluster)
     findings.refuse()
     return found
 
@@ -61,7 +61,7 @@ def only(document: Mapping[str, Any], context: str) -> dict[str, Any]:
     }
 
 
-def _access(index: int, cluster: ClusterSettings) -> Access:
+def _kubeconfig(index: int, cluster: ClusterSettings) -> Kubeconfig:
     path, context = Path(str(cluster.kubeconfig)).expanduser(), str(cluster.context)
     document = _document(f"clusters[{index}].kubeconfig", path)
     try:
@@ -72,7 +72,7 @@ def _access(index: int, cluster: ClusterSettings) -> Access:
         reason = f"cannot be taken from {path}: {error if isinstance(error, OSError) else error.args[0]}"
         hint = "See `kubectl config view` of that file."
         raise SettingsError([Problem(f"clusters[{index}].context", context, reason, hint)]) from error
-    return Access(kubeconfig=yaml.safe_dump(chosen, sort_keys=False), server=server)
+    return Kubeconfig(text=yaml.safe_dump(chosen, sort_keys=False), server=server)
 
 
 def _document(where: str, path: Path) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from components.app.node_app import NodeApp, NodeAppArgs
 from components.dapr.dapr import LOCAL_STORAGE_CLASS, Dapr, DaprArgs
 from components.dapr.state_store import StateStore, StateStoreArgs
 from stacks.config.model import AppSettings
-from stacks.program.parts import Member, Shared
+from stacks.program.prepared_cluster import PreparedCluster
+from stacks.program.shared_resources import SharedResources
 
 
-def run(shared: Shared, member: Member, redis_address: pulumi.Output[str]) -> None:
+def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.Output[str]) -> None:
     """Create Dapr, a state store in each namespace of NodeApp, and the apps of this member."""
     cluster, supply = member.cluster, shared.supply
     dapr = Dapr(
@@ -52,7 +53,9 @@ def run(shared: Shared, member: Member, redis_address: pulumi.Output[str]) -> No
             _app(shared, member, app, [dapr, *member.mesh.before_pods, *member.imported, *store])
 
 
-def _app(shared: Shared, member: Member, app: AppSettings, waits: Sequence[pulumi.Resource]) -> None:
+def _app(
+    shared: SharedResources, member: PreparedCluster, app: AppSettings, waits: Sequence[pulumi.Resource]
+) -> None:
     cluster, namespace = member.cluster, member.namespace(app.namespace)
     name = f"{cluster.name}-{app.namespace}-{app.app}"
     # A pod admitted before Dapr's injector runs has no sidecar, and a sidecar reads its components once.

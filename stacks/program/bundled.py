@@ -1,4 +1,4 @@
-"""The bundled mesh: our kinds, gateways and hub."""
+"""The bundled mesh: CRDs and a gateway in every cluster, the hub on the control plane."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from components.mesh.crds import Crds, CrdsArgs, load_definitions
 from components.mesh.gateway import Gateway, GatewayArgs
 from components.mesh.hub import Hub, HubArgs
 from stacks.config.model import ClusterSettings
-from stacks.program.parts import Member, Mesh, Shared
+from stacks.program.prepared_cluster import Mesh, PreparedCluster
+from stacks.program.shared_resources import SharedResources
 
 CRD_FOLDER = Path(__file__).parents[2] / "proxy" / "crds"
 
 
 def install(
-    shared: Shared, config: ClusterSettings, cluster: Cluster, imported: Sequence[pulumi.Resource]
+    shared: SharedResources, config: ClusterSettings, cluster: Cluster, imported: Sequence[pulumi.Resource]
 ) -> Mesh:
-    """Kinds and gateway in every cluster, the hub on the control plane."""
+    """Create the CRDs and the gateway of a cluster, and the hub if it is the control plane."""
     if shared.gateway is None:
         raise ValueError("the bundled mesh needs the gateway's image")
     name, image = config.name, shared.gateway
     definitions = load_definitions(CRD_FOLDER)
     crds = Crds(f"{name}-crds", CrdsArgs(cluster=cluster, definitions=definitions), cluster.component())
-    # It watches the kinds from its first moment, and its pods need the image on the node.
+    # It watches the CRDs from its first moment, and its pods need the image on the node.
     waits = pulumi.ResourceOptions(provider=cluster.provider, depends_on=[crds, *imported])
     gateway = Gateway(
         f"{name}-gateway",
@@ -53,16 +54,16 @@ def install(
             replicas=shared.settings.gateway.hub_replicas,
         )
         hub = Hub(f"{name}-hub", args, waits)
-        return Mesh(kinds=[crds], namespace=gateway.namespace, hub=hub.deployment)
-    return Mesh(kinds=[crds], namespace=gateway.namespace)
+        return Mesh(crds=[crds], namespace=gateway.namespace, hub=hub.deployment)
+    return Mesh(crds=[crds], namespace=gateway.namespace)
 
 
-def join(plane: Member, members: Sequence[Member]) -> list[pulumi.Resource]:
+def join(plane: PreparedCluster, members: Sequence[PreparedCluster]) -> list[pulumi.Resource]:
     """A membership per member."""
     return [_membership(plane, member) for member in members]
 
 
-def _membership(plane: Member, member: Member) -> ClusterMembership:
+def _membership(plane: PreparedCluster, member: PreparedCluster) -> ClusterMembership:
     if plane.mesh.namespace is None or member.mesh.namespace is None or plane.mesh.hub is None:
         raise ValueError("the bundled mesh has a namespace in every cluster, and a hub on the control plane")
     args = ClusterMembershipArgs(
@@ -72,8 +73,8 @@ def _membership(plane: Member, member: Member) -> ClusterMembership:
         control_plane_namespace=plane.mesh.namespace,
         hub=plane.mesh.hub,
     )
-    # The Cluster kind is the control plane's; the hub makes namespaces of imports and must not be first.
-    waits = [*plane.mesh.kinds, *plane.namespaces.values(), *member.namespaces.values()]
+    # The Cluster CRD is the control plane's; the hub creates namespaces it lacks and must not be first.
+    waits = [*plane.mesh.crds, *plane.namespaces.values(), *member.namespaces.values()]
     return ClusterMembership(
         f"{member.config.name}-membership", args, pulumi.ResourceOptions(depends_on=waits)
     )

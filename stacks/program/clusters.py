@@ -1,4 +1,4 @@
-"""A cluster of the environment with its mesh and its namespaces: made here, or reached."""
+"""Clusters, created here or existing, each with its mesh and namespaces."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from components.image.image_import import ImageImport, ImageImportArgs
 from stacks.config.model import ClusterSettings, Settings
 from stacks.config.supply import Supply
 from stacks.program import bundled, flomesh
-from stacks.program.parts import Member, Shared
+from stacks.program.prepared_cluster import PreparedCluster
+from stacks.program.shared_resources import SharedResources
 
 
-def member(shared: Shared, config: ClusterSettings) -> Member:
-    """Create the cluster, or reach it, and put mesh and namespaces in."""
+def prepare(shared: SharedResources, config: ClusterSettings) -> PreparedCluster:
+    """Create the cluster, or its provider if it exists, and put mesh and namespaces in."""
     name, cluster = config.name, _cluster(shared, config)
     imported = _import(shared, config, cluster)
     if shared.settings.mesh == "bundled":
@@ -34,7 +35,9 @@ def member(shared: Shared, config: ClusterSettings) -> Member:
         )
         for namespace in namespaces_of(shared.settings, name)
     }
-    return Member(config=config, cluster=cluster, mesh=mesh, namespaces=namespaces, imported=imported)
+    return PreparedCluster(
+        config=config, cluster=cluster, mesh=mesh, namespaces=namespaces, imported=imported
+    )
 
 
 def namespaces_of(settings: Settings, cluster: str) -> tuple[str, ...]:
@@ -62,7 +65,7 @@ def archives_of(settings: Settings, supply: Supply, cluster: str) -> dict[str, s
     return {name: archive for name, archive in wanted.items() if archive}
 
 
-def _cluster(shared: Shared, config: ClusterSettings) -> Cluster:
+def _cluster(shared: SharedResources, config: ClusterSettings) -> Cluster:
     if config.source == "existing":
         return _existing(shared, config)
     if shared.network is None:
@@ -91,22 +94,22 @@ def _cluster(shared: Shared, config: ClusterSettings) -> Cluster:
     ).cluster
 
 
-def _existing(shared: Shared, config: ClusterSettings) -> Cluster:
-    access = shared.access[config.name]
+def _existing(shared: SharedResources, config: ClusterSettings) -> Cluster:
+    kubeconfig = shared.kubeconfigs[config.name]
     return ExistingCluster(
         config.name,
         ExistingClusterArgs(
             key=config.key,
-            kubeconfig=access.kubeconfig,
+            kubeconfig=kubeconfig.text,
             context=str(config.context),
-            server=config.api_server or access.server,
+            server=config.api_server or kubeconfig.server,
             gateway_host=str(config.gateway_host),
             gateway_port=int(config.gateway_port or 0),
         ),
     ).cluster
 
 
-def _import(shared: Shared, config: ClusterSettings, cluster: Cluster) -> list[pulumi.Resource]:
+def _import(shared: SharedResources, config: ClusterSettings, cluster: Cluster) -> list[pulumi.Resource]:
     if config.source != "k3d":
         return []
     runs_nodeapp = any(app.app == "nodeapp" and config.name in app.clusters for app in shared.settings.apps)

@@ -13,46 +13,47 @@ from components.flomesh.mesh_config import OBJECT, MeshConfig, MeshConfigArgs
 from components.flomesh.osm_edge import NAMESPACE, OsmEdge, OsmEdgeArgs
 from components.mesh.established import Established, EstablishedArgs
 from stacks.config.model import ClusterSettings
-from stacks.program.parts import Member, Mesh, Shared
+from stacks.program.prepared_cluster import Mesh, PreparedCluster
+from stacks.program.shared_resources import SharedResources
 
-KINDS = tuple(f"{name}.flomesh.io" for name in ("clusters", "serviceexports", "globaltrafficpolicies"))
+CRDS = tuple(f"{name}.flomesh.io" for name in ("clusters", "serviceexports", "globaltrafficpolicies"))
 MESH_CONFIGS = "meshconfigs.config.openservicemesh.io"
 
 
-def install(shared: Shared, config: ClusterSettings, cluster: Cluster) -> Mesh:
-    """FSM in every cluster, osm-edge in members."""
+def install(shared: SharedResources, config: ClusterSettings, cluster: Cluster) -> Mesh:
+    """Create FSM, and osm-edge if the cluster is a member."""
     fsm = _fsm(shared, config.name, cluster)
     if config.role == "control-plane":
-        return Mesh(kinds=[fsm])
+        return Mesh(crds=[fsm])
     mesh_config = _osm_edge(shared, config.name, cluster, fsm)
-    return Mesh(kinds=[fsm], before_pods=[mesh_config])
+    return Mesh(crds=[fsm], before_pods=[mesh_config])
 
 
-def _fsm(shared: Shared, name: str, cluster: Cluster) -> Established:
+def _fsm(shared: SharedResources, name: str, cluster: Cluster) -> Established:
     chart = shared.supply.mesh_charts["fsm"]
     fsm = Fsm(
         f"{name}-fsm",
         FsmArgs(cluster=cluster, chart=chart.chart, version=chart.version, repository=chart.repository),
         cluster.component(),
     )
-    args = EstablishedArgs(cluster=cluster, kinds=KINDS, release=fsm.release)
+    args = EstablishedArgs(cluster=cluster, crds=CRDS, release=fsm.release)
     return Established(f"{name}-fsm-kinds", args, shared.local)
 
 
-def _osm_edge(shared: Shared, name: str, cluster: Cluster, fsm: pulumi.Resource) -> MeshConfig:
+def _osm_edge(shared: SharedResources, name: str, cluster: Cluster, fsm: pulumi.Resource) -> MeshConfig:
     chart = shared.supply.mesh_charts["osm-edge"]
     osm_edge = OsmEdge(
         f"{name}-osm-edge",
         OsmEdgeArgs(cluster=cluster, chart=chart.chart, version=chart.version, repository=chart.repository),
-        # Both bring the same kinds and the last one to start wins: FSM goes first, as in the article.
+        # Both bring the same CRDs and the last one to start wins: FSM goes first, as in the article.
         pulumi.ResourceOptions(provider=cluster.provider, depends_on=[fsm]),
     )
     made = Established(
         f"{name}-osm-edge-kinds",
         EstablishedArgs(
             cluster=cluster,
-            kinds=[MESH_CONFIGS],
-            thing=(NAMESPACE, f"{MESH_CONFIGS}/{OBJECT}"),
+            crds=[MESH_CONFIGS],
+            instance=(NAMESPACE, f"{MESH_CONFIGS}/{OBJECT}"),
             release=osm_edge.release,
         ),
         shared.local,
@@ -64,14 +65,14 @@ def _osm_edge(shared: Shared, name: str, cluster: Cluster, fsm: pulumi.Resource)
     )
 
 
-def join(plane: Member, members: Sequence[Member]) -> list[pulumi.Resource]:
+def join(plane: PreparedCluster, members: Sequence[PreparedCluster]) -> list[pulumi.Resource]:
     """A membership per member; FSM has to run in both clusters before."""
     return [
         FsmMembership(
             f"{member.config.name}-membership",
             FsmMembershipArgs(member=member.cluster, control_plane=plane.cluster),
             pulumi.ResourceOptions(
-                provider=plane.cluster.provider, depends_on=[*plane.mesh.kinds, *member.mesh.kinds]
+                provider=plane.cluster.provider, depends_on=[*plane.mesh.crds, *member.mesh.crds]
             ),
         )
         for member in members

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 import pulumi
 
 from components.cluster.cluster import Cluster
-from stacks.config.kubeconfigs import Access
+from stacks.config.kubeconfigs import Kubeconfig
 from stacks.config.model import Settings
 from stacks.config.supply import Supply
-from stacks.program import apps, bundled, clusters, flomesh, traffic
-from stacks.program import shared as common
+from stacks.program import apps, bundled, clusters, flomesh, shared_resources, traffic
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topology:
-    """What an environment has become; stacks/program/outputs.py shows it."""
+    """What outputs.py shows of a topology that was built."""
 
     settings: Settings
     supply: Supply
@@ -25,21 +24,24 @@ class Topology:
     redis_address: pulumi.Output[str]
 
 
-def build(settings: Settings, supply: Supply, access: Mapping[str, Access], environment: str) -> Topology:
-    """Create every resource of the environment. `access` is how to reach the clusters that exist."""
-    shared = common.share(settings, supply, access, environment)
-    made = {config.name: clusters.member(shared, config) for config in settings.clusters}
-    plane, members = made[settings.control_plane.name], [made[c.name] for c in settings.members]
-    redis_address = common.redis(shared, plane.cluster)
+def build(
+    settings: Settings, supply: Supply, kubeconfigs: Mapping[str, Kubeconfig], environment: str
+) -> Topology:
+    """Create every resource of the environment. `kubeconfigs` are those of clusters that exist."""
+    shared = shared_resources.create(settings, supply, kubeconfigs, environment)
+    prepared = {config.name: clusters.prepare(shared, config) for config in settings.clusters}
+    plane = prepared[settings.control_plane.name]
+    members = [prepared[config.name] for config in settings.members]
+    redis_address = shared_resources.redis(shared, plane.cluster)
     for member in members:
         apps.run(shared, member, redis_address)
     mesh = bundled if settings.mesh == "bundled" else flomesh
     memberships = mesh.join(plane, members)
-    traffic.export(settings, made, memberships)
-    traffic.steer(settings, made)
+    traffic.export(settings, prepared, memberships)
+    traffic.steer(settings, prepared)
     return Topology(
         settings=settings,
         supply=supply,
-        clusters={name: member.cluster for name, member in made.items()},
+        clusters={name: one.cluster for name, one in prepared.items()},
         redis_address=redis_address,
     )

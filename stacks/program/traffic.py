@@ -9,10 +9,12 @@ import pulumi
 from components.mesh.global_traffic_policy import GlobalTrafficPolicy, GlobalTrafficPolicyArgs
 from components.mesh.service_export import ServiceExport, ServiceExportArgs, export_spec
 from stacks.config.model import ExportSettings, Settings
-from stacks.program.parts import Member
+from stacks.program.prepared_cluster import PreparedCluster
 
 
-def export(settings: Settings, members: dict[str, Member], memberships: Sequence[pulumi.Resource]) -> None:
+def export(
+    settings: Settings, members: dict[str, PreparedCluster], memberships: Sequence[pulumi.Resource]
+) -> None:
     """Create a ServiceExport per service and exporting cluster."""
     for exported in settings.exports:
         spec = _export_spec(exported)
@@ -28,12 +30,12 @@ def export(settings: Settings, members: dict[str, Member], memberships: Sequence
                 ),
                 # Joining comes first: an export made before is lost on clusters that join later (flomesh).
                 pulumi.ResourceOptions(
-                    provider=member.cluster.provider, depends_on=[*member.mesh.kinds, *memberships]
+                    provider=member.cluster.provider, depends_on=[*member.mesh.crds, *memberships]
                 ),
             )
 
 
-def steer(settings: Settings, members: dict[str, Member]) -> None:
+def steer(settings: Settings, members: dict[str, PreparedCluster]) -> None:
     """Create a GlobalTrafficPolicy per policy."""
     for policy in settings.policies:
         member = members[policy.cluster]
@@ -46,8 +48,8 @@ def steer(settings: Settings, members: dict[str, Member]) -> None:
                 lb_type=policy.lb_type,
                 targets=tuple((settings.target_key(target), target.weight) for target in policy.targets),
             ),
-            # The kind has to be there.
-            pulumi.ResourceOptions(provider=member.cluster.provider, depends_on=list(member.mesh.kinds)),
+            # The CRD has to be there.
+            pulumi.ResourceOptions(provider=member.cluster.provider, depends_on=list(member.mesh.crds)),
         )
 
 

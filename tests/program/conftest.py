@@ -183,7 +183,7 @@ def _record(environment: str, change: Change | None, *, preview: bool) -> Record
         change(config)
     parsed = loading.parse(config)
     artifacts = supply.resolve(parsed, {})
-    access = kubeconfigs.read(parsed)
+    existing = kubeconfigs.read(parsed)
     recorder = Recorder(unknown=preview)
     pulumi.runtime.set_mocks(
         recorder.mocks, project="multicluster-dapr", stack=environment, preview=preview, monitor=recorder
@@ -191,7 +191,7 @@ def _record(environment: str, change: Change | None, *, preview: bool) -> Record
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def program() -> None:
-        exported = outputs.outputs(topology.build(parsed, artifacts, access, environment))
+        exported = outputs.outputs(topology.build(parsed, artifacts, existing, environment))
         pulumi.Output.from_input(exported).apply(recorder.outputs.update)
 
     program()

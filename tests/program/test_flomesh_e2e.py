@@ -1,7 +1,7 @@
-"""The flomesh mesh through the engine on real API servers, with small charts and kinds of our own.
+"""The flomesh mesh through the engine on real API servers, with small charts and CRDs of our own.
 
 The charts take the value keys that FSM's and osm-edge's take. What their bootstrap pods do, a thread does:
-the kinds, and the MeshConfig, appear only a while after the release is said to be installed.
+the CRDs, and the MeshConfig, appear only a while after the release is said to be installed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from components.cluster.existing_cluster import ExistingCluster, ExistingCluster
 from components.flomesh.osm_edge import mesh_namespace
 from stacks.program import flomesh
 from stacks.config.model import ClusterSettings, Settings
-from stacks.program.parts import Member
+from stacks.program.prepared_cluster import PreparedCluster
 from stacks.config.supply import Chart
 
 charts = {{
@@ -58,16 +58,16 @@ settings = Settings(
 local = pulumi.ResourceOptions(providers=[command.Provider("command")])
 shared = SimpleNamespace(settings=settings, supply=SimpleNamespace(mesh_charts=charts), local=local)
 
-def member(config, url, kubeconfig):
+def prepare(config, url, kubeconfig):
     made = ExistingCluster(config.name, ExistingClusterArgs(
         key=config.key, kubeconfig=Path(kubeconfig).read_text(), context="default", server=url,
         gateway_host="192.0.2.1", gateway_port=30080,
     )).cluster
     mesh = flomesh.install(shared, config, made)
-    return Member(config=config, cluster=made, mesh=mesh, namespaces={{}}, imported=[])
+    return PreparedCluster(config=config, cluster=made, mesh=mesh, namespaces={{}}, imported=[])
 
 plane, east = (
-    member(config, *access) for config, access in zip(settings.clusters, {access!r}, strict=True)
+    prepare(config, *server) for config, server in zip(settings.clusters, {servers!r}, strict=True)
 )
 flomesh.join(plane, [east])
 kubernetes.core.v1.Namespace(
@@ -77,8 +77,8 @@ kubernetes.core.v1.Namespace(
 """
 
 
-def _kind(group: str, version: str, kind: str, *, scope: str) -> dict[str, Any]:
-    """A kind that keeps whatever its objects say."""
+def _crd(group: str, version: str, kind: str, *, scope: str) -> dict[str, Any]:
+    """A CRD that keeps whatever its objects say."""
     plural = f"{kind.lower()}s".replace("ys", "ies")
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": anything}}}
@@ -126,10 +126,10 @@ class Cluster:
             if self._installed("fsm-manager", "flomesh"):
                 for kind in ("Cluster", "ServiceExport", "GlobalTrafficPolicy"):
                     scope = "Cluster" if kind == "Cluster" else "Namespaced"
-                    self.apply(_kind("flomesh.io", "v1alpha1", kind, scope=scope))
+                    self.apply(_crd("flomesh.io", "v1alpha1", kind, scope=scope))
             if self._installed("osm-bootstrap", "osm-system"):
                 preset = self.get("configmap", "preset-mesh-config", "-n", "osm-system")["data"]
-                self.apply(_kind("config.openservicemesh.io", "v1alpha2", "MeshConfig", scope="Namespaced"))
+                self.apply(_crd("config.openservicemesh.io", "v1alpha2", "MeshConfig", scope="Namespaced"))
                 self.kubectl(
                     "wait", "--for=condition=Established", "crd/meshconfigs.config.openservicemesh.io"
                 )
@@ -172,13 +172,13 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster
 def stack(clusters: tuple[Cluster, Cluster], tmp_path_factory: pytest.TempPathFactory) -> Stack:
     folder = tmp_path_factory.mktemp("flomesh")
     engine = Engine(folder / "engine")
-    access = [(c.server.url, str(c.server.kubeconfig)) for c in clusters]
+    servers = [(c.server.url, str(c.server.kubeconfig)) for c in clusters]
     (folder / "flomesh").mkdir()
     # Commands name the scripts of components as the program does: from its folder.
     (folder / "flomesh" / "components").symlink_to(REPOSITORY / "components")
     return engine.stack(
         folder / "flomesh",
-        PROGRAM.format(repository=str(REPOSITORY), charts=str(CHARTS), access=access),
+        PROGRAM.format(repository=str(REPOSITORY), charts=str(CHARTS), servers=servers),
     )
 
 

@@ -30,7 +30,7 @@ KUBECONFIG = {
 
 @pytest.fixture
 def read(tmp_path: Path, environment: Callable[[str], dict[str, Any]]) -> Callable[..., Any]:
-    """Reads the access of the worked example with its first cluster changed."""
+    """Reads the kubeconfigs of the worked example with its first cluster changed."""
     (tmp_path / "config").write_text(yaml.safe_dump(KUBECONFIG))
     (tmp_path / "ca.crt").write_text("the CA")
 
@@ -45,17 +45,17 @@ def read(tmp_path: Path, environment: Callable[[str], dict[str, Any]]) -> Callab
 
 
 def test_a_cluster_is_reached_by_its_context_alone(read: Callable[..., Any]) -> None:
-    access = read()["hub"]
-    assert access.server == "https://here:6443"
-    document = yaml.safe_load(access.kubeconfig)
+    kubeconfig = read()["hub"]
+    assert kubeconfig.server == "https://here:6443"
+    document = yaml.safe_load(kubeconfig.text)
     assert document["current-context"] == "prod"
     assert document["contexts"] == KUBECONFIG["contexts"][:1], "with the namespace the user chose"
-    assert "a-secret" not in access.kubeconfig, "a credential that is not needed stays out of the state"
-    assert "mine" not in repr(access)
+    assert "a-secret" not in kubeconfig.text, "a credential that is not needed stays out of the state"
+    assert "mine" not in repr(kubeconfig)
 
 
 def test_what_is_in_files_is_taken_in(read: Callable[..., Any]) -> None:
-    cluster = yaml.safe_load(read()["hub"].kubeconfig)["clusters"][0]["cluster"]
+    cluster = yaml.safe_load(read()["hub"].text)["clusters"][0]["cluster"]
     assert cluster["certificate-authority-data"] == base64.b64encode(b"the CA").decode()
     assert "certificate-authority" not in cluster
 

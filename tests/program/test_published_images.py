@@ -12,7 +12,7 @@ import pytest
 
 from components.image.published_images import publish_command, republished
 from stacks.config import loading, supply
-from stacks.program import shared
+from stacks.program import shared_resources
 
 ROOT = Path(__file__).parents[2]
 DOCKER = """#!/bin/sh
@@ -77,7 +77,7 @@ def test_only_what_clusters_that_exist_cannot_pull_is_published(environment: Any
     existing = loading.parse({**environment("existing"), "redis": redis})
     dev = loading.parse(environment("dev"))
     ours = supply.from_map(existing, made_here, {"dapr": "1.16.0"})
-    assert sorted(shared.to_publish(existing, ours)) == ["curl", "dapr", "redis"]
-    assert shared.pattern_of("dapr", ours) == "ghcr.io/dapr/*:1.16.0"
-    assert not shared.to_publish(dev, ours), "nodes made here are handed archives"
-    assert not shared.to_publish(existing, supply.resolve(existing, {})), "public ones are pulled"
+    assert sorted(shared_resources.to_publish(existing, ours)) == ["curl", "dapr", "redis"]
+    assert shared_resources.pattern_of("dapr", ours) == "ghcr.io/dapr/*:1.16.0"
+    assert not shared_resources.to_publish(dev, ours), "nodes made here are handed archives"
+    assert not shared_resources.to_publish(existing, supply.resolve(existing, {})), "public ones are pulled"

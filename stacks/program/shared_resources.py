@@ -1,8 +1,9 @@
-"""What every cluster draws on: network, images and the password of Redis; and Redis itself."""
+"""Resources beside the clusters that all of them use: network, images, Redis and its password."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
@@ -12,23 +13,51 @@ import pulumi_docker as docker
 from components.cluster.cluster import Cluster
 from components.cluster.local_network import LocalNetwork, LocalNetworkArgs
 from components.image.built_image import BuiltImage, BuiltImageArgs
-from components.image.published_images import PublishedImages, PublishedImagesArgs
+from components.image.published_images import PublishedImages, PublishedImagesArgs, republished
 from components.redis.generated_password import GeneratedPassword
 from components.redis.redis import Redis, RedisArgs
 from components.redis.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
-from stacks.config.kubeconfigs import Access
-from stacks.config.model import Settings
+from stacks.config.kubeconfigs import Kubeconfig
+from stacks.config.model import ClusterSettings, Settings
 from stacks.config.supply import Image, Supply
-from stacks.program.parts import Shared
 
 
-def share(settings: Settings, supply: Supply, access: Mapping[str, Access], environment: str) -> Shared:
-    """Create what stands beside the clusters, except Redis, which may live in one of them."""
+@dataclass(frozen=True, kw_only=True)
+class SharedResources:
+    """The settings of an environment, and the resources that all its clusters use.
+
+    `kubeconfigs` are those of clusters that exist. `local` holds the providers of what runs on this machine:
+    Docker objects and commands. `published` holds images that existing clusters get from a registry.
+    """
+
+    settings: Settings
+    supply: Supply
+    kubeconfigs: Mapping[str, Kubeconfig]
+    environment: str
+    local: pulumi.ResourceOptions
+    network: LocalNetwork | None
+    gateway: BuiltImage | None
+    nodeapp: BuiltImage
+    password: pulumi.Output[str]
+    published: Mapping[str, PublishedImages]
+
+    def image(self, name: str, config: ClusterSettings) -> pulumi.Input[str]:
+        """The reference by which a cluster's nodes pull an image: redis, curl, or the folder of dapr's."""
+        ref = {"redis": self.supply.redis, "curl": self.supply.curl, "dapr": self.supply.dapr}[name].ref
+        if config.source == "k3d" or name not in self.published:
+            return ref
+        return self.published[name].registry.apply(lambda registry: republished(ref, registry))
+
+
+def create(
+    settings: Settings, supply: Supply, kubeconfigs: Mapping[str, Kubeconfig], environment: str
+) -> SharedResources:
+    """Create all of them but Redis, which may live in a cluster."""
     local = pulumi.ResourceOptions(providers=[docker.Provider("docker"), command.Provider("command")])
-    return Shared(
+    return SharedResources(
         settings=settings,
         supply=supply,
-        access=access,
+        kubeconfigs=kubeconfigs,
         environment=environment,
         local=local,
         network=_network(settings, environment, local),
@@ -72,8 +101,8 @@ def pattern_of(name: str, supply: Supply) -> str:
     return {"curl": supply.curl, "redis": supply.redis}[name].ref
 
 
-def redis(shared: Shared, plane: Cluster) -> pulumi.Output[str]:
-    """The shared state store where the settings want it; host:port as members reach it."""
+def redis(shared: SharedResources, plane: Cluster) -> pulumi.Output[str]:
+    """Create Redis where the settings want it; returns host:port as members reach it."""
     wanted, network = shared.settings.redis, shared.network
     if wanted.mode == "statefulset":
         in_cluster = RedisStatefulSetArgs(

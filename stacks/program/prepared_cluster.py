@@ -1,0 +1,45 @@
+"""A cluster with its mesh and namespaces, as the later steps of a topology see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster.cluster import Cluster
+from stacks.config.model import ClusterSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mesh:
+    """The mesh of one cluster.
+
+    Custom resources wait for `crds`, pods for `before_pods`. `namespace` is where the bundled mesh lives; the
+    flomesh mesh brings its own. `hub` is the hub's Deployment, on the control plane.
+    """
+
+    crds: Sequence[pulumi.Resource]
+    before_pods: Sequence[pulumi.Resource] = ()
+    namespace: pulumi.Output[str] | None = None
+    hub: pulumi.Resource | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedCluster:
+    """A control plane or member cluster that apps, exports and policies can be put in.
+
+    `imported` is what pods with our images wait for: nothing can flow from a node's image store.
+    """
+
+    config: ClusterSettings
+    cluster: Cluster
+    mesh: Mesh
+    namespaces: dict[str, kubernetes.core.v1.Namespace]
+    imported: Sequence[pulumi.Resource]
+
+    def namespace(self, name: str) -> pulumi.Output[str]:
+        """The name of a namespace, an output: what uses it waits for the namespace."""
+        output: pulumi.Output[str] = self.namespaces[name].metadata["name"]
+        return output

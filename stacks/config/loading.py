@@ -197,7 +197,7 @@ def _unknown(path: str, location: tuple[int | str, ...]) -> Problem:
         if isinstance(part, str):
             field = _field(section, part)
             section = _section(field.annotation) if field else None
-    known = [str(field.alias) for field in (section or Settings).model_fields.values()]
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
-    hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
+    keys = [str(field.alias) for field in (section or Settings).model_fields.values()]
+    close = difflib.get_close_matches(str(location[-1]), keys, n=1)
+    hint = f"Did you mean {close[0]}?" if close else f"Choose from: {', '.join(keys)}."
     return Problem(path, None, "unknown key", hint)

@@ -10,12 +10,12 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
+from config.environments import read_environment
 from pulumi.runtime import mocks, rpc
 
 from stacks.config import kubeconfigs, loading, supply
 from stacks.program import outputs, topology
 
-ROOT = Path(__file__).parents[2]
 CLUSTER_IPS = {"kube-system/kube-dns": "10.43.0.10", "default/kubernetes": "10.43.0.1"}
 TOKEN = {"ca.crt": "Q0E=", "token": "dG9rZW4="}
 
@@ -120,18 +120,6 @@ def _plain(value: Any, *, show: bool) -> Any:
     return [_plain(item, show=show) for item in value] if isinstance(value, list) else value
 
 
-@pytest.fixture
-def environment() -> Callable[[str], dict[str, Any]]:
-    """Reads the configuration of an environment."""
-    return read_environment
-
-
-@pytest.fixture
-def dev() -> dict[str, Any]:
-    """The configuration of the dev environment, free to be changed."""
-    return read_environment("dev")
-
-
 Change = Callable[[dict[str, Any]], None]
 _CACHE: dict[tuple[str, bool], Recorder] = {}
 
@@ -196,10 +184,3 @@ def _record(environment: str, change: Change | None, *, preview: bool) -> Record
 
     program()
     return recorder
-
-
-def read_environment(environment: str) -> dict[str, Any]:
-    """The keys of Pulumi.<environment>.yaml without their prefix."""
-    document = yaml.safe_load((ROOT / f"Pulumi.{environment}.yaml").read_text())
-    prefix = "multicluster-dapr:"
-    return {k.removeprefix(prefix): v for k, v in document["config"].items() if k.startswith(prefix)}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from config.environments import read_environment
 
 from components.app import curl_client, node_app
 from components.dapr import dapr, state_store
@@ -294,8 +295,8 @@ def test_only_definitions_are_read_as_definitions(tmp_path: Path) -> None:
         crds.load_definitions(tmp_path)
 
 
-def test_namespaces_exist_where_something_needs_them(environment: Any) -> None:
-    parsed = loading.parse(environment("dev"))
+def test_namespaces_exist_where_something_needs_them() -> None:
+    parsed = loading.parse(read_environment("dev"))
     assert clusters.namespaces_of(parsed, "control-plane") == ("dapr-test",), "the hub imports there"
     assert clusters.namespaces_of(parsed, "cluster-1") == ("dapr-test",)
     assert clusters.namespaces_of(parsed, "cluster-2") == ("curl", "dapr-test")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from config.environments import read_environment
 
 from components.image.published_images import publish_command, republished
 from stacks.config import loading, supply
@@ -66,7 +67,7 @@ def test_dapr_is_a_folder_of_images_and_the_others_are_one() -> None:
     assert republished("docker.io/m/curl:1", "registry.example.org/m") == "registry.example.org/m/curl:1"
 
 
-def test_only_what_clusters_that_exist_cannot_pull_is_published(environment: Any) -> None:
+def test_only_what_clusters_that_exist_cannot_pull_is_published() -> None:
     images: dict[str, Any] = {
         name: {"ref": f"m/{name}:1"} for name in ("node", "redis", "python", "compiler", "curl")
     }
@@ -74,8 +75,8 @@ def test_only_what_clusters_that_exist_cannot_pull_is_published(environment: Any
     charts = {"dapr": {"chart": "/charts/dapr", "version": "1.16.0"}}
     made_here = {"mode": "airgap", "images": images, "charts": charts}
     redis = {"mode": "statefulset", "host": "192.0.2.10", "port": 30379}
-    existing = loading.parse({**environment("existing"), "redis": redis})
-    dev = loading.parse(environment("dev"))
+    existing = loading.parse({**read_environment("existing"), "redis": redis})
+    dev = loading.parse(read_environment("dev"))
     ours = supply.from_map(existing, made_here, {"dapr": "1.16.0"})
     assert sorted(shared_resources.to_publish(existing, ours)) == ["curl", "dapr", "redis"]
     assert shared_resources.pattern_of("dapr", ours) == "ghcr.io/dapr/*:1.16.0"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from config.environments import read_environment
 
 from stacks.config import loading, supply
 from stacks.program import bundled, clusters
@@ -233,8 +234,8 @@ def test_crds_reach_the_engine_as_they_are_on_file(run: Any) -> None:
     assert registered["spec"] == on_file["spec"], "the SDK must not rename a key of a schema"
 
 
-def test_archives_go_to_the_nodes_that_use_them(environment: Any) -> None:
-    parsed = loading.parse(environment("dev"))
+def test_archives_go_to_the_nodes_that_use_them() -> None:
+    parsed = loading.parse(read_environment("dev"))
     content = {
         "mode": "airgap",
         "images": {

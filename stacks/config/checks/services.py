@@ -55,7 +55,7 @@ def exports_have_apps(settings: Settings) -> Iterator[Problem]:
                     f"service {export.service} has port {port}",
                     f"Write {port}.",
                 )
-        yield from _known_keys(settings, f"{path}.targetClusters", export.target_clusters)
+        yield from _keys_exist(settings, f"{path}.targetClusters", export.target_clusters)
 
 
 def policies_make_sense(settings: Settings) -> Iterator[Problem]:
@@ -74,7 +74,7 @@ def policies_make_sense(settings: Settings) -> Iterator[Problem]:
             )
         seen.setdefault(at, path)
         if policy.cluster not in {cluster.name for cluster in settings.clusters}:
-            yield Problem(f"{path}.cluster", policy.cluster, "no such cluster", _known_names(settings))
+            yield Problem(f"{path}.cluster", policy.cluster, "no such cluster", _cluster_names(settings))
         if (policy.namespace, policy.name) not in exported:
             yield Problem(
                 f"{path}.name",
@@ -120,16 +120,16 @@ def _provides(app: AppSettings, cluster: str, namespace: str, service: str) -> b
     return app.app == service and app.namespace == namespace and cluster in app.clusters
 
 
-def _known_names(settings: Settings) -> str:
-    return f"Known: {', '.join(cluster.name for cluster in settings.clusters)}."
+def _cluster_names(settings: Settings) -> str:
+    return f"Choose from: {', '.join(cluster.name for cluster in settings.clusters)}."
 
 
 def _members_only(settings: Settings, path: str, names: Iterable[str]) -> Iterator[Problem]:
     members = {cluster.name for cluster in settings.members}
-    known = {cluster.name for cluster in settings.clusters}
+    names_of_all = {cluster.name for cluster in settings.clusters}
     for name in names:
-        if name not in known:
-            yield Problem(path, name, "no such cluster", _known_names(settings))
+        if name not in names_of_all:
+            yield Problem(path, name, "no such cluster", _cluster_names(settings))
         elif name not in members:
             yield Problem(path, name, "is the control plane, which runs no apps", "Use a member.")
 
@@ -141,13 +141,13 @@ def _targets(settings: Settings, path: str, targets: Iterable[PolicyTarget]) -> 
         if (target.cluster is None) == (target.cluster_key is None):
             yield Problem(where, None, "needs either cluster or clusterKey", "Give exactly one of them.")
         elif target.cluster is not None and target.cluster not in names:
-            yield Problem(f"{where}.cluster", target.cluster, "no such cluster", _known_names(settings))
+            yield Problem(f"{where}.cluster", target.cluster, "no such cluster", _cluster_names(settings))
         elif target.cluster_key is not None:
-            yield from _known_keys(settings, f"{where}.clusterKey", [target.cluster_key])
+            yield from _keys_exist(settings, f"{where}.clusterKey", [target.cluster_key])
 
 
-def _known_keys(settings: Settings, path: str, keys: Iterable[str]) -> Iterator[Problem]:
-    known = [cluster.key for cluster in settings.clusters]
+def _keys_exist(settings: Settings, path: str, keys: Iterable[str]) -> Iterator[Problem]:
+    existing = [cluster.key for cluster in settings.clusters]
     for key in keys:
-        if key not in known:
-            yield Problem(path, key, "no cluster has this key", f"Known: {', '.join(known)}.")
+        if key not in existing:
+            yield Problem(path, key, "no cluster has this key", f"Choose from: {', '.join(existing)}.")

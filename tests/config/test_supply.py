@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
+from config.environments import Config, read_environment
 
 from stacks.config import loading, supply
 from stacks.config.problem import SettingsError
-
-Config = dict[str, Any]
 
 
 @pytest.mark.parametrize("mirror", ["", "mirror.example.org/cache", "mirror.example.org/cache/"])
@@ -41,8 +37,8 @@ def test_what_the_supply_has_not_is_refused(dev: Config) -> None:
     ]
 
 
-def test_the_articles_versions_are_the_articles(environment: Callable[[str], Config]) -> None:
-    found = supply.resolve(loading.parse(environment("article")), {})
+def test_the_articles_versions_are_the_articles() -> None:
+    found = supply.resolve(loading.parse(read_environment("article")), {})
     assert found.node.ref == "docker.io/rancher/k3s:v1.23.8-k3s2"
     assert (found.dapr_version, found.dapr_chart.version) == ("1.9.6", "1.9.6")
     assert found.mesh_charts["fsm"].version == "0.2.1-alpha.3"

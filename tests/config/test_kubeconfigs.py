@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from config.environments import read_environment
 
 from stacks.config import kubeconfigs, loading
 from stacks.config.problem import SettingsError
@@ -29,13 +30,13 @@ KUBECONFIG = {
 
 
 @pytest.fixture
-def read(tmp_path: Path, environment: Callable[[str], dict[str, Any]]) -> Callable[..., Any]:
+def read(tmp_path: Path) -> Callable[..., Any]:
     """Reads the kubeconfigs of the worked example with its first cluster changed."""
     (tmp_path / "config").write_text(yaml.safe_dump(KUBECONFIG))
     (tmp_path / "ca.crt").write_text("the CA")
 
     def read(**keys: str) -> Any:
-        config = environment("existing")
+        config = read_environment("existing")
         for cluster in config["clusters"]:
             cluster["kubeconfig"] = str(tmp_path / "config")
         config["clusters"][0] |= {"context": "prod", **keys}
@@ -99,10 +100,8 @@ def test_a_context_that_leads_nowhere_is_named(
     )
 
 
-def test_every_cluster_that_cannot_be_reached_is_in_one_message(
-    read: Callable[..., Any], environment: Callable[[str], dict[str, Any]]
-) -> None:
-    config = environment("existing")
+def test_every_cluster_that_cannot_be_reached_is_in_one_message() -> None:
+    config = read_environment("existing")
     for cluster in config["clusters"]:
         cluster["kubeconfig"] = "/nowhere"
         cluster["context"] = cluster["name"]

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
-from program.mistakes import Config, cluster, keys, problems
+from config.environments import Config, changed, problems
 
 from stacks.config import loading
 from stacks.config.model import Settings
@@ -48,18 +48,18 @@ def test_a_number_of_replicas_that_is_none_is_refused(dev: Config, replicas: Any
 
 
 def test_every_mistake_is_in_one_message(dev: Config) -> None:
-    cluster(1, apiPort="x")(dev)
-    keys(mesh="istio", network={"subnet": "172.28.0.0/30"})(dev)
+    changes = {"clusters[1].apiPort": "x", "mesh": "istio", "network": {"subnet": "172.28.0.0/30"}}
     with pytest.raises(SettingsError) as caught:
-        loading.parse(dev)
+        loading.parse(changed(dev, changes))
     text = str(caught.value)
     assert text.startswith("3 problems in the settings:\n  - ")
     assert all(path in text for path in ("clusters[1].apiPort", "mesh", "network.subnet"))
 
 
 def test_a_broken_list_of_clusters_does_not_make_every_name_unknown(dev: Config) -> None:
-    cluster(1, apiPort="x")(dev)
-    assert len(problems(dev)) == 1, "what follows from the first mistake is not shown beside it"
+    assert len(problems(changed(dev, {"clusters[1].apiPort": "x"}))) == 1, (
+        "what follows from the first mistake is not shown beside it"
+    )
 
 
 def test_a_short_password_is_refused_without_being_shown(dev: Config) -> None:

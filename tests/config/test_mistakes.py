@@ -1,0 +1,236 @@
+"""Every mistake in the settings of the dev environment, by its message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from config.environments import GONE, Config, changed, problems
+
+NAMES = "control-plane, cluster-1, cluster-2, cluster-3"
+KEYS = ", ".join(f"default/default/default/{name}" for name in NAMES.split(", "))
+NAME_FORM = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+HOST_FORM = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+EXISTING = {"source": "existing", "kubeconfig": "/k", "context": "one"}
+EXISTING |= {"gatewayHost": "192.0.2.1", "gatewayPort": 30080}
+APP = {"app": "nodeapp", "clusters": ["cluster-3"], "namespace": "dapr-test"}
+RULE = {"portNumber": 3000, "path": "/nodeapp"}
+EXPORT = {"service": "nodeapp", "namespace": "dapr-test", "clusters": ["cluster-3"], "rules": [RULE]}
+POLICY = {"cluster": "cluster-2", "namespace": "dapr-test", "name": "nodeapp", "lbType": "ActiveActive"}
+
+
+def two_existing(**second: Any) -> Config:
+    """Clusters 1 and 2 exist, alike but for their names and the keys of the second."""
+    return {
+        "clusters[1]": {"name": "cluster-1", **EXISTING},
+        "clusters[2]": {"name": "cluster-2", **EXISTING, **second},
+    }
+
+
+def policy(*targets: Config, **keys: Any) -> Config:
+    return {"policies[0]": {**POLICY, "targets": list(targets), **keys}}
+
+
+# What is changed, what is wrong with it, and the hint.
+# fmt: off
+MISTAKES: dict[str, tuple[Config, str, str]] = {
+    # Single values.
+    "a misspelt key": (
+        {"polcies": []}, "polcies: unknown key.", "Did you mean policies?"),
+    "a misspelt key inside": (
+        {"clusters[1].apiport": 1}, "clusters[1].apiport: unknown key.", "Did you mean apiPort?"),
+    "no clusters": (
+        {"clusters": GONE},
+        "clusters: missing.",
+        "Set it: The clusters: one control-plane, any number of members. Adding a member is one entry."),
+    "not a port": (
+        {"clusters[1].apiPort": "http"},
+        "clusters[1].apiPort = 'http': not a whole number.", "It is: k3d: host port of the Kubernetes API."),
+    "port out of range": (
+        {"clusters[1].apiPort": 70000},
+        "clusters[1].apiPort = 70000: more than 65535.", "It is: k3d: host port of the Kubernetes API."),
+    "unknown choice": (
+        {"mesh": "istio"}, "mesh = 'istio': not one of the choices.", "Choose 'bundled' or 'flomesh'."),
+    "bad name": (
+        {"clusters[1].name": "Cluster_1"},
+        f"clusters[1].name = 'Cluster_1': does not have the form {NAME_FORM}.",
+        "It is: Name, unique in the environment."),
+    "subnet too small": (
+        {"network": {"subnet": "172.28.0.0/30"}},
+        "network.subnet = '172.28.0.0/30': too small for the clusters' nodes; use /28 or wider.",
+        "It is: Fixed, so that addresses are known before anything runs."),
+    "no room for pods": (
+        {"clusters[1].podCidr": "10.50.0.0/25"},
+        "clusters[1].podCidr = '10.50.0.0/25': too small for a node; use /24 or wider.",
+        "It is: k3d: address range of pods; default 10.42.0.0/16."),
+    "a gateway's address with a scheme": (
+        two_existing(gatewayHost="http://east"),
+        f"clusters[2].gatewayHost = 'http://east': does not have the form {HOST_FORM}.",
+        "It is: existing: address other clusters reach its gateway at."),
+    "an API server that is no URL": (
+        two_existing(apiServer="east:6443"),
+        r"clusters[2].apiServer = 'east:6443': does not have the form ^https://[^/\s]+/?$.",
+        "It is: existing: API URL seen from the hub; default the context's."),
+    "weight below 0": (
+        policy({"cluster": "cluster-1", "weight": -1}),
+        "policies[0].targets[0].weight = -1: less than 0.", "It is: 0 to 1000000; 0 drains; default 100."),
+    "weight above a million": (
+        policy({"cluster": "cluster-1", "weight": 1_000_001}),
+        "policies[0].targets[0].weight = 1000001: more than 1000000.",
+        "It is: 0 to 1000000; 0 drains; default 100."),
+
+    # Clusters.
+    "no control plane": (
+        {"clusters[0].role": "member"},
+        "clusters: no cluster has role control-plane.", "Give one cluster `role: control-plane`."),
+    "two control planes": (
+        {"clusters[4]": {"name": "second", "role": "control-plane", "apiPort": 6448, "httpPort": 84}},
+        "clusters[4].role = 'control-plane': control-plane already is the control plane.",
+        "Make all but one cluster `role: member`."),
+    "no member": (
+        {"clusters": [{"name": "control-plane", "role": "control-plane", "apiPort": 6444, "httpPort": 80}]},
+        "clusters: no cluster has role member.", "Add a cluster with `role: member`."),
+    "two of one name": (
+        {"clusters[4]": {"name": "cluster-3", "apiPort": 6448, "httpPort": 84}},
+        "clusters[4].name = 'cluster-3': clusters[3] has the same name.", "Rename one of them."),
+    "k3d without a port": (
+        {"clusters[1].apiPort": GONE},
+        "clusters[1].apiPort: missing for cluster cluster-1 with source k3d.",
+        "Set it: host port of the Kubernetes API."),
+    "existing without kubeconfig": (
+        {"clusters[1].source": "existing"},
+        "clusters[1].kubeconfig: missing for cluster cluster-1 with source existing.",
+        "Set it: path of a kubeconfig file."),
+    "existing without context": (
+        {"clusters[1].source": "existing"},
+        "clusters[1].context: missing for cluster cluster-1 with source existing.",
+        "Set it: context in that kubeconfig."),
+    "existing with k3d's keys": (
+        {"clusters[1].source": "existing"},
+        "clusters[1].apiPort = 6445: has no meaning for source existing.", "Remove it, or change `source`."),
+    "existing with a range of k3d": (
+        two_existing(podCidr="10.50.0.0/16"),
+        "clusters[2].podCidr = '10.50.0.0/16': has no meaning for source existing.",
+        "Remove it, or change `source`."),
+    "existing without a registry": (
+        {"clusters[1].source": "existing"},
+        "images.registry: cluster cluster-1 already exists and cannot be handed images by k3d.",
+        "Set a registry path its nodes can pull from, such as registry.example.org/multicluster."),
+    "one existing cluster twice": (
+        two_existing(gatewayHost="192.0.2.2"),
+        ("clusters[2].context = 'one': "
+         "cluster-1 is the same cluster: the same context of the same kubeconfig."),
+        "Name another context, or remove one of the two."),
+    "two gateways at one address": (
+        two_existing(context="two"),
+        "clusters[2].gatewayHost = '192.0.2.1:30080': cluster-1 has its gateway there.",
+        "Give each gateway its own host or port."),
+    "the article's Kubernetes below the bundled mesh": (
+        {"versions": "article"},
+        "versions = 'article': the article's k3s is Kubernetes 1.23, and the bundled mesh needs 1.25.",
+        "Use `mesh: flomesh`, or `versions: current`."),
+
+    # The host: ports, address ranges, Redis.
+    "port taken by another cluster": (
+        {"clusters[2].httpPort": 81},
+        "clusters[2].httpPort = 81: clusters[1].httpPort has the same port.", "Give each its own host port."),
+    "port taken by Redis": (
+        {"redis": {"port": 6444}},
+        "redis.port = 6444: clusters[0].apiPort has the same port.", "Give each its own host port."),
+    "subnet inside the clusters": (
+        {"network": {"subnet": "10.42.0.0/24"}},
+        "network.subnet = '10.42.0.0/24': overlaps 10.42.0.0/16, which control-plane uses inside.",
+        "Choose another private range, such as 172.28.0.0/16."),
+    "subnet inside a cluster's own range": (
+        {"clusters[1].podCidr": "172.28.0.0/20"},
+        "network.subnet = '172.28.0.0/16': overlaps 172.28.0.0/20, which cluster-1 uses inside.",
+        "Choose another private range, such as 172.28.0.0/16."),
+    "pods among services": (
+        {"clusters[1].serviceCidr": "10.42.8.0/22"},
+        "clusters[1].serviceCidr = '10.42.8.0/22': overlaps the pods' range 10.42.0.0/16 of cluster-1.",
+        "Choose another private range for one of them."),
+    "a container with a host": (
+        {"redis": {"host": "redis.example.org"}},
+        "redis.host = 'redis.example.org': has no meaning for mode container.",
+        "Remove it, or choose another mode."),
+    "external Redis without a host": (
+        {"redis": {"mode": "external"}},
+        "redis.host: missing for mode external.", "Set its host name or address."),
+    "external Redis without a password": (
+        {"redis": {"mode": "external", "host": "redis.example.org"}},
+        "redisPassword: missing for redis.mode external.",
+        "Set it with `pulumi config set --secret redisPassword`."),
+    "Redis in a k3d cluster": (
+        {"redis": {"mode": "statefulset", "host": "172.28.0.1"}},
+        "redis.mode = 'statefulset': the control plane is made by k3d, which publishes no port for it.",
+        "Use `mode: container`."),
+
+    # Apps and exports.
+    "app on no cluster": (
+        {"apps[1].clusters": ["cluster-9"]},
+        "apps[1].clusters = 'cluster-9': no such cluster.", f"Choose from: {NAMES}."),
+    "app on the control plane": (
+        {"apps[1].clusters": ["control-plane"]},
+        "apps[1].clusters = 'control-plane': is the control plane, which runs no apps.", "Use a member."),
+    "an app twice on a cluster": (
+        {"apps[2]": APP},
+        "apps[2].clusters = 'cluster-3': apps[0].clusters already puts nodeapp there.",
+        "Remove one of them."),
+    "an export on no cluster": (
+        {"exports[0].clusters": ["cluster-9"]},
+        "exports[0].clusters = 'cluster-9': no such cluster.", f"Choose from: {NAMES}."),
+    "an export twice on a cluster": (
+        {"exports[1]": EXPORT},
+        "exports[1].clusters = 'cluster-3': exports[0] exports it already.", "Remove one of them."),
+    "export that no app provides": (
+        {"exports[0].clusters": ["cluster-2"]},
+        "exports[0].service = 'nodeapp': no app provides dapr-test/nodeapp on cluster-2.",
+        "Add the app to `apps`, or take cluster-2 out of the export."),
+    "export of a port the app has not": (
+        {"exports[0].rules[0].portNumber": 8080},
+        "exports[0].rules[0].portNumber = 8080: service nodeapp has port 3000.", "Write 3000."),
+    "an export for a cluster that is none": (
+        {"exports[0].targetClusters": ["a/b/c/d"]},
+        "exports[0].targetClusters = 'a/b/c/d': no cluster has this key.", f"Choose from: {KEYS}."),
+
+    # Policies.
+    "policy on no cluster": (
+        policy(cluster="cluster-9"),
+        "policies[0].cluster = 'cluster-9': no such cluster.", f"Choose from: {NAMES}."),
+    "policy for nothing": (
+        policy(name="other"),
+        "policies[0].name = 'other': no export is for dapr-test/other.",
+        "Add it to `exports`, or correct namespace and name."),
+    "two policies for one service": (
+        {"policies": [POLICY, POLICY]},
+        "policies[1]: policies[0] is for dapr-test/nodeapp on cluster-2 too.", "Merge the two into one."),
+    "a target by a name that is none": (
+        policy({"cluster": "cluster-9"}),
+        "policies[0].targets[0].cluster = 'cluster-9': no such cluster.", f"Choose from: {NAMES}."),
+    "target that is no cluster": (
+        policy({"clusterKey": "a/b/c/d"}),
+        "policies[0].targets[0].clusterKey = 'a/b/c/d': no cluster has this key.", f"Choose from: {KEYS}."),
+    "target without a cluster": (
+        policy({"weight": 1}),
+        "policies[0].targets[0]: needs either cluster or clusterKey.", "Give exactly one of them."),
+    "target twice": (
+        policy({"cluster": "cluster-1"}, {"cluster": "cluster-1"}),
+        "policies[0].targets = 'cluster-1': listed more than once.",
+        "Keep one entry with the weight you want."),
+    "FailOver without targets": (
+        policy(lbType="FailOver"),
+        "policies[0].targets: FailOver needs a target.", "List the clusters to fail over to."),
+    "Locality with two targets": (
+        policy({"cluster": "cluster-1"}, {"cluster": "cluster-3"}, lbType="Locality"),
+        "policies[0].targets = 2: Locality takes at most one target.",
+        "Keep one target, or use FailOver or ActiveActive."),
+    "the flomesh mesh and a target without a weight": (
+        {"mesh": "flomesh", **policy({"cluster": "cluster-1"})},
+        "policies[0].targets[0].weight: missing, and the flomesh mesh has no default.", "Write 100."),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize(("changes", "mistake", "hint"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_named_with_a_hint(dev: Config, changes: Config, mistake: str, hint: str) -> None:
+    assert f"{mistake} {hint}" in problems(changed(dev, changes))

@@ -1,1 +1,1 @@
-"""What an environment is made of: one ComponentResource per file, rendered values by pure functions."""
+"""The Pulumi components, one per file, in packages named as the middle of their type tokens."""

@@ -37,10 +37,10 @@ def install(
 
     `chart` is a folder or a name in `repository`.
     """
-    made = kubernetes.core.v1.Namespace(
+    created = kubernetes.core.v1.Namespace(
         f"{name}-namespace", metadata={"name": namespace}, opts=cluster.child(parent)
     )
-    there: pulumi.Output[str] = made.metadata["name"]
+    there: pulumi.Output[str] = created.metadata["name"]
     installed = kubernetes.helm.v3.Release(
         f"{name}-release",
         name=release,

@@ -4,10 +4,10 @@
 #   k3d.sh kubeconfig NAME                       print its kubeconfig
 #   k3d.sh delete NAME                           remove it; not an error when it is gone already
 #   k3d.sh import NAME IMAGE...                  copy images from the Docker daemon into its node
-# States of running environments name this file and its verbs: both stay.
+# States of running environments name this file and its commands: both stay.
 # Standard output is a kubeconfig or nothing; what k3d says goes to standard error.
 set -eu
-verb=$1 name=$2
+command=$1 name=$2
 shift 2
 
 # k3d copies its configuration to a temporary file and never removes it, and would write to ~/.kube/config: both
@@ -19,8 +19,8 @@ trap 'rm -rf "$workspace"' EXIT
 # Colours would be escape codes in logs and in the engine's display.
 export TMPDIR="$workspace" KUBECONFIG="$workspace/kubeconfig" LOG_COLORS=false
 
-# A cluster of that name with our label was left by an interrupted run and is made anew, and so is one without a
-# server, which nobody can use; any other is someone else's and is refused.
+# A cluster of that name with our label was left by an interrupted run and is created again, and so is one without
+# a server, which nobody can use; any other is someone else's and is refused.
 clear_the_name() {
   k3d cluster list "$name" >/dev/null 2>&1 || return 0
   # k3d's own listing leaves foreign labels out; the daemon's does not.
@@ -32,13 +32,13 @@ clear_the_name() {
       "Rename it in Pulumi.$environment.yaml, or remove the other: k3d cluster delete $name" >&2
     exit 1
   fi
-  echo "Cluster $name was left by an interrupted run: making it anew." >&2
+  echo "Cluster $name was left by an interrupted run: creating it again." >&2
   k3d cluster delete "$name" >&2
 }
 
 copy_images() { k3d image import --mode direct --cluster "$name" "$@" >&2; }
 
-case $verb in
+case $command in
   create)
     clear_the_name "$1"
     k3d cluster create --config - >&2
@@ -51,7 +51,7 @@ case $verb in
     copy_images "$@" || { echo "Copying the images once more." >&2 && copy_images "$@"; }
     ;;
   *)
-    echo "k3d.sh: unknown verb $verb" >&2
+    echo "k3d.sh: unknown command $command" >&2
     exit 2
     ;;
 esac

@@ -1,1 +1,1 @@
-"""What an environment is: settings, sources of its artifacts, the topology that wires components."""
+"""The settings of an environment, and the program built from them."""

@@ -1,4 +1,4 @@
-"""The demo's caller: a pod with curl in it that sleeps."""
+"""A Deployment with curl in it, from which the demo calls."""
 
 from __future__ import annotations
 

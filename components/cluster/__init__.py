@@ -1,1 +1,1 @@
-"""Kubernetes clusters, made here or existing, and the Docker network of those made here."""
+"""Kubernetes clusters, created with k3d or existing, and the Docker network of those of k3d."""

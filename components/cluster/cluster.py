@@ -40,16 +40,16 @@ class Cluster:
 
     @property
     def owner(self) -> pulumi.Resource | None:
-        """The resource whose deletion takes everything inside along, if this stack made the cluster.
+        """The resource whose deletion takes everything inside along, if this stack created the cluster.
 
-        That is the provider, which lives exactly as long as the cluster, and not the command that creates it:
+        That is the provider, which exists as long as the cluster, and not the command that creates it:
         replacing the command, the engine deletes what depends on it first, when it knows that the provider
         ends but not yet that the command does. It would delete one by one, through a provider it has closed.
         """
         return self.provider if self.creation_id is not None else None
 
     def component(self) -> pulumi.ResourceOptions:
-        """Options of a component that lives in this cluster."""
+        """Options of a component in this cluster."""
         return pulumi.ResourceOptions(provider=self.provider)
 
     def child(

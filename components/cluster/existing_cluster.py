@@ -1,4 +1,4 @@
-"""A cluster that someone else runs, reached by kubeconfig and context."""
+"""An existing cluster, which someone else runs, reached by kubeconfig and context."""
 
 from __future__ import annotations
 

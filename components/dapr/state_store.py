@@ -1,4 +1,4 @@
-"""Dapr's view of the shared Redis, in one namespace."""
+"""A Dapr state store component in one namespace, backed by the shared Redis."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def state_store_spec(address: pulumi.Input[str]) -> dict[str, object]:
 
 
 class DaprComponent(pulumi.CustomResource):
-    """A Dapr Component. The SDK's CustomResource has no place for `auth`, which stands beside `spec`."""
+    """A Dapr Component. The SDK's CustomResource cannot set `auth`, which stands beside `spec`."""
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ def join_spec(*, key: str, host: str, port: int, kubeconfig: Any) -> Mapping[str
 
 
 class Fsm(pulumi.ComponentResource):
-    """Creates the namespace and the release; its pods bring the kinds."""
+    """Creates the namespace and the release; its pods bring the CRDs."""
 
     release: pulumi.CustomResource
 

@@ -1,4 +1,4 @@
-"""A member joins FSM's control plane."""
+"""The membership of a cluster in FSM's control plane."""
 
 from __future__ import annotations
 

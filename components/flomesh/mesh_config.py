@@ -1,4 +1,4 @@
-"""What goes past the sidecars of osm-edge: the API server, Dapr's control plane, Redis."""
+"""The MeshConfig of osm-edge: its sidecars leave alone the API server, Dapr's control plane and Redis."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def mesh_config_patch(*, api_address: Any, redis_port: int) -> dict[str, Any]:
 
 
 class MeshConfig(pulumi.ComponentResource):
-    """Patches the MeshConfig that osm-edge's bootstrap has made; before it, the patch would make a bare one.
+    """Patches the MeshConfig that osm-edge's bootstrap created; earlier, the patch would create a bare one.
 
     Pods depend on this component: a sidecar injected before the patch keeps the old exclusions for good.
     """

@@ -1,4 +1,4 @@
-"""An image built here from one of our folders: the gateway, nodeapp."""
+"""A container image built from a folder of this repository: the gateway's, nodeapp's."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class BuiltImageArgs:
 
 
 def docker_platform(machine: str) -> str:
-    """Docker's name for a machine as `platform.machine()` calls it. Said, not guessed."""
-    known = {"x86_64": "amd64", "aarch64": "arm64"}
-    return f"linux/{known.get(machine.lower(), machine.lower())}"
+    """Docker's platform for what `platform.machine()` returns."""
+    names = {"x86_64": "amd64", "aarch64": "arm64"}
+    return f"linux/{names.get(machine.lower(), machine.lower())}"
 
 
 def image_name(name: str, registry: str) -> str:
@@ -60,6 +60,6 @@ class BuiltImage(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.ref = image.image_name
-        # Of the content: what decides whether nodes need it anew and pods restart.
+        # Of the content: when it changes, nodes get the image again and pods restart.
         self.digest = image.repo_digest
         self.register_outputs({"ref": self.ref, "digest": self.digest})

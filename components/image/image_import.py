@@ -1,4 +1,4 @@
-"""Images built here, copied into the node of a k3d cluster."""
+"""An import of images built here into the node of a k3d cluster."""
 
 from __future__ import annotations
 

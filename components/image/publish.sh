@@ -4,7 +4,7 @@ set -eu
 pattern=$1 registry=$2
 images=$(docker image ls --format '{{.Repository}}:{{.Tag}}' --filter "reference=$pattern")
 if [ -z "$images" ]; then
-  echo "The Docker daemon holds no image $pattern: run ./stack up, which makes it." >&2
+  echo "The Docker daemon holds no image $pattern: run ./stack up, which builds it." >&2
   exit 1
 fi
 for image in $images; do

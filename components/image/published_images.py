@@ -1,4 +1,4 @@
-"""Images that only the local Docker daemon holds, pushed to where nodes of existing clusters pull from."""
+"""A push of images that only the local Docker daemon holds, to the registry of existing clusters."""
 
 from __future__ import annotations
 

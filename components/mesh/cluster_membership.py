@@ -1,4 +1,4 @@
-"""A member joins the control plane: a credential there, a Cluster object here."""
+"""The membership of a cluster: the hub's credential in it, a Cluster object in the control plane."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ class ClusterMembership(pulumi.ComponentResource):
         )
         kubeconfig: pulumi.Output[str] = pulumi.Output.secret(
             pulumi.Output.all(token.data, member.server).apply(
-                lambda known: hub_kubeconfig(
+                lambda values: hub_kubeconfig(
                     cluster=member.name,
-                    server=known[1],
-                    ca_base64=known[0]["ca.crt"],
-                    token=base64.b64decode(known[0]["token"]).decode(),
+                    server=values[1],
+                    ca_base64=values[0]["ca.crt"],
+                    token=base64.b64decode(values[0]["token"]).decode(),
                 )
             )
         )

@@ -1,4 +1,4 @@
-"""The flomesh.io kinds, from the gateway's own files."""
+"""The CustomResourceDefinitions of flomesh.io, from the gateway's own files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load_definitions(folder: Path) -> tuple[Mapping[str, Any], ...]:
 
 
 class Crds(pulumi.ComponentResource):
-    """Creates the kinds. Others depend on this component: objects of a kind cannot precede it."""
+    """Creates the CRDs. Others depend on this component: no custom resource can precede its CRD."""
 
     def __init__(self, name: str, args: CrdsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:mesh:Crds", name, None, opts)

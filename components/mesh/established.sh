@@ -1,6 +1,6 @@
 #!/bin/sh
-# established.sh KIND... [-- NAMESPACE OBJECT]: wait until the API server whose kubeconfig is on standard input
-# serves each KIND (plural.group), and then until OBJECT (kind/name) is there.
+# established.sh CRD... [-- NAMESPACE OBJECT]: wait until the API server whose kubeconfig is on standard input
+# serves each CRD (plural.group), and then until OBJECT (kind/name) is there.
 set -eu
 within=300s
 umask 077

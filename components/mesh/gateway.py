@@ -70,7 +70,7 @@ def service_spec(*, node_port: int | None, public_port: int) -> dict[str, Any]:
 
 
 class Gateway(pulumi.ComponentResource):
-    """Creates the system namespace, an identity with its verbs, the Deployment and the Service."""
+    """Creates the system namespace, a ServiceAccount with its rules, the Deployment and the Service."""
 
     namespace: pulumi.Output[str]
 
@@ -117,7 +117,7 @@ class Gateway(pulumi.ComponentResource):
             f"{name}-deployment",
             metadata=metadata,
             spec=deployment_spec(replicas=args.replicas, template=template),
-            # A gateway without its verbs never becomes ready.
+            # A gateway without its rules never becomes ready.
             opts=cluster.child(self, depends_on=[binding], waits=True),
         )
         kubernetes.core.v1.Service(

@@ -1,4 +1,4 @@
-"""Where the callers of one cluster may reach a service."""
+"""A GlobalTrafficPolicy: where calls of one cluster to a service go."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.cluster.cluster import Cluster
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalTrafficPolicyArgs:
-    """`targets` are pairs of cluster key and weight; a weight of None is the kind's default."""
+    """`targets` are pairs of cluster key and weight; a weight of None is the CRD's default."""
 
     cluster: Cluster
     namespace: pulumi.Input[str]

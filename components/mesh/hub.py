@@ -1,4 +1,4 @@
-"""The hub, on the control plane: carries exports of every member to the others as imports."""
+"""The hub, on the control plane: writes exports of every member to the others as imports."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def deployment_spec(*, template: dict[str, Any], replicas: int = 1) -> dict[str,
 
 
 class Hub(pulumi.ComponentResource):
-    """Creates its identity, its verbs at home and the Deployment."""
+    """Creates its identity, its rules in the control plane and the Deployment."""
 
     deployment: pulumi.Resource
 
@@ -100,7 +100,7 @@ class Hub(pulumi.ComponentResource):
             f"{name}-deployment",
             metadata={"name": NAME, "namespace": args.namespace, "labels": LABELS},
             spec=deployment_spec(template=template, replicas=args.replicas),
-            # A hub without its verbs never becomes ready.
+            # A hub without its rules never becomes ready.
             opts=cluster.child(self, depends_on=[identity.binding, home_binding, own_binding], waits=True),
         )
         self.register_outputs({})

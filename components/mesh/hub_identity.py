@@ -1,4 +1,4 @@
-"""The hub's identity in one cluster, with just the verbs it needs there."""
+"""The hub's ServiceAccount in one cluster, with only the rules it needs there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the gateway and the hub may do, as data: no verb more than they use."""
+"""The RBAC rules of the gateway and the hub: none that they do not use."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> Rule:
 
 
 def role_ref(kind: str, name: Any) -> dict[str, Any]:
-    """The role a binding gives: `kind` is Role or ClusterRole."""
+    """The roleRef of a binding: `kind` is Role or ClusterRole."""
     return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
 
 
 def subject(account: Any, namespace: Any) -> dict[str, Any]:
-    """The ServiceAccount a binding gives it to."""
+    """The subject of a binding, a ServiceAccount."""
     return {"kind": "ServiceAccount", "name": account, "namespace": namespace}
 
 
@@ -46,7 +46,7 @@ HUB: tuple[Rule, ...] = (
     rule("", ["events"], ["create"]),
 )
 
-# The hub, at home: the clusters that join, which it marks so that it can take its leave of them.
+# The hub, in the control plane: the clusters that join, on which it puts a finalizer.
 HUB_HOME: tuple[Rule, ...] = (
     rule(GROUP, ["clusters"], [*READ, "patch"]),
     rule(GROUP, ["clusters/status"], ["patch"]),

@@ -1,4 +1,4 @@
-"""A service that a cluster offers to the others."""
+"""A ServiceExport: a service that other clusters may import."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def export_spec(
     load_balancer: str,
     target_clusters: Sequence[str],
 ) -> dict[str, Any]:
-    """Spec of the ServiceExport; what equals the kind's default is left out, as in the article."""
+    """Spec of the ServiceExport; what equals the CRD's default is left out, as in the article."""
     spec: dict[str, Any] = {"serviceAccountName": service_account_name}
     if rewrite is not None:
         spec["pathRewrite"] = {"from": rewrite[0], "to": rewrite[1]}

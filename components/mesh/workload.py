@@ -1,4 +1,4 @@
-"""What the pods of the gateway and the hub have in common."""
+"""The pod template that gateway and hub share."""
 
 from __future__ import annotations
 

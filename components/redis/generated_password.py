@@ -1,4 +1,4 @@
-"""A password made once and kept as a secret in the state."""
+"""A password generated once and kept as a secret in the state."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class GeneratedPassword(pulumi.ComponentResource):
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:redis:GeneratedPassword", name, None, opts)
-        made = command.local.Command(
+        random = command.local.Command(
             f"{name}-random",
             create=GENERATE,
             logging=command.local.Logging.NONE,
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["stdout"]),
         )
-        self.value = pulumi.Output.secret(made.stdout)
+        self.value = pulumi.Output.secret(random.stdout)
         # Not the secret: the engine's debugging log prints what components register, marked or not.
         self.register_outputs({})

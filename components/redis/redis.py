@@ -1,4 +1,4 @@
-"""The state store all clusters share: one Redis container beside them, as in the article."""
+"""Redis as a container beside the clusters, which all share it, as in the article."""
 
 from __future__ import annotations
 

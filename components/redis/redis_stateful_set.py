@@ -1,4 +1,4 @@
-"""Redis inside the control plane cluster, for environments without Docker beside them."""
+"""Redis as a StatefulSet in the control plane cluster, for environments without Docker."""
 
 from __future__ import annotations
 

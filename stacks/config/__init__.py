@@ -1,1 +1,1 @@
-"""What an environment is: settings, checks between them, kubeconfigs, and where its artifacts come from."""
+"""The settings of an environment: model, checks, loading, kubeconfigs, and sources of artifacts."""

@@ -1,6 +1,6 @@
 """The kubeconfigs of clusters that exist, each cut down to the one context that is used.
 
-Read before anything is made, so that a wrong path or context is reported with the other mistakes.
+Read before anything is created, so that a wrong path or context is reported with the other mistakes.
 """
 
 from __future__ import annotations
@@ -89,18 +89,18 @@ def _document(where: str, path: Path) -> dict[str, Any]:
     return found
 
 
-def _entry(document: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
-    entries = {entry["name"]: entry for entry in document.get(kind) or []}
+def _entry(document: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
+    entries = {entry["name"]: entry for entry in document.get(section) or []}
     if name not in entries:
         raise LookupError(
-            f"it has no {kind.removesuffix('s')} {name}; it has: {', '.join(entries) or 'none'}"
+            f"it has no {section.removesuffix('s')} {name}; it has: {', '.join(entries) or 'none'}"
         )
     entry: dict[str, Any] = entries[name]
     return entry
 
 
 def _inline(document: dict[str, Any], folder: Path) -> None:
-    """Put what is in files into the text: the provider and the next run stand in no folder of the user's."""
+    """Replace names of files by their content: the provider and the next run use no folder of the user's."""
     for part in (document["clusters"][0]["cluster"], document["users"][0]["user"]):
         for named, inline in FILES.items():
             if named in part:

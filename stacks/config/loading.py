@@ -1,4 +1,4 @@
-"""Reads an environment's settings: parse, default, check, freeze; every mistake in one message.
+"""Loading of settings: parse, default, check, freeze; every mistake in one message.
 
 `parse` needs no engine, so ./stack checks Pulumi.<env>.yaml before anything runs; `load_settings` is for
 the program.
@@ -25,7 +25,7 @@ SECRET_KEY = "redisPassword"  # noqa: S105 - the name of a key, not a password
 # Stands for a value that Pulumi has encrypted; long enough to be a valid password.
 ENCRYPTED = "encrypted-by-pulumi"
 
-# Pydantic's kinds of error in words for people; others keep its own.
+# Messages for types of pydantic's errors; others keep pydantic's.
 _REASONS = {
     "int_parsing": "not a whole number",
     "int_type": "not a whole number",
@@ -144,26 +144,26 @@ def _without_secrets(value: object) -> object:
 
 
 def _problem(details: ErrorDetails) -> Problem:
-    """Pydantic's finding in our words: path, value, reason, way out."""
-    path, about = _place(details["loc"])
-    kind, context = details["type"], details.get("ctx") or {}
+    """The problem of a pydantic error: path, value, reason, hint."""
+    path, about = _described(details["loc"])
+    error, context = details["type"], details.get("ctx") or {}
     value: object = "(secret)" if path.startswith("redisPassword") else details["input"]
-    if kind == "extra_forbidden":
+    if error == "extra_forbidden":
         return _unknown(path, details["loc"])
-    if kind == "missing":
+    if error == "missing":
         return Problem(path, None, "missing", f"Set it: {about}")
-    if kind == "literal_error":
+    if error == "literal_error":
         return Problem(path, value, "not one of the choices", f"Choose {context['expected']}.")
-    if kind == "string_pattern_mismatch":
+    if error == "string_pattern_mismatch":
         return Problem(path, value, f"does not have the form {context['pattern']}", f"It is: {about}")
-    if kind == "value_error":
+    if error == "value_error":
         return Problem(path, value, str(context["error"]), f"It is: {about}")
     shown = None if isinstance(value, (dict, list)) else value
-    reason = _REASONS.get(kind, details["msg"][:1].lower() + details["msg"][1:]).format_map(context)
+    reason = _REASONS.get(error, details["msg"][:1].lower() + details["msg"][1:]).format_map(context)
     return Problem(path, shown, reason, f"It is: {about}")
 
 
-def _place(location: tuple[int | str, ...]) -> tuple[str, str]:
+def _described(location: tuple[int | str, ...]) -> tuple[str, str]:
     """The key path of a finding as people write it, and what the model says about that key."""
     path, about = "", ""
     section: type[BaseModel] | None = Settings

@@ -71,14 +71,14 @@ class Section(BaseModel):
 
 
 class ClusterSettings(Section):
-    """One Kubernetes cluster, made here with k3d or run by someone else."""
+    """One Kubernetes cluster, created with k3d or existing."""
 
     name: ClusterName = Field(description="Name, unique in the environment.")
     role: Literal["control-plane", "member"] = Field(
         default="member", description="Exactly one cluster is control-plane."
     )
     source: Literal["k3d", "existing"] = Field(
-        default="k3d", description="Made here with k3d, or already running."
+        default="k3d", description="Created here with k3d, or already running."
     )
     region: KeyPart = Field(default="default", description="First part of the cluster key.")
     zone: KeyPart = Field(default="default", description="Second part of the cluster key.")

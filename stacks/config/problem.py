@@ -1,4 +1,4 @@
-"""How a mistake in the settings is reported."""
+"""Problems in settings, and the error that reports them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake: where, what value, why it cannot be, and the way out."""
+    """One mistake: where, what value, why it cannot be, and a hint."""
 
     path: str
     value: object

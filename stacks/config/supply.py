@@ -1,6 +1,6 @@
-"""Where every image and chart comes from: the supply map ./stack wrote, or public references.
+"""The source of every image and chart: the supply map that ./stack wrote, or public references.
 
-Nothing else in the program knows. Versions are in stacks/config/versions.yaml.
+Nothing else in the program knows it. Versions are in versions.yaml beside this file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VERSIONS_FILE = Path(__file__).with_name("versions.yaml")
 class Image:
     """An image by reference, or several as the folder of their references.
 
-    `archive` is a docker-archive file to hand to nodes made here. One `in_daemon` no node can pull: the local
+    `archive` is a docker-archive file that k3d nodes import. One `in_daemon` no node can pull: the local
     daemon holds it and no registry does.
     """
 
@@ -111,7 +111,7 @@ def from_upstream(settings: Settings, versions: Mapping[str, Any]) -> Supply:
 
 
 def from_map(settings: Settings, content: Mapping[str, Any], versions: Mapping[str, Any]) -> Supply:
-    """The artifacts ./stack has made. They come in the one version of stacks/config/versions.yaml."""
+    """The artifacts that ./stack has built, each in the one version of versions.yaml."""
     images: Mapping[str, Any] = content["images"]
     has, wanted = images["dapr"].get("tag") or versions["dapr"], settings.dapr.version
     problems = [
@@ -141,7 +141,7 @@ def from_map(settings: Settings, content: Mapping[str, Any], versions: Mapping[s
 
 
 def mirrored(ref: str, mirror: str) -> str:
-    """`ref` pulled through a mirror: its prefix takes the place of nothing, the whole path is kept."""
+    """`ref` pulled through a mirror, whose prefix comes before the whole path."""
     return f"{mirror.rstrip('/')}/{ref}" if mirror else ref
 
 

@@ -1,4 +1,4 @@
-"""Dapr, its state stores and the demo apps of a member."""
+"""Dapr, its state stores and the demo apps, on a member."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.
                 address=redis_address,
                 password=shared.password,
             ),
-            # The Component kind comes with Dapr.
+            # The Component CRD comes with Dapr.
             pulumi.ResourceOptions(provider=cluster.provider, depends_on=[dapr]),
         )
         for namespace in sorted({app.namespace for app in apps if app.app == "nodeapp"})

@@ -48,7 +48,7 @@ def _osm_edge(shared: SharedResources, name: str, cluster: Cluster, fsm: pulumi.
         # Both bring the same CRDs and the last one to start wins: FSM goes first, as in the article.
         pulumi.ResourceOptions(provider=cluster.provider, depends_on=[fsm]),
     )
-    made = Established(
+    established = Established(
         f"{name}-osm-edge-kinds",
         EstablishedArgs(
             cluster=cluster,
@@ -61,7 +61,7 @@ def _osm_edge(shared: SharedResources, name: str, cluster: Cluster, fsm: pulumi.
     return MeshConfig(
         f"{name}-osm-edge-mesh-config",
         MeshConfigArgs(cluster=cluster, namespace=osm_edge.namespace, redis_port=shared.settings.redis.port),
-        pulumi.ResourceOptions(provider=cluster.provider, depends_on=[made]),
+        pulumi.ResourceOptions(provider=cluster.provider, depends_on=[established]),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a person, and ./stack, learns from a finished `up`."""
+"""The outputs of the Pulumi stack, for people and for ./stack."""
 
 from __future__ import annotations
 

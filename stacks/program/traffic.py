@@ -1,4 +1,4 @@
-"""Exports and policies: which services cross clusters, and how."""
+"""ServiceExports and GlobalTrafficPolicies of the settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def export(
                     service=exported.service,
                     spec=spec,
                 ),
-                # Joining comes first: an export made before is lost on clusters that join later (flomesh).
+                # Joining comes first: an export created before is lost on clusters that join later (flomesh).
                 pulumi.ResourceOptions(
                     provider=member.cluster.provider, depends_on=[*member.mesh.crds, *memberships]
                 ),

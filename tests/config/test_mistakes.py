@@ -162,7 +162,7 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
         "Set it with `pulumi config set --secret redisPassword`."),
     "Redis in a k3d cluster": (
         {"redis": {"mode": "statefulset", "host": "172.28.0.1"}},
-        "redis.mode = 'statefulset': the control plane is made by k3d, which publishes no port for it.",
+        "redis.mode = 'statefulset': the control plane is a k3d cluster, which publishes no port for it.",
         "Use `mode: container`."),
 
     # Apps and exports.

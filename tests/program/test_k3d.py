@@ -1,4 +1,4 @@
-"""Clusters made here: k3d's own file, and the commands around its CLI."""
+"""k3d clusters: k3d's own file, and the commands around its CLI."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_someone_elses_cluster_is_refused_and_kept(k3d: Any, labels: str) -> Non
     done = k3d(CREATE)
     assert done.returncode == 1
     assert "A k3d cluster named cluster-1 exists and is not part of environment dev." in done.stderr
-    assert "k3d cluster delete cluster-1" in done.stderr, "the message says the way out"
+    assert "k3d cluster delete cluster-1" in done.stderr, "the message has a hint"
     assert (k3d.clusters / "cluster-1").exists()
 
 

@@ -25,13 +25,13 @@ def _ours(recorder: Any, kind: str) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_nobody_gets_a_role_of_kubernetes_own(environment: str, run: Any) -> None:
     recorder = run(environment)
-    made = {role["metadata"]["name"] for kind in ("ClusterRole", "Role") for role in _ours(recorder, kind)}
+    created = {role["metadata"]["name"] for kind in ("ClusterRole", "Role") for role in _ours(recorder, kind)}
     given = {
         binding["roleRef"]["name"]
         for kind in ("ClusterRoleBinding", "RoleBinding")
         for binding in _ours(recorder, kind)
     }
-    assert given == made, "every role that is bound is one of ours, spelled out below"
+    assert given == created, "every role that is bound is one of ours, spelled out below"
 
 
 RULES = [(name, rule) for name in ("GATEWAY", "HUB", "HUB_HOME", "HUB_OWN") for rule in getattr(rbac, name)]

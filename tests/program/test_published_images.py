@@ -73,12 +73,12 @@ def test_only_what_clusters_that_exist_cannot_pull_is_published() -> None:
     }
     images["dapr"] = {"ref": "ghcr.io/dapr", "tag": "1.16.0", "archive": "/dapr-1.tar"}
     charts = {"dapr": {"chart": "/charts/dapr", "version": "1.16.0"}}
-    made_here = {"mode": "airgap", "images": images, "charts": charts}
+    airgap = {"mode": "airgap", "images": images, "charts": charts}
     redis = {"mode": "statefulset", "host": "192.0.2.10", "port": 30379}
     existing = loading.parse({**read_environment("existing"), "redis": redis})
     dev = loading.parse(read_environment("dev"))
-    ours = supply.from_map(existing, made_here, {"dapr": "1.16.0"})
+    ours = supply.from_map(existing, airgap, {"dapr": "1.16.0"})
     assert sorted(shared_resources.to_publish(existing, ours)) == ["curl", "dapr", "redis"]
     assert shared_resources.pattern_of("dapr", ours) == "ghcr.io/dapr/*:1.16.0"
-    assert not shared_resources.to_publish(dev, ours), "nodes made here are handed archives"
+    assert not shared_resources.to_publish(dev, ours), "k3d nodes import archives"
     assert not shared_resources.to_publish(existing, supply.resolve(existing, {})), "public ones are pulled"

@@ -1,4 +1,4 @@
-"""The graph of an environment: what is made, where, after what."""
+"""The graph of an environment: what is created, where, after what."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_nodeapp_runs_on_its_two_clusters_only(run: Any) -> None:
 def test_exports_follow_every_membership(run: Any) -> None:
     export = run().find("cluster-1-dapr-test-nodeapp-export")
     joined = {f"cluster-{n}-membership-cluster" for n in (1, 2, 3)}
-    assert joined <= set(export.after), "an export made before a cluster joins is lost there"
+    assert joined <= set(export.after), "an export created before a cluster joins is lost there"
 
 
 def test_a_policy_is_one_object_with_keys_and_weights(run: Any) -> None:

@@ -104,7 +104,7 @@ def reached_apart(settings: Settings) -> Iterator[Problem]:
 
 
 def versions_fit_the_mesh(settings: Settings) -> Iterator[Problem]:
-    """The kinds of the bundled mesh carry CEL rules, which the article's Kubernetes does not know."""
+    """The CRDs of the bundled mesh have CEL rules, which Kubernetes validates from 1.25 on."""
     on_k3d = any(cluster.source == "k3d" for cluster in settings.clusters)
     if settings.versions == "article" and settings.mesh == "bundled" and on_k3d:
         yield Problem(

@@ -73,5 +73,5 @@ def redis_fits_its_mode(settings: Settings) -> Iterator[Problem]:
         yield Problem("redis.host", redis.host, "has no meaning for mode container", hint)
     on_k3d = any(cluster.role == "control-plane" and cluster.source == "k3d" for cluster in settings.clusters)
     if redis.mode == "statefulset" and on_k3d:
-        reason = "the control plane is made by k3d, which publishes no port for it"
+        reason = "the control plane is a k3d cluster, which publishes no port for it"
         yield Problem("redis.mode", redis.mode, reason, "Use `mode: container`.")

@@ -172,15 +172,13 @@ def _described(location: tuple[int | str, ...]) -> tuple[str, str]:
             path += f"[{part}]"
             continue
         path += f".{part}" if path else part
-        field = _field(section, part)
+        field = _field(section, part) if section else None
         about = field.description or about if field else about
         section = _section(field.annotation) if field else None
     return path, about or "see README."
 
 
-def _field(section: type[BaseModel] | None, alias: str) -> FieldInfo | None:
-    if section is None:
-        return None
+def _field(section: type[BaseModel], alias: str) -> FieldInfo | None:
     return next((field for field in section.model_fields.values() if field.alias == alias), None)
 
 
@@ -195,7 +193,7 @@ def _unknown(path: str, location: tuple[int | str, ...]) -> Problem:
     section: type[BaseModel] | None = Settings
     for part in location[:-1]:
         if isinstance(part, str):
-            field = _field(section, part)
+            field = _field(section, part) if section else None
             section = _section(field.annotation) if field else None
     keys = [str(field.alias) for field in (section or Settings).model_fields.values()]
     close = difflib.get_close_matches(str(location[-1]), keys, n=1)

@@ -55,6 +55,10 @@ def test_a_cluster_is_reached_by_its_context_alone(read: Callable[..., Any]) -> 
     assert "mine" not in repr(kubeconfig)
 
 
+def test_only_clusters_that_exist_have_a_kubeconfig(dev: dict[str, Any]) -> None:
+    assert kubeconfigs.read(loading.parse(dev)) == {}
+
+
 def test_what_is_in_files_is_taken_in(read: Callable[..., Any]) -> None:
     cluster = yaml.safe_load(read()["hub"].text)["clusters"][0]["cluster"]
     assert cluster["certificate-authority-data"] == base64.b64encode(b"the CA").decode()

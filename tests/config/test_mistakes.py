@@ -59,6 +59,14 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
         {"network": {"subnet": "172.28.0.0/30"}},
         "network.subnet = '172.28.0.0/30': too small for the clusters' nodes; use /28 or wider.",
         "It is: Fixed, so that addresses are known before anything runs."),
+    "trusted proxies that are no network": (
+        {"gateway": {"trustedProxies": ["10.0.0.0/8", "proxy"]}},
+        "gateway.trustedProxies[1] = 'proxy': 'proxy' does not appear to be an IPv4 or IPv6 network.",
+        "It is: Networks of proxies in front whose X-Forwarded-* fields are believed."),
+    "bind address that is none": (
+        {"bindAddresses": ["127.0.0.1", "host"]},
+        "bindAddresses[1] = 'host': Expected 4 octets in 'host'.",
+        "It is: Host addresses that ports are published on, besides the network's gateway."),
     "no room for pods": (
         {"clusters[1].podCidr": "10.50.0.0/25"},
         "clusters[1].podCidr = '10.50.0.0/25': too small for a node; use /24 or wider.",

@@ -15,6 +15,10 @@ from stacks.config.model import Settings
 from stacks.config.problem import SettingsError
 
 ROOT = Path(__file__).parents[2]
+POLICY = {
+    "cluster": "cluster-2", "namespace": "dapr-test", "name": "nodeapp", "lbType": "FailOver",
+    "targets": [{"cluster": "cluster-1"}, {"clusterKey": "default/default/default/cluster-3"}],
+}  # fmt: skip
 
 
 def test_the_dev_environment_has_no_problem(dev: Config) -> None:
@@ -22,14 +26,26 @@ def test_the_dev_environment_has_no_problem(dev: Config) -> None:
     assert [cluster.name for cluster in parsed.members] == ["cluster-1", "cluster-2", "cluster-3"]
     assert parsed.control_plane.key == "default/default/default/control-plane"
     assert parsed.network.gateway == "172.28.0.1"
-    assert parsed.redis_password is None, "an empty password means: generate one"
+    assert parsed.redis_password is None
+    empty = loading.parse({**dev, "redisPassword": ""})
+    assert empty.redis_password is None, "an empty password means: generate one"
 
 
 def test_json_text_is_read_as_the_engine_hands_it_over(dev: Config) -> None:
     assert loading.parse({**dev, "policies": "[]", "dapr": '{"mtls": true}'}).dapr.mtls
+    assert problems({**dev, "policies": "[{"})[0].startswith("policies = '[{': not a list")
 
 
-def test_wrong_kinds_of_value_are_said_in_plain_words(dev: Config) -> None:
+def test_a_target_is_a_cluster_by_its_name_or_its_key(dev: Config) -> None:
+    changes = {"clusters[1].region": "east", "policies": [POLICY]}
+    parsed = loading.parse(changed(dev, changes))
+    assert [parsed.target_key(target) for target in parsed.policies[0].targets] == [
+        "east/default/default/cluster-1",
+        "default/default/default/cluster-3",
+    ]
+
+
+def test_wrong_types_of_value_are_said_in_plain_words(dev: Config) -> None:
     found = problems({**dev, "gateway": 3, "apps": {}, "exports": [{"service": 1}]})
     for expected in (
         "gateway = 3: not a mapping of keys",

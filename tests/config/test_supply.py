@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from config.environments import Config, read_environment
 
@@ -18,17 +21,35 @@ def test_a_mirror_is_put_before_every_public_image(mirror: str, dev: Config) -> 
         assert image.ref.removeprefix(prefix).split("/")[0] in ("docker.io", "ghcr.io")
 
 
-def test_what_the_supply_has_not_is_refused(dev: Config) -> None:
-    images: Config = {name: {"ref": name} for name in ("node", "redis", "python", "compiler", "curl")}
-    images["dapr"] = {"ref": "ghcr.io/dapr", "tag": "1.16.0"}
-    content = {
-        "mode": "airgap",
-        "images": images,
-        "charts": {"dapr": {"chart": "/dapr", "version": "1.16.0"}},
+MAP: Config = {
+    "mode": "airgap",
+    "images": {
+        **{name: {"ref": f"m/{name}:1"} for name in ("node", "redis", "python", "compiler", "curl")},
+        "dapr": {"ref": "ghcr.io/dapr", "tag": "1.16.0", "archive": "/dapr.tar"},
+    },
+    "charts": {"dapr": {"chart": "/dapr", "version": "1.16.0"}},
+}
+
+
+def test_the_supply_map_is_used_where_there_is_one(dev: Config, tmp_path: Path) -> None:
+    (tmp_path / "supply.json").write_text(json.dumps(MAP))
+    environ = {supply.ENVIRONMENT_VARIABLE: str(tmp_path / "supply.json")}
+    found = supply.resolve(loading.parse(dev), environ)
+    assert (found.mode, found.dapr.archive, found.dapr.in_daemon) == ("airgap", "/dapr.tar", True)
+    assert found.versions == {"node": "1", "dapr": "1.16.0", "redis": "1"}
+    assert found.origins == {
+        **{name: f"m/{name}:1" for name in ("node", "redis", "python", "curl")},
+        "dapr": "ghcr.io/dapr/*:1.16.0",
+        "dapr-chart": "/dapr 1.16.0",
     }
+    forced = loading.parse({**dev, "supply": "upstream"})
+    assert supply.resolve(forced, environ).mode == "upstream"
+
+
+def test_what_the_supply_has_not_is_refused(dev: Config) -> None:
     wanted = loading.parse({**dev, "dapr": {"version": "1.9.6"}, "versions": "article", "mesh": "flomesh"})
     with pytest.raises(SettingsError) as caught:
-        supply.from_map(wanted, content, {"dapr": "1.16.0"})
+        supply.from_map(wanted, MAP, {"dapr": "1.16.0"})
     hint = "Use an upstream supply for it."
     assert [str(problem) for problem in caught.value.problems] == [
         "dapr.version = '1.9.6': the airgap supply has Dapr 1.16.0 only. " + hint,

@@ -1,0 +1,46 @@
+"""What ties requests to one endpoint: the session cookie, and what an export hashes."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core.affinity import HASHING, Affinity, Balancing, read_affinity, session_cookie, tag
+from gateway.core.limits import Limits
+from gateway.core.request import RequestHead, parse_request_head
+
+PEER = b"192.0.2.1"
+
+
+def head(*fields: str) -> RequestHead:
+    lines = ["GET / HTTP/1.1", "Host: x", *fields]
+    return parse_request_head("\r\n".join([*lines, "", ""]).encode(), Limits())
+
+
+def key(hash_on: str, *fields: str, trusted: bool = False) -> bytes:
+    affinity = read_affinity(Balancing(HASHING, hash_on), head(*fields), PEER, trusted=trusted)
+    assert affinity is not None
+    return affinity.key
+
+
+def test_a_session_cookie_comes_back_as_the_endpoint_that_set_it() -> None:
+    cookie = session_cookie("a/b/c/east", "10.0.0.1:3000").partition(b": ")[2].partition(b";")[0].decode()
+    for sent in (cookie, f"other=1; {cookie}", f"other=1, {cookie}"):
+        affinity = read_affinity(Balancing(), head(f"Cookie: {sent}"), PEER, trusted=False)
+        assert affinity == Affinity(tag("a/b/c/east"), tag("10.0.0.1:3000"))
+
+
+@pytest.mark.parametrize("fields", [(), ("Cookie: other=1",), ("Cookie: gateway-session=12-34",)])
+def test_a_request_without_a_session_may_go_anywhere(fields: tuple[str, ...]) -> None:
+    assert read_affinity(Balancing(), head(*fields), PEER, trusted=False) is None
+
+
+def test_a_header_or_a_cookie_is_hashed_where_there_is_one() -> None:
+    assert key("header:X-User", "x-user: ann") == b"ann"
+    assert key("cookie:user", "Cookie: a=1; user=ann") == b"ann"
+    assert key("header:X-User") == key("cookie:user", "Cookie: a=1") == PEER
+
+
+def test_the_source_is_the_peer_or_the_client_that_a_trusted_proxy_names() -> None:
+    assert key("source", "X-Forwarded-For: 10.0.0.9, 10.0.0.8") == PEER
+    assert key("source", "X-Forwarded-For: 10.0.0.9, 10.0.0.8", trusted=True) == b"10.0.0.9"
+    assert key("source", trusted=True) == key("source", "X-Forwarded-Proto: http", trusted=True) == PEER

@@ -1,0 +1,110 @@
+"""Answers of the gateway's own, and heads as they are passed on."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core.answers import make_answer
+from gateway.core.forward import continued_fields, forwarded_fields, request_start, response_head
+from gateway.core.limits import Limits
+from gateway.core.request import parse_request_head
+from gateway.core.response import parse_response_head
+
+
+@pytest.mark.parametrize(
+    ("answer", "fields", "body"),
+    [
+        (make_answer(404, "Service Not Found"), [], "Service Not Found"),
+        (make_answer(400, "no", close=True), ["Connection: close"], "no\n"),
+        (make_answer(400, "no", minor=0), ["Connection: keep-alive"], "no\n"),
+        (
+            make_answer(405, "no"),
+            ["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"],
+            "no\n",
+        ),
+        (
+            make_answer(503, "no", refused="no-endpoint"),
+            ["X-Gateway-Refused: no-endpoint", "Retry-After: 1"],
+            "no\n",
+        ),
+    ],
+)
+def test_an_answer_says_what_a_client_may_do_next(answer: bytes, fields: list[str], body: str) -> None:
+    head, _, found = answer.decode().partition("\r\n\r\n")
+    length = f"Content-Length: {len(body)}"
+    assert head.split("\r\n")[1:] == ["Content-Type: text/plain; charset=utf-8", length, *fields]
+    assert found == body
+
+
+def test_an_answer_to_head_keeps_its_length_and_has_no_body() -> None:
+    assert make_answer(400, "no", head_only=True).endswith(b"Content-Length: 3\r\n\r\n")
+
+
+def test_where_a_request_came_from_is_begun_or_continued() -> None:
+    assert forwarded_fields(b"192.0.2.1", b"x:80").decode().split("\r\n")[1:] == [
+        "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: http", "X-Forwarded-Host: x:80",
+    ]  # fmt: skip
+    for told, trail, proto, host in (
+        ("", "192.0.2.1", "http", "x"),
+        ("X-Forwarded-For: 10.0.0.9\r\n", "10.0.0.9, 192.0.2.1", "http", "x"),
+        ("X-Forwarded-Proto: https\r\nX-Forwarded-Host: y\r\n", "192.0.2.1", "https", "y"),
+    ):
+        request = parse_request_head(f"GET / HTTP/1.1\r\nHost: x\r\n{told}\r\n".encode(), Limits())
+        assert continued_fields(request, b"192.0.2.1").decode().split("\r\n")[1:] == [
+            f"X-Forwarded-For: {trail}", f"X-Forwarded-Proto: {proto}", f"X-Forwarded-Host: {host}",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sent", "to_gateway", "passed"),
+    [
+        ("GET /a HTTP/1.1\r\nHost: x\r\nA: 1\r\n\r\n", False, "GET /b HTTP/1.1\r\nHost: x\r\nA: 1"),
+        (
+            "GET http://y/a HTTP/1.1\r\nHost: x\r\nA: 1\r\n\r\n", False,
+            "GET /b HTTP/1.1\r\nHost: y\r\nA: 1",
+        ),
+        (
+            "GET /a HTTP/1.1\r\nHost: x\r\nConnection: A\r\nA: 1\r\nB: 2\r\n\r\n", False,
+            "GET /b HTTP/1.1\r\nHost: x\r\nB: 2",
+        ),
+        (
+            "GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", False,
+            "GET /b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket",
+        ),
+        (
+            "GET /a HTTP/1.1\r\nHost: x\r\nX-Gateway-Hops: 2\r\n\r\n", True,
+            "GET /b HTTP/1.1\r\nHost: x\r\nX-Gateway-Hops: 3",
+        ),
+    ],
+)  # fmt: skip
+def test_a_request_goes_on_without_what_was_for_this_hop(sent: str, to_gateway: bool, passed: str) -> None:
+    request = parse_request_head(sent.encode(), Limits())
+    assert request_start(request, b"/b", to_gateway=to_gateway).decode() == passed
+
+
+def passed_on(raw: str, **how: bool) -> str:
+    response = parse_response_head(raw.encode(), Limits())
+    return response_head(response, raw.encode(), trusted=how.pop("trusted", False), **how).decode()
+
+
+def test_an_answer_goes_on_unchanged_where_that_is_possible() -> None:
+    whole = "HTTP/1.1 200 Fine\r\nA: 1\r\n\r\n"
+    assert passed_on(whole) == whole
+    assert passed_on("HTTP/1.0 200 Fine\r\nA: 1\r\n\r\n") == whole
+    assert passed_on("HTTP/1.1 200 Fine\r\nKeep-Alive: 5\r\nA: 1\r\n\r\n") == whole
+
+
+def test_an_answer_gets_what_its_client_needs() -> None:
+    raw = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nKeep-Alive: 5\r\n\r\n"
+    assert passed_on(raw, decode=True, close=True) == "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+    raw = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    kept = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n"
+    assert passed_on(raw, keep_for_1_0=True) == kept
+    raw = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    assert passed_on(raw) == raw
+
+
+def test_only_a_gateway_may_say_that_no_application_saw_the_request() -> None:
+    raw = "HTTP/1.1 503 No\r\nX-Gateway-Refused: no-endpoint\r\n\r\n"
+    assert passed_on(raw, trusted=True) == raw
+    assert passed_on(raw) == "HTTP/1.1 503 No\r\n\r\n"

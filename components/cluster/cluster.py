@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -16,6 +17,12 @@ NODE_PORTS = range(30000, 32768)
 # On Services whose pods a Deployment beside them already waits for: waiting for their endpoints once more
 # only makes them later.
 UNAWAITED = {"pulumi.com/skipAwait": "true"}
+
+
+def location(*, key: str, host: str, port: int) -> dict[str, Any]:
+    """Spec of a flomesh.io Cluster object but for its credential: cluster key, and address of the gateway."""
+    region, zone, group, _ = key.split("/")
+    return {"region": region, "zone": zone, "group": group, "gatewayHost": host, "gatewayPort": port}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,25 +10,16 @@ import pulumi_kubernetes as kubernetes
 
 from components.cluster import k3d_config
 from components.cluster.cluster import Cluster
+from components.cluster.k3d_config import K3dConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class K3dClusterArgs:
-    """`network` is the Docker network's name, `gateway` its first address; see k3d_config.render."""
+    """`network` is the Docker network's name, `config.gateway` its first address."""
 
     key: str
-    environment: str
-    image: str
     network: pulumi.Input[str]
-    gateway: str
-    bind_addresses: Sequence[str]
-    api_port: int
-    http_port: int
-    archives: Mapping[str, str]
-    node_http_port: int = k3d_config.GATEWAY_NODE_PORT
-    memory: str = ""
-    pod_cidr: str | None = None
-    service_cidr: str | None = None
+    config: K3dConfig
 
 
 class K3dCluster(pulumi.ComponentResource):
@@ -39,14 +29,17 @@ class K3dCluster(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: K3dClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:cluster:K3dCluster", name, None, opts)
-        config = pulumi.Output.from_input(args.network).apply(lambda network: _render(name, args, network))
+        config, gateway = args.config, args.config.gateway
+        file = pulumi.Output.from_input(args.network).apply(
+            lambda network: k3d_config.render(config, network)
+        )
         made = command.local.Command(
             f"{name}-k3d",
-            create=k3d_config.create_command(name=name, environment=args.environment),
+            create=k3d_config.create_command(name=name, environment=config.environment),
             update=k3d_config.update_command(name=name),
             delete=k3d_config.delete_command(name=name),
-            stdin=config,
-            triggers=[config],
+            stdin=file,
+            triggers=[file],
             # stdout is the kubeconfig: kept out of the log here, and out of plain state below.
             logging=command.local.Logging.STDERR,
             add_previous_output_in_env=False,
@@ -76,30 +69,12 @@ class K3dCluster(pulumi.ComponentResource):
             key=args.key,
             provider=provider,
             kubeconfig=kubeconfig,
-            server=f"https://{args.gateway}:{args.api_port}",
-            gateway_host=args.gateway,
-            gateway_port=args.http_port,
-            http=f"http://{args.bind_addresses[0] if args.bind_addresses else args.gateway}:{args.http_port}",
+            server=f"https://{gateway}:{config.api_port}",
+            gateway_host=gateway,
+            gateway_port=config.http_port,
+            http=f"http://{next(iter(config.bind_addresses), gateway)}:{config.http_port}",
             context=f"k3d-{name}",
             creation_id=made.id,
         )
         # Not the secret: the engine's debugging log prints what components register, marked or not.
         self.register_outputs({})
-
-
-def _render(name: str, args: K3dClusterArgs, network: str) -> str:
-    return k3d_config.render(
-        name=name,
-        environment=args.environment,
-        image=args.image,
-        network=network,
-        gateway=args.gateway,
-        bind_addresses=args.bind_addresses,
-        api_port=args.api_port,
-        http_port=args.http_port,
-        archives=args.archives,
-        node_http_port=args.node_http_port,
-        memory=args.memory,
-        pod_cidr=args.pod_cidr,
-        service_cidr=args.service_cidr,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -22,63 +23,70 @@ SERVER = "server:0"
 SCRIPT = "components/k3d.sh"
 
 
-def render(
-    *,
-    name: str,
-    environment: str,
-    image: str,
-    network: str,
-    gateway: str,
-    bind_addresses: Sequence[str],
-    api_port: int,
-    http_port: int,
-    archives: Mapping[str, str],
-    node_http_port: int = GATEWAY_NODE_PORT,
-    memory: str = "",
-    pod_cidr: str | None = None,
-    service_cidr: str | None = None,
-) -> str:
-    """The `k3d.io/v1alpha5` Simple file of one cluster with one server.
+@dataclass(frozen=True, kw_only=True)
+class K3dConfig:
+    """One cluster with one server.
 
     `gateway` is the network's first address: every container reaches every published port there.
     `archives` maps a name to a docker-archive file on the host, which the node imports at start.
     `http_port` leads to `node_http_port` of the node; `memory` limits the node, such as 4g.
     `pod_cidr` and `service_cidr` are None for the ranges that k3s takes.
     """
+
+    name: str
+    environment: str
+    image: str
+    gateway: str
+    bind_addresses: Sequence[str]
+    api_port: int
+    http_port: int
+    archives: Mapping[str, str]
+    node_http_port: int = GATEWAY_NODE_PORT
+    memory: str = ""
+    pod_cidr: str | None = None
+    service_cidr: str | None = None
+
+
+def render(cluster: K3dConfig, network: str) -> str:
+    """The `k3d.io/v1alpha5` Simple file of a cluster in a Docker network."""
     arguments = [
         "--disable=traefik",
-        *([f"--cluster-cidr={pod_cidr}"] if pod_cidr else []),
-        *([f"--service-cidr={service_cidr}"] if service_cidr else []),
+        *([f"--cluster-cidr={cluster.pod_cidr}"] if cluster.pod_cidr else []),
+        *([f"--service-cidr={cluster.service_cidr}"] if cluster.service_cidr else []),
     ]
     config: dict[str, Any] = {
         "apiVersion": "k3d.io/v1alpha5",
         "kind": "Simple",
-        "metadata": {"name": name},
+        "metadata": {"name": cluster.name},
         "servers": 1,
-        "image": image,
+        "image": cluster.image,
         "network": network,
         # Host and address differ in meaning: the first is the certificate's name, the second the binding.
-        "kubeAPI": {"host": gateway, "hostIP": gateway, "hostPort": str(api_port)},
+        "kubeAPI": {"host": cluster.gateway, "hostIP": cluster.gateway, "hostPort": str(cluster.api_port)},
         "ports": [
-            *(_port(address, api_port, 6443) for address in bind_addresses if address != gateway),
             *(
-                _port(address, http_port, node_http_port)
-                for address in dict.fromkeys([gateway, *bind_addresses])
+                _port(address, cluster.api_port, 6443)
+                for address in cluster.bind_addresses
+                if address != cluster.gateway
+            ),
+            *(
+                _port(address, cluster.http_port, cluster.node_http_port)
+                for address in dict.fromkeys([cluster.gateway, *cluster.bind_addresses])
             ),
         ],
         "options": {
             "k3d": {"wait": True, "timeout": TIMEOUT, "disableLoadbalancer": True},
             "k3s": {"extraArgs": [{"arg": argument, "nodeFilters": [SERVER]} for argument in arguments]},
             "kubeconfig": {"updateDefaultKubeconfig": False, "switchCurrentContext": False},
-            "runtime": {"labels": [{"label": f"{LABEL}={environment}", "nodeFilters": [SERVER]}]},
+            "runtime": {"labels": [{"label": f"{LABEL}={cluster.environment}", "nodeFilters": [SERVER]}]},
         },
     }
-    if memory:
-        config["options"]["runtime"]["serversMemory"] = memory
-    if archives:
+    if cluster.memory:
+        config["options"]["runtime"]["serversMemory"] = cluster.memory
+    if cluster.archives:
         config["volumes"] = [
             {"volume": f"{path}:{IMAGES_FOLDER}/{archive}.tar:ro", "nodeFilters": [SERVER]}
-            for archive, path in sorted(archives.items())
+            for archive, path in sorted(cluster.archives.items())
         ]
     return yaml.safe_dump(config, sort_keys=False)
 

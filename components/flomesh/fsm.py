@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 
 from components import chart
-from components.cluster.cluster import Cluster
+from components.cluster.cluster import Cluster, location
 
 NAMESPACE = "flomesh"
 
@@ -36,15 +36,7 @@ def join_kubeconfig(kubeconfig: str) -> str:
 
 def join_spec(*, key: str, host: str, port: int, kubeconfig: Any) -> Mapping[str, Any]:
     """Spec of the Cluster object. FSM takes the credential inline and knows no other way."""
-    region, zone, group, _ = key.split("/")
-    return {
-        "region": region,
-        "zone": zone,
-        "group": group,
-        "gatewayHost": host,
-        "gatewayPort": port,
-        "kubeconfig": kubeconfig,
-    }
+    return {**location(key=key, host=host, port=port), "kubeconfig": kubeconfig}
 
 
 class Fsm(pulumi.ComponentResource):

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import yaml
 
-from components.cluster.cluster import Cluster
+from components.cluster.cluster import Cluster, location
 from components.mesh.hub_identity import HubIdentity, HubIdentityArgs
 
 KEY = "kubeconfig"
@@ -46,15 +46,8 @@ def hub_kubeconfig(*, cluster: str, server: str, ca_base64: str, token: str) -> 
 
 def cluster_spec(member: Cluster, *, secret: pulumi.Input[str]) -> dict[str, Any]:
     """Spec of the Cluster object; the credential is named, not written into it."""
-    region, zone, group, _ = member.key.split("/")
-    return {
-        "region": region,
-        "zone": zone,
-        "group": group,
-        "gatewayHost": member.gateway_host,
-        "gatewayPort": member.gateway_port,
-        "kubeconfigSecretRef": {"name": secret, "key": KEY},
-    }
+    where = location(key=member.key, host=member.gateway_host, port=member.gateway_port)
+    return {**where, "kubeconfigSecretRef": {"name": secret, "key": KEY}}
 
 
 class ClusterMembership(pulumi.ComponentResource):

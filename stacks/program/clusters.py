@@ -75,20 +75,23 @@ def _cluster(shared: SharedResources, config: ClusterSettings) -> Cluster:
         config.name,
         K3dClusterArgs(
             key=config.key,
-            environment=shared.environment,
-            image=shared.supply.node.ref,
             network=shared.network.network_name,
-            gateway=settings.network.gateway,
-            bind_addresses=settings.bind_addresses,
-            api_port=int(config.api_port or 0),
-            http_port=int(config.http_port or 0),
-            archives=archives_of(settings, shared.supply, config.name),
-            node_http_port=(
-                k3d_config.GATEWAY_NODE_PORT if settings.mesh == "bundled" else k3d_config.INGRESS_PORT
+            config=k3d_config.K3dConfig(
+                name=config.name,
+                environment=shared.environment,
+                image=shared.supply.node.ref,
+                gateway=settings.network.gateway,
+                bind_addresses=settings.bind_addresses,
+                api_port=int(config.api_port or 0),
+                http_port=int(config.http_port or 0),
+                archives=archives_of(settings, shared.supply, config.name),
+                node_http_port=(
+                    k3d_config.GATEWAY_NODE_PORT if settings.mesh == "bundled" else k3d_config.INGRESS_PORT
+                ),
+                memory=settings.k3d.servers_memory,
+                pod_cidr=config.pod_cidr,
+                service_cidr=config.service_cidr,
             ),
-            memory=settings.k3d.servers_memory,
-            pod_cidr=config.pod_cidr,
-            service_cidr=config.service_cidr,
         ),
         shared.local,
     ).cluster

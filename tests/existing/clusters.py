@@ -66,9 +66,12 @@ def made(machine: Machine, node_image: str) -> Iterator[Path]:
         for number, name in enumerate(NAMES):
             config = yaml.safe_load(
                 k3d_config.render(
-                    name=name, environment="theirs", image=node_image, network=NETWORK, gateway=GATEWAY,
-                    bind_addresses=(), api_port=api_port(number), archives={},
-                    http_port=http_port(number), node_http_port=http_port(number),
+                    k3d_config.K3dConfig(
+                        name=name, environment="theirs", image=node_image, gateway=GATEWAY,
+                        bind_addresses=(), api_port=api_port(number), archives={},
+                        http_port=http_port(number), node_http_port=http_port(number),
+                    ),
+                    NETWORK,
                 )
             )  # fmt: skip
             config["ports"].append(

@@ -19,14 +19,15 @@ def _config(**changes: Any) -> dict[str, Any]:
         "name": "cluster-1",
         "environment": "dev",
         "image": "node:1",
-        "network": "multi-clusters",
         "gateway": "172.28.0.1",
         "bind_addresses": ("127.0.0.1",),
         "api_port": 6445,
         "http_port": 81,
         "archives": {},
     }
-    parsed: dict[str, Any] = yaml.safe_load(k3d_config.render(**{**values, **changes}))
+    parsed: dict[str, Any] = yaml.safe_load(
+        k3d_config.render(k3d_config.K3dConfig(**{**values, **changes}), "multi-clusters")
+    )
     return parsed
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import signal
 import subprocess
 import time
@@ -12,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from airgap import daemon
+from bench.platform import stack_environment
 from cli import docker_objects
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,5 +76,4 @@ def engine_environment(environment: str = ENVIRONMENT) -> dict[str, str]:
     printed = subprocess.run(
         [str(ROOT / "stack"), "env", environment], capture_output=True, text=True, check=True
     ).stdout
-    exports = dict(word.split("=", 1) for word in shlex.split(printed) if word != "export")
-    return {**os.environ, **exports}
+    return stack_environment(printed)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from typing import Any
 
+import pytest
 import yaml
 
 from bench.figures import turns
-from bench.platform import environment_file, rows
+from bench.platform import environment_file, rows, stack_environment
 from bench.sequence import SECRET, after_joining, before_joining, in_clear, joined, read_state
 
 MARK = "1b47061264138c4ac30d75fd1eb44270"
@@ -130,3 +132,10 @@ def test_up_is_compared_with_the_articles_steps() -> None:
         "destroy",
         "preview",
     ]
+
+
+def test_what_stack_env_prints_becomes_a_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/bin")
+    found = stack_environment("export PATH='/a folder:/bin'\nexport PULUMI_STACK=bench\n")
+    assert (found["PATH"], found["PULUMI_STACK"]) == ("/a folder:/bin", "bench")
+    assert found.keys() == os.environ.keys() | {"PULUMI_STACK"}

@@ -25,7 +25,8 @@ from cli.arguments import parser
 RUNNERS = {"fast", "platform", "e2e"}
 ANYTHING = "a value that only the test knows"
 COMMANDS = r"(\./stack|scripts/\w+|pulumi|kubectl|docker|k3d|helm|curl|gateway|python3?|git|eval|rm) "
-FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()}
+FOLDERS = {path.name: ROOT for path in ROOT.iterdir() if path.is_dir()}
+FOLDERS |= dict.fromkeys(("core", "edge", "kube"), ROOT / "proxy" / "gateway")  # as documents call them
 
 
 def parsed(words: list[str]) -> dict[str, object]:
@@ -124,7 +125,7 @@ def test_commands_in_the_text_are_such_that_stack_understands_them(path: Path) -
 def test_files_named_in_the_text_exist(path: Path) -> None:
     for code in inline_code(path):
         if re.fullmatch(r"[\w.*/-]+", code) and "/" in code and code.split("/")[0] in FOLDERS:
-            assert list(ROOT.glob(code.rstrip("/"))), (
+            assert list(FOLDERS[code.split("/")[0]].glob(code.rstrip("/"))), (
                 f"{path.relative_to(ROOT)} names {code}, which is not there"
             )
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose(path)):

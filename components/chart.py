@@ -14,7 +14,7 @@ from components.cluster.cluster import Cluster
 
 @dataclass(frozen=True, kw_only=True)
 class Installed:
-    """What a chart was installed as; others refer to the namespace by `namespace`, once it is there."""
+    """A release and its namespace, an output: what uses it waits for the namespace."""
 
     namespace: pulumi.Output[str]
     release: kubernetes.helm.v3.Release
@@ -40,16 +40,16 @@ def install(
     created = kubernetes.core.v1.Namespace(
         f"{name}-namespace", metadata={"name": namespace}, opts=cluster.child(parent)
     )
-    there: pulumi.Output[str] = created.metadata["name"]
+    in_namespace: pulumi.Output[str] = created.metadata["name"]
     installed = kubernetes.helm.v3.Release(
         f"{name}-release",
         name=release,
         chart=chart,
         version=version,
         repository_opts=kubernetes.helm.v3.RepositoryOptsArgs(repo=repository) if repository else None,
-        namespace=there,
+        namespace=in_namespace,
         values=values,
         timeout=seconds,
         opts=cluster.child(parent),
     )
-    return Installed(namespace=there, release=installed)
+    return Installed(namespace=in_namespace, release=installed)

@@ -33,7 +33,7 @@ class K3dCluster(pulumi.ComponentResource):
         file = pulumi.Output.from_input(args.network).apply(
             lambda network: k3d_config.render(config, network)
         )
-        made = command.local.Command(
+        created = command.local.Command(
             f"{name}-k3d",
             create=k3d_config.create_command(name=name, environment=config.environment),
             update=k3d_config.update_command(name=name),
@@ -51,12 +51,12 @@ class K3dCluster(pulumi.ComponentResource):
                 custom_timeouts=pulumi.CustomTimeouts(create="10m", delete="5m"),
             ),
         )
-        kubeconfig = pulumi.Output.secret(made.stdout)
+        kubeconfig = pulumi.Output.secret(created.stdout)
         provider = kubernetes.Provider(
             f"{name}-kubernetes",
             kubeconfig=kubeconfig,
             # An id per creation: a cluster created again replaces what is in it, a new credential does not.
-            cluster_identifier=made.id,
+            cluster_identifier=created.id,
             # A killed run leaves objects the state does not know, with fields of a manager it does not know
             # either; in a cluster of our own they are ours.
             upsert_existing_objects=True,
@@ -74,7 +74,7 @@ class K3dCluster(pulumi.ComponentResource):
             gateway_port=config.http_port,
             http=f"http://{next(iter(config.bind_addresses), gateway)}:{config.http_port}",
             context=f"k3d-{name}",
-            creation_id=made.id,
+            creation_id=created.id,
         )
         # Not the secret: the engine's debugging log prints what components register, marked or not.
         self.register_outputs({})

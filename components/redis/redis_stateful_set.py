@@ -106,6 +106,6 @@ class RedisStatefulSet(pulumi.ComponentResource):
             opts=args.cluster.child(self),
         )
         # Nobody should dial Redis before it is there.
-        there = pulumi.Output.all(server.id, service.id)
-        self.address = there.apply(lambda _: f"{args.host}:{args.port}")
+        ready = pulumi.Output.all(server.id, service.id)
+        self.address = ready.apply(lambda _: f"{args.host}:{args.port}")
         self.register_outputs({"address": self.address})

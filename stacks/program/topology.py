@@ -1,4 +1,4 @@
-"""Wires the components of an environment: order comes from data flow; what cannot flow is said there."""
+"""The topology of an environment: its components, ordered by data flow or said dependencies."""
 
 from __future__ import annotations
 

@@ -13,43 +13,43 @@ from stacks.program.prepared_cluster import PreparedCluster
 
 
 def export(
-    settings: Settings, members: dict[str, PreparedCluster], memberships: Sequence[pulumi.Resource]
+    settings: Settings, clusters: dict[str, PreparedCluster], memberships: Sequence[pulumi.Resource]
 ) -> None:
     """Create a ServiceExport per service and exporting cluster."""
     for exported in settings.exports:
         spec = _export_spec(exported)
         for name in exported.clusters:
-            member = members[name]
+            exporter = clusters[name]
             ServiceExport(
                 f"{name}-{exported.namespace}-{exported.service}-export",
                 ServiceExportArgs(
-                    cluster=member.cluster,
-                    namespace=member.namespace(exported.namespace),
+                    cluster=exporter.cluster,
+                    namespace=exporter.namespace(exported.namespace),
                     service=exported.service,
                     spec=spec,
                 ),
                 # Joining comes first: an export created before is lost on clusters that join later (flomesh).
                 pulumi.ResourceOptions(
-                    provider=member.cluster.provider, depends_on=[*member.mesh.crds, *memberships]
+                    provider=exporter.cluster.provider, depends_on=[*exporter.mesh.crds, *memberships]
                 ),
             )
 
 
-def steer(settings: Settings, members: dict[str, PreparedCluster]) -> None:
+def steer(settings: Settings, clusters: dict[str, PreparedCluster]) -> None:
     """Create a GlobalTrafficPolicy per policy."""
     for policy in settings.policies:
-        member = members[policy.cluster]
+        prepared = clusters[policy.cluster]
         GlobalTrafficPolicy(
             f"{policy.cluster}-{policy.namespace}-{policy.name}-policy",
             GlobalTrafficPolicyArgs(
-                cluster=member.cluster,
-                namespace=member.namespace(policy.namespace),
+                cluster=prepared.cluster,
+                namespace=prepared.namespace(policy.namespace),
                 service=policy.name,
                 lb_type=policy.lb_type,
                 targets=tuple((settings.target_key(target), target.weight) for target in policy.targets),
             ),
             # The CRD has to be there.
-            pulumi.ResourceOptions(provider=member.cluster.provider, depends_on=list(member.mesh.crds)),
+            pulumi.ResourceOptions(provider=prepared.cluster.provider, depends_on=list(prepared.mesh.crds)),
         )
 
 

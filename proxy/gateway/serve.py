@@ -121,6 +121,9 @@ def check(args: argparse.Namespace) -> int:
                     )
     for problem in compiled.problems:
         sys.stdout.write(f"problem: {problem_line(problem)}\n")
+    for export in compiled.exports:
+        for note in export.notes:
+            sys.stdout.write(f"note: ServiceExport {'/'.join(export.key)}: {note}\n")
     return 1 if compiled.problems else 0
 
 

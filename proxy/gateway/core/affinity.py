@@ -13,7 +13,7 @@ from gateway.core.request import RequestHead
 ROUND_ROBIN = "RoundRobinLoadBalancer"
 LEAST_WORK = "LeastWorkLoadBalancer"
 HASHING = "HashingLoadBalancer"
-KINDS = frozenset((ROUND_ROBIN, LEAST_WORK, HASHING))
+LOAD_BALANCERS = frozenset((ROUND_ROBIN, LEAST_WORK, HASHING))
 
 COOKIE = "gateway-session"
 COOKIE_VALUE = re.compile(rb"(?:^|[;,] *)" + COOKIE.encode() + rb"=([0-9a-f]{8})-([0-9a-f]{8})")

@@ -1,25 +1,38 @@
-"""ServiceExports: which paths of this cluster lead to which Service port, and how."""
+"""ServiceExports of one cluster, evaluated: which paths lead to which Service port, and what is wrong.
+
+The gateway of the cluster serves the rules, the hub brings the ports to the other clusters: both evaluate
+here, so what is imported elsewhere is what the exporter's gateway serves.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from gateway.core.affinity import HASH_ON, KINDS, ROUND_ROBIN, Balancing
-from gateway.core.objects import FieldError, Key, Objects, Raw, items, path_text, port_number, section, text
+from gateway.core.affinity import HASH_ON, LOAD_BALANCERS, ROUND_ROBIN, Balancing
+from gateway.core.fields import FieldError, mapping, mappings, path_text, port_number, text
+from gateway.core.objects import Key, Object, created, spec_of, texts
+from gateway.core.problem import Problem
 from gateway.core.rewrite import Rewrite, RewriteError
 from gateway.core.route import normal_prefix
+from gateway.core.services import Service
 
 HASH_ON_ANNOTATION = "multicluster.flomesh.io/hash-on"
 """What HashingLoadBalancer hashes: `source` (default), `header:NAME` or `cookie:NAME`. Ours: the schema
 has no field."""
 
+PROTOCOLS = {"http", "https", "http2", "h2c", "grpc", "grpc-web", "tcp", "tls", "ws", "wss"}
+"""Words that name a protocol as appProtocol or as the first part of a port's name."""
+
+Match = tuple[bool, bytes]
+"""Whether a path is exact, and its normal form: what no two rules of a cluster may share."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One usable path rule."""
+    """One path rule that can be served."""
 
     key: Key
     exact: bool
@@ -29,54 +42,108 @@ class Rule:
     balancing: Balancing
 
     @property
-    def place(self) -> tuple[bool, bytes]:
-        """What no two rules may share."""
+    def match(self) -> Match:
         return self.exact, self.path.encode() if self.exact else normal_prefix(self.path)
 
 
-def read_exports(objects: Objects, report: Callable[[Key, FieldError], None]) -> list[Rule]:
-    """Usable rules of all exports. Of two exports with one path the older wins, then the first by name."""
-    taken: dict[tuple[bool, bytes], Key] = {}
+@dataclass(frozen=True, slots=True)
+class ExportedPort:
+    """A port of the Service that other clusters may import, under a path of this cluster's gateway."""
+
+    number: int
+    name: str
+    app_protocol: str
+    protocol: str
+    """What is spoken on the port: appProtocol, else the prefix of the port's name, else http."""
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What one ServiceExport amounts to. Good rules count even when others are faulty."""
+
+    key: Key
+    created: str
+    rules: tuple[Rule, ...] = ()
+    ports: tuple[ExportedPort, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What is no fault and may still surprise."""
+    target_clusters: frozenset[str] = frozenset()
+    """Keys of the clusters that may import; empty means all."""
+    service_account: str = ""
+
+
+def evaluate_exports(exports: Mapping[Key, Object], services: Mapping[Key, Service]) -> dict[Key, Evaluation]:
+    """Every export of a cluster, the oldest first. `services`: its own, derived ones left out.
+
+    Of two exports with one path the older has it, then the first by name.
+    """
+    owners: dict[Match, Key] = {}
+    order = sorted(exports, key=lambda key: (created(exports[key]), key))
+    return {key: _evaluate(key, exports[key], services.get(key), owners) for key in order}
+
+
+def _evaluate(key: Key, raw: Object, service: Service | None, owners: dict[Match, Key]) -> Evaluation:
     rules: list[Rule] = []
-    exports = objects.exports
-    for key in sorted(exports, key=lambda key: (_created(exports[key]), key)):
-        try:
-            listed, how = _read_export(objects, key)
-        except FieldError as error:
-            report(key, error)
-            continue
+    errors: list[FieldError] = []
+    try:
+        spec = mapping(raw.get("spec"), "spec")
+        service = _exportable(key, service)
+        listed = mappings(spec.get("rules"), "spec.rules")
+        if not listed:
+            raise FieldError("NoRules", "spec.rules is empty: give at least one path rule")  # noqa: TRY301
+        how = _read_rewrite(spec), _read_balancing(raw, spec)
         for index, item in enumerate(listed):
             try:
-                rule = _read_rule(objects, key, item, f"spec.rules[{index}]", how)
-                _claim(taken, rule, f"spec.rules[{index}]")
+                rules.append(_read_rule(key, service, item, f"spec.rules[{index}]", how, owners))
             except FieldError as error:
-                report(key, error)
-            else:
-                rules.append(rule)
-    return rules
+                errors.append(error)
+    except FieldError as error:
+        errors.append(error)
+    ports = _ports(rules, service) if service else {}
+    only_exact = sorted({rule.port for rule in rules} - ports.keys())
+    return Evaluation(
+        key,
+        created(raw),
+        tuple(rules),
+        tuple(ports.values()),
+        tuple(Problem("ServiceExport", *key, error.reason, str(error)) for error in errors),
+        tuple(
+            f"port {number} has only an Exact path, which other clusters cannot use: give it a Prefix"
+            for number in only_exact
+        ),
+        frozenset(texts(spec_of(raw), "targetClusters")),
+        str(spec_of(raw).get("serviceAccountName") or ""),
+    )
 
 
-def _claim(taken: dict[tuple[bool, bytes], Key], rule: Rule, where: str) -> None:
-    owner = taken.get(rule.place)
-    if owner is not None:
-        message = f"{where}.path {rule.path!r} is already exported by {'/'.join(owner)}: change one of them"
-        raise FieldError("PathConflict", message)
-    taken[rule.place] = rule.key
-
-
-def _read_export(objects: Objects, key: Key) -> tuple[list[Raw], tuple[Rewrite | None, Balancing]]:
-    raw = objects.exports[key]
-    spec = section(raw.get("spec"), "spec")
-    service = objects.services.get(key)
+def _exportable(key: Key, service: Service | None) -> Service:
     name = "/".join(key)
     if service is None:
-        raise FieldError("ServiceNotFound", f"no Service {name} in this cluster: create it")
+        raise FieldError("ServiceNotFound", f"there is no Service {name}")
+    if service.deleted:
+        raise FieldError("ServiceDeleted", f"Service {name} is being deleted")
     if service.external_name:
-        raise FieldError("ExternalName", f"Service {name} is of type ExternalName, which has no endpoints")
-    listed = items(spec.get("rules"), "spec.rules")
-    if not listed:
-        raise FieldError("NoRules", "spec.rules is empty: give at least one path rule")
-    return listed, (_read_rewrite(spec), _read_balancing(raw, spec))
+        message = f"Service {name} is of type ExternalName, which has no endpoints to export"
+        raise FieldError("ExternalName", message)
+    return service
+
+
+def _ports(rules: Iterable[Rule], service: Service) -> dict[int, ExportedPort]:
+    """By number. The first Prefix of a port is the one other clusters use."""
+    ports: dict[int, ExportedPort] = {}
+    for rule in rules:
+        if not rule.exact and rule.port not in ports:
+            port = service.ports[rule.port]
+            protocol = port.app_protocol or _by_name(port.name)
+            ports[rule.port] = ExportedPort(rule.port, port.name, port.app_protocol, protocol, rule.path)
+    return ports
+
+
+def _by_name(name: str) -> str:
+    prefix = name.split("-", 1)[0].lower()
+    return prefix if prefix in PROTOCOLS else "http"
 
 
 @lru_cache(maxsize=16384)
@@ -85,9 +152,9 @@ def _rewrite(source: str, to: str) -> Rewrite:
     return Rewrite(source, to)
 
 
-def _read_rewrite(spec: Raw) -> Rewrite | None:
+def _read_rewrite(spec: Object) -> Rewrite | None:
     """Only with both parts given, as FSM has it."""
-    rewriting = section(spec.get("pathRewrite"), "spec.pathRewrite")
+    rewriting = mapping(spec.get("pathRewrite"), "spec.pathRewrite")
     source, to = rewriting.get("from"), rewriting.get("to")
     if not source or not to:
         return None
@@ -97,13 +164,12 @@ def _read_rewrite(spec: Raw) -> Rewrite | None:
         raise FieldError("InvalidRewrite", f"spec.pathRewrite: {error}") from error
 
 
-def _read_balancing(raw: Raw, spec: Raw) -> Balancing:
+def _read_balancing(raw: Object, spec: Object) -> Balancing:
     kind = spec.get("loadBalancer") or ROUND_ROBIN
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise FieldError(
-            "InvalidLoadBalancer", f"spec.loadBalancer is {kind!r}: give one of {', '.join(sorted(KINDS))}"
-        )
-    annotations = section(section(raw.get("metadata"), "metadata").get("annotations"), "metadata.annotations")
+    if not isinstance(kind, str) or kind not in LOAD_BALANCERS:
+        choices = ", ".join(sorted(LOAD_BALANCERS))
+        raise FieldError("InvalidLoadBalancer", f"spec.loadBalancer is {kind!r}: give one of {choices}")
+    annotations = mapping(mapping(raw.get("metadata"), "metadata").get("annotations"), "metadata.annotations")
     hash_on: Any = annotations.get(HASH_ON_ANNOTATION) or "source"
     if not isinstance(hash_on, str) or HASH_ON.fullmatch(hash_on) is None:
         message = f"annotation {HASH_ON_ANNOTATION} is {hash_on!r}: give source, header:NAME or cookie:NAME"
@@ -111,23 +177,26 @@ def _read_balancing(raw: Raw, spec: Raw) -> Balancing:
     return Balancing(kind, hash_on, spec.get("sessionSticky") is True)
 
 
-def _read_rule(
-    objects: Objects, key: Key, raw: Raw, where: str, how: tuple[Rewrite | None, Balancing]
+def _read_rule(  # noqa: PLR0917  one caller, and every one is needed
+    key: Key,
+    service: Service,
+    raw: Object,
+    where: str,
+    how: tuple[Rewrite | None, Balancing],
+    owners: dict[Match, Key],
 ) -> Rule:
     kind = raw.get("pathType")
     if kind not in ("Exact", "Prefix"):  # not a set: any JSON value may stand there
         raise FieldError("InvalidPathType", f"{where}.pathType is {kind!r}: give Exact or Prefix")
     path = path_text(raw.get("path"), f"{where}.path")
     port = port_number(raw.get("portNumber"), f"{where}.portNumber")
-    ports = objects.services[key].ports
-    if port not in ports:
-        known = ", ".join(map(str, sorted(ports))) or "none"
-        raise FieldError(
-            "PortNotFound", f"{where}.portNumber {port} is no TCP port of the Service: it has {known}"
-        )
-    return Rule(key, kind == "Exact", path, port, *how)
-
-
-def _created(raw: Raw) -> str:
-    metadata = raw.get("metadata")
-    return str(metadata.get("creationTimestamp") or "9999") if isinstance(metadata, Mapping) else "9999"
+    if port not in service.ports:
+        has = ", ".join(map(str, sorted(service.ports))) or "none"
+        message = f"{where}.portNumber {port} is not a TCP port of the Service, which has {has}"
+        raise FieldError("PortNotFound", message)
+    rule = Rule(key, kind == "Exact", path, port, *how)
+    if (owner := owners.get(rule.match)) is not None:
+        message = f"{where}.path {path!r} is already exported by {'/'.join(owner)}: change one of them"
+        raise FieldError("PathConflict", message)
+    owners[rule.match] = key
+    return rule

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.core.objects import FieldError, Raw, address, items, path_text, port_number, section, text
+from gateway.core.fields import FieldError, address, mapping, mappings, path_text, port_number, text
+from gateway.core.objects import Object
 from gateway.core.route import Endpoint, WeightedCluster, normal_prefix
 
 
-def read_import(raw: Raw, own: str, report: Callable[[FieldError], None]) -> dict[int, list[WeightedCluster]]:
+def read_import(
+    raw: Object, own: str, report: Callable[[FieldError], None]
+) -> dict[int, list[WeightedCluster]]:
     """Other clusters by imported port. Faulty parts are reported and left out, as is the own cluster."""
     ports: dict[int, list[WeightedCluster]] = {}
     try:
-        listed = items(section(raw.get("spec"), "spec").get("ports"), "spec.ports")
+        listed = mappings(mapping(raw.get("spec"), "spec").get("ports"), "spec.ports")
     except FieldError as error:
         report(error)
         return ports
@@ -20,7 +23,7 @@ def read_import(raw: Raw, own: str, report: Callable[[FieldError], None]) -> dic
         where = f"spec.ports[{index}]"
         try:
             clusters = ports.setdefault(port_number(item.get("port"), f"{where}.port"), [])
-            endpoints = items(item.get("endpoints"), f"{where}.endpoints")
+            endpoints = mappings(item.get("endpoints"), f"{where}.endpoints")
         except FieldError as error:
             report(error)
             continue
@@ -44,8 +47,8 @@ def _add(clusters: list[WeightedCluster], cluster: WeightedCluster, own: str, wh
         clusters.append(cluster)
 
 
-def _read_cluster(raw: Raw, where: str) -> WeightedCluster:
-    target = section(raw.get("target"), f"{where}.target")
+def _read_cluster(raw: Object, where: str) -> WeightedCluster:
+    target = mapping(raw.get("target"), f"{where}.target")
     path = path_text(target.get("path") or "/", f"{where}.target.path")
     endpoint = Endpoint(
         address(target.get("ip"), f"{where}.target.ip"),

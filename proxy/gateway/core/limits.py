@@ -102,6 +102,6 @@ def change_limits(limits: Limits, changes: Iterable[str]) -> Limits:
         except ValueError as error:
             raise ValueError(f"{change!r}: {text!r} is not a number that {name} can be") from error
         if not 0 < number < float("inf"):
-            raise ValueError(f"{change!r}: a limit is more than nothing and less than endless")
+            raise ValueError(f"{change!r}: give a finite number greater than 0")
         numbers[name] = number
     return replace(limits, **numbers)

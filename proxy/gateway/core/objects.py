@@ -1,203 +1,137 @@
-"""Kubernetes objects as the gateway reads them: the few fields it needs, checked, everything else ignored."""
+"""Kubernetes objects as nested mappings: the names that hub and gateway share, and how to read any object.
+
+Reading here never fails: what is absent or of another shape is empty. What a user may get wrong is read by
+`fields`, which says what is wrong with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
-from ipaddress import ip_address
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.core.problem import Problem
-from gateway.core.route import Endpoint
-
-IMPORTED_LABEL = "multicluster.flomesh.io/imported"
-SERVICE_LABEL = "kubernetes.io/service-name"
-MANAGED_LABEL = "endpointslice.kubernetes.io/managed-by"
-CONTROLLER = "endpointslice-controller.k8s.io"
-"""Who makes the slices of Services with a selector, in Kubernetes itself."""
-
-Raw = Mapping[str, Any]
+Object = Mapping[str, Any]
 Key = tuple[str, str]
-"""(namespace, name)."""
+"""Namespace and name; the namespace of cluster-scoped objects is empty."""
+
+FLOMESH = "flomesh.io/v1alpha1"
+"""API version of our CRDs."""
+
+HUB = "multicluster-hub"
+GATEWAY = "multicluster-gateway"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+IMPORTED = "multicluster.flomesh.io/imported"
+DERIVED = {IMPORTED: "true", MANAGED_BY: GATEWAY}
+"""Labels of what the gateway derives from an import."""
+
+SERVICE_NAME = "kubernetes.io/service-name"
+"""On an EndpointSlice: the Service it belongs to."""
+SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+"""On an EndpointSlice: who writes it. Its other labels may be copies of the Service's."""
 
 
-class FieldError(ValueError):
-    """A field that cannot be used. `reason` is a CamelCase word for a condition."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+def section(parent: Object | None, name: str) -> Object:
+    """The mapping at `name`."""
+    found = parent.get(name) if parent else None
+    return found if isinstance(found, Mapping) else {}
 
 
-def section(raw: Any, where: str) -> Raw:
-    """`raw` as a mapping; empty when absent."""
-    if raw is None:
-        return {}
-    if not isinstance(raw, Mapping):
-        raise FieldError("Invalid", f"{where} is not a mapping")
-    return raw
+def listed(parent: Object, name: str) -> Sequence[Object]:
+    """The mappings in the list at `name`."""
+    found = parent.get(name)
+    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list | tuple) else []
 
 
-def items(raw: Any, where: str) -> list[Raw]:
-    """`raw` as a list of mappings; empty when absent."""
-    if raw is None:
-        return []
-    if not isinstance(raw, list) or not all(isinstance(item, Mapping) for item in raw):
-        raise FieldError("Invalid", f"{where} is not a list of mappings")
-    return raw
+def texts(parent: Object, name: str) -> Sequence[str]:
+    """The strings in the list at `name`."""
+    found = parent.get(name)
+    return [item for item in found if isinstance(item, str)] if isinstance(found, list | tuple) else []
 
 
-def port_number(raw: Any, where: str) -> int:
-    if not isinstance(raw, int) or isinstance(raw, bool) or not 1 <= raw <= 65535:
-        raise FieldError("InvalidPort", f"{where} is {raw!r}: give a port from 1 to 65535")
-    return raw
+def number(parent: Object, name: str) -> int:
+    """The whole number at `name`, else 0."""
+    found = parent.get(name)
+    return found if isinstance(found, int) else 0
 
 
-def text(raw: Any, where: str) -> str:
-    if not isinstance(raw, str) or not raw:
-        raise FieldError("Invalid", f"{where} is {raw!r}: give a string")
-    return raw
+def meta(obj: Object) -> Object:
+    return section(obj, "metadata")
 
 
-def path_text(raw: Any, where: str) -> str:
-    if not isinstance(raw, str) or not raw.startswith("/") or not raw.isascii() or not raw.isprintable():
-        raise FieldError(
-            "InvalidPath", f"{where} is {raw!r}: give a path that begins with / in printable ASCII"
-        )
-    if "?" in raw or "#" in raw or " " in raw:
-        raise FieldError("InvalidPath", f"{where} is {raw!r}: a path has no query, fragment or space")
-    return raw
+def spec_of(obj: Object) -> Object:
+    return section(obj, "spec")
 
 
-@dataclass(slots=True)
-class ServicePort:
-    port: int
-    name: str
+def key_of(obj: Object) -> Key:
+    return str(meta(obj).get("namespace") or ""), str(meta(obj).get("name") or "")
 
 
-@dataclass(slots=True)
-class Service:
-    """A Service of this cluster with its ready endpoints by port name."""
-
-    ports: dict[int, ServicePort]
-    external_name: bool = False
-    ready: dict[str, list[Endpoint]] = field(default_factory=dict)
-
-    def endpoints(self, port: int) -> tuple[Endpoint, ...]:
-        """Ready endpoints of a Service port, in a fixed order."""
-        known = self.ports.get(port)
-        if known is None:
-            return ()
-        return tuple(
-            sorted(set(self.ready.get(known.name, ())), key=lambda endpoint: (endpoint.host, endpoint.port))
-        )
+def version_of(obj: Object) -> str:
+    return str(meta(obj).get("resourceVersion") or "")
 
 
-def read_service(raw: Raw) -> Service:
-    spec = section(raw.get("spec"), "spec")
-    ports = {}
-    for index, item in enumerate(items(spec.get("ports"), "spec.ports")):
-        number = port_number(item.get("port"), f"spec.ports[{index}].port")
-        if item.get("protocol", "TCP") == "TCP":
-            ports[number] = ServicePort(number, item.get("name") or "")
-    return Service(ports, spec.get("type") == "ExternalName")
+def uid_of(obj: Object) -> str:
+    return str(meta(obj).get("uid") or "")
 
 
-def read_slice(raw: Raw) -> dict[str, list[Endpoint]]:
-    """Ready TCP endpoints of one EndpointSlice by port name."""
-    found: dict[str, list[Endpoint]] = {}
-    if raw.get("addressType") not in {None, "IPv4", "IPv6"}:
-        return found
-    ready: list[str] = []
-    for index, item in enumerate(items(raw.get("endpoints"), "endpoints")):
-        conditions = section(item.get("conditions"), f"endpoints[{index}].conditions")
-        # An absent condition means ready: the API says so.
-        if conditions.get("ready", True) is not False and not conditions.get("terminating"):
-            ready.extend(address(one, f"endpoints[{index}].addresses") for one in item.get("addresses") or [])
-    for index, item in enumerate(items(raw.get("ports"), "ports")):
-        if item.get("protocol") in {None, "TCP"} and item.get("port") is not None:
-            number = port_number(item["port"], f"ports[{index}].port")
-            found.setdefault(item.get("name") or "", []).extend(Endpoint(one, number) for one in ready)
-    return found
+def created(obj: Object) -> str:
+    """When it was made, as text that sorts by time. Without a time it counts as the youngest."""
+    return str(meta(obj).get("creationTimestamp") or "9999")
 
 
-@lru_cache(maxsize=65536)
-def _canonical(text: str) -> str:
-    return str(ip_address(text))
+def is_deleted(obj: Object) -> bool:
+    """Whether it is being deleted and only finalizers keep it."""
+    return bool(meta(obj).get("deletionTimestamp"))
 
 
-def address(raw: Any, where: str) -> str:
-    try:
-        return _canonical(text(raw, where))
-    except FieldError:
-        raise
-    except ValueError as error:
-        raise FieldError("InvalidAddress", f"{where} is {raw!r}: give an IP address") from error
+def label(obj: Object, name: str) -> str:
+    return str(section(meta(obj), "labels").get(name) or "")
 
 
-@dataclass(slots=True)
-class Objects:
-    """Objects by kind and key. Of two with one key the last counts, as in a file read from the top."""
-
-    exports: dict[Key, Raw] = field(default_factory=dict)
-    imports: dict[Key, Raw] = field(default_factory=dict)
-    policies: dict[Key, Raw] = field(default_factory=dict)
-    services: dict[Key, Service] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+def has_selector(service: Object) -> bool:
+    return bool(section(spec_of(service), "selector"))
 
 
-def sort_objects(raw_objects: Iterable[Raw]) -> Objects:
-    """Sort raw objects by kind, with endpoints joined to their Services. Own stand-ins are left out."""
-    objects = Objects()
-    slices: list[tuple[Key, str, Raw]] = []
-    for raw in raw_objects:
-        kind = str(raw.get("kind"))
-        try:
-            metadata = section(raw.get("metadata"), "metadata")
-            labels = section(metadata.get("labels"), "metadata.labels")
-            name = text(metadata.get("name"), "metadata.name")
-            key = (str(metadata.get("namespace") or "default"), name)
-            if labels.get(IMPORTED_LABEL) == "true" and _stands_in(kind, raw, labels):
-                continue
-            if kind == "Service":
-                objects.services[key] = read_service(raw)
-            elif kind == "EndpointSlice":
-                slices.append(((key[0], str(labels.get(SERVICE_LABEL) or "")), name, raw))
-            elif kind == "ServiceExport":
-                objects.exports[key] = raw
-            elif kind == "ServiceImport":
-                objects.imports[key] = raw
-            elif kind == "GlobalTrafficPolicy":
-                objects.policies[key] = raw
-        except FieldError as error:
-            objects.problems.append(_problem(kind, raw, error))
-    for key, _, raw in slices:
-        service = objects.services.get(key)
-        if service is None:
-            continue
-        try:
-            for port_name, endpoints in read_slice(raw).items():
-                service.ready.setdefault(port_name, []).extend(endpoints)
-        except FieldError as error:
-            objects.problems.append(_problem("EndpointSlice", raw, error))
-    return objects
+def is_marked(service: Object) -> bool:
+    """Whether a Service carries the gateway's labels. With a selector it is a local one all the same."""
+    return all(label(service, name) == value for name, value in DERIVED.items())
 
 
-def _stands_in(kind: str, raw: Raw, labels: Raw) -> bool:
-    """Whether what is labelled so is a stand-in still.
+def is_derived_service(service: Object) -> bool:
+    """Whether the gateway derived this Service from an import (KEP-1645).
 
-    A Service that somebody gave a selector is a local one, before the gateway has taken its label off; and
-    Kubernetes copies a Service's labels to the slices it makes for it.
+    Somebody who gives it a selector makes it a local Service, before the gateway has taken its labels off.
     """
-    if kind == "Service":
-        return not section(raw.get("spec"), "spec").get("selector")
-    return kind == "EndpointSlice" and labels.get(MANAGED_LABEL) != CONTROLLER
+    return is_marked(service) and not has_selector(service)
 
 
-def _problem(kind: str, raw: Raw, error: FieldError) -> Problem:
-    metadata = raw.get("metadata")
-    metadata = metadata if isinstance(metadata, Mapping) else {}
-    return Problem(
-        kind, str(metadata.get("namespace") or ""), str(metadata.get("name") or ""), error.reason, str(error)
-    )
+def is_derived_slice(endpoint_slice: Object) -> bool:
+    """Whether the gateway writes this EndpointSlice. Its other labels say nothing, they may be copies.
+
+    A slice that Kubernetes made must not be deleted while its controller writes to it: the controller may
+    wait for it forever, and the Service has no endpoints any more.
+    """
+    return label(endpoint_slice, SLICE_MANAGED_BY) == GATEWAY
+
+
+def is_hub_import(imported: Object) -> bool:
+    """Whether the hub made this ServiceImport."""
+    return label(imported, MANAGED_BY) == HUB
+
+
+def covers(actual: object, wanted: object) -> bool:
+    """Whether everything in `wanted` is in `actual`. Lists must match item by item.
+
+    The API server adds defaults and bookkeeping to what it stores; this is the test for "nothing of ours to
+    change".
+    """
+    if isinstance(wanted, Mapping):
+        return isinstance(actual, Mapping) and all(
+            covers(actual.get(name), value) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list | tuple):
+        return (
+            isinstance(actual, list | tuple)
+            and len(actual) == len(wanted)
+            and all(covers(a, w) for a, w in zip(actual, wanted, strict=True))
+        )
+    return actual == wanted

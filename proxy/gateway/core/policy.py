@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.core.objects import FieldError, Raw, items, section
-from gateway.core.route import WeightedCluster
+from gateway.core.fields import FieldError, mapping, mappings
+from gateway.core.objects import Object
+from gateway.core.route import DEFAULT_WEIGHT, WeightedCluster
 
 LOCALITY = "Locality"
 FAIL_OVER = "FailOver"
 ACTIVE_ACTIVE = "ActiveActive"
-DEFAULT_WEIGHT = 100
 MAX_WEIGHT = 1_000_000
 
 
@@ -24,15 +24,15 @@ class Policy:
     targets: Mapping[str, int] | None = field(default=None)
 
 
-def read_policy(raw: Raw) -> tuple[Policy, list[FieldError]]:
+def read_policy(raw: Object) -> tuple[Policy, list[FieldError]]:
     """A policy and what had to be left out of it. FieldError when nothing of it can be used."""
-    spec = section(raw.get("spec"), "spec")
+    spec = mapping(raw.get("spec"), "spec")
     kind = spec.get("lbType", LOCALITY)
     if kind not in (LOCALITY, FAIL_OVER, ACTIVE_ACTIVE):  # not a set: any JSON value may stand there
         raise FieldError("InvalidLbType", f"spec.lbType is {kind!r}: give Locality, FailOver or ActiveActive")
     faults: list[FieldError] = []
     targets: dict[str, int] = {}
-    listed = items(spec.get("targets"), "spec.targets")
+    listed = mappings(spec.get("targets"), "spec.targets")
     for index, item in enumerate(listed):
         where = f"spec.targets[{index}]"
         try:
@@ -74,7 +74,10 @@ def _weight(raw: Any, where: str) -> int:
 def make_priorities(
     policy: Policy, local: WeightedCluster, remotes: list[WeightedCluster]
 ) -> tuple[tuple[WeightedCluster, ...], ...]:
-    """Tiers in order of preference, as design.md's table has them. `local` may have no endpoints."""
+    """Clusters by priority and weight, as the table of policies in docs/gateway.md has them.
+
+    `local` may have no endpoints.
+    """
     weights = policy.targets
     own = local.key
     if policy.kind == LOCALITY:

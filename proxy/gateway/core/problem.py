@@ -15,4 +15,4 @@ class Problem:
     reason: str
     """CamelCase word fit for a status condition's reason."""
     message: str
-    """Value, place, why and way out, in one sentence fit for a condition's message."""
+    """What is wrong, where, and what to give instead, in one sentence fit for a condition's message."""

@@ -28,6 +28,10 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+DEFAULT_WEIGHT = 100
+"""Of a cluster whose policy gives it none."""
+
+
 @dataclass(frozen=True, slots=True)
 class WeightedCluster:
     """One cluster's part in serving a route."""
@@ -35,7 +39,7 @@ class WeightedCluster:
     key: str
     """Cluster key."""
     endpoints: tuple[Endpoint, ...]
-    weight: int = 100
+    weight: int = DEFAULT_WEIGHT
     remote: bool = False
     """The endpoint is another gateway, not an application."""
     prefix: bytes = b""

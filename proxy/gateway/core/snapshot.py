@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from gateway.core.affinity import Balancing
-from gateway.core.exports import Rule, read_exports
+from gateway.core.exports import Evaluation, Rule, evaluate_exports
+from gateway.core.fields import FieldError
 from gateway.core.imports import read_import
-from gateway.core.objects import FieldError, Key, Objects, Raw, sort_objects
+from gateway.core.objects import Key, Object
 from gateway.core.policy import ACTIVE_ACTIVE, LOCALITY, Policy, make_priorities, read_policy
 from gateway.core.problem import Problem
 from gateway.core.rewrite import Rewrite
 from gateway.core.route import HostTable, PathTable, Route, WeightedCluster, host_table, normal_prefix
+from gateway.core.services import Objects, sort_objects
 
 __all__ = ["Compiled", "Problem", "Snapshot", "compile_snapshot"]
 
@@ -69,18 +70,19 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
+    """A snapshot, and what is to be said of the objects it was made from."""
+
     snapshot: Snapshot
     problems: tuple[Problem, ...]
+    exports: tuple[Evaluation, ...] = ()
 
 
-def compile_snapshot(
-    objects: Iterable[Mapping[str, Any]], cluster_key: str, front_door: bool = False
-) -> Compiled:
+def compile_snapshot(objects: Iterable[Object], cluster_key: str, front_door: bool = False) -> Compiled:
     """Compile raw objects (any order, unknown kinds ignored) into a snapshot for one cluster.
 
     Takes ServiceExport, ServiceImport, GlobalTrafficPolicy (flomesh.io/v1alpha1), Service (v1) and
-    EndpointSlice (discovery.k8s.io/v1). Services without selector and their EndpointSlices labelled
-    `multicluster.flomesh.io/imported: "true"` are this gateway's own stand-ins and are ignored.
+    EndpointSlice (discovery.k8s.io/v1). Services derived from imports and the slices that the gateway writes
+    are ignored.
     Never raises for what is in an object: a bad object becomes a Problem.
     """
     return _Compiler(sort_objects(objects), cluster_key).compile(front_door)
@@ -104,10 +106,12 @@ class _Compiler:
             self._remotes[key] = read_import(raw, self._own, partial(self._report, "ServiceImport", key))
         for key in sorted(self._policies):
             self._check_targets(key)
-        rules = read_exports(self._objects, partial(self._report, "ServiceExport"))
+        exports = tuple(evaluate_exports(self._objects.exports, self._objects.services).values())
+        self._problems.extend(problem for export in exports for problem in export.problems)
+        rules = [rule for export in exports for rule in export.rules]
         self._balancing = {rule.key: rule.balancing for rule in rules}
         paths = self._front_door_paths() if front_door else {}
-        paths.update({rule.place: self._export_route(rule, paths) for rule in rules})
+        paths.update({rule.match: self._export_route(rule, paths) for rule in rules})
         prefixes = {path: route for (exact, path), route in paths.items() if not exact}
         imported = {key: tuple(self._import_routes(key)) for key in self._remotes}
         local_only = [
@@ -125,12 +129,12 @@ class _Compiler:
             host_table([*local_only, *(route for routes in imported.values() for route in routes)]),
             imported,
         )
-        return Compiled(snapshot, tuple(sorted(set(self._problems))))
+        return Compiled(snapshot, tuple(sorted(set(self._problems))), exports)
 
     def _report(self, kind: str, key: Key, error: FieldError) -> None:
         self._problems.append(Problem(kind, key[0], key[1], error.reason, str(error)))
 
-    def _read_policy(self, key: Key, raw: Raw) -> None:
+    def _read_policy(self, key: Key, raw: Object) -> None:
         """An unusable policy counts as none: the service stays in its cluster, which is the safe reading."""
         try:
             self._policies[key], faults = read_policy(raw)
@@ -170,7 +174,7 @@ class _Compiler:
         local = self._local(rule.key, rule.port, rule.rewrite)
         service = "/".join(rule.key)
         where = f"{'Exact' if rule.exact else 'Prefix'} {rule.path}"
-        door = doors.get(rule.place)
+        door = doors.get(rule.match)
         if door is not None and door.service == service:
             policy = self._door_policy(rule.key)
             remotes = self._door_clusters(rule.key, normal_prefix(rule.path))

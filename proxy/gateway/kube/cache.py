@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.kube.objects import Object
+from gateway.core.objects import Object
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from typing import Any, cast
 
 import yaml
 
+from gateway.core.objects import listed
 from gateway.kube.errors import CredentialError
-from gateway.kube.objects import listed
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 

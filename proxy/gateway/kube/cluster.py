@@ -1,4 +1,4 @@
-"""One cluster as the hub deals with it: what it exports, what it should import, whether it answers.
+"""One cluster as the hub follows it: what it exports, what it should import, whether it answers.
 
 Every cluster has its own tasks and its own retries, so a cluster that is down delays nobody else.
 """
@@ -11,23 +11,29 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any
 
+from gateway.core.conditions import Condition
+from gateway.core.objects import (
+    HUB,
+    MANAGED_BY,
+    Key,
+    Object,
+    is_hub_import,
+    key_of,
+    section,
+    uid_of,
+    version_of,
+)
 from gateway.kube.client import KubeClient
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound, Refused
 from gateway.kube.events import condition_events
-from gateway.kube.objects import Key, Object, key_of, meta, section, version_of
-from gateway.kube.plan import Address, ClusterView, is_ours, same_import
-from gateway.kube.resources import EVENT, EXPORT, HUB, IMPORT, MANAGED_BY, NAMESPACE, SERVICE
-from gateway.kube.status import Condition, current, status_patch
+from gateway.kube.plan import Address, ClusterView, same_import
+from gateway.kube.resources import EVENT, EXPORT, IMPORT, NAMESPACE, SERVICE
+from gateway.kube.status import current, status_patch
+from gateway.kube.timing import DEFAULT_TIMING, Timing
 from gateway.kube.watch import Backoff, Informer, Signal, without_managed_fields
 
 log = logging.getLogger(__name__)
 
-PROBE_SECONDS = 5.0
-"""How often reachability is checked; also the patience of one check. So Managed is at most 10 s behind."""
-WITHDRAW_SECONDS = 10.0
-"""How long a cluster that leaves may take to let its imports be removed."""
-PATIENCE_SECONDS = 1.0
-"""How long a first bad verdict is held back."""
 PARALLEL = 8
 SETTLE_SECONDS = 0.002
 
@@ -35,13 +41,17 @@ SETTLE_SECONDS = 0.002
 class ClusterReconciler:
     """Follows and writes one cluster through one client."""
 
-    def __init__(self, name: str, client: KubeClient, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, client: KubeClient, on_change: Callable[[], None], timing: Timing = DEFAULT_TIMING
+    ) -> None:
         self.name = name
         self._client = client
         self._on_change = on_change
-        self._exports = Informer(client, EXPORT, on_change, keep=without_managed_fields)
-        self._services = Informer(client, SERVICE, on_change, keep=without_managed_fields)
-        self._imports = Informer(client, IMPORT, on_change, keep=without_managed_fields)
+        self._timing = timing
+        self._exports, self._services, self._imports = (
+            Informer(client, resource, on_change, keep=without_managed_fields, timing=timing)
+            for resource in (EXPORT, SERVICE, IMPORT)
+        )
         self._wanted: Mapping[Key, Mapping[str, Any]] | None = None
         self._conditions: Mapping[Key, tuple[Condition, ...]] = {}
         self._wake = Signal(SETTLE_SECONDS)
@@ -49,10 +59,10 @@ class ClusterReconciler:
         self._refused: dict[Key, Mapping[str, Any]] = {}
         """Import bodies that the API server did not accept, so as not to send the same again and again."""
         self._first_seen: dict[str, float] = {}
-        """By uid of an export whose first verdict was bad: when that was, on the loop's clock."""
-        self._trouble: str | None = None
+        """By uid of an export whose first condition was bad: when that was, on the loop's clock."""
+        self._error: str | None = None
         self.asked = False
-        """The cluster has been asked whether it can be managed: before that, `trouble` means nothing."""
+        """The cluster has been asked whether it can be managed: before that, `error` means nothing."""
 
     def view(self, key: str, address: Address | None) -> ClusterView:
         known = self._exports.synced and self._services.synced
@@ -76,34 +86,34 @@ class ClusterReconciler:
         async with asyncio.TaskGroup() as tasks:
             for informer in (self._exports, self._services, self._imports):
                 tasks.create_task(informer.run(), name=f"{self.name}: watch {informer.resource.plural}")
-            tasks.create_task(self._probe(), name=f"{self.name}: probe")
+            tasks.create_task(self._check(), name=f"{self.name}: check")
             tasks.create_task(self._write(), name=f"{self.name}: write")
 
     @property
-    def trouble(self) -> str | None:
+    def error(self) -> str | None:
         """Why the cluster cannot be managed right now; None when it can."""
-        if self._trouble is not None:
-            return self._trouble
+        if self._error is not None:
+            return self._error
         for informer in (self._exports, self._services, self._imports):
             if informer.error is not None:
                 return f"cannot follow {informer.resource.plural}: {informer.error}"
         return None
 
-    async def _probe(self) -> None:
+    async def _check(self) -> None:
         while True:
-            trouble = await self._ask()
-            if trouble != self._trouble or not self.asked:
-                self._trouble, self.asked = trouble, True
+            error = await self._ask()
+            if error != self._error or not self.asked:
+                self._error, self.asked = error, True
                 self._on_change()
-            await asyncio.sleep(PROBE_SECONDS)
+            await asyncio.sleep(self._timing.check)
 
     async def _ask(self) -> str | None:
         """A small call that needs network, TLS, the credential and its rights, all at once."""
         try:
-            async with asyncio.timeout(PROBE_SECONDS):
+            async with asyncio.timeout(self._timing.check):
                 await self._client.list(EXPORT, limit=1)
         except TimeoutError:
-            return f"{self._client.server} does not answer within {PROBE_SECONDS:g} s"
+            return f"{self._client.server} does not answer within {self._timing.check:g} s"
         except Refused as error:
             return f"{self._client.server} refuses the hub's credential: {error}"
         except NotFound:
@@ -115,7 +125,7 @@ class ClusterReconciler:
         return None
 
     async def _write(self) -> None:
-        backoff = Backoff()
+        backoff = Backoff(self._timing)
         retry: float | None = None
         while True:
             await self._wake.wait(retry)
@@ -130,7 +140,7 @@ class ClusterReconciler:
         wanted = self._wanted or {}
         done = self._wanted is None or await self._all(self._import_calls(wanted))
         exports = self._exports.objects
-        uids = {str(meta(obj).get("uid")) for obj in exports.values()}
+        uids = {uid_of(obj) for obj in exports.values()}
         self._first_seen = {uid: seen for uid, seen in self._first_seen.items() if uid in uids}
         done = await self._all(self._report(key) for key in sorted(exports)) and done
         return await self._all(self._report_import(key, body) for key, body in wanted.items()) and done
@@ -143,7 +153,7 @@ class ClusterReconciler:
             if not refused and (before is None or not same_import(before, body)):
                 yield self._put(key, body, before)
         for key, obj in existing.items():
-            if is_ours(obj) and key not in wanted:
+            if is_hub_import(obj) and key not in wanted:
                 yield self._remove(key, obj)
 
     async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]]) -> bool:
@@ -155,7 +165,7 @@ class ClusterReconciler:
             try:
                 if before is None:
                     await self._create(namespace, body)
-                elif is_ours(before):
+                elif is_hub_import(before):
                     spec = {"serviceAccountName": None, **body["spec"]}
                     metadata = {"resourceVersion": version_of(before)}
                     await self._client.merge(IMPORT, namespace, name, {"metadata": metadata, "spec": spec})
@@ -194,7 +204,7 @@ class ClusterReconciler:
     async def _remove(self, key: Key, obj: Object) -> bool:
         async with self._limit:
             try:
-                await self._client.delete(IMPORT, *key, uid=str(meta(obj).get("uid") or ""))
+                await self._client.delete(IMPORT, *key, uid=uid_of(obj))
             except NotFound:
                 return True
             except KubeError as error:
@@ -228,21 +238,21 @@ class ClusterReconciler:
         return True
 
     def _too_early(self, export: Object, conditions: Iterable[Condition]) -> bool:
-        """Whether a first verdict that is bad should wait.
+        """Whether a first condition that is bad should wait.
 
         A Service made together with its export may be seen a moment after it, and a false alarm stays in the
         events for an hour.
         """
         if current(export, "Valid") or all(c.status is not False for c in conditions if c.type == "Valid"):
             return False
-        uid = str(meta(export).get("uid"))
+        uid = uid_of(export)
         now = asyncio.get_running_loop().time()
-        return now - self._first_seen.setdefault(uid, now) < PATIENCE_SECONDS
+        return now - self._first_seen.setdefault(uid, now) < self._timing.bad_condition
 
     async def _report_import(self, key: Key, body: Mapping[str, Any]) -> bool:
         """The exporting clusters and the addresses of their gateways, for those who look at an import."""
         existing = self._imports.objects.get(key)
-        if existing is None or not is_ours(existing):
+        if existing is None or not is_hub_import(existing):
             return True
         addresses: dict[str, set[str]] = {}
         for port in body["spec"]["ports"]:
@@ -267,9 +277,9 @@ class ClusterReconciler:
     async def withdraw(self) -> None:
         """Take back everything the hub wrote here: the cluster leaves. Best effort, within a limit."""
         try:
-            async with asyncio.timeout(WITHDRAW_SECONDS):
+            async with asyncio.timeout(self._timing.withdraw):
                 imports, _, _ = await self._client.list(IMPORT)
-                await self._all(self._remove(key_of(obj), obj) for obj in imports if is_ours(obj))
+                await self._all(self._remove(key_of(obj), obj) for obj in imports if is_hub_import(obj))
                 exports, _, _ = await self._client.list(EXPORT)
                 await self._all(self._forget(obj) for obj in exports)
         except (KubeError, TimeoutError) as error:

@@ -1,4 +1,4 @@
-"""A Cluster object and what stands behind it: the credential, the gateway's address, the reconciler."""
+"""The connection to a cluster as its Cluster object has it: credential, gateway address, reconciler."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import logging
 import socket
 from collections.abc import Callable, Mapping
 
+from gateway.core.conditions import Condition, managed
+from gateway.core.objects import HUB, Key, Object, key_of, section, spec_of
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.cluster import ClusterReconciler
 from gateway.kube.errors import CredentialError
-from gateway.kube.objects import Key, Object, key_of, section, spec_of
-from gateway.kube.plan import Address, ClusterView
-from gateway.kube.resources import HUB
-from gateway.kube.status import Condition
+from gateway.kube.plan import Address, ClusterView, Plan
+from gateway.kube.timing import DEFAULT_TIMING, Timing
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,12 @@ def kubeconfig_of(cluster: Object, secrets: Mapping[Key, Object]) -> str:
         raise CredentialError(f"key {entry!r} of Secret {name!r} is not text") from error
 
 
+def cluster_of(key: str) -> Object:
+    """The least of a Cluster object with this key."""
+    region, zone, group, name = key.split("/")
+    return {"metadata": {"name": name}, "spec": {"region": region, "zone": zone, "group": group}}
+
+
 class Resolver:
     """The address of a gateway host, looked up again from time to time. Keeps the last one that was good."""
 
@@ -60,13 +66,13 @@ class Resolver:
         self._where: tuple[str, int] | None = None
         self._task: asyncio.Task[None] | None = None
         self.address: Address | None = None
-        self.trouble: str | None = None
+        self.error: str | None = None
 
     def update(self, host: str, port: int) -> None:
         if self._where == (host, port):
             return
         self.close()
-        self._where, self.address, self.trouble = (host, port), None, None
+        self._where, self.address, self.error = (host, port), None, None
         try:
             self.address = Address(host, str(ipaddress.IPv4Address(host)), port)
         except ValueError:
@@ -76,7 +82,7 @@ class Resolver:
     async def _look_up(self, host: str, port: int) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            before = (self.address, self.trouble)
+            before = (self.address, self.error)
             try:
                 async with asyncio.timeout(RESOLVE_SECONDS):
                     found = await loop.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
@@ -84,14 +90,14 @@ class Resolver:
                 # Names with several addresses rotate; stay with the one in use while it is among them.
                 if self.address is None or self.address.ip not in addresses:
                     self.address = Address(host, addresses[0], port)
-                self.trouble = None
+                self.error = None
             except (OSError, TimeoutError) as error:
-                self.trouble = (
+                self.error = (
                     f"gatewayHost {host!r} does not resolve to an IPv4 address: {error or 'timed out'}"
                 )
-            if (self.address, self.trouble) != before:
+            if (self.address, self.error) != before:
                 self._on_change()
-            await asyncio.sleep(RESOLVE_SECONDS if self.trouble is None else RESTART_SECONDS)
+            await asyncio.sleep(RESOLVE_SECONDS if self.error is None else RESTART_SECONDS)
 
     def close(self) -> None:
         if self._task is not None:
@@ -100,16 +106,29 @@ class Resolver:
 
 
 class Connection:
-    """Keeps one remote cluster connected as its Cluster object says. Never raises for a faulty object."""
+    """Keeps one cluster connected as its Cluster object says. Never raises for a faulty object.
 
-    def __init__(self, name: str, on_change: Callable[[], None]) -> None:
+    The hub's own cluster is one of them; its client is there already.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        on_change: Callable[[], None],
+        timing: Timing = DEFAULT_TIMING,
+        *,
+        home: KubeClient | None = None,
+    ) -> None:
+        """`home`: the client of the hub's own cluster, which no kubeconfig is asked for."""
         self.name = name
         self.key = ""
-        self.reconciler: ClusterReconciler | None = None
         self._on_change = on_change
+        self._timing = timing
+        self._home = home
         self._resolver = Resolver(on_change)
+        self._reconciler: ClusterReconciler | None = None
         self._kubeconfig = ""
-        self._fault: str | None = None
+        self._credential_error = ""
         self._client: KubeClient | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -118,14 +137,18 @@ class Connection:
         spec = spec_of(cluster)
         self.key = cluster_key(cluster)
         self._resolver.update(str(spec.get("gatewayHost") or ""), int(spec.get("gatewayPort") or 80))
+        if self._home is not None:
+            if self._reconciler is None:
+                self._start(self._home)
+            return
         try:
             kubeconfig = kubeconfig_of(cluster, secrets)
             if kubeconfig != self._kubeconfig:
                 await self._connect(kubeconfig)
-            self._fault = None
+            self._credential_error = ""
         except CredentialError as error:
-            # A reconciler that runs goes on: only its own API server can say that the old credential is void.
-            self._fault = str(error)
+            # A reconciler that runs goes on: only its API server can say that the old credential is void.
+            self._credential_error = str(error)
 
     async def _connect(self, kubeconfig: str) -> None:
         config = from_kubeconfig(kubeconfig)
@@ -133,8 +156,11 @@ class Connection:
         self._kubeconfig = kubeconfig
         self._client = KubeClient(config, field_manager=HUB)
         await self._client.open()
-        self.reconciler = ClusterReconciler(self.name, self._client, self._on_change)
-        self._task = asyncio.create_task(self._supervise(self.reconciler), name=f"{self.name}: reconciler")
+        self._start(self._client)
+
+    def _start(self, client: KubeClient) -> None:
+        self._reconciler = ClusterReconciler(self.name, client, self._on_change, self._timing)
+        self._task = asyncio.create_task(self._supervise(self._reconciler), name=f"{self.name}: reconciler")
 
     async def _supervise(self, reconciler: ClusterReconciler) -> None:
         while True:
@@ -150,9 +176,9 @@ class Connection:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        if self.reconciler is not None and withdraw:
-            await self.reconciler.withdraw()
-        self.reconciler = None
+        if self._reconciler is not None and withdraw:
+            await self._reconciler.withdraw()
+        self._reconciler = None
         if self._client is not None:
             await self._client.close()
             self._client = None
@@ -163,18 +189,22 @@ class Connection:
         await self._disconnect(withdraw=withdraw)
 
     def view(self) -> ClusterView:
-        if self.reconciler is None:
+        """What is known of the cluster now."""
+        if self._reconciler is None:
             return ClusterView(self.key, self._resolver.address, None)
-        return self.reconciler.view(self.key, self._resolver.address)
+        return self._reconciler.view(self.key, self._resolver.address)
+
+    def take(self, plan: Plan) -> None:
+        """Bring the cluster to what the plan has for it."""
+        if self._reconciler is not None:
+            self._reconciler.take(plan.imports.get(self.key), plan.conditions[self.key])
 
     def managed(self) -> Condition | None:
         """Whether the cluster is under the hub's management now, and if not why. None: not asked yet."""
-        troubles = [self._fault, self._resolver.trouble]
-        troubles.append(self.reconciler.trouble if self.reconciler is not None else None)
-        if found := "; ".join(trouble for trouble in troubles if trouble):
-            return Condition("Managed", False, "Failed", found)
-        if self.reconciler is None or not self.reconciler.asked:
+        errors = [self._credential_error, self._resolver.error]
+        errors.append(self._reconciler.error if self._reconciler is not None else None)
+        if found := "; ".join(error for error in errors if error):
+            return managed(found)
+        if self._reconciler is None or not self._reconciler.asked:
             return None
-        return Condition(
-            "Managed", True, "Success", "the API server answers and accepts the hub's credential"
-        )
+        return managed(home=self._home is not None)

@@ -1,4 +1,4 @@
-"""Stand-ins for imported services: which Service and EndpointSlice objects this cluster should have. Pure.
+"""Derived Services (KEP-1645): the Service and EndpointSlice objects that imports need. Pure.
 
 A pod that calls `nodeapp.dapr-test` in a cluster without such a Service must get an address from DNS. So an
 import gets a Service without selector, and an EndpointSlice that lists the ready gateway pods while the
@@ -9,7 +9,7 @@ A local Service (with a selector) of the same name answers for itself. Only whil
 and the policy lets requests leave, it gets the same EndpointSlice beside its own empty ones, so that
 callers reach the other clusters. The Service object itself is never touched.
 
-Every replica of the gateway computes the same objects. One of our Services that somebody gave a selector is
+Every replica of the gateway computes the same objects. A derived Service that somebody gave a selector is
 theirs from then on.
 """
 
@@ -19,34 +19,31 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gateway.kube.objects import (
+from gateway.core.objects import (
+    DERIVED,
+    FLOMESH,
+    GATEWAY,
+    SERVICE_NAME,
+    SLICE_MANAGED_BY,
     Key,
     Object,
     covers,
+    has_selector,
+    is_derived_service,
+    is_derived_slice,
+    is_marked,
     key_of,
     label,
     listed,
     meta,
-    port_of,
+    number,
     section,
     spec_of,
     texts,
+    uid_of,
     version_of,
 )
-from gateway.kube.resources import (
-    FLOMESH,
-    GATEWAY,
-    IMPORT,
-    IMPORTED,
-    MANAGED_BY,
-    SERVICE,
-    SERVICE_NAME,
-    SLICE,
-    SLICE_MANAGED_BY,
-    Resource,
-)
-
-OURS = {IMPORTED: "true", MANAGED_BY: GATEWAY}
+from gateway.kube.resources import IMPORT, SERVICE, SLICE, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +56,10 @@ class Action:
     body: Mapping[str, Any] = field(default_factory=dict)
     uid: str = ""
 
-
-def is_ours(service: Object) -> bool:
-    return all(label(service, name) == value for name, value in OURS.items())
-
-
-def is_our_slice(endpoint_slice: Object) -> bool:
-    """By who manages it, for its other labels say nothing: Kubernetes copies those of a Service to the slices
-    it makes, and a stand-in that got a selector has such. When one of them is deleted while its controller
-    writes to it, the controller may wait for it forever, and the Service has no endpoints any more.
-    """
-    return label(endpoint_slice, SLICE_MANAGED_BY) == GATEWAY
-
-
-def has_selector(service: Object) -> bool:
-    return bool(section(spec_of(service), "selector"))
+    @property
+    def service(self) -> Key:
+        """The Service that is written or whose slice is; its import has the same name."""
+        return self.key[0], label(self.body, SERVICE_NAME) or self.key[1]
 
 
 def slice_name(name: str) -> str:
@@ -102,16 +88,20 @@ def reconcile(
     pods: tuple[str, ...],
     port: int,
 ) -> Iterator[Action]:
-    """What to write now. `pods` are the addresses of the gateways, `port` their east-west port."""
-    standing: set[Key] = set()
+    """The writes that bring this cluster to what it should have.
+
+    `leaves`: whether the policy of a service lets requests leave the cluster. `pods` are the addresses of the
+    gateways, `port` their east-west port.
+    """
+    derived: set[Key] = set()
     sliced: set[Key] = set()
     served = _served(slices)
     for key, imported in sorted(imports.items()):
         service = services.get(key)
-        if service is None or (is_ours(service) and not has_selector(service)):
+        if service is None or is_derived_service(service):
             if not (ports := _ports(imported)):
                 continue
-            standing.add(key)
+            derived.add(key)
             yield from _ensure(SERVICE, key, _service(imported, ports), service)
             listed_pods = pods if leaves(*key) else ()
         elif has_selector(service) and key not in served and pods and leaves(*key):
@@ -125,10 +115,10 @@ def reconcile(
                 SLICE, slice_key, _slice(imported, ports, listed_pods, port), slices.get(slice_key)
             )
     for key, service in sorted(services.items()):
-        if is_ours(service) and key not in standing:
+        if is_marked(service) and key not in derived:
             yield _release(key, service) if has_selector(service) else _delete(SERVICE, key, service)
     for key, endpoint_slice in sorted(slices.items()):
-        if is_our_slice(endpoint_slice) and (key[0], label(endpoint_slice, SERVICE_NAME)) not in sliced:
+        if is_derived_slice(endpoint_slice) and (key[0], label(endpoint_slice, SERVICE_NAME)) not in sliced:
             yield _delete(SLICE, key, endpoint_slice)
 
 
@@ -137,7 +127,7 @@ def _served(slices: Mapping[Key, Object]) -> set[Key]:
     return {
         (namespace, label(endpoint_slice, SERVICE_NAME))
         for (namespace, _), endpoint_slice in slices.items()
-        if not is_our_slice(endpoint_slice)
+        if not is_derived_slice(endpoint_slice)
         and any(
             section(endpoint, "conditions").get("ready") is not False
             for endpoint in listed(endpoint_slice, "endpoints")
@@ -152,8 +142,8 @@ def _shared_ports(imported: Object, service: Object) -> list[tuple[str, Object]]
     """
     if spec_of(service).get("clusterIP") == "None":
         return []
-    own = {port_of(port): str(port.get("name") or "") for port in listed(spec_of(service), "ports")}
-    return [(own[port_of(port)], port) for _, port in _ports(imported) if port_of(port) in own]
+    own = {number(port, "port"): str(port.get("name") or "") for port in listed(spec_of(service), "ports")}
+    return [(own[number(port, "port")], port) for _, port in _ports(imported) if number(port, "port") in own]
 
 
 def _ports(imported: Object) -> list[tuple[str, Object]]:
@@ -176,7 +166,7 @@ def _metadata(imported: Object, name: str, labels: Mapping[str, str]) -> dict[st
     return {
         "name": name,
         "namespace": key_of(imported)[0],
-        "labels": {**OURS, **labels},
+        "labels": {**DERIVED, **labels},
         "ownerReferences": [owner],
     }
 
@@ -217,7 +207,7 @@ def _ensure(
 ) -> Iterator[Action]:
     if existing is None:
         yield Action("create", resource, key, wanted)
-    elif resource is SLICE and not is_our_slice(existing):
+    elif resource is SLICE and not is_derived_slice(existing):
         return  # somebody else's slice happens to have the name: leave both alone
     elif not covers(_empty_lists(existing), wanted):
         based_on = {"metadata": {**wanted["metadata"], "resourceVersion": version_of(existing)}}
@@ -230,14 +220,14 @@ def _empty_lists(obj: Object) -> Object:
 
 
 def _delete(resource: Resource, key: Key, obj: Object) -> Action:
-    return Action("delete", resource, key, uid=str(meta(obj).get("uid") or ""))
+    return Action("delete", resource, key, uid=uid_of(obj))
 
 
 def _release(key: Key, service: Object) -> Action:
     """Take our mark off a Service that got a selector: it has become a local one."""
     owners = [owner for owner in listed(meta(service), "ownerReferences") if owner.get("kind") != IMPORT.kind]
     metadata = {
-        "labels": dict.fromkeys(OURS),
+        "labels": dict.fromkeys(DERIVED),
         "ownerReferences": owners or None,
         "resourceVersion": version_of(service),
     }

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from gateway.kube.objects import Object, key_of, meta, version_of
-from gateway.kube.resources import HUB
-from gateway.kube.status import Condition, current, timestamp
+from gateway.core.conditions import DESIRED, Condition
+from gateway.core.objects import HUB, Object, key_of, meta, version_of
+from gateway.kube.status import current, timestamp
 
-GOOD = {"Valid": True, "Conflict": False, "Managed": True}
-"""The status each condition type should have."""
 LONGEST_NOTE = 1000
 """Bytes of an event's message the API server takes: 1024."""
 
@@ -19,7 +17,7 @@ def condition_events(obj: Object, conditions: Iterable[Condition], now: float) -
     """One event per condition whose status is another than the object shows, except a first "no conflict"."""
     for condition in conditions:
         before = current(obj, condition.type).get("status")
-        good = condition.status is GOOD[condition.type]
+        good = condition.status is DESIRED[condition.type]
         if before == str(condition.status) or (before is None and good and condition.type == "Conflict"):
             continue
         yield _event(obj, condition, "Normal" if good else "Warning", now)

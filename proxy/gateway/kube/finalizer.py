@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.kube.objects import Object, meta, texts, version_of
+from gateway.core.objects import Object, meta, texts, version_of
 
 FINALIZER = "multicluster.flomesh.io/withdraw"
 

@@ -17,19 +17,20 @@ from collections.abc import Iterator
 from functools import partial
 
 from gateway import process
+from gateway.core.conditions import Condition, managed
+from gateway.core.objects import HUB, Object, created, key_of, spec_of, uid_of
 from gateway.kube import finalizer
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import own_config
-from gateway.kube.cluster import ClusterReconciler
-from gateway.kube.connection import RESTART_SECONDS, Connection, Resolver, cluster_key
+from gateway.kube.connection import RESTART_SECONDS, Connection, cluster_of
 from gateway.kube.errors import Conflict, CredentialError, KubeError, NotFound
 from gateway.kube.events import condition_events
 from gateway.kube.hub_admin import AdminServer, HubMetrics
 from gateway.kube.lease import Elected
-from gateway.kube.objects import Object, key_of, meta, spec_of
-from gateway.kube.plan import ClusterView, plan
-from gateway.kube.resources import CLUSTER, EVENT, HUB, SECRET
-from gateway.kube.status import Condition, status_patch
+from gateway.kube.plan import plan
+from gateway.kube.resources import CLUSTER, EVENT, SECRET
+from gateway.kube.status import status_patch
+from gateway.kube.timing import DEFAULT_TIMING, Timing
 from gateway.kube.watch import Informer, Signal, without_managed_fields
 
 log = logging.getLogger(__name__)
@@ -45,20 +46,26 @@ class Hub:
     """All clusters and the loops that keep them in step."""
 
     def __init__(
-        self, client: KubeClient, namespace: str, metrics: HubMetrics, home_key: str = HOME_KEY
+        self,
+        client: KubeClient,
+        namespace: str,
+        metrics: HubMetrics,
+        home_key: str = HOME_KEY,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
-        """`namespace` holds the Secrets with the members' kubeconfigs."""
+        """`namespace` holds the Secrets with the kubeconfigs of the members."""
         self._client = client
         self._home_key = home_key
         self._metrics = metrics
+        self._timing = timing
         self._changed = Signal(SETTLE_SECONDS)
         self._untold = Signal(SETTLE_SECONDS)
-        changed = self._changed.set
-        self._clusters = Informer(client, CLUSTER, changed, keep=without_managed_fields)
-        self._secrets = Informer(client, SECRET, changed, namespace=namespace, keep=without_managed_fields)
-        self._home = ClusterReconciler("home", client, changed)
-        self._home_address = Resolver(changed)
-        self._connections: dict[str, Connection] = {}
+        changed, keep = self._changed.set, without_managed_fields
+        self._clusters = Informer(client, CLUSTER, changed, keep=keep, timing=timing)
+        self._secrets = Informer(client, SECRET, changed, namespace=namespace, keep=keep, timing=timing)
+        self._home = Connection("home", changed, timing, home=client)
+        self._remotes: dict[str, Connection] = {}
+        """By name of the Cluster object."""
         self._leaving: dict[str, asyncio.Task[None]] = {}
         """By name: clusters whose imports are being taken back."""
         self._released: set[str] = set()
@@ -74,12 +81,10 @@ class Hub:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._clusters.run(), name="watch clusters")
                 tasks.create_task(self._secrets.run(), name="watch secrets")
-                tasks.create_task(self._home.run(), name="home")
                 tasks.create_task(self._keep_in_step(), name="plan")
                 tasks.create_task(self._report(), name="report")
         finally:
-            self._home_address.close()
-            for connection in self._connections.values():
+            for connection in (self._home, *self._remotes.values()):
                 await connection.close(withdraw=False)
             # Clusters that were just removed still get their imports taken back; each has its own time limit.
             await asyncio.gather(*self._leaving.values())
@@ -104,26 +109,26 @@ class Hub:
             self._untold.set()
 
     async def _follow_clusters(self) -> None:
-        clusters = {key_of(obj)[1]: obj for obj in self._clusters.objects.values() if not _is_own(obj)}
+        clusters = {key_of(obj)[1]: obj for obj in self._clusters.objects.values() if not _is_home(obj)}
         remotes = {name: obj for name, obj in clusters.items() if not finalizer.leaves(obj)}
-        for name in sorted(self._connections.keys() - remotes.keys()):
-            self._let_go(name, self._connections.pop(name))
+        for name in sorted(self._remotes.keys() - remotes.keys()):
+            self._let_go(name, self._remotes.pop(name))
             self._metrics.managed.remove(name)
-        self._released &= {_uid(obj) for obj in clusters.values()}
+        self._released &= {uid_of(obj) for obj in clusters.values()}
         for name, cluster in clusters.items():
-            if name in self._leaving or _uid(cluster) in self._released:
+            if name in self._leaving or uid_of(cluster) in self._released:
                 continue
             if name in remotes:
-                if name not in self._connections:
+                if name not in self._remotes:
                     log.info("%s joins", name)
-                    self._connections[name] = Connection(name, self._changed.set)
-                await self._connections[name].update(cluster, self._secrets.objects)
+                    self._remotes[name] = Connection(name, self._changed.set, self._timing)
+                await self._remotes[name].update(cluster, self._secrets.objects)
             elif finalizer.marked(cluster):  # deleted while no hub ran
-                connection = Connection(name, self._changed.set)
+                connection = Connection(name, self._changed.set, self._timing)
                 await connection.update(cluster, self._secrets.objects)
                 self._let_go(name, connection)
-        spec = spec_of(own[0]) if (own := self._own()) else {}
-        self._home_address.update(str(spec.get("gatewayHost") or ""), int(spec.get("gatewayPort") or 80))
+        home = next(iter(self._homes()), cluster_of(self._home_key))
+        await self._home.update(home, self._secrets.objects)
 
     def _let_go(self, name: str, connection: Connection) -> None:
         log.info("%s leaves", name)
@@ -136,7 +141,7 @@ class Hub:
             cluster = self._clusters.objects.get(("", name))
             if cluster is not None and finalizer.leaves(cluster) and finalizer.marked(cluster):
                 await self._client.merge(CLUSTER, "", name, finalizer.unmark(cluster))
-                self._released.add(_uid(cluster))
+                self._released.add(uid_of(cluster))
         except NotFound:
             pass  # gone already
         except KubeError as error:
@@ -146,26 +151,19 @@ class Hub:
             del self._leaving[name]
             self._changed.set()
 
-    def _own(self) -> list[Object]:
+    def _homes(self) -> list[Object]:
         """Cluster objects that claim to be the hub's own cluster; the oldest is right."""
-        own = [obj for obj in self._clusters.objects.values() if _is_own(obj)]
-        return sorted(own, key=lambda obj: (str(meta(obj).get("creationTimestamp")), key_of(obj)))
-
-    @property
-    def _own_key(self) -> str:
-        own = self._own()
-        return cluster_key(own[0]) if own else self._home_key
+        homes = [obj for obj in self._clusters.objects.values() if _is_home(obj)]
+        return sorted(homes, key=lambda obj: (created(obj), key_of(obj)))
 
     async def _plan(self) -> None:
-        home = self._home.view(self._own_key, self._home_address.address)
-        views: list[tuple[ClusterReconciler | None, ClusterView]] = [(self._home, home)]
-        remotes = [connection for connection in self._connections.values() if connection.key != home.key]
-        views += [(connection.reconciler, connection.view()) for connection in remotes]
-        # In a thread: ten thousand exports take seconds, and probes and watches must not wait for them.
-        made = await asyncio.to_thread(plan, [view for _, view in views])
-        for reconciler, view in views:
-            if reconciler is not None:
-                reconciler.take(made.imports.get(view.key), made.conditions[view.key])
+        connections = [self._home]
+        connections += [remote for remote in self._remotes.values() if remote.key != self._home.key]
+        views = [connection.view() for connection in connections]
+        # In a thread: ten thousand exports take seconds, and checks and watches must not wait for them.
+        made = await asyncio.to_thread(plan, views)
+        for connection in connections:
+            connection.take(made)
 
     async def _report(self) -> None:
         """Conditions of the Cluster objects. Beside planning: a slow home API server delays no member."""
@@ -173,10 +171,10 @@ class Hub:
         while True:
             await self._untold.wait(retry)
             retry = None
-            for name in list(self._connections):
+            for name in list(self._remotes):
                 if not await self._mark(name):
                     retry = ROUND_SECONDS
-            for cluster, condition in self._verdicts():
+            for cluster, condition in self._managed():
                 self._metrics.managed.labels(key_of(cluster)[1]).set(condition.status is True)
                 if not await self._tell(cluster, condition):
                     retry = ROUND_SECONDS
@@ -195,30 +193,20 @@ class Hub:
             return False
         return True
 
-    def _verdicts(self) -> Iterator[tuple[Object, Condition]]:
-        own, own_key = self._own(), self._own_key
+    def _managed(self) -> Iterator[tuple[Object, Condition]]:
+        homes = self._homes()
         for cluster in list(self._clusters.objects.values()):
-            connection = self._connections.get(key_of(cluster)[1])
-            verdict: Condition | None = None
-            if cluster in own[:1]:
-                verdict = self._own_verdict()
-            elif cluster in own:
-                verdict = _unmanaged(
-                    f"Cluster {key_of(own[0])[1]!r} is the hub's own already; delete one of them"
-                )
-            elif connection is not None and connection.key == own_key:
-                verdict = _unmanaged(f"{own_key} is the key of the hub's own cluster; give this one another")
-            elif connection is not None:
-                verdict = connection.managed()
-            if verdict is not None:
-                yield cluster, verdict
-
-    def _own_verdict(self) -> Condition | None:
-        if not self._home.asked:
-            return None
-        if trouble := self._home.trouble or self._home_address.trouble:
-            return _unmanaged(trouble)
-        return Condition("Managed", True, "Success", "this is the hub's own cluster")
+            condition: Condition | None = None
+            if cluster in homes[:1]:
+                condition = self._home.managed()
+            elif cluster in homes:
+                condition = managed(f"Cluster {key_of(homes[0])[1]!r} is the hub's own already; delete one")
+            elif (remote := self._remotes.get(key_of(cluster)[1])) is not None:
+                condition = remote.managed()
+                if remote.key == self._home.key:
+                    condition = managed(f"{remote.key} is the key of the hub's own cluster; give it another")
+            if condition is not None:
+                yield cluster, condition
 
     async def _tell(self, cluster: Object, condition: Condition) -> bool:
         now = time.time()
@@ -237,15 +225,7 @@ class Hub:
         return True
 
 
-def _unmanaged(message: str) -> Condition:
-    return Condition("Managed", False, "Failed", message)
-
-
-def _uid(cluster: Object) -> str:
-    return str(meta(cluster).get("uid") or "")
-
-
-def _is_own(cluster: Object) -> bool:
+def _is_home(cluster: Object) -> bool:
     return bool(spec_of(cluster).get("isInCluster"))
 
 

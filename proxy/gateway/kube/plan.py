@@ -1,8 +1,8 @@
-"""What the hub wants: every cluster's imports and every export's verdict, from all that is known. Pure.
+"""What the hub wants: the imports of every cluster and the conditions of every export. Pure.
 
 The plan is made whole, from scratch, each time anything changed. So there is no order of events to get
-wrong: a late joiner, a Service created after its export, an un-export before or after its Service, all end
-in the same plan.
+wrong: a late joiner, a Service created after its export, an export withdrawn before its Service or after
+it, all end in the same plan.
 
 What is not known is left as it is: a member whose exports were never read (the hub was restarted while it
 is down) keeps the endpoints it has in the other clusters' imports.
@@ -11,13 +11,27 @@ is down) keeps the endpoints it has in the other clusters' imports.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.kube.exports import Offer, Verdict, judge_exports
-from gateway.kube.objects import Key, Object, label, listed, port_of, section, spec_of
-from gateway.kube.resources import FLOMESH, HUB, IMPORT, MANAGED_BY
-from gateway.kube.status import Condition
+from gateway.core.conditions import Condition, conflict, valid
+from gateway.core.exports import Evaluation, ExportedPort, evaluate_exports
+from gateway.core.fields import FieldError
+from gateway.core.objects import (
+    FLOMESH,
+    HUB,
+    MANAGED_BY,
+    Key,
+    Object,
+    is_derived_service,
+    is_hub_import,
+    listed,
+    number,
+    spec_of,
+)
+from gateway.core.services import Service, read_service
+from gateway.kube.resources import IMPORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +49,7 @@ class ClusterView:
 
     key: str
     address: Address | None
-    """None: its exports cannot be offered elsewhere (no member itself, or its host name never resolved)."""
+    """None: nobody can import from it (no Cluster object, or its host name never resolved)."""
     exports: Mapping[Key, Object] | None
     """None: never read."""
     services: Mapping[Key, Object] = field(default_factory=dict)
@@ -64,17 +78,14 @@ class _Exporter:
     """One cluster's export of a service."""
 
     view: ClusterView
-    verdict: Verdict
-    accepted: list[Offer] = field(default_factory=list)
+    export: Evaluation
+    ports: list[ExportedPort] = field(default_factory=list)
+    """Those that are imported elsewhere."""
     conflicts: list[str] = field(default_factory=list)
 
     def reaches(self, key: str) -> bool:
-        targets = self.verdict.targets
+        targets = self.export.target_clusters
         return key != self.view.key and (not targets or key in targets)
-
-
-def is_ours(imported: Object) -> bool:
-    return label(imported, MANAGED_BY) == HUB
 
 
 def plan(views: Sequence[ClusterView]) -> Plan:
@@ -88,7 +99,7 @@ def plan(views: Sequence[ClusterView]) -> Plan:
         if view.imports is None:
             continue
         wanted = imports.setdefault(view.key, {})
-        kept = {key: imported for key, imported in view.imports.items() if is_ours(imported)}
+        kept = {key: imported for key, imported in view.imports.items() if is_hub_import(imported)}
         for key in sorted(services.keys() | kept.keys()):
             exporters = [exporter for exporter in services.get(key, ()) if exporter.reaches(view.key)]
             body = writer.body(key, exporters, kept.get(key, {}), unknown - {view.key})
@@ -99,13 +110,12 @@ def plan(views: Sequence[ClusterView]) -> Plan:
                     exporter.conflicts.append(
                         f"{view.key} has a ServiceImport of this name the hub did not make; it is left alone"
                     )
-    known_keys = {view.key for view in views}
     conditions: dict[str, dict[Key, tuple[Condition, ...]]] = {view.key: {} for view in views}
     for key, exporters in services.items():
         for exporter in exporters:
             conditions[exporter.view.key][key] = (
-                exporter.verdict.condition(exporter.view.address is not None, known_keys),
-                _conflict(exporter.conflicts),
+                valid(exporter.export, reachable=exporter.view.address is not None, clusters=conditions),
+                conflict(exporter.conflicts),
             )
     return Plan(imports, conditions)
 
@@ -134,34 +144,46 @@ class _Writer:
         ports = _ports(exporters, existing, unknown)
         if not ports:
             return None
-        account = next((exporter.verdict.account for exporter in exporters if exporter.verdict.account), "")
-        return _import(key, ports, account or str(spec_of(existing).get("serviceAccountName") or ""))
+        accounts = [exporter.export.service_account for exporter in exporters]
+        accounts.append(str(spec_of(existing).get("serviceAccountName") or ""))
+        return _import(key, ports, next(filter(None, accounts), ""))
 
 
 def _exporters(views: Iterable[ClusterView]) -> dict[Key, list[_Exporter]]:
     """All exports by service, the oldest first: where two disagree, the one that was there first counts."""
     services: dict[Key, list[_Exporter]] = {}
     for view in views:
-        for key, verdict in judge_exports(view.exports or {}, view.services).items():
-            services.setdefault(key, []).append(_Exporter(view, verdict))
+        for key, export in evaluate_exports(view.exports or {}, _own_services(view)).items():
+            services.setdefault(key, []).append(_Exporter(view, export))
     for exporters in services.values():
-        exporters.sort(key=lambda exporter: (exporter.verdict.created, exporter.view.key))
+        exporters.sort(key=lambda exporter: (exporter.export.created, exporter.view.key))
     return services
+
+
+def _own_services(view: ClusterView) -> dict[Key, Service]:
+    """The exported Services of a cluster; one derived from an import is served by others."""
+    found: dict[Key, Service] = {}
+    for key in view.exports or ():
+        raw = view.services.get(key)
+        if raw is not None and not is_derived_service(raw):
+            with suppress(FieldError):  # as good as none: no API server stores such a Service
+                found[key] = read_service(raw)
+    return found
 
 
 def _settle_ports(exporters: Sequence[_Exporter]) -> None:
     """Merge port by port. A port with another protocol than in the first cluster is left out and named."""
-    first: dict[int, tuple[Offer, str]] = {}
+    first: dict[int, tuple[ExportedPort, str]] = {}
     for exporter in exporters:
         if exporter.view.address is None:
             continue
-        for offer in exporter.verdict.offers:
-            owner, where = first.setdefault(offer.port, (offer, exporter.view.key))
-            if owner.application == offer.application:
-                exporter.accepted.append(offer)
+        for port in exporter.export.ports:
+            owner, where = first.setdefault(port.number, (port, exporter.view.key))
+            if owner.protocol == port.protocol:
+                exporter.ports.append(port)
             else:
                 exporter.conflicts.append(
-                    f"port {offer.port} is {offer.application} here but {owner.application} in {where}, "
+                    f"port {port.number} is {port.protocol} here but {owner.protocol} in {where}, "
                     f"which exported it first; this cluster's is left out"
                 )
 
@@ -171,34 +193,34 @@ def _ports(exporters: Sequence[_Exporter], existing: Object, unknown: set[str]) 
     for exporter in exporters:
         if (address := exporter.view.address) is None:
             continue
-        for offer in exporter.accepted:
-            said = {"name": offer.name, "appProtocol": offer.app_protocol}
-            target = {"host": address.host, "ip": address.ip, "port": address.port, "path": offer.path}
+        for exported in exporter.ports:
+            said = {"name": exported.name, "appProtocol": exported.app_protocol}
+            target = {"host": address.host, "ip": address.ip, "port": address.port, "path": exported.path}
             endpoint = {"clusterKey": exporter.view.key, "target": target}
-            _port(ports, offer.port, said)["endpoints"].append(endpoint)
+            _port(ports, exported.number, said)["endpoints"].append(endpoint)
     for before in listed(spec_of(existing), "ports"):
         for kept in listed(before, "endpoints"):
             if str(kept.get("clusterKey")) in unknown:
-                _port(ports, port_of(before), before)["endpoints"].append(kept)
+                _port(ports, number(before, "port"), before)["endpoints"].append(kept)
     for port in ports.values():
         port["endpoints"].sort(key=lambda endpoint: str(endpoint.get("clusterKey")))
-    return [ports[number] for number in sorted(ports)]
+    return [ports[wanted] for wanted in sorted(ports)]
 
 
-def _port(ports: dict[int, dict[str, Any]], number: int, said: Object) -> dict[str, Any]:
+def _port(ports: dict[int, dict[str, Any]], wanted: int, said: Object) -> dict[str, Any]:
     """The entry of this port, made as `said` if there is none yet.
 
     Clusters may give one name to different ports; in one Service names are unique.
     """
-    if number in ports:
-        return ports[number]
+    if wanted in ports:
+        return ports[wanted]
     name = str(said.get("name") or "")
     if name and any(port.get("name") == name for port in ports.values()):
-        name = f"{name[:56]}-{number}"
-    port: dict[str, Any] = {"port": number, "protocol": "TCP", "endpoints": []}
+        name = f"{name[:56]}-{wanted}"
+    port: dict[str, Any] = {"port": wanted, "protocol": "TCP", "endpoints": []}
     port |= {"name": name} if name else {}
     port |= {"appProtocol": said["appProtocol"]} if said.get("appProtocol") else {}
-    ports[number] = port
+    ports[wanted] = port
     return port
 
 
@@ -213,15 +235,6 @@ def _import(key: Key, ports: list[dict[str, Any]], account: str) -> dict[str, An
     }
 
 
-def _conflict(conflicts: Sequence[str]) -> Condition:
-    if conflicts:
-        return Condition("Conflict", True, "Conflict", "; ".join(conflicts))
-    return Condition("Conflict", False, "NoConflict", "no other cluster's export is in the way")
-
-
 def same_import(existing: Object, wanted: Mapping[str, Any]) -> bool:
     """Whether the existing import says what is wanted. Nothing but defaults is added by the API server."""
-    return (
-        dict(spec_of(existing)) == wanted["spec"]
-        and section(existing.get("metadata"), "labels").get(MANAGED_BY) == HUB
-    )
+    return dict(spec_of(existing)) == wanted["spec"] and is_hub_import(existing)

@@ -1,4 +1,4 @@
-"""What the gateway writes to its own cluster: stand-ins of imported services, conditions on what it reads.
+"""Writes what the gateway owes its own cluster: derived Services of imports, conditions on what it reads.
 
 Runs beside the routing loop and behind it: a slow or failing API server delays these writes, never a route.
 """
@@ -12,14 +12,15 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.core.conditions import programmed
+from gateway.core.objects import Key, Object, key_of
 from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, Snapshot
 from gateway.kube.client import KubeClient
 from gateway.kube.derived import Action, peers, reconcile
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound
-from gateway.kube.objects import Key, Object, key_of
 from gateway.kube.resources import EXPORT, IMPORT, POLICY, SERVICE, SLICE, Resource
-from gateway.kube.status import Condition, status_patch
+from gateway.kube.status import status_patch
 from gateway.kube.watch import Backoff, Informer, Signal
 
 Taken = Mapping[str, Mapping[Key, Object]]
@@ -27,8 +28,6 @@ Taken = Mapping[str, Mapping[Key, Object]]
 
 log = logging.getLogger(__name__)
 
-PROGRAMMED = "Programmed"
-"""Condition: this cluster's gateway routes by the object."""
 PARALLEL = 8
 """Writes under way at once: enough to hide latency, too few to be throttled."""
 SETTLE_SECONDS = 0.002
@@ -60,8 +59,8 @@ class Reconciler:
         self._compiled: Compiled | None = None
         self._wake = Signal(SETTLE_SECONDS)
         self._limit = asyncio.Semaphore(PARALLEL)
-        self._rejected: dict[Key, str] = {}
-        """By import: what the API server says against its stand-in."""
+        self._rejected: list[Problem] = []
+        """Of imports whose derived Service or slice the API server does not accept."""
 
     def take(self, compiled: Compiled) -> None:
         """There is a new compilation."""
@@ -69,7 +68,7 @@ class Reconciler:
         self._wake.set()
 
     def wake(self) -> None:
-        """Something changed that does not route but may need a write, such as a deleted stand-in."""
+        """Something changed that does not route but may need a write, such as a deleted Service."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -91,7 +90,7 @@ class Reconciler:
                 retry = backoff.pause()
 
     async def _write(self, compiled: Compiled) -> bool:
-        """One round; stand-ins first, for they carry traffic. False when something is left to try again."""
+        """One round; derived Services first, for they carry traffic. False when something is left to do."""
         self._rejected.clear()
         taken = {kind: dict(informer.objects) for kind, informer in self._informers.items()}
         # In threads: looking through ten thousand objects must keep no request waiting.
@@ -133,9 +132,9 @@ class Reconciler:
                 # round decides again. Should the watch be late, a retry does no harm.
                 return False
             except Invalid as error:
-                self._rejected[namespace, name] = (
-                    f"its {resource.kind} {namespace}/{name} is refused: {error}"
-                )
+                message = f"its {resource.kind} {namespace}/{name} is refused: {error}"
+                problem = Problem(IMPORT.kind, *action.service, "DerivedServiceRefused", message)
+                self._rejected.append(problem)
                 return True  # the same body will be refused again; only a changed import helps
             except KubeError as error:
                 log.warning("%s %s %s/%s: %s", action.verb, resource.kind, namespace, name, error)
@@ -146,16 +145,12 @@ class Reconciler:
     def _patches(
         self, taken: Taken, problems: Iterable[Problem]
     ) -> Iterator[tuple[Resource, Object, Mapping[str, Any]]]:
-        found: dict[tuple[str, Key], list[tuple[str, str]]] = {}
-        for problem in problems:
-            found.setdefault((problem.kind, (problem.namespace, problem.name)), []).append(
-                (problem.reason, problem.message)
-            )
-        for key, message in self._rejected.items():
-            found.setdefault((IMPORT.kind, key), []).append(("StandInRefused", message))
+        found: dict[tuple[str, Key], list[Problem]] = {}
+        for problem in (*problems, *self._rejected):
+            found.setdefault((problem.kind, (problem.namespace, problem.name)), []).append(problem)
         for resource in (EXPORT, IMPORT, POLICY):
             for key, obj in taken[resource.kind].items():
-                condition = _programmed(found.get((resource.kind, key), []))
+                condition = programmed(found.get((resource.kind, key), []))
                 if (patch := status_patch(obj, [condition], time.time())) is not None:
                     yield resource, obj, patch
 
@@ -170,10 +165,3 @@ class Reconciler:
                 log.warning("status of %s %s/%s: %s", resource.kind, namespace, name, error)
                 return isinstance(error, Invalid)
         return True
-
-
-def _programmed(problems: list[tuple[str, str]]) -> Condition:
-    if not problems:
-        return Condition(PROGRAMMED, True, "Programmed", "the gateway routes by this object")
-    reason = problems[0][0]
-    return Condition(PROGRAMMED, False, reason, "; ".join(message for _, message in problems))

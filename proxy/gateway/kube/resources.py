@@ -1,24 +1,15 @@
-"""The kinds we read and write, and the labels we mark our own objects with."""
+"""The API resources we read and write, and their paths."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-FLOMESH = "flomesh.io/v1alpha1"
-
-MANAGED_BY = "app.kubernetes.io/managed-by"
-HUB = "multicluster-hub"
-GATEWAY = "multicluster-gateway"
-IMPORTED = "multicluster.flomesh.io/imported"
-SERVICE_NAME = "kubernetes.io/service-name"
-"""On an EndpointSlice: the Service it belongs to."""
-SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
-"""On an EndpointSlice: who writes it. Never copied from a Service."""
+from gateway.core.objects import FLOMESH
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind and where the API serves it."""
+    """One kind of object and where the API serves it."""
 
     api_version: str
     kind: str

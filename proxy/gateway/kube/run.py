@@ -17,15 +17,15 @@ from functools import partial
 from pathlib import Path
 
 from gateway import process
+from gateway.core.objects import GATEWAY, SERVICE_NAME, Key, Object, key_of, label, version_of
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.edge.server import GatewayServer
 from gateway.kube.cache import ObjectCache
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import own_config
 from gateway.kube.errors import CredentialError
-from gateway.kube.objects import Key, Object, key_of, label, version_of
 from gateway.kube.reconciler import GatewayIdentity, Reconciler, Taken
-from gateway.kube.resources import EXPORT, GATEWAY, IMPORT, POLICY, SERVICE, SERVICE_NAME, SLICE
+from gateway.kube.resources import EXPORT, IMPORT, POLICY, SERVICE, SLICE
 from gateway.kube.watch import Informer, Signal, without_managed_fields
 from gateway.options import make_server
 

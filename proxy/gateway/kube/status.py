@@ -1,26 +1,16 @@
-"""Status conditions: what to write so that an object tells how it fares, and when not to write."""
+"""Status conditions: the patch that writes them, and when there is nothing to write."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.kube.objects import Object, generation_of, listed, meta, section
+from gateway.core.conditions import Condition
+from gateway.core.objects import Object, listed, meta, number, section
 
 LONGEST_MESSAGE = 2000
 """Bytes of a message that help; the API server takes 32768 and etcd pays for each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One condition as it should be. `status` is True, False or None for Unknown."""
-
-    type: str
-    status: bool | None
-    reason: str
-    message: str
 
 
 def timestamp(seconds: float) -> str:
@@ -50,7 +40,7 @@ def status_patch(obj: Object, conditions: Iterable[Condition], now: float) -> Ma
         wanted = {
             "type": condition.type,
             "status": status,
-            "observedGeneration": generation_of(obj),
+            "observedGeneration": number(meta(obj), "generation"),
             "reason": condition.reason,
             "message": condition.message[:LONGEST_MESSAGE],
         }

@@ -16,18 +16,16 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from gateway.core.objects import Key, key_of, version_of
 from gateway.kube.client import KubeClient, Object
 from gateway.kube.errors import Gone, KubeError, Refused
-from gateway.kube.objects import Key, key_of, version_of
 from gateway.kube.resources import Resource
+from gateway.kube.timing import DEFAULT_TIMING, Timing
 
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 240
 """How long one watch lasts. Servers end them at 5 to 10 minutes on their own."""
-FIRST_RETRY_SECONDS = 0.1
-LAST_RETRY_SECONDS = 5.0
-"""Longest pause between attempts, so that a server that returns is noticed within this time."""
 STABLE_SECONDS = 10.0
 """A watch that lived this long was a success: the next failure starts at the first pause again."""
 
@@ -69,15 +67,15 @@ def without_managed_fields(obj: Object) -> Object:
 class Backoff:
     """Pauses that double up to a limit, cut by a random part so that not all clients return at once."""
 
-    def __init__(self, first: float = FIRST_RETRY_SECONDS, last: float = LAST_RETRY_SECONDS) -> None:
-        self._first, self._last, self._next = first, last, first
+    def __init__(self, timing: Timing = DEFAULT_TIMING) -> None:
+        self._timing, self._next = timing, timing.first_retry
 
     def reset(self) -> None:
-        self._next = self._first
+        self._next = self._timing.first_retry
 
     def pause(self) -> float:
         """Seconds to wait now; counts as one more failure."""
-        ceiling, self._next = self._next, min(self._next * 2, self._last)
+        ceiling, self._next = self._next, min(self._next * 2, self._timing.last_retry)
         return ceiling * random.uniform(0.5, 1.0)  # noqa: S311  spreading load, not a secret
 
 
@@ -96,12 +94,14 @@ class Informer:
         *,
         namespace: str | None = None,
         keep: Callable[[Object], Object] = lambda obj: obj,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         """`keep` cuts an object down to what is needed before it is stored."""
         self._client = client
         self._on_change = on_change
         self._namespace = namespace
         self._keep = keep
+        self._timing = timing
         self._version = ""
         self._store = Store()
         self._synced = asyncio.Event()
@@ -120,7 +120,7 @@ class Informer:
         await self._synced.wait()
 
     async def run(self) -> None:
-        backoff = Backoff()
+        backoff = Backoff(self._timing)
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.objects import DERIVED
 from gateway.core.snapshot import compile_snapshot
 
 HERE = "default/default/default/here"
@@ -132,10 +133,11 @@ def test_ports_of_an_import_have_paths_of_their_own(make: Any) -> None:
     assert found == {b"app.demo": [b"/web"], b"app.demo:80": [b"/web"], b"app.demo:9000": [b"/admin"]}
 
 
-def test_the_gateways_own_stand_ins_are_not_local_endpoints(make: Any) -> None:
+def test_derived_services_are_not_local_endpoints(make: Any) -> None:
     service, endpoints = make.service(), make.slice("10.0.0.9")
     for raw in (service, endpoints):
-        raw["metadata"].setdefault("labels", {})["multicluster.flomesh.io/imported"] = "true"
+        raw["metadata"].setdefault("labels", {}).update(DERIVED)
+    endpoints["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] = "multicluster-gateway"
     snapshot = compile_snapshot(
         [service, endpoints, make.imported(c1=81), make.policy("FailOver")], HERE
     ).snapshot
@@ -144,11 +146,11 @@ def test_the_gateways_own_stand_ins_are_not_local_endpoints(make: Any) -> None:
     assert [cluster.remote for cluster in route.clusters if cluster.endpoints] == [True]
 
 
-def test_a_stand_in_that_got_a_selector_is_a_local_service_at_once(make: Any) -> None:
+def test_a_derived_service_that_got_a_selector_is_a_local_service_at_once(make: Any) -> None:
     """Before its label is taken off, and from the slices to which Kubernetes has copied that label."""
     service, endpoints = make.service(selector={"app": "app"}), make.slice("10.0.0.9")
     for raw in (service, endpoints):
-        raw["metadata"].setdefault("labels", {})["multicluster.flomesh.io/imported"] = "true"
+        raw["metadata"].setdefault("labels", {}).update(DERIVED)
     endpoints["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] = (
         "endpointslice-controller.k8s.io"
     )

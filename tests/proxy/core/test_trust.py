@@ -38,10 +38,10 @@ def test_bounds_can_be_changed_by_name() -> None:
         ("clients", "not a number"),
         ("clients=many", "not a number"),
         ("clients=1.5", "not a number"),
-        ("clients=0", "more than nothing"),
-        ("stall_seconds=-1", "more than nothing"),
-        ("stall_seconds=inf", "less than endless"),
-        ("stall_seconds=nan", "more than nothing"),
+        ("clients=0", "greater than 0"),
+        ("stall_seconds=-1", "greater than 0"),
+        ("stall_seconds=inf", "finite number"),
+        ("stall_seconds=nan", "greater than 0"),
     ],
 )
 def test_a_change_that_cannot_be_is_refused(change: str, words: str) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from proxy.kube.mini_api import GOOD, MiniApi, Path
 
-from gateway.kube import cluster as cluster_module
-from gateway.kube import watch as watch_module
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.finalizer import FINALIZER
 from gateway.kube.hub import Hub
 from gateway.kube.hub_admin import HubMetrics
+from gateway.kube.timing import Timing
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
@@ -28,13 +28,15 @@ class World:
         self.home, self.one, self.two = MiniApi(), MiniApi(), MiniApi()
         self.apis = {"cluster-1": self.one, "cluster-2": self.two}
         self.metrics = HubMetrics()
+        self.timing = Timing(first_retry=0.02, last_retry=0.2, check=0.2, bad_condition=0.05)
         self._task: asyncio.Task[None] | None = None
         self._client: KubeClient | None = None
 
     async def start_hub(self) -> None:
         self._client = KubeClient(from_kubeconfig(self.home.kubeconfig()), field_manager="test")
         await self._client.open()
-        self._task = asyncio.create_task(Hub(self._client, "multicluster-system", self.metrics).run())
+        hub = Hub(self._client, "multicluster-system", self.metrics, timing=self.timing)
+        self._task = asyncio.create_task(hub.run())
 
     async def stop_hub(self) -> None:
         assert self._task is not None
@@ -94,11 +96,8 @@ async def until(check: Callable[[], bool], what: str) -> None:
 
 
 @pytest.fixture
-async def quiet_world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def quiet_world() -> AsyncIterator[World]:
     """Without a hub yet."""
-    monkeypatch.setattr(cluster_module, "PROBE_SECONDS", 0.2)
-    monkeypatch.setattr(cluster_module, "PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr(watch_module.Backoff.__init__, "__defaults__", (0.02, 0.2))
     made = World()
     for api in (made.home, made.one, made.two):
         await api.start()
@@ -172,8 +171,10 @@ async def test_a_cluster_deleted_while_no_hub_runs_gives_its_imports_back(quiet_
     await world.stop_hub()
 
 
-async def test_a_dead_cluster_can_leave_and_come_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "WITHDRAW_SECONDS", 0.2)
+async def test_a_dead_cluster_can_leave_and_come_back(quiet_world: World) -> None:
+    world = quiet_world
+    world.timing = replace(world.timing, withdraw=0.2)
+    await world.start_hub()
     await world.join("cluster-1")
     await world.join("cluster-2")
     await world.export(world.two)
@@ -186,6 +187,7 @@ async def test_a_dead_cluster_can_leave_and_come_back(world: World, monkeypatch:
     await world.join("cluster-1")
     await world.condition(world.home, CLUSTER_1, "Managed", "True")
     await world.expect(world.one, "cluster-2")
+    await world.stop_hub()
 
 
 async def test_a_dead_member_blocks_nobody(world: World) -> None:

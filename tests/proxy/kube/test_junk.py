@@ -9,14 +9,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.conditions import Condition
+from gateway.core.objects import DERIVED
 from gateway.core.snapshot import compile_snapshot
 from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.connection import cluster_key
-from gateway.kube.derived import OURS, peers, reconcile
+from gateway.kube.derived import peers, reconcile
 from gateway.kube.errors import CredentialError
-from gateway.kube.exports import judge_exports
 from gateway.kube.plan import Address, ClusterView, plan
-from gateway.kube.status import Condition, status_patch
+from gateway.kube.status import status_patch
 
 KEY = ("demo", "app")
 NAMES = {"namespace": "demo", "name": "app"}
@@ -67,7 +68,6 @@ def obj(kind: str, spec: Any, labels: dict[str, str] | None = None) -> dict[str,
 def test_the_plan_stands_any_object(export: Any, service: Any, imported: Any) -> None:
     labels = {"app.kubernetes.io/managed-by": "multicluster-hub"}
     exports, services = {KEY: obj("ServiceExport", export)}, {KEY: obj("Service", service)}
-    judge_exports(exports, services)
     address = Address("h", "10.0.0.1", 80)
     imports = {KEY: obj("ServiceImport", imported, labels)}
     plan([
@@ -85,7 +85,7 @@ def test_derived_services_stand_any_object(imported: Any, service: Any, endpoint
     if isinstance(endpoint_slice, dict):
         slices["demo", "x"].update(endpoint_slice)
     peers(slices, "demo", "app")
-    for marks in ({}, OURS):
+    for marks in ({}, DERIVED):
         services = {KEY: obj("Service", service, marks)}
         list(
             reconcile(

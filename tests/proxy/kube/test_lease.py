@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from proxy.kube.mini_api import MiniApi
 
-from gateway.kube import lease as lease_module
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
-from gateway.kube.lease import LEASE_SECONDS, Claim, Elected
+from gateway.kube.lease import Claim, Elected
+from gateway.kube.timing import LeaseTiming
 
 WALL = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LEASE = ("leases", "system", "hub")
+LEASE_SECONDS = LeaseTiming().lease
+SHORT = LeaseTiming(lease=2.0, give_up=0.5, renew=0.02)
 
 
 def held_by(holder: str, version: str = "7") -> dict[str, Any]:
@@ -27,7 +29,7 @@ def held_by(holder: str, version: str = "7") -> dict[str, Any]:
 
 
 def test_a_lease_nobody_holds_is_taken() -> None:
-    claim = Claim("system", "hub", "me")
+    claim = Claim("system", "hub", "me", LEASE_SECONDS)
     for free in (None, held_by("")):
         body = claim.body(free, 0.0, WALL)
         assert body is not None
@@ -36,14 +38,14 @@ def test_a_lease_nobody_holds_is_taken() -> None:
 
 
 def test_ones_own_lease_is_renewed_without_counting_as_a_change() -> None:
-    body = Claim("system", "hub", "me").body(held_by("me"), 0.0, WALL)
+    body = Claim("system", "hub", "me", LEASE_SECONDS).body(held_by("me"), 0.0, WALL)
     assert body is not None
     assert body["metadata"]["resourceVersion"] == "7"
     assert "leaseTransitions" not in body["spec"]
 
 
 def test_somebody_elses_lease_is_taken_only_after_it_stood_still() -> None:
-    claim = Claim("system", "hub", "me")
+    claim = Claim("system", "hub", "me", LEASE_SECONDS)
     assert claim.body(held_by("other"), 100.0, WALL) is None, "however old it is: this is the first look"
     assert claim.body(held_by("other"), 99.0 + LEASE_SECONDS, WALL) is None
     assert claim.body(held_by("other", "8"), 100.0 + LEASE_SECONDS, WALL) is None, "it was renewed"
@@ -66,7 +68,7 @@ class Hubs:
 
     async def _run(self, name: str) -> None:
         async with KubeClient(from_kubeconfig(self.api.kubeconfig()), field_manager=name) as client:
-            await Elected(client, "system", "hub", name).run(lambda: self._work(name))
+            await Elected(client, "system", "hub", name, SHORT).run(lambda: self._work(name))
 
     async def _work(self, name: str) -> None:
         assert not self.working, "two never work at once"
@@ -89,10 +91,7 @@ class Hubs:
 
 
 @pytest.fixture
-async def hubs(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hubs]:
-    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.02)
-    monkeypatch.setattr(lease_module, "GIVE_UP_SECONDS", 0.5)
-    monkeypatch.setattr(lease_module, "LEASE_SECONDS", 2.0)
+async def hubs() -> AsyncIterator[Hubs]:
     found = Hubs()
     await found.api.start()
     yield found
@@ -135,6 +134,6 @@ async def test_a_defect_in_the_work_is_not_hidden(hubs: Hubs) -> None:
 
     async with KubeClient(from_kubeconfig(hubs.api.kubeconfig()), field_manager="x") as client:
         with pytest.raises(ExceptionGroup, match="unhandled errors") as failed:
-            await Elected(client, "system", "hub", "x").run(fail)
+            await Elected(client, "system", "hub", "x", SHORT).run(fail)
     assert "a defect" in repr(failed.value.exceptions)
     assert hubs.api.objects[LEASE]["spec"]["holderIdentity"] == "", "it is given back"

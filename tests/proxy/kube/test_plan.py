@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from gateway.core.objects import DERIVED
+from gateway.core.snapshot import compile_snapshot
 from gateway.kube.plan import Address, ClusterView, Plan, plan, same_import
 
 KEY = ("dapr-test", "nodeapp")
@@ -55,8 +57,10 @@ def who(made: Plan, view: ClusterView, key: tuple[str, str] = KEY) -> dict[int, 
     }
 
 
-def verdict(made: Plan, view: ClusterView, kind: str, key: tuple[str, str] = KEY) -> tuple[bool | None, str]:
-    (found,) = (condition for condition in made.conditions[view.key][key] if condition.type == kind)
+def condition(
+    made: Plan, view: ClusterView, kind: str, key: tuple[str, str] = KEY
+) -> tuple[bool | None, str]:
+    (found,) = (found for found in made.conditions[view.key][key] if found.type == kind)
     return found.status, found.message
 
 
@@ -70,8 +74,8 @@ def test_everybody_else_imports_and_the_exporter_does_not() -> None:
     made = plan([HOME, one, two])
     assert who(made, HOME) == who(made, two) == {3000: ["cluster-1"]}
     assert made.imports[one.key] == {}
-    assert verdict(made, one, "Valid") == (True, "ports 3000 are exported")
-    assert verdict(made, one, "Conflict")[0] is False
+    assert condition(made, one, "Valid") == (True, "ports 3000 are exported")
+    assert condition(made, one, "Conflict")[0] is False
 
 
 def test_an_import_is_written_as_the_article_expects() -> None:
@@ -102,7 +106,7 @@ def test_different_ports_are_merged() -> None:
     three = member(3, export(rule(), rule(50051, "/grpc")), service({"name": "http", "port": 3000}, grpc))
     made = plan([one, member(2), three])
     assert who(made, member(2)) == {3000: ["cluster-1", "cluster-3"], 50051: ["cluster-3"]}
-    assert verdict(made, three, "Conflict")[0] is False
+    assert condition(made, three, "Conflict")[0] is False
 
 
 def test_one_name_on_two_ports_is_made_unique() -> None:
@@ -117,10 +121,10 @@ def test_the_older_export_says_what_a_port_speaks() -> None:
     three = member(3, export(created="2026-01-01T00:00:00Z"))
     made = plan([one, member(2), three])
     assert who(made, member(2)) == {3000: ["cluster-3"]}
-    status, message = verdict(made, one, "Conflict")
+    status, message = condition(made, one, "Conflict")
     assert status is True
     assert message.startswith("port 3000 is grpc here but http in default/default/default/cluster-3")
-    assert verdict(made, three, "Conflict")[0] is False
+    assert condition(made, three, "Conflict")[0] is False
 
 
 def test_target_clusters_limit_who_imports() -> None:
@@ -128,14 +132,43 @@ def test_target_clusters_limit_who_imports() -> None:
     made = plan([HOME, one, member(2), member(3)])
     assert who(made, member(2)) == {3000: ["cluster-1"]}
     assert who(made, member(3)) == who(made, HOME) == {}
-    assert "have not joined: default/default/default/cluster-9" in verdict(made, one, "Valid")[1]
+    assert "have not joined: default/default/default/cluster-9" in condition(made, one, "Valid")[1]
 
 
 def test_an_export_without_its_service_is_not_valid_and_not_imported() -> None:
     one = replace(member(1, export()), services={})
     made = plan([one, member(2)])
     assert who(made, member(2)) == {}
-    assert verdict(made, one, "Valid") == (False, "there is no Service dapr-test/nodeapp")
+    assert condition(made, one, "Valid") == (False, "there is no Service dapr-test/nodeapp")
+
+
+def test_a_service_derived_from_an_import_is_not_exported() -> None:
+    derived = {**service(), "metadata": {**NAMES, "labels": DERIVED}}
+    one = member(1, export(), derived)
+    made = plan([one, member(2)])
+    assert who(made, member(2)) == {}
+    assert condition(made, one, "Valid") == (False, "there is no Service dapr-test/nodeapp")
+
+
+def test_the_hub_exports_what_the_gateway_of_the_exporter_serves() -> None:
+    """A fault that keeps a rule from being served keeps its port from being imported, in the same words."""
+    for faulty in (
+        export(rule(path="nodeapp")),
+        export(rule(), loadBalancer="Random"),
+        export({**rule(), "pathType": "Regex"}),
+        export(rules=[]),
+    ):
+        one = member(1, faulty)
+        made = plan([one, member(2)])
+        kinds = {"Service": service(), "ServiceExport": faulty}
+        compiled = compile_snapshot(({**obj, "kind": kind} for kind, obj in kinds.items()), one.key)
+        assert who(made, member(2)) == {}
+        assert condition(made, one, "Valid") == (False, compiled.problems[0].message)
+
+
+def test_a_service_no_api_server_would_store_counts_as_none() -> None:
+    one = member(1, export(), service({"port": "x"}))
+    assert condition(plan([one]), one, "Valid")[1] == "there is no Service dapr-test/nodeapp"
 
 
 def test_services_that_cannot_be_exported() -> None:
@@ -144,14 +177,14 @@ def test_services_that_cannot_be_exported() -> None:
         one = member(1, export(), faulty)
         made = plan([one, member(2)])
         assert who(made, member(2)) == {}
-        assert words in verdict(made, one, "Valid")[1]
+        assert words in condition(made, one, "Valid")[1]
 
 
 def test_a_bad_rule_leaves_the_good_ones_alone() -> None:
     one = member(1, export(rule(), rule(9999, "/other")))
     made = plan([one, member(2)])
     assert who(made, member(2)) == {3000: ["cluster-1"]}
-    status, message = verdict(made, one, "Valid")
+    status, message = condition(made, one, "Valid")
     assert status is False
     assert "9999 is not a TCP port of the Service, which has 3000; its other rules are served" in message
 
@@ -160,14 +193,14 @@ def test_an_invalid_pattern_stops_only_its_own_export() -> None:
     one = member(1, export(pathRewrite={"from": "(", "to": "/"}))
     made = plan([one, member(2), member(3, export())])
     assert who(made, member(2)) == {3000: ["cluster-3"]}
-    assert verdict(made, one, "Valid")[1].startswith("pathRewrite: ")
+    assert condition(made, one, "Valid")[1].startswith("spec.pathRewrite: ")
 
 
 def test_an_exact_path_is_not_imported_and_says_so() -> None:
     one = member(1, export(rule(kind="Exact")))
     made = plan([one, member(2)])
     assert who(made, member(2)) == {}
-    assert "has only an Exact path" in verdict(made, one, "Valid")[1]
+    assert "has only an Exact path" in condition(made, one, "Valid")[1]
 
 
 def test_of_two_exports_with_one_path_in_a_cluster_the_older_has_it() -> None:
@@ -182,7 +215,7 @@ def test_of_two_exports_with_one_path_in_a_cluster_the_older_has_it() -> None:
     made = plan([view, member(2)])
     assert who(made, member(2)) == {}
     assert who(made, member(2), other) == {3000: ["cluster-1"]}
-    assert "already exported by shop/web" in verdict(made, view, "Valid")[1]
+    assert "already exported by shop/web" in condition(made, view, "Valid")[1]
 
 
 def test_the_same_path_in_two_clusters_is_no_clash() -> None:
@@ -194,7 +227,7 @@ def test_a_cluster_without_address_exports_nothing_and_says_why() -> None:
     home = replace(HOME, exports={KEY: export()}, services={KEY: service()})
     made = plan([home, member(2)])
     assert who(made, member(2)) == {}
-    assert "no Cluster object with a gatewayHost" in verdict(made, home, "Valid")[1]
+    assert "no Cluster object with a gatewayHost" in condition(made, home, "Valid")[1]
 
 
 def test_endpoints_of_a_member_never_read_stay() -> None:
@@ -236,7 +269,7 @@ def test_an_import_made_by_somebody_else_is_left_alone_and_named() -> None:
     one, two = member(1, export()), replace(member(2), imports={KEY: foreign})
     made = plan([one, two])
     assert made.imports[two.key] == {}
-    assert "ServiceImport of this name the hub did not make" in verdict(made, one, "Conflict")[1]
+    assert "ServiceImport of this name the hub did not make" in condition(made, one, "Conflict")[1]
 
 
 def test_the_plan_does_not_depend_on_the_order_of_anything() -> None:

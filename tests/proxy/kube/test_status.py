@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.core.conditions import Condition
 from gateway.kube.events import condition_events
-from gateway.kube.status import Condition, status_patch
+from gateway.kube.status import status_patch
 
 NOW = 1_767_225_600.0
 VALID = Condition("Valid", True, "Success", "ports 3000 are exported")

@@ -15,6 +15,7 @@ from gateway.kube.client import KubeClient
 from gateway.kube.client_config import ClientConfig
 from gateway.kube.errors import Conflict, Gone, Invalid, KubeError, NotFound, Refused, Unreachable
 from gateway.kube.resources import EXPORT
+from gateway.kube.timing import Timing
 from gateway.kube.watch import Backoff, Informer, Signal, Store
 
 Key = tuple[str, str]
@@ -354,7 +355,7 @@ def test_a_list_tells_what_is_new_changed_and_gone() -> None:
 
 
 def test_pauses_grow_and_stay_below_the_limit() -> None:
-    backoff = Backoff(0.1, 5.0)
+    backoff = Backoff(Timing(first_retry=0.1, last_retry=5.0))
     pauses = [backoff.pause() for _ in range(12)]
     assert all(
         low <= pause <= high

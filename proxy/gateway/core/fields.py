@@ -1,0 +1,81 @@
+"""Fields of Kubernetes objects that a user may get wrong: checked, and the error says where and what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any
+
+from gateway.core.objects import Object
+
+
+class FieldError(ValueError):
+    """A field that cannot be used. `reason` is a CamelCase word for a condition."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def mapping(raw: Any, where: str) -> Object:
+    """`raw` as a mapping; empty when absent."""
+    if raw is None:
+        return {}
+    if not isinstance(raw, Mapping):
+        raise FieldError("Invalid", f"{where} is not a mapping")
+    return raw
+
+
+def mappings(raw: Any, where: str) -> list[Object]:
+    """`raw` as a list of mappings; empty when absent."""
+    if raw is None:
+        return []
+    if not isinstance(raw, list) or not all(isinstance(item, Mapping) for item in raw):
+        raise FieldError("Invalid", f"{where} is not a list of mappings")
+    return raw
+
+
+def port_number(raw: Any, where: str) -> int:
+    if not isinstance(raw, int) or isinstance(raw, bool) or not 1 <= raw <= 65535:
+        raise FieldError("InvalidPort", f"{where} is {raw!r}: give a port from 1 to 65535")
+    return raw
+
+
+def text(raw: Any, where: str) -> str:
+    if not isinstance(raw, str) or not raw:
+        raise FieldError("Invalid", f"{where} is {raw!r}: give a string")
+    return raw
+
+
+def path_text(raw: Any, where: str) -> str:
+    """A path that can stand in a request target (RFC 9112 section 3.2.1), without a query."""
+    if not isinstance(raw, str) or not raw.startswith("/") or not raw.isascii() or not raw.isprintable():
+        raise FieldError(
+            "InvalidPath", f"{where} is {raw!r}: give a path that begins with / in printable ASCII"
+        )
+    if "?" in raw or "#" in raw or " " in raw:
+        raise FieldError("InvalidPath", f"{where} is {raw!r}: a path has no query, fragment or space")
+    return raw
+
+
+@lru_cache(maxsize=65536)
+def _canonical(text: str) -> str:
+    return str(ip_address(text))
+
+
+def address(raw: Any, where: str) -> str:
+    """An IP address in its shortest form."""
+    try:
+        return _canonical(text(raw, where))
+    except FieldError:
+        raise
+    except ValueError as error:
+        raise FieldError("InvalidAddress", f"{where} is {raw!r}: give an IP address") from error
+
+
+def addresses(raw: Any, where: str) -> list[str]:
+    """`raw` as a list of IP addresses; empty when absent."""
+    if raw is not None and not isinstance(raw, list):
+        raise FieldError("Invalid", f"{where} is not a list")
+    return [address(one, where) for one in raw or ()]

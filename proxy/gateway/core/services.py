@@ -1,0 +1,126 @@
+"""Services of this cluster with their ready endpoints, and all other objects a snapshot is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gateway.core.fields import FieldError, addresses, mapping, mappings, port_number, text
+from gateway.core.objects import (
+    SERVICE_NAME,
+    Key,
+    Object,
+    is_deleted,
+    is_derived_service,
+    is_derived_slice,
+    key_of,
+    label,
+)
+from gateway.core.problem import Problem
+from gateway.core.route import Endpoint
+
+
+@dataclass(slots=True)
+class ServicePort:
+    name: str
+    app_protocol: str
+
+
+@dataclass(slots=True)
+class Service:
+    """A Service of this cluster: TCP ports by number, ready endpoints by port name."""
+
+    ports: dict[int, ServicePort]
+    external_name: bool = False
+    deleted: bool = False
+    """It is being deleted."""
+    ready: dict[str, list[Endpoint]] = field(default_factory=dict)
+
+    def endpoints(self, number: int) -> tuple[Endpoint, ...]:
+        """Ready endpoints of a Service port, in a fixed order."""
+        port = self.ports.get(number)
+        if port is None:
+            return ()
+        return tuple(
+            sorted(set(self.ready.get(port.name, ())), key=lambda endpoint: (endpoint.host, endpoint.port))
+        )
+
+
+def read_service(raw: Object) -> Service:
+    spec = mapping(raw.get("spec"), "spec")
+    ports = {}
+    for index, item in enumerate(mappings(spec.get("ports"), "spec.ports")):
+        number = port_number(item.get("port"), f"spec.ports[{index}].port")
+        if item.get("protocol", "TCP") == "TCP":
+            ports[number] = ServicePort(str(item.get("name") or ""), str(item.get("appProtocol") or ""))
+    return Service(ports, spec.get("type") == "ExternalName", is_deleted(raw))
+
+
+def read_slice(raw: Object) -> dict[str, list[Endpoint]]:
+    """Ready TCP endpoints of one EndpointSlice by port name. Terminating ones are not ready (KEP-1669)."""
+    found: dict[str, list[Endpoint]] = {}
+    if raw.get("addressType") not in (None, "IPv4", "IPv6"):  # not a set: any JSON value may stand there
+        return found
+    ready: list[str] = []
+    for index, item in enumerate(mappings(raw.get("endpoints"), "endpoints")):
+        conditions = mapping(item.get("conditions"), f"endpoints[{index}].conditions")
+        # An absent condition means ready: the API says so.
+        if conditions.get("ready", True) is not False and not conditions.get("terminating"):
+            ready.extend(addresses(item.get("addresses"), f"endpoints[{index}].addresses"))
+    for index, item in enumerate(mappings(raw.get("ports"), "ports")):
+        if item.get("protocol") in (None, "TCP") and item.get("port") is not None:
+            number = port_number(item["port"], f"ports[{index}].port")
+            found.setdefault(str(item.get("name") or ""), []).extend(Endpoint(one, number) for one in ready)
+    return found
+
+
+@dataclass(slots=True)
+class Objects:
+    """Objects by kind and key. Of two with one key the last counts, as in a file read from the top."""
+
+    exports: dict[Key, Object] = field(default_factory=dict)
+    imports: dict[Key, Object] = field(default_factory=dict)
+    policies: dict[Key, Object] = field(default_factory=dict)
+    services: dict[Key, Service] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def sort_objects(raw_objects: Iterable[Object]) -> Objects:
+    """Sort raw objects by kind, with endpoints joined to their Services. Derived ones are left out."""
+    objects = Objects()
+    by_kind = {
+        "ServiceExport": objects.exports,
+        "ServiceImport": objects.imports,
+        "GlobalTrafficPolicy": objects.policies,
+    }
+    slices: list[tuple[Key, Object]] = []
+    for raw in raw_objects:
+        kind = str(raw.get("kind"))
+        try:
+            metadata = mapping(raw.get("metadata"), "metadata")
+            mapping(metadata.get("labels"), "metadata.labels")
+            key = (str(metadata.get("namespace") or "default"), text(metadata.get("name"), "metadata.name"))
+            if kind == "Service":
+                if not is_derived_service(raw):
+                    objects.services[key] = read_service(raw)
+            elif kind == "EndpointSlice":
+                if not is_derived_slice(raw):
+                    slices.append(((key[0], label(raw, SERVICE_NAME)), raw))
+            elif kind in by_kind:
+                by_kind[kind][key] = raw
+        except FieldError as error:
+            objects.problems.append(_problem(kind, raw, error))
+    for key, raw in slices:
+        service = objects.services.get(key)
+        if service is None:
+            continue
+        try:
+            for port_name, endpoints in read_slice(raw).items():
+                service.ready.setdefault(port_name, []).extend(endpoints)
+        except FieldError as error:
+            objects.problems.append(_problem("EndpointSlice", raw, error))
+    return objects
+
+
+def _problem(kind: str, raw: Object, error: FieldError) -> Problem:
+    return Problem(kind, *key_of(raw), error.reason, str(error))

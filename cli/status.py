@@ -20,7 +20,18 @@ from cli.doctor.platform import dapr, dapr_version, platform_checks
 from cli.observe import serving
 from cli.observe.environment import engine_of, running
 from cli.observe.serving import RouteView
-from cli.observe.view import GATEWAY, SYSTEM, ClusterView, Key, Object, Platform, key_of, spec, status
+from cli.observe.view import (
+    DEFAULT_WEIGHT,
+    GATEWAY,
+    SYSTEM,
+    ClusterView,
+    Key,
+    Object,
+    Platform,
+    key_of,
+    spec,
+    status,
+)
 from cli.paths import Paths
 
 REFRESH_SECONDS = 2.0
@@ -111,13 +122,13 @@ def _route_json(route: RouteView, answered: Mapping[Key, int]) -> dict[str, Any]
         "policy": route.policy,
         "shares": [
             {
-                "cluster": share.cluster,
-                "weight": share.weight,
-                "percent": round(share.percent, 1),
-                "ejected": share.ejected,
-                "answered": answered.get((route.service, share.cluster), 0),
+                "cluster": found.cluster,
+                "weight": found.weight,
+                "percent": found.percent,
+                "ejected": found.ejected,
+                "answered": answered.get((route.service, found.cluster), 0),
             }
-            for share in route.shares
+            for found in route.clusters
         ],
     }
 
@@ -197,7 +208,7 @@ def _details(platform: Platform, kind: str, obj: Object) -> str:
     if kind == "ServiceImport":
         return "from " + ", ".join(platform.short(e["cluster"]) for e in status(obj).get("clusters") or [])
     targets = ", ".join(
-        f"{platform.short(str(target.get('clusterKey')))} {target.get('weight', 100)}"
+        f"{platform.short(str(target.get('clusterKey')))} {target.get('weight', DEFAULT_WEIGHT)}"
         for target in spec(obj).get("targets") or []
     )
     return f"{spec(obj).get('lbType')} to {targets or 'every exporter'}"
@@ -219,18 +230,14 @@ def _serving(platform: Platform, before: Platform | None) -> Table:
 
 def served_by(platform: Platform, route: RouteView) -> str:
     """Who gets the next requests of a route, in words."""
-    parts = [f"{platform.short(s.cluster)} {s.percent:.0f} %" for s in route.shares if s.percent]
-    out = [f"{platform.short(share.cluster)} is ejected" for share in route.shares if share.ejected]
-    return ", ".join([*(parts or ["nobody: refused"]), *out])
+    parts = [f"{platform.short(s.cluster)} {s.percent:.0f} %" for s in route.clusters if s.percent]
+    ejected = [f"{platform.short(found.cluster)} is ejected" for found in route.clusters if found.ejected]
+    return ", ".join([*(parts or ["nobody: refused"]), *ejected])
 
 
 def _answers(platform: Platform, route: RouteView, answers: Mapping[Key, int]) -> str:
-    seen = {
-        share.cluster: answers.get((route.service, share.cluster), 0)
-        for share in route.shares
-        if answers.get((route.service, share.cluster))
-    }
-    return ", ".join(f"{platform.short(cluster)} {number}" for cluster, number in seen.items())
+    seen = [(found.cluster, answers.get((route.service, found.cluster), 0)) for found in route.clusters]
+    return ", ".join(f"{platform.short(cluster)} {number}" for cluster, number in seen if number)
 
 
 def _problems(platform: Platform, problems: list[Check]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cli.doctor import hints
 from cli.doctor.check import Check, Finding
 from cli.doctor.reachability import Reachability
-from cli.observe.view import ClusterView, Key, Object, Platform, is_derived, spec
+from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Key, Object, Platform, is_derived, spec
 from stacks.config.model import ExportSettings, PolicySettings
 
 LOCALITY = "Locality"
@@ -30,7 +30,7 @@ class Policy:
 
     def weight(self, key: str) -> int | None:
         """The weight of a cluster; None when the policy does not send to it."""
-        return dict(self.targets).get(key) if self.targets else 100
+        return dict(self.targets).get(key) if self.targets else DEFAULT_WEIGHT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ def live_policy(view: ClusterView, service: Key) -> Policy | None:
 def policy_of(found: Object) -> Policy:
     """What a policy object says."""
     targets = [
-        (str(target.get("clusterKey")), int(target.get("weight", 100)))
+        (str(target.get("clusterKey")), int(target.get("weight", DEFAULT_WEIGHT)))
         for target in spec(found).get("targets") or []
     ]
     return Policy(lb_type=str(spec(found).get("lbType") or LOCALITY), targets=tuple(targets))

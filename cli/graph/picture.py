@@ -9,7 +9,7 @@ from typing import Literal
 from cli.doctor.path import policy_of
 from cli.doctor.platform import platform_checks, redis_container
 from cli.observe.serving import RouteView, routes
-from cli.observe.view import ClusterView, Platform, condition, key_of
+from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Platform, condition, key_of
 from stacks.config.model import ClusterSettings, ExportSettings, PolicySettings, Settings
 
 State = Literal["planned", "good", "bad"]
@@ -145,12 +145,12 @@ def _planned_links(settings: Settings) -> Iterator[Link]:
 def _targets(settings: Settings, policy: PolicySettings) -> list[tuple[str, int]]:
     if policy.targets:
         return [
-            (settings.target_key(target), 100 if target.weight is None else target.weight)
+            (settings.target_key(target), DEFAULT_WEIGHT if target.weight is None else target.weight)
             for target in policy.targets
         ]
     service = (policy.namespace, policy.name)
     exporting = {n for e in settings.exports if (e.namespace, e.service) == service for n in e.clusters}
-    return [(cluster.key, 100) for cluster in settings.clusters if cluster.name in exporting]
+    return [(cluster.key, DEFAULT_WEIGHT) for cluster in settings.clusters if cluster.name in exporting]
 
 
 def _live_card(platform: Platform, view: ClusterView) -> Card:
@@ -177,7 +177,7 @@ def _door(platform: Platform, view: ClusterView) -> Iterator[str]:
     if view is platform.plane and view.config is not None:
         yield "hub"
         for route in _routes(view, "north-south"):
-            parts = [f"{platform.short(s.cluster)} {s.percent:.0f} %" for s in route.shares if s.percent]
+            parts = [f"{platform.short(s.cluster)} {s.percent:.0f} %" for s in route.clusters if s.percent]
             yield f"front door {route.where.partition(' ')[2]} → {', '.join(parts) or 'nobody'}"
 
 
@@ -194,18 +194,18 @@ def _routes(view: ClusterView, door: str) -> list[RouteView]:
 def _live_links(platform: Platform) -> Iterator[Link]:
     for view in platform.clusters:
         for route in _routes(view, "east-west"):
-            for share in route.shares:
-                target = platform.by_key(share.cluster)
-                if not share.remote or target is None:
+            for serving in route.clusters:
+                target = platform.by_key(serving.cluster)
+                if not serving.remote or target is None:
                     continue
-                bad = share.ejected or bool(target.trouble)
+                bad = serving.ejected or bool(target.trouble)
                 yield Link(
                     source=view.name,
                     target=target.name,
                     kind=route.policy,
-                    label="ejected" if share.ejected else f"{share.percent:.0f} %",
+                    label="ejected" if serving.ejected else f"{serving.percent:.0f} %",
                     state="bad" if bad else "good",
-                    idle=not share.percent,
+                    idle=not serving.percent,
                 )
 
 

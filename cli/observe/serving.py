@@ -1,10 +1,9 @@
-"""Who serves what: a gateway's `/config` and `/metrics` read as routes with the shares in force. Pure."""
+"""Who serves what: a gateway's `/config` and `/metrics` read as routes. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cli.observe.view import ClusterView, Key, Object
@@ -15,49 +14,44 @@ _REQUESTS = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Serving:
-    """One cluster's part in a route. `percent` is its share of the next requests, 0 when it gets none."""
+class ServingCluster:
+    """One cluster of a route. `percent` is its part of the next requests, 0 when it gets none.
+
+    `ejected`: every endpoint of it is left out.
+    """
 
     cluster: str
     weight: int
     percent: float
     remote: bool
-    endpoints: tuple[str, ...]
     ejected: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class RouteView:
-    """A route in force. `door` is north-south or east-west; `where` the path or name it is reached by."""
+    """A route in force. `door` is north-south or east-west; `where` the path or name it is reached by.
+
+    `leaves`: requests may go to another cluster; then an import has endpoints.
+    """
 
     door: str
     where: str
     service: str
-    port: int
     policy: str
-    shares: tuple[Serving, ...]
-
-    @property
-    def leaves(self) -> bool:
-        """Whether requests may go to another cluster: then an import has endpoints."""
-        return any(share.remote and share.weight for share in self.shares)
-
-    def share(self, cluster: str) -> Serving | None:
-        """The share of a cluster key."""
-        return next((share for share in self.shares if share.cluster == cluster), None)
+    leaves: bool
+    clusters: tuple[ServingCluster, ...]
 
 
 def routes(config: Object | None) -> list[RouteView]:
     """Every route of a gateway."""
-    ejected = set((config or {}).get("ejected") or [])
     return [
         RouteView(
             door=door,
             where=str(raw["where"]),
             service=str(raw["service"]),
-            port=int(raw["port"]),
             policy=str(raw["policy"]),
-            shares=tuple(_shares(raw.get("priorities") or [], ejected)),
+            leaves=bool(raw["leaves"]),
+            clusters=tuple(_cluster(found) for priority in raw["priorities"] for found in priority),
         )
         for door, listed in (("north-south", "northSouth"), ("east-west", "eastWest"))
         for raw in (config or {}).get(listed) or []
@@ -70,34 +64,15 @@ def route_to(config: Object | None, service: Key, door: str = "east-west") -> Ro
     return next((route for route in routes(config) if route.door == door and route.service == name), None)
 
 
-def _shares(priorities: list[list[Object]], ejected: set[str]) -> Iterator[Serving]:
-    """The first priority in which anybody can answer gets everything, ejected endpoints nothing.
-
-    When every endpoint of a priority is ejected and no other priority is left, the gateway tries them
-    all the same.
-    """
-    usable = [[_live(share, ejected) for share in priority] for priority in priorities]
-    chosen = next((number for number, priority in enumerate(usable) if any(priority)), None)
-    if chosen is None:
-        usable = [[_live(share, set()) for share in priority] for priority in priorities]
-        chosen = next((number for number, priority in enumerate(usable) if any(priority)), None)
-    for number, priority in enumerate(priorities):
-        total = sum(usable[number]) if number == chosen else 0
-        for share, weight in zip(priority, usable[number], strict=True):
-            endpoints = tuple(str(endpoint) for endpoint in share.get("endpoints") or [])
-            yield Serving(
-                cluster=str(share["cluster"]),
-                weight=int(share["weight"]),
-                percent=100 * weight / total if total else 0.0,
-                remote=bool(share["remote"]),
-                endpoints=endpoints,
-                ejected=bool(endpoints) and ejected.issuperset(endpoints),
-            )
-
-
-def _live(share: Object, ejected: set[str]) -> int:
-    """The weight a share has in the choice of the next request."""
-    return int(share["weight"]) if set(share.get("endpoints") or []) - ejected else 0
+def _cluster(raw: Object) -> ServingCluster:
+    endpoints = raw["endpoints"]
+    return ServingCluster(
+        cluster=str(raw["cluster"]),
+        weight=int(raw["weight"]),
+        percent=float(raw["percent"]),
+        remote=bool(raw["remote"]),
+        ejected=bool(endpoints) and len(raw["ejected"]) == len(endpoints),
+    )
 
 
 def requests(metrics: str) -> dict[Key, int]:

@@ -13,12 +13,19 @@ DAPR = "dapr-system"
 GATEWAY = "gateway"
 HUB = "multicluster-hub"
 SIDECAR = "daprd"
-IMPORTED = "multicluster.flomesh.io/imported"
+DERIVED = {
+    "multicluster.flomesh.io/imported": "true",
+    "app.kubernetes.io/managed-by": "multicluster-gateway",
+}
+"""Labels of a Service that the gateway derives from an import."""
 SERVICE_NAME = "kubernetes.io/service-name"
 SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 """On an EndpointSlice: who writes it. The other labels may be copies of the Service's."""
 SLICE_WRITER = "multicluster-gateway"
 """What the gateway writes there."""
+
+DEFAULT_WEIGHT = 100
+"""Of a target whose policy gives it none."""
 
 Object = Mapping[str, Any]
 Key = tuple[str, str]
@@ -185,7 +192,7 @@ def complaint(pod: Object) -> str:
 
 def is_derived(service: Object) -> bool:
     """Whether the gateway derived this Service from an import (KEP-1645). With a selector it is local."""
-    return labels_of(service).get(IMPORTED) == "true" and not spec(service).get("selector")
+    return labels_of(service).items() >= DERIVED.items() and not spec(service).get("selector")
 
 
 def slice_addresses(view: ClusterView, key: Key, *, imported: bool) -> set[str]:

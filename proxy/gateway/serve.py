@@ -16,9 +16,10 @@ from typing import Any
 import yaml
 
 from gateway import process
+from gateway.core.describe import describe_route
 from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, compile_snapshot
-from gateway.edge.server import GatewayServer, describe_route
+from gateway.edge.server import GatewayServer
 from gateway.options import make_server
 
 POLL_SECONDS = 0.5

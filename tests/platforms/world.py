@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +13,11 @@ from cli.doctor.paths import path_checks
 from cli.doctor.platform import platform_checks
 from cli.doctor.reachability import SELF, Reachability
 from cli.observe.view import ClusterView, GatewayView, Platform
+from gateway.core.describe import HealthOf, describe
+from gateway.core.health import EndpointHealth
+from gateway.core.objects import DERIVED
+from gateway.core.route import Endpoint, Route, WeightedCluster
+from gateway.core.snapshot import compile_snapshot
 from stacks.config.loading import parse
 
 SERVICE = ("dapr-test", "nodeapp")
@@ -90,31 +97,40 @@ def pod(namespace: str, name: str, labels: dict[str, str], ip: str, *containers:
 def endpoint_slice(service: str, namespace: str, *addresses: str, imported: bool = False) -> dict[str, Any]:
     writer = "multicluster-gateway" if imported else "endpointslice-controller.k8s.io"
     labels = {"kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": writer}
-    if imported:
-        labels["multicluster.flomesh.io/imported"] = "true"
     endpoints = [{"addresses": [address], "conditions": {"ready": True}} for address in addresses]
-    return named(namespace, f"{service}-x", labels, endpoints=endpoints)
+    ports = [{"port": 3000, "protocol": "TCP"}]
+    marks = DERIVED if imported else {}
+    return named(namespace, f"{service}-x", labels | marks, endpoints=endpoints, ports=ports)
 
 
-def share(cluster: str, *, remote: bool, endpoints: list[str], weight: int = 100) -> dict[str, Any]:
-    return {"cluster": key(cluster), "weight": weight, "remote": remote, "endpoints": endpoints}
+def leaving_out(ejected: Collection[str]) -> HealthOf:
+    """What a gateway knows of its endpoints when these are ejected."""
+
+    def health_of(_route: Route, _cluster: WeightedCluster, endpoint: Endpoint) -> EndpointHealth:
+        health = EndpointHealth(endpoint)
+        health.down = str(endpoint) in ejected
+        return health
+
+    return health_of
 
 
-def route(where: str, policy: str, *priorities: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "where": where,
-        "service": "/".join(SERVICE),
-        "port": 3000,
-        "policy": policy,
-        "priorities": list(priorities),
-    }
+def gateway_page(cluster: str, objects: dict[str, list[dict[str, Any]]], ejected: set[str]) -> dict[str, Any]:
+    """A cluster's `/config`, made by the gateway's own code so that the two cannot differ."""
+    raw = [{**obj, "kind": kind} for kind, listed in objects.items() for obj in listed]
+    compiled = compile_snapshot(raw, key(cluster), front_door=cluster == "control-plane")
+    page: dict[str, Any] = json.loads(json.dumps(describe(compiled.snapshot, 1, leaving_out(ejected), 0.0)))
+    return page
 
 
 def service_import(*exporters: str) -> dict[str, Any]:
     endpoints = [
         {
             "clusterKey": key(name),
-            "target": {"ip": GATEWAYS[name].split(":")[0], "port": int(GATEWAYS[name].split(":")[1])},
+            "target": {
+                "ip": GATEWAYS[name].split(":")[0],
+                "port": int(GATEWAYS[name].split(":")[1]),
+                "path": "/nodeapp",
+            },
         }
         for name in exporters
     ]
@@ -135,11 +151,17 @@ class Cluster:
     name: str
     objects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    """What its gateway routes by, see `follow`."""
+    ejected: set[str] = field(default_factory=set)
     trouble: str = ""
     names: dict[str, str] = field(default_factory=lambda: {SELF: "", "nodeapp.dapr-test": ""})
     gateways: dict[str, str] = field(default_factory=dict)
     stores: dict[str, str] = field(default_factory=lambda: {REDIS: ""})
     reach_error: str = ""
+
+    def follow(self) -> None:
+        """Its gateway takes in the objects of now; before, it routes by those it had."""
+        self.config = gateway_page(self.name, self.objects, self.ejected)
 
     def add(self, kind: str, *objects: dict[str, Any]) -> None:
         self.objects.setdefault(kind, []).extend(objects)
@@ -232,6 +254,7 @@ class World:
         cluster.add("ServiceImport", service_import(*(other for other in GATEWAYS if other != name)))
         if name == "cluster-2":
             self._importer(cluster)
+        cluster.follow()
         return cluster
 
     @staticmethod
@@ -241,8 +264,6 @@ class World:
         )
         for member in ("cluster-1", "cluster-2", "cluster-3"):
             cluster.add("Cluster", named("", member, status={"conditions": [condition("Managed")]}))
-        shares = [share(name, remote=True, endpoints=[address]) for name, address in GATEWAYS.items()]
-        cluster.config = {"northSouth": [route("Prefix /nodeapp", "ActiveActive", shares)], "eastWest": []}
 
     @staticmethod
     def _exporter(cluster: Cluster) -> None:
@@ -254,46 +275,34 @@ class World:
         cluster.add("Service", named(*SERVICE, spec={"selector": labels, "ports": [{"port": 3000}]}))
         cluster.add("EndpointSlice", endpoint_slice("nodeapp", "dapr-test", "10.42.0.9"))
         good = [condition("Valid"), condition("Programmed"), condition("Conflict", "False", "NoConflict")]
-        rules = [{"portNumber": 3000, "path": "/nodeapp"}]
+        rules = [{"portNumber": 3000, "path": "/nodeapp", "pathType": "Prefix"}]
         cluster.add("ServiceExport", named(*SERVICE, spec={"rules": rules}, status={"conditions": good}))
-        local = [share(cluster.name, remote=False, endpoints=["10.42.0.9:3000"])]
-        cluster.config = {
-            "northSouth": [route("Prefix /nodeapp", "Locality", local)],
-            "eastWest": [route("nodeapp.dapr-test:3000", "Locality", local)],
-        }
 
     @staticmethod
     def _importer(cluster: Cluster) -> None:
-        marked = {"multicluster.flomesh.io/imported": "true"}
-        cluster.add("Service", named(*SERVICE, marked, spec={"ports": [{"port": 3000}]}))
+        cluster.add("Service", named(*SERVICE, DERIVED, spec={"ports": [{"port": 3000}]}))
         cluster.add("EndpointSlice", endpoint_slice("nodeapp", "dapr-test", "10.42.0.5", imported=True))
         targets = [{"clusterKey": key(name), "weight": 100} for name in GATEWAYS]
         spec = {"lbType": "FailOver", "targets": targets}
         status = {"conditions": [condition("Programmed")]}
         cluster.add("GlobalTrafficPolicy", named(*SERVICE, spec=spec, status=status))
-        remote = [share(name, remote=True, endpoints=[address]) for name, address in GATEWAYS.items()]
-        local = [share("cluster-2", remote=False, endpoints=[])]
-        cluster.config = {
-            "northSouth": [],
-            "eastWest": [route("nodeapp.dapr-test:3000", "FailOver", local, remote)],
-        }
 
     def set_policy(self, lb_type: str, targets: list[dict[str, Any]] | None = None) -> None:
         """Change the object in cluster-2, and what follows from it in its gateway and EndpointSlice."""
         cluster = self["cluster-2"]
         spec = cluster.get("GlobalTrafficPolicy", "nodeapp")["spec"]
         spec["lbType"], spec["targets"] = lb_type, targets if targets is not None else spec["targets"]
-        self._routes_stay_home("Locality") if lb_type == "Locality" else None
+        if lb_type == "Locality":
+            self._calls_stay_home()
 
     def no_policy(self) -> None:
         self["cluster-2"].objects["GlobalTrafficPolicy"] = []
-        self._routes_stay_home("Locality")
+        self._calls_stay_home()
 
-    def _routes_stay_home(self, policy: str) -> None:
+    def _calls_stay_home(self) -> None:
         cluster = self["cluster-2"]
-        local = [share("cluster-2", remote=False, endpoints=[])]
-        cluster.config["eastWest"] = [route("nodeapp.dapr-test:3000", policy, local)]
         cluster.objects["EndpointSlice"] = [endpoint_slice("nodeapp", "dapr-test", imported=True)]
+        cluster.follow()
 
 
 DAPR = ("dapr-operator", "dapr-sidecar-injector", "dapr-sentry")

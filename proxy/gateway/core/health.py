@@ -83,11 +83,18 @@ class EndpointHealth:
         """Part of its share it gets, from `SLOW_START_MINIMUM` to 1."""
         if not self.returned:
             return 1.0
-        part = SLOW_START_MINIMUM + (1 - SLOW_START_MINIMUM) * (now - self.returned) / SLOW_START_SECONDS
+        part = self.part(now)
         if part >= 1.0:
             self.returned = 0.0
+        return part
+
+    def part(self, now: float) -> float:
+        """The same, and nothing changes: for who only looks, from another thread too."""
+        returned = self.returned
+        if not returned:
             return 1.0
-        return max(part, SLOW_START_MINIMUM)
+        grown = SLOW_START_MINIMUM + (1 - SLOW_START_MINIMUM) * (now - returned) / SLOW_START_SECONDS
+        return min(1.0, max(grown, SLOW_START_MINIMUM))
 
     def fit(self, now: float) -> bool:
         """Whether a turn of its own is for it: always, or now and then while it is coming back."""

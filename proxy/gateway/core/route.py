@@ -81,6 +81,15 @@ class Route:
     def clusters(self) -> tuple[WeightedCluster, ...]:
         return tuple(cluster for priority in self.priorities for cluster in priority)
 
+    @property
+    def leaves(self) -> bool:
+        """Whether its policy may send a request to another cluster at all.
+
+        False for Locality without a target, for no policy, and when every eligible target is drained
+        (weight 0) or unknown: then an import without a local Service has no endpoints.
+        """
+        return any(cluster.remote and cluster.weight for cluster in self.clusters)
+
 
 @dataclass(frozen=True, slots=True)
 class PathTable:

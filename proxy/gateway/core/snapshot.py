@@ -56,16 +56,8 @@ class Snapshot:
         return self.paths.prefix.get(normal_prefix(place)) == route
 
     def leaves_cluster(self, namespace: str, name: str) -> bool:
-        """Whether the policy of an imported service may send a request to another cluster at all.
-
-        False for Locality without a target, for no policy, and when every eligible target is drained
-        (weight 0) or unknown: then an import without a local Service has no endpoints.
-        """
-        return any(
-            cluster.remote and cluster.weight
-            for route in self.imported.get((namespace, name), ())
-            for cluster in route.clusters
-        )
+        """Whether a request for an imported service may go to another cluster at all."""
+        return any(route.leaves for route in self.imported.get((namespace, name), ()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,10 +158,11 @@ class Registry:
             "gateway_endpoints_ejected": ejected,
         }
 
-    def ejected(self) -> list[str]:
-        """Endpoints that are left out now."""
-        now = self.runtime.now
-        return sorted({str(health.endpoint) for health in self.health.values() if health.ejected(now)})
+    def known_health(
+        self, route: Route, cluster: WeightedCluster, endpoint: Endpoint
+    ) -> EndpointHealth | None:
+        """What is known of an endpoint of a route; None when it was never used."""
+        return self.health.get((route.service if cluster.remote else "", endpoint))
 
     def states(self) -> list[RouteState]:
         """States of every route used so far, for metrics and `/config`."""

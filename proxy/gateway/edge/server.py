@@ -6,13 +6,13 @@ import asyncio
 import os
 import resource
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from typing import Any
 
+from gateway.core.describe import describe
 from gateway.core.limits import Limits
-from gateway.core.route import Route
 from gateway.core.snapshot import Snapshot
 from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
@@ -67,7 +67,6 @@ class GatewayServer:
         trusted: TrustedProxies = NOBODY,
         reuse_port: bool = False,
     ) -> None:
-        self._cluster_key = cluster_key
         self._wanted = {
             name: parse_address(text)
             for name, text in (("listen", listen), ("east-west", east_west), ("admin", admin))
@@ -229,20 +228,10 @@ class GatewayServer:
         return metrics_page(parts)
 
     async def config(self) -> Page:
-        registry = self.registry
+        registry, now = self.registry, self.registry.runtime.now
         return await asyncio.to_thread(
-            _describe, self._cluster_key, registry.generation, registry.snapshot, registry.ejected()
+            lambda: json_page(describe(registry.snapshot, registry.generation, registry.known_health, now))
         )
-
-
-def _describe(cluster_key: str, generation: int, snapshot: Snapshot, ejected: Sequence[str]) -> Page:
-    return json_page({
-        "cluster": cluster_key,
-        "generation": generation,
-        "northSouth": [describe_route(route) for route in snapshot.path_routes()],
-        "eastWest": [describe_route(route) for route in snapshot.host_routes()],
-        "ejected": ejected,
-    })  # fmt: skip
 
 
 def _waiting(listener: int) -> list[socket.socket]:
@@ -263,27 +252,3 @@ def _raise_descriptor_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def describe_route(route: Route) -> dict[str, Any]:
-    """A route for people and tests: what `/config` and `gateway check` show."""
-    return {
-        "where": route.where,
-        "service": route.service,
-        "port": route.port,
-        "policy": route.policy,
-        "priorities": [
-            [
-                {
-                    "cluster": cluster.key,
-                    "weight": cluster.weight,
-                    "remote": cluster.remote,
-                    "endpoints": [str(endpoint) for endpoint in cluster.endpoints],
-                    "prefix": cluster.prefix.decode(),
-                    "rewrite": [cluster.rewrite.source, cluster.rewrite.to] if cluster.rewrite else None,
-                }
-                for cluster in priority
-            ]
-            for priority in route.priorities
-        ],
-    }

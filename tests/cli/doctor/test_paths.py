@@ -9,6 +9,7 @@ import yaml
 from platforms.world import GATEWAYS, REDIS, World, condition, endpoint_slice, key, service_import
 
 from cli.doctor.reachability import SELF
+from gateway.core.objects import DERIVED
 from stacks.config.loading import parse
 
 TO_1 = "cluster-2 → dapr-test/nodeapp at cluster-1"
@@ -72,7 +73,7 @@ def slice_lists_a_gateway_that_is_gone(world: World) -> None:
 def only_a_slice_with_copied_labels(world: World) -> None:
     """Kubernetes copies a Service's labels to the slices it makes itself: they say nothing of the writer."""
     copied = endpoint_slice("nodeapp", "dapr-test", "10.42.0.5")
-    copied["metadata"]["labels"]["multicluster.flomesh.io/imported"] = "true"
+    copied["metadata"]["labels"].update(DERIVED)
     world["cluster-2"].objects["EndpointSlice"] = [copied]
 
 
@@ -299,5 +300,5 @@ def test_an_application_that_took_over_a_derived_service_is_local() -> None:
     world = World()
     for kind in ("Service", "EndpointSlice"):
         found = world["cluster-1"].get(kind, "nodeapp" if kind == "Service" else "nodeapp-x")
-        found["metadata"].setdefault("labels", {})["multicluster.flomesh.io/imported"] = "true"
+        found["metadata"].setdefault("labels", {}).update(DERIVED)
     assert {world.paths()[path].result for path in (HOME, TO_1)} == {"ok"}

@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from platforms.world import SERVICE, route, share
+from platforms.world import leaving_out
 
 from cli.observe.serving import requests, route_to
+from gateway.core.describe import describe_route
+from gateway.core.route import Endpoint, Route, WeightedCluster
 
-LOCAL = share("cluster-2", remote=False, endpoints=["10.42.0.9:3000"])
-NO_LOCAL = share("cluster-2", remote=False, endpoints=[])
-ONE = share("cluster-1", remote=True, endpoints=["172.28.0.1:81"])
-THREE = share("cluster-3", remote=True, endpoints=["172.28.0.1:83"], weight=50)
-DRAINED = share("cluster-3", remote=True, endpoints=["172.28.0.1:83"], weight=0)
+Priority = tuple[WeightedCluster, ...]
+
+
+def cluster(name: str, *addresses: str, weight: int = 100) -> WeightedCluster:
+    parts = [each.partition(":") for each in addresses]
+    endpoints = tuple(Endpoint(host, int(port)) for host, _, port in parts)
+    return WeightedCluster(f"default/default/default/{name}", endpoints, weight, remote=name != "cluster-2")
+
+
+LOCAL = cluster("cluster-2", "10.42.0.9:3000")
+NO_LOCAL = cluster("cluster-2")
+ONE = cluster("cluster-1", "172.28.0.1:81")
+THREE = cluster("cluster-3", "172.28.0.1:83", weight=50)
+DRAINED = cluster("cluster-3", "172.28.0.1:83", weight=0)
 
 
 @pytest.mark.parametrize(
     ("priorities", "ejected", "percents"),
     [
-        ([[LOCAL], [ONE, THREE]], [], {"cluster-2": 100}),
-        ([[NO_LOCAL], [ONE, THREE]], [], {"cluster-1": 67, "cluster-3": 33}),
-        ([[NO_LOCAL], [ONE, THREE]], ["172.28.0.1:81"], {"cluster-3": 100}),
-        ([[LOCAL, ONE]], [], {"cluster-2": 50, "cluster-1": 50}),
-        ([[ONE, DRAINED]], [], {"cluster-1": 100}),
-        ([[NO_LOCAL]], [], {}),
-        ([[NO_LOCAL], [ONE]], ["172.28.0.1:81"], {"cluster-1": 100}),
+        (((LOCAL,), (ONE, THREE)), [], {"cluster-2": 100}),
+        (((NO_LOCAL,), (ONE, THREE)), [], {"cluster-1": 67, "cluster-3": 33}),
+        (((NO_LOCAL,), (ONE, THREE)), ["172.28.0.1:81"], {"cluster-3": 100}),
+        (((LOCAL, ONE),), [], {"cluster-2": 50, "cluster-1": 50}),
+        (((ONE, DRAINED),), [], {"cluster-1": 100}),
+        (((NO_LOCAL,),), [], {}),
+        (((NO_LOCAL,), (ONE,)), ["172.28.0.1:81"], {"cluster-1": 100}),
     ],
     ids=["local first", "by weight", "ejected", "active active", "drained", "refused", "last resort"],
 )
 def test_the_shares_in_force(
-    priorities: list[list[dict[str, Any]]], ejected: list[str], percents: dict[str, int]
+    priorities: tuple[Priority, ...], ejected: list[str], percents: dict[str, int]
 ) -> None:
-    config = {"eastWest": [route("nodeapp.dapr-test:3000", "FailOver", *priorities)], "ejected": ejected}
-    found = route_to(config, SERVICE)
+    route = Route("dapr-test/nodeapp", 3000, "nodeapp.dapr-test:3000", "FailOver", priorities)
+    found = route_to({"eastWest": [describe_route(route, leaving_out(ejected))]}, ("dapr-test", "nodeapp"))
     assert found is not None
-    shown = {part.cluster.rpartition("/")[2]: round(part.percent) for part in found.shares if part.percent}
+    shown = {part.cluster.rpartition("/")[2]: round(part.percent) for part in found.clusters if part.percent}
     assert shown == percents
 
 

@@ -1,0 +1,119 @@
+"""What a gateway serves at one moment, described for people and commands: the page `/config`.
+
+The percentages are those of the next requests as `balance` would choose for them: what is ejected, drained or
+coming back counts as it does there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gateway.core.health import EndpointHealth
+from gateway.core.route import Endpoint, Route, WeightedCluster
+from gateway.core.snapshot import Snapshot
+
+HealthOf = Callable[[Route, WeightedCluster, Endpoint], EndpointHealth | None]
+"""What is known of an endpoint; None when it was never used."""
+
+
+def describe(snapshot: Snapshot, generation: int, health_of: HealthOf, now: float) -> dict[str, Any]:
+    """Every route of a gateway. `generation` counts its snapshots."""
+    north_south = [describe_route(route, health_of, now) for route in snapshot.path_routes()]
+    east_west = [describe_route(route, health_of, now) for route in snapshot.host_routes()]
+    return {
+        "cluster": snapshot.cluster_key,
+        "generation": generation,
+        "northSouth": north_south,
+        "eastWest": east_west,
+        "ejected": sorted({
+            endpoint
+            for route in (*north_south, *east_west)
+            for priority in route["priorities"]
+            for cluster in priority
+            for endpoint in cluster["ejected"]
+        }),
+    }  # fmt: skip
+
+
+def describe_route(route: Route, health_of: HealthOf = lambda *_: None, now: float = 0.0) -> dict[str, Any]:
+    """One route. `leaves`: its policy lets requests go to another cluster.
+
+    `percent` of a cluster is its part of the next requests, `ejected` its endpoints that are left out.
+    """
+    priorities = [
+        [_Standing(cluster, [health_of(route, cluster, each) for each in cluster.endpoints], now)
+         for cluster in priority]
+        for priority in route.priorities
+    ]  # fmt: skip
+    _divide(priorities)
+    return {
+        "where": route.where,
+        "service": route.service,
+        "port": route.port,
+        "policy": route.policy,
+        "leaves": route.leaves,
+        "priorities": [[standing.described() for standing in priority] for priority in priorities],
+    }
+
+
+class _Standing:
+    """One cluster of a route: how its endpoints are, and its part of the next requests, from 0 to 1."""
+
+    def __init__(
+        self, cluster: WeightedCluster, healths: Sequence[EndpointHealth | None], now: float
+    ) -> None:
+        self.cluster = cluster
+        self.ejected = [health is not None and health.ejected(now) for health in healths]
+        self.weight = cluster.weight if cluster.endpoints else 0
+        parts = [
+            health.part(now) if health is not None else 1.0
+            for health, ejected in zip(healths, self.ejected, strict=True)
+            if not ejected
+        ]
+        self.slow_start = max(parts, default=0.0)
+        self.share = 0.0
+
+    @property
+    def available(self) -> float:
+        """Its weight in the choice between those that are not left out."""
+        return self.weight * self.slow_start
+
+    def described(self) -> dict[str, Any]:
+        cluster, endpoints = self.cluster, [str(endpoint) for endpoint in self.cluster.endpoints]
+        return {
+            "cluster": cluster.key,
+            "weight": cluster.weight,
+            "percent": round(100 * self.share, 1),
+            "remote": cluster.remote,
+            "endpoints": endpoints,
+            "ejected": [name for name, out in zip(endpoints, self.ejected, strict=True) if out],
+            "prefix": cluster.prefix.decode(),
+            "rewrite": [cluster.rewrite.source, cluster.rewrite.to] if cluster.rewrite else None,
+        }
+
+
+def _divide(priorities: Sequence[Sequence[_Standing]]) -> None:
+    """Set the shares as `RouteState.pick` hands out requests.
+
+    The first priority that anybody can serve gets them all, but leaves some to the next while it is only just
+    back. When everybody is ejected, the first priority with any endpoints is tried all the same.
+    """
+    left = 1.0
+    for level, priority in enumerate(priorities):
+        total = sum(standing.available for standing in priority)
+        if not total:
+            continue
+        following = priorities[level + 1] if level + 1 < len(priorities) else ()
+        holds_back = any(standing.available for standing in following)
+        part = max(standing.slow_start for standing in priority if standing.weight) if holds_back else 1.0
+        for standing in priority:
+            standing.share = left * part * standing.available / total
+        left -= left * part
+        if not left:
+            return
+    if left == 1.0:
+        chosen = next((each for each in priorities if any(standing.weight for standing in each)), ())
+        total = sum(standing.weight for standing in chosen)
+        for standing in chosen:
+            standing.share = standing.weight / total

@@ -10,9 +10,9 @@ REASONS = {
     508: b"Loop Detected",
 }  # fmt: skip
 
-PROBE_ANSWER = b"HTTP/1.1 204 No Content\r\nX-Gateway-Probe: ok\r\nX-Gateway-Passed: 1\r\n\r\n"
-"""To another gateway's probe: a request like this would reach an application, and `DOUBTFUL` answers of
-applications are marked."""
+HEALTH_CHECK_ANSWER = b"HTTP/1.1 204 No Content\r\nX-Gateway-Probe: ok\r\nX-Gateway-Passed: 1\r\n\r\n"
+"""To another gateway's health check: a request like this would reach an application, and `DOUBTFUL` answers
+of applications are marked."""
 
 PASSED_FIELD = b"\r\nX-Gateway-Passed: 1"
 """Marks an application's own answer, so that the gateway in front does not take it for somebody else's."""

@@ -20,7 +20,7 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 """Upper bounds in seconds of the latency histogram."""
 
 SCALE = 100
-"""Weights are counted in hundredths, so that a share of weight 1 can grow back in steps."""
+"""Weights are counted in hundredths, so that a cluster of weight 1 can grow back in steps."""
 
 RETRY_BUDGET = 100.0
 """Retries a route may have saved up: a burst when a cluster dies, not a storm that kills the next one."""

@@ -1,9 +1,9 @@
-"""Whether an endpoint is worth a try, judged by what happened to requests and probes sent there.
+"""Whether an endpoint is worth a try, by what happened to the requests and health checks sent there.
 
 Passive: after `FAILURES` failures in a row, or one that proves it unreachable, an endpoint is left out for a
-time that doubles with every further ejection. Active: a probe that fails keeps another cluster's gateway out
-for as long as probes fail; one that succeeds lets it in. Whoever comes back gets a growing part of its share
-(`slow_start`), never all at once. Nobody is left out when there is nobody else (see `RouteState.pick`).
+time that doubles with every further ejection. Active: a failed health check keeps another cluster's gateway
+out until one succeeds. Whoever comes back gets a growing part of its requests (`slow_start`), never all at
+once. Nobody is left out when there is nobody else (see `RouteState.pick`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ EJECT_SECONDS = 2.0
 MAX_EJECT_SECONDS = 30.0
 
 MISSES = 2
-"""Probes failed in a row before an endpoint that traffic finds well is left out: one can be a lost packet."""
+"""Health checks failed in a row before an endpoint that serves requests is left out: a packet can be lost."""
 
 SLOW_START_SECONDS = 10.0
-"""From return to full share: time for caches and pools to warm up, and for a second failure to show early."""
+"""From return to all its requests: time for caches and pools to warm up, and for a second failure to show."""
 
 SLOW_START_MINIMUM = 0.1
 
@@ -57,16 +57,16 @@ class EndpointHealth:
         self.active = 0
         """Requests under way."""
         self.asked = 0.0
-        """When it was last probed."""
+        """When its health was last checked."""
         self.credit = 0.0
         """Saved up parts of turns while it is coming back."""
         self.users = 0
-        """Shares of routes that may send requests there."""
+        """Clusters of routes that may send requests there."""
         self.failures = 0
         self.down = False
-        """Probes fail."""
+        """Health checks fail."""
         self.misses = 0
-        """Probes that failed in a row."""
+        """Health checks that failed in a row."""
         self.marks = False
         """A gateway that marks what applications answer has been seen there."""
         self.ejected_until = 0.0
@@ -80,7 +80,7 @@ class EndpointHealth:
         return self.ejected_until > now or self.down
 
     def slow_start(self, now: float) -> float:
-        """Part of its share it gets, from `SLOW_START_MINIMUM` to 1."""
+        """Part of its requests it gets, from `SLOW_START_MINIMUM` to 1."""
         if not self.returned:
             return 1.0
         part = self.part(now)
@@ -116,8 +116,8 @@ class EndpointHealth:
         self.ejections += 1
         return True
 
-    def probed(self, now: float, *, ok: bool, marks: bool = False) -> None:
-        """A probe was answered, or not. One miss alone condemns only who is out already."""
+    def checked(self, now: float, *, ok: bool, marks: bool = False) -> None:
+        """A health check was answered, or not. One miss alone counts only against who is left out already."""
         self.marks = self.marks or marks
         if not ok:
             self.misses += 1

@@ -46,6 +46,7 @@ class RequestHead:
         "cookie",
         "fields",
         "forwarded",
+        "health_check",
         "hops",
         "host",
         "idempotent",
@@ -53,7 +54,6 @@ class RequestHead:
         "length",
         "method",
         "minor",
-        "probe",
         "request_id",
         "strip",
         "target",
@@ -80,7 +80,7 @@ class RequestHead:
     """X-Forwarded-For, -Proto and -Host as received, when any was."""
     hops: int
     """Gateways it has passed."""
-    probe: bool
+    health_check: bool
     """Another gateway asks whether this one could serve the request; no application may see it."""
     strip: frozenset[bytes] | None
     """Lower-case names of fields that must not be forwarded; None when there are none."""
@@ -105,7 +105,7 @@ def parse_request_head(head: bytes, limits: Limits) -> RequestHead:
     request.upgrade = b""
     request.forwarded = request.strip = None
     request.hops = 0
-    request.probe = False
+    request.health_check = False
     fields = collect(READ.findall(head))
     request.host = _read_host(fields, request.minor)
     request.length = read_length(fields, request.minor, 0)
@@ -148,7 +148,7 @@ def _read_rest(request: RequestHead, fields: dict[bytes, bytes]) -> None:
         )
     hops = fields.get(b"x-gateway-hops", b"0")
     request.hops = int(hops) if hops.isdigit() and len(hops) <= 3 else 0
-    request.probe = b"x-gateway-probe" in fields
+    request.health_check = b"x-gateway-probe" in fields
     connection = fields.get(b"connection")
     if connection is not None:
         tokens = connection_tokens(connection)

@@ -15,8 +15,8 @@ MAX_PATTERN = 1024
 MAX_PROGRAM_BYTES = 1 << 20
 """Memory RE2 may use for one pattern; larger ones are refused, not run."""
 
-MEMO = 512
-"""Targets remembered per rewrite. Calls repeat a small set of targets; the memo is dropped when full."""
+CACHED = 512
+"""Targets remembered per rewrite. Calls repeat a small set of targets; the cache is dropped when full."""
 
 Piece = bytes | int
 """Literal text, or the number of a group (0: the whole match)."""
@@ -61,7 +61,7 @@ def parse_replacement(text: str) -> tuple[Piece, ...]:
 class Rewrite:
     """One compiled rewrite. Equal when pattern and replacement are."""
 
-    __slots__ = ("_memo", "_pattern", "_pieces", "source", "to")
+    __slots__ = ("_cache", "_pattern", "_pieces", "source", "to")
 
     def __init__(self, source: str, to: str) -> None:
         """RewriteError when `source` is no RE2 pattern, `to` names a group it lacks, or either is not
@@ -85,7 +85,7 @@ class Rewrite:
         highest = max((piece for piece in self._pieces if isinstance(piece, int)), default=0)
         if highest > self._pattern.groups:
             raise RewriteError(f"{to!r} uses group ${highest}, {source!r} has {self._pattern.groups}")
-        self._memo: dict[bytes, bytes] = {}
+        self._cache: dict[bytes, bytes] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Rewrite) and (self.source, self.to) == (other.source, other.to)
@@ -98,12 +98,12 @@ class Rewrite:
 
     def apply(self, target: bytes) -> bytes:
         """The rewritten request target. May be something that is no target at all: the caller checks."""
-        found = self._memo.get(target)
+        found = self._cache.get(target)
         if found is None:
             found = self._pattern.sub(self._expand, target)
-            if len(self._memo) >= MEMO:
-                self._memo.clear()
-            self._memo[target] = found
+            if len(self._cache) >= CACHED:
+                self._cache.clear()
+            self._cache[target] = found
         return found
 
     def _expand(self, match: Any) -> bytes:

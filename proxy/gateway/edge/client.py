@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from gateway.core.answers import H2_REFUSAL, NOT_FOUND_TEXT, PROBE_ANSWER, make_answer
+from gateway.core.answers import H2_REFUSAL, HEALTH_CHECK_ANSWER, NOT_FOUND_TEXT, make_answer
 from gateway.core.balance import RouteState
 from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody
 from gateway.core.errors import ProtocolError
@@ -177,8 +177,8 @@ class Client(Downstream):
     def _begin(self, cached: CachedHead, rest: bytes) -> None:
         """Begin an exchange; `rest` is what came behind the head."""
         head = cached.head
-        if head.probe and head.length == 0:
-            self._answer_probe(head, cached.state, rest)
+        if head.health_check and head.length == 0:
+            self._answer_health_check(head, cached.state, rest)
             return
         self.exchange = exchange = Exchange(self.runtime, self, cached)
         if head.length == CHUNKED:
@@ -208,14 +208,14 @@ class Client(Downstream):
         exchange.body_data(data, last=end >= 0)
         self.update_reading()
 
-    def _answer_probe(self, head: RequestHead, state: RouteState | None, rest: bytes) -> None:
+    def _answer_health_check(self, head: RequestHead, state: RouteState | None, rest: bytes) -> None:
         """Say whether a request like this would reach an application, without sending it to one."""
         if state is None:
             out = make_answer(404, NOT_FOUND_TEXT, refused="no-route")
         elif not state.available(self.runtime.now):
             out = make_answer(404, NOT_FOUND_TEXT, refused="no-endpoints")
         else:
-            out = PROBE_ANSWER
+            out = HEALTH_CHECK_ANSWER
         self.transport.write(out)
         self._go_on(rest) if head.keep_alive else self.linger()
 

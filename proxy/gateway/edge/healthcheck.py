@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 from gateway.core.balance import RouteState
 from gateway.core.health import EndpointHealth
-from gateway.core.probe import (
+from gateway.core.health_check import (
     ANSWER_SECONDS,
     FAILING_SECONDS,
     HEALTHY_SECONDS,
     RECENT_SECONDS,
-    probe_request,
-    read_probe,
+    health_check_request,
+    read_health_check,
 )
 from gateway.core.route import Route, WeightedCluster
 from gateway.edge.registry import Registry, pool_of
@@ -92,15 +92,15 @@ class HealthChecker:
             async with asyncio.timeout(ANSWER_SECONDS):
                 reader, writer = await asyncio.open_connection(health.endpoint.host, health.endpoint.port)
                 try:
-                    writer.write(probe_request(route, cluster))
+                    writer.write(health_check_request(route, cluster))
                     answer = await reader.read(MAX_ANSWER_BYTES)
                 finally:
                     writer.close()
         except (OSError, TimeoutError):
             pass  # no answer is an answer
-        found = read_probe(answer, self._runtime.limits, marks=health.marks)
+        found = read_health_check(answer, self._runtime.limits, marks=health.marks)
         was = health.down
-        health.probed(self._runtime.now, ok=found.ok, marks=found.marks)
+        health.checked(self._runtime.now, ok=found.ok, marks=found.marks)
         if health.down and not was and not answer:  # silent, not merely refusing what is new
             pool_of(health).give_up(health)
         if health.down != was:

@@ -26,7 +26,7 @@ PAGE = 500
 MAX_EVENT_BYTES = 8 << 20
 """Longest watch line. etcd refuses objects above 1.5 MiB; the rest is encoding."""
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
-"""A watch can be silent for minutes, so a vanished peer shows only by probes: here after 25 s."""
+"""A watch can be silent for minutes, so a vanished peer shows only by TCP keepalive: here after 25 s."""
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:
@@ -39,7 +39,7 @@ def _socket(address: tuple[Any, ...]) -> socket.socket:
 
 
 class KubeClient:
-    """One API server, one credential. Every method raises KubeError or one of its kinds, and nothing else."""
+    """One API server, one credential. Every method raises KubeError or a subclass, and nothing else."""
 
     def __init__(self, config: ClientConfig, *, field_manager: str) -> None:
         self._config = config

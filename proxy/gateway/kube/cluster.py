@@ -65,11 +65,11 @@ class ClusterReconciler:
         """The cluster has been asked whether it can be managed: before that, `error` means nothing."""
 
     def view(self, key: str, address: Address | None) -> ClusterView:
-        known = self._exports.synced and self._services.synced
+        synced = self._exports.synced and self._services.synced
         return ClusterView(
             key,
             address,
-            dict(self._exports.objects) if known else None,
+            dict(self._exports.objects) if synced else None,
             dict(self._services.objects),
             dict(self._imports.objects) if self._imports.synced else None,
         )

@@ -45,7 +45,7 @@ class Invalid(KubeError):  # noqa: N818
 
 def error_for(status: int, reason: str, message: str) -> KubeError:
     """The typed error of an HTTP status and the Status object that came with it."""
-    kinds: dict[int, type[KubeError]] = {
+    by_status: dict[int, type[KubeError]] = {
         400: Invalid, 401: Refused, 403: Refused, 404: NotFound, 409: Conflict, 410: Gone, 422: Invalid,
     }  # fmt: skip
-    return kinds.get(status, KubeError)(message, status=status, reason=reason)
+    return by_status.get(status, KubeError)(message, status=status, reason=reason)

@@ -101,7 +101,7 @@ class Hub:
                 await self._follow_clusters()
                 await self._plan()
             except Exception:
-                # A defect met by one object must not end the hub, whose members would all lose it.
+                # A defect met by one object must not end the hub, for all members would lose it.
                 log.exception("no plan could be made; the last one stays until something changes")
                 continue
             self._metrics.plan_seconds.set(time.perf_counter() - started)
@@ -247,7 +247,9 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
 
         async def serve() -> None:
             nonlocal hub
-            hub = Hub(client, namespace, metrics, args.cluster_key)  # anew: one that stood by knows nothing
+            hub = Hub(
+                client, namespace, metrics, args.cluster_key
+            )  # a new one: while it stood by it followed nothing
             try:
                 await hub.run()
             finally:

@@ -1,4 +1,4 @@
-"""The hub's own probes and metrics."""
+"""The hub's admin pages: what Kubernetes' probes ask, and metrics."""
 
 from __future__ import annotations
 

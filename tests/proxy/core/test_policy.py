@@ -204,11 +204,11 @@ def test_least_work_does_not_flood_a_returning_pod(make: Any) -> None:
 def test_a_failed_probe_keeps_a_cluster_out_until_one_succeeds(make: Any) -> None:
     state = Bench(make.imported(**REMOTES), make.policy("ActiveActive")).state()
     down = state.clusters[1].endpoints[0]
-    down.probed(0.0, ok=False)
-    assert set(picks(state, 10, now=1.0)) == {"c1", "c3"}, "one lost probe proves nothing"
-    down.probed(2.0, ok=False)
+    down.checked(0.0, ok=False)
+    assert set(picks(state, 10, now=1.0)) == {"c1", "c3"}, "one lost health check proves nothing"
+    down.checked(2.0, ok=False)
     assert set(picks(state, 10, now=1000.0)) == {"c3"}
-    down.probed(1000.0, ok=True)
+    down.checked(1000.0, ok=True)
     assert set(picks(state, 100, now=1001.0)) == {"c1", "c3"}
 
 

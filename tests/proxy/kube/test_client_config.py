@@ -31,17 +31,17 @@ def kubeconfig(cluster: dict[str, Any] | None = None, user: dict[str, Any] | Non
 
 
 def test_the_current_context_is_taken() -> None:
-    access = from_kubeconfig(kubeconfig())
-    assert (access.server, access.bearer()) == ("https://172.28.0.1:6445", "secret-token")
-    assert access.ssl is not None
-    assert access.ssl.verify_mode == ssl.CERT_NONE
+    config = from_kubeconfig(kubeconfig())
+    assert (config.server, config.bearer()) == ("https://172.28.0.1:6445", "secret-token")
+    assert config.ssl is not None
+    assert config.ssl.verify_mode == ssl.CERT_NONE
 
 
 def test_certificates_are_checked_unless_told_otherwise() -> None:
-    access = from_kubeconfig(kubeconfig({"insecure-skip-tls-verify": False}))
-    assert access.ssl is not None
-    assert access.ssl.verify_mode == ssl.CERT_REQUIRED
-    assert access.ssl.check_hostname
+    config = from_kubeconfig(kubeconfig({"insecure-skip-tls-verify": False}))
+    assert config.ssl is not None
+    assert config.ssl.verify_mode == ssl.CERT_REQUIRED
+    assert config.ssl.check_hostname
 
 
 def test_a_token_is_not_in_the_words_of_an_access() -> None:
@@ -94,7 +94,7 @@ def test_outside_a_pod_the_way_out_is_named(tmp_path: Path) -> None:
 def test_a_pods_token_is_read_again_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssl, "create_default_context", lambda **_: None)
     (tmp_path / "token").write_text("first\n")
-    access = in_cluster(tmp_path, {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"})
-    assert (access.server, access.bearer()) == ("https://[fd00::1]:443", "first")
+    config = in_cluster(tmp_path, {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"})
+    assert (config.server, config.bearer()) == ("https://[fd00::1]:443", "first")
     (tmp_path / "token").write_text("second\n")
-    assert access.bearer() == "second"
+    assert config.bearer() == "second"

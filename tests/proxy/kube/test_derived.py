@@ -1,4 +1,4 @@
-"""Stand-ins for imported services: what is written, and what is never touched."""
+"""Derived Services of imports: what is written, and what is never touched."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_an_import_gets_a_service_and_a_slice_with_the_gateways() -> None:
     assert endpoint_slice.body["metadata"]["labels"]["kubernetes.io/service-name"] == "nodeapp"
 
 
-def test_without_a_way_out_there_are_no_endpoints() -> None:
+def test_when_nothing_may_leave_there_are_no_endpoints() -> None:
     _, endpoint_slice = run({KEY: imported()}, leaves=False)
     assert endpoint_slice.body["endpoints"] == []
 
@@ -141,7 +141,7 @@ def test_both_go_with_the_import() -> None:
     ]
 
 
-def test_a_stand_in_with_a_selector_is_handed_over() -> None:
+def test_a_derived_service_with_a_selector_is_handed_over() -> None:
     services, slices = after(run({KEY: imported()}))
     services[KEY]["spec"]["selector"] = {"app": "nodeapp"}
     release, remove = run({KEY: imported()}, services, {**slices, **local_pods(True)})

@@ -104,7 +104,7 @@ def test_a_cluster_that_leaves_takes_its_endpoints_and_its_imports_along(joined:
     joined.expect_import(joined.home, {3000: {"cluster-2"}})
     joined.expect_import(joined.two, {})
     joined.expect_import(joined.one, {})
-    eventually(lambda: joined.condition(joined.one, EXPORT, "Valid") == ("", ""), "its verdict is withdrawn")
+    eventually(lambda: joined.condition(joined.one, EXPORT, "Valid") == ("", ""), "its condition goes")
 
 
 def test_a_service_made_after_its_export_is_noticed(joined: Clusters) -> None:

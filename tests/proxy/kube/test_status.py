@@ -29,7 +29,7 @@ def written(obj: dict[str, Any], *conditions: Condition, now: float = NOW) -> li
     return list(patch["status"]["conditions"]) if patch else []
 
 
-def test_the_first_verdict_is_written() -> None:
+def test_the_first_condition_is_written() -> None:
     (condition,) = written(export(), VALID)
     assert condition == {
         "type": "Valid",
@@ -41,7 +41,7 @@ def test_the_first_verdict_is_written() -> None:
     }
 
 
-def test_the_same_verdict_is_not_written_again() -> None:
+def test_the_same_condition_is_not_written_again() -> None:
     obj = export(*written(export(), VALID))
     assert status_patch(obj, [VALID], NOW + 60) is None
 
@@ -64,7 +64,7 @@ def test_conditions_of_others_are_neither_read_nor_written() -> None:
     assert [condition["type"] for condition in written(export(other), VALID)] == ["Valid"]
 
 
-def test_endless_messages_are_cut() -> None:
+def test_long_messages_are_cut() -> None:
     assert len(written(export(), Condition("Valid", False, "Failed", "x" * 50_000))[0]["message"]) == 2000
 
 

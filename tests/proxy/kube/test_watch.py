@@ -272,7 +272,7 @@ async def test_while_nothing_answers_the_copy_stays(api: FakeApi, follower: Foll
     assert follower.values == {"a": 1}
     await api.put("a", 2)
     await follower.expect({"a": 2})
-    assert follower.changes <= before + 3, "trouble and its end are told once each, not per attempt"
+    assert follower.changes <= before + 3, "an error and its end are told once each, not per attempt"
 
 
 async def test_many_changes_at_random_end_in_the_same_objects(api: FakeApi, follower: Follower) -> None:

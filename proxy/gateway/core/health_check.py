@@ -1,4 +1,4 @@
-"""Asking another cluster's gateway whether it could serve a service, before users find out."""
+"""Health checks: asking another cluster's gateway whether it could serve a service, before users find out."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from gateway.core.response import parse_response_head
 from gateway.core.route import Route, WeightedCluster
 
 RECENT_SECONDS = 60.0
-"""A route not used for this long is not probed: ten thousand imports nobody calls cost nothing."""
+"""A route not used for this long is not checked: ten thousand imports nobody calls cost nothing."""
 
 HEALTHY_SECONDS = 2.0
-"""Between probes of a gateway that is well."""
+"""Between health checks of a gateway that is well."""
 
 FAILING_SECONDS = 0.5
-"""Between probes of one that is not: how long its return may go unnoticed."""
+"""Between health checks of one that is not: how long its return may go unnoticed."""
 
 ANSWER_SECONDS = 1.0
 """For a connection and an answer. A gateway that swallows requests is left out within six seconds: two
-between probes, half of one for the round, two misses of one each, half of one between them."""
+between health checks, half of one for the round, two misses of one each, half of one between them."""
 
 
-def probe_request(route: Route, cluster: WeightedCluster) -> bytes:
-    """A request the gateway answers itself. One that does not know the field passes on a plain GET."""
+def health_check_request(route: Route, cluster: WeightedCluster) -> bytes:
+    """A request the gateway answers itself. One that does not know the field passes on a plain GET.
+
+    The field keeps its first name: gateways of different versions ask each other.
+    """
     namespace, _, name = route.service.partition("/")
     path = cluster.prefix or (route.where.partition(" ")[2].encode() or b"/")
     return (
@@ -35,8 +38,8 @@ def probe_request(route: Route, cluster: WeightedCluster) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What an answer to a probe says."""
+class HealthCheck:
+    """What an answer to a health check says."""
 
     ok: bool
     """Requests would be served."""
@@ -44,17 +47,17 @@ class Finding:
     """It comes from a gateway that marks what applications answer (see `answers.DOUBTFUL`)."""
 
 
-def read_probe(answer: bytes, limits: Limits, *, marks: bool) -> Finding:
-    """Judge what came back. `marks`: a gateway that marks its answers has been seen there before, so that an
+def read_health_check(answer: bytes, limits: Limits, *, marks: bool) -> HealthCheck:
+    """What the answer says. `marks`: a gateway that marks its answers has been seen there before, so that an
     answer without a mark is somebody else's."""
     head, end, body = answer.partition(b"\r\n\r\n")
     try:
         response = parse_response_head(head + end, limits)
     except ProtocolError:
-        return Finding(ok=False)
+        return HealthCheck(ok=False)
     if response.refused or response.status >= 500:
-        return Finding(ok=False)
+        return HealthCheck(ok=False)
     if response.passed:
-        return Finding(ok=True, marks=True)
+        return HealthCheck(ok=True, marks=True)
     nothing_there = response.status == 404 and body.strip() == NOT_FOUND_TEXT.encode()
-    return Finding(ok=not marks and not nothing_there)
+    return HealthCheck(ok=not marks and not nothing_there)

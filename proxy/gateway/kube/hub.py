@@ -247,9 +247,8 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
 
         async def serve() -> None:
             nonlocal hub
-            hub = Hub(
-                client, namespace, metrics, args.cluster_key
-            )  # a new one: while it stood by it followed nothing
+            # A new one each time: while standing by it followed nothing.
+            hub = Hub(client, namespace, metrics, args.cluster_key)
             try:
                 await hub.run()
             finally:

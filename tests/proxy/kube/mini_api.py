@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from typing import Any
 
 from aiohttp import web
@@ -21,6 +22,8 @@ class MiniApi:
         self.history: list[tuple[int, str, str, dict[str, Any]]] = []
         self.version = 1
         self.token = GOOD
+        self.callers: Counter[str] = Counter()
+        """Requests by User-Agent, which is the field manager."""
         self.refused: set[str] = set()
         """Plurals answered 403."""
         self._news = asyncio.Condition()
@@ -86,6 +89,7 @@ class MiniApi:
         return obj
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:  # noqa: PLR0911
+        self.callers[request.headers["User-Agent"]] += 1
         parts = request.path.strip("/").split("/")
         parts = parts[2:] if parts[0] == "api" else parts[3:]
         namespace = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import urllib.error
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -141,7 +140,7 @@ def test_a_conflict_is_named_and_cleared_when_it_is_over(joined: Clusters) -> No
     joined.service(joined.one)
     joined.export(joined.one)
     joined.expect(joined.one, EXPORT, "Valid", "True")
-    time.sleep(1.1)  # creation times have whole seconds, and the older export wins
+    joined.younger(joined.one, EXPORT)
     grpc = [{"name": "http", "port": 3000, "protocol": "TCP", "appProtocol": "grpc"}]
     joined.service(joined.two, ports=grpc)
     joined.export(joined.two)
@@ -156,7 +155,7 @@ def test_two_exports_with_one_path_in_one_cluster(joined: Clusters) -> None:
     joined.service(joined.one)
     joined.export(joined.one)
     joined.expect(joined.one, EXPORT, "Valid", "True")
-    time.sleep(1.1)
+    joined.younger(joined.one, EXPORT)
     other = f"{FLOMESH}/namespaces/dapr-test/serviceexports/other"
     joined.service(joined.one, name="other")
     joined.export(joined.one, name="other", path="/nodeapp/")

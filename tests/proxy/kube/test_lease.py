@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,8 +85,11 @@ class Hubs:
         assert isinstance(result, asyncio.CancelledError), result
 
     async def expect(self, *names: str) -> None:
+        await self.until(lambda: self.working == list(names))
+
+    async def until(self, check: Callable[[], bool]) -> None:
         async with asyncio.timeout(8):
-            while self.working != list(names):  # noqa: ASYNC110  what is awaited is the result
+            while not check():  # noqa: ASYNC110  what is awaited is the result
                 await asyncio.sleep(0.005)
 
 
@@ -104,8 +107,8 @@ async def test_one_works_and_the_next_follows_at_once_when_it_ends(hubs: Hubs) -
     hubs.start("a")
     await hubs.expect("a")
     hubs.start("b")
-    await asyncio.sleep(0.1)
-    assert hubs.working == ["a"]
+    await hubs.until(lambda: hubs.api.callers["b"] > 2)
+    assert hubs.working == ["a"], "b has looked at the Lease and stands by"
     await hubs.stop("a")
     await hubs.expect("b")
     assert hubs.api.objects[LEASE]["spec"]["holderIdentity"] == "b"

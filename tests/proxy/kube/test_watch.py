@@ -34,9 +34,10 @@ class FakeApi:
         self.page = 500
         self.faults: list[Callable[[web.Request], web.Response]] = []
         """Answers to the next requests, instead of the right ones."""
-        self._watching: set[web.StreamResponse] = set()
         self._news = asyncio.Condition()
-        self._hang_up = False
+        self.open = 0
+        """Watches that are open."""
+        self._ending = ""
 
     async def put(self, name: str, value: int = 0) -> None:
         kind = "MODIFIED" if ("demo", name) in self.objects else "ADDED"
@@ -67,13 +68,18 @@ class FakeApi:
             self.history.append((self.version, kind, obj))
             self._news.notify_all()
 
-    async def hang_up(self) -> None:
-        """Break every watch in the middle of the stream."""
+    async def expire(self) -> None:
+        """An error in the stream: the version watched from is too old."""
+        self.version += 1
+        await self._tell("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})
+
+    async def hang_up(self, *, in_order: bool = False) -> None:
+        """End every watch, in the middle of the stream unless `in_order`."""
         async with self._news:
-            self._hang_up = True
+            self._ending = "in order" if in_order else "broken"
             self._news.notify_all()
-        await asyncio.sleep(0.02)
-        self._hang_up = False
+            await self._news.wait_for(lambda: not self.open)
+            self._ending = ""
 
     def forget(self) -> None:
         """Keep no history, as after compaction."""
@@ -104,19 +110,27 @@ class FakeApi:
             return failure(410, "Expired", "too old resource version")(request)
         response = web.StreamResponse()
         await response.prepare(request)
-        while True:
-            async with self._news:
+        self.open += 1
+        await self._send(request, response, seen)
+        return response
+
+    async def _send(self, request: web.Request, response: web.StreamResponse, seen: int) -> None:
+        async with self._news:
+            while True:
                 for version, kind, obj in [event for event in self.history if event[0] > seen]:
                     seen = version
                     line = json.dumps({"type": kind, "object": obj}).encode() + b"\n"
                     # In two parts, so that a line never comes in one piece.
                     await response.write(line[:7])
                     await response.write(line[7:])
-                if self._hang_up:
-                    assert request.transport is not None
-                    request.transport.abort()
-                    return response
+                if self._ending:
+                    break
                 await self._news.wait()
+            if self._ending == "broken":
+                assert request.transport is not None
+                request.transport.abort()
+            self.open -= 1
+            self._news.notify_all()
 
 
 def failure(status: int, reason: str, message: str) -> Callable[[web.Request], web.Response]:
@@ -161,9 +175,13 @@ class Follower:
         return {name: obj["spec"]["value"] for (_, name), obj in self.informer.objects.items()}
 
     async def expect(self, values: dict[str, int]) -> None:
-        async with asyncio.timeout(5):
-            while self.values != values or not self.informer.synced:  # noqa: ASYNC110  what is awaited is the result
-                await asyncio.sleep(0.005)
+        await until(lambda: self.values == values and self.informer.synced)
+
+
+async def until(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not check():  # noqa: ASYNC110  what is awaited is the result
+            await asyncio.sleep(0.005)
 
 
 @pytest.fixture
@@ -230,10 +248,10 @@ async def test_what_was_missed_while_history_was_forgotten_is_found_by_listing(
 async def test_a_bookmark_saves_the_list(api: FakeApi, follower: Follower) -> None:
     await api.put("a", 1)
     await follower.expect({"a": 1})
+    await until(lambda: api.open == 1)
     await api.bookmark()
-    await asyncio.sleep(0.05)
+    await api.hang_up(in_order=True)
     api.forget()
-    await api.hang_up()
     await api.put("a", 2)
     await follower.expect({"a": 2})
     assert api.lists == 1
@@ -242,9 +260,8 @@ async def test_a_bookmark_saves_the_list(api: FakeApi, follower: Follower) -> No
 async def test_an_error_event_in_the_stream_counts_like_an_answer(api: FakeApi, follower: Follower) -> None:
     await api.put("a", 1)
     await follower.expect({"a": 1})
-    api.version += 1
-    await api._tell("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})
-    await asyncio.sleep(0.05)
+    await api.expire()
+    await until(lambda: api.lists == 2)
     api.forget()
     await api.put("b", 1)
     await follower.expect({"a": 1, "b": 1})
@@ -268,7 +285,7 @@ async def test_while_nothing_answers_the_copy_stays(api: FakeApi, follower: Foll
     api.faults = [failure(500, "InternalError", "etcd is away")] * 4
     before = follower.changes
     await api.hang_up()
-    await asyncio.sleep(0.05)
+    await until(lambda: len(api.faults) < 3)
     assert follower.values == {"a": 1}
     await api.put("a", 2)
     await follower.expect({"a": 2})

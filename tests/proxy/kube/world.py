@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,12 @@ class Clusters:
         rules = [{"portNumber": port, "path": path, "pathType": "Prefix"}]
         body = made("ServiceExport", name, {"rules": rules, **spec})
         self.apply(server, f"{FLOMESH}/namespaces/dapr-test/serviceexports", body)
+
+    def younger(self, server: Any, path: str) -> None:
+        """Until what is made next is younger than this object, for the older export wins."""
+        text = server.call("GET", path)["metadata"]["creationTimestamp"]
+        second = datetime.fromisoformat(text).timestamp()
+        eventually(lambda: time.time() >= second + 1, "the next second")
 
     def remove(self, server: Any, path: str) -> None:
         server.call("DELETE", path)

@@ -1,7 +1,7 @@
 """`gateway run`: the gateway of a Kubernetes cluster, configured by the objects in its API.
 
 watches -> settle a few ms -> compile -> swap into the data plane   (the routing loop)
-                                 `-> stand-ins, status, disk        (the writing loop, never in the way of
+                                 `-> derived Services, status, disk (the writing loop, never in the way of
                                  routing)
 """
 
@@ -40,7 +40,7 @@ RESTORE_AFTER_SECONDS = 3.0
 
 
 class Controller:
-    """Follows the objects of one cluster and keeps the data plane and the stand-ins in step."""
+    """Follows the objects of one cluster and keeps the data plane and the derived Services in step."""
 
     def __init__(
         self, client: KubeClient, server: GatewayServer, identity: GatewayIdentity, cache: ObjectCache
@@ -53,10 +53,10 @@ class Controller:
         self._objects: Sequence[Object] = ()
         self._fingerprint: list[tuple[str, Key, str]] | None = None
         self._serving = False
-        kinds = (EXPORT, IMPORT, POLICY, SERVICE, SLICE)
+        resources = (EXPORT, IMPORT, POLICY, SERVICE, SLICE)
         self.informers = {
-            kind.kind: Informer(client, kind, self._changed.set, keep=without_managed_fields)
-            for kind in kinds
+            resource.kind: Informer(client, resource, self._changed.set, keep=without_managed_fields)
+            for resource in resources
         }
         self._reconciler = Reconciler(client, identity, self.informers)
 
@@ -82,7 +82,10 @@ class Controller:
                     await informer.wait_synced()
         except TimeoutError:
             saved = self._cache.load()
-            if saved is None or self.synced:
+            if self.synced:
+                return
+            if saved is None:
+                log.warning("no complete answer from the API server yet, and nothing is saved: not ready")
                 return
             log.warning(
                 "no complete answer from the API server yet: serving the %d objects saved last", len(saved)
@@ -153,9 +156,9 @@ def relevant(taken: Taken) -> list[Object]:
 
     Pods come and go all the time; those of other services must cost nothing here.
     """
-    kinds = [taken[kind.kind] for kind in (EXPORT, IMPORT, POLICY)]
-    names = {key for objects in kinds for key in objects}
-    found = [objects[key] for objects in kinds for key in sorted(objects)]
+    ours = [taken[resource.kind] for resource in (EXPORT, IMPORT, POLICY)]
+    names = {key for objects in ours for key in objects}
+    found = [objects[key] for objects in ours for key in sorted(objects)]
     services = taken[SERVICE.kind]
     found += [services[key] for key in sorted(names) if key in services]
     found += [

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from proxy.kube.world import eventually, made
 
 from components.mesh import rbac
 
@@ -27,30 +28,21 @@ ROOT = Path(__file__).parents[3]
 FLOMESH = "/apis/flomesh.io/v1alpha1/namespaces/dapr-test"
 SERVICES = "/api/v1/namespaces/dapr-test/services"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/dapr-test/endpointslices"
-PATIENCE = 15.0
 RULES = [tuple(rule.values()) for rule in rbac.GATEWAY]
 """All a gateway may do in its cluster, as the program grants it: more than this it must not need."""
 
 
-def eventually(check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> float:
+def seconds(check: Callable[[], Any], what: str) -> float:
     """Seconds until `check` is true."""
     started = time.monotonic()
-    while True:
-        found = check()
-        if found:
-            return time.monotonic() - started
-        assert time.monotonic() - started < seconds, f"{what}: last seen {found!r}"
-        time.sleep(0.01)
+    eventually(check, what)
+    return time.monotonic() - started
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def made(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": "flomesh.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 class Cluster:
@@ -99,8 +91,8 @@ class Cluster:
         }  # fmt: skip
         self.apply("/apis/discovery.k8s.io/v1/namespaces/multicluster-system/endpointslices", body)
 
-    def stand_in(self, name: str = "nodeapp") -> list[str] | None:
-        """Addresses behind the stand-in Service; None when there is none."""
+    def derived(self, name: str = "nodeapp") -> list[str] | None:
+        """Addresses behind the derived Service; None when there is none."""
         found = self.get(f"{SLICES}/{name}-imported")
         if found is None or self.get(f"{SERVICES}/{name}") is None:
             return None
@@ -121,7 +113,7 @@ class Gateway:
         """A `twin` listens on the same ports of another loopback address, as replicas do."""
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(server.kubeconfig_with(server.account("gateway", *RULES)))
-        self.log = folder / f"log-{time.monotonic_ns()}"
+        self.log = folder / "log"
         self.host = "127.0.0.2" if twin else "127.0.0.1"
         self.listen, self.east_west, self.admin = (free_port() for _ in range(3))
         if twin is not None:
@@ -136,8 +128,12 @@ class Gateway:
             f"--listen={self.host}:{self.listen}", f"--east-west={self.host}:{self.east_west}",
             f"--admin={self.host}:{self.admin}", f"--cache-dir={folder / 'cache'}", "--no-access-log",
         ]  # fmt: skip
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
+        self._argv, self._environment = argv, environment
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(self._argv, env=self._environment, stdout=log, stderr=log)
 
     def ask(self, port: int, path: str, host: str) -> tuple[int, str]:
         """Status and body; status 0 when nobody answers."""
@@ -153,6 +149,9 @@ class Gateway:
 
     def call(self, path: str = "/ports", host: str = "nodeapp.dapr-test:3000") -> tuple[int, str]:
         return self.ask(self.east_west, path, host)
+
+    def logged(self, words: str) -> bool:
+        return words in self.log.read_text()
 
     @property
     def ready(self) -> bool:
@@ -228,16 +227,14 @@ def test_traffic_follows_the_policy(
     clean: Cluster, gateway: Gateway, remote: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clean.imported(remote)
-    eventually(lambda: clean.stand_in() == [], "a stand-in without endpoints, so that callers are refused")
+    eventually(lambda: clean.derived() == [], "no endpoints, so that callers are refused")
     clean.policy("FailOver", "cluster-1")
-    followed = eventually(
-        lambda: gateway.call() == (200, "remote /nodeapp/ports"), "FailOver lets requests out"
-    )
-    listed = eventually(
-        lambda: clean.stand_in() == ["10.42.0.10", "10.42.0.11"], "the stand-in lists the gateways"
+    followed = seconds(lambda: gateway.call() == (200, "remote /nodeapp/ports"), "FailOver lets requests out")
+    listed = seconds(
+        lambda: clean.derived() == ["10.42.0.10", "10.42.0.11"], "the derived Service lists the gateways"
     )
     clean.policy("Locality")
-    refused = eventually(lambda: clean.stand_in() == [], "Locality keeps requests in")
+    refused = seconds(lambda: clean.derived() == [], "Locality keeps requests in")
     with capsys.disabled():
         print(
             f"\nrouted {followed * 1000:.0f} ms after the policy changed, filled {listed * 1000:.0f} ms"
@@ -245,9 +242,9 @@ def test_traffic_follows_the_policy(
         )
 
 
-def test_the_stand_in_is_a_service_without_selector(clean: Cluster, gateway: Gateway, remote: int) -> None:
+def test_a_derived_service_is_one_without_selector(clean: Cluster, gateway: Gateway, remote: int) -> None:
     clean.imported(remote)
-    eventually(lambda: clean.stand_in() is not None, "a stand-in")
+    eventually(lambda: clean.derived() is not None, "a derived Service")
     service, endpoint_slice = clean.get(f"{SERVICES}/nodeapp"), clean.get(f"{SLICES}/nodeapp-imported")
     assert "selector" not in service["spec"]
     assert service["spec"]["clusterIP"].startswith("10.96.")
@@ -258,24 +255,24 @@ def test_the_stand_in_is_a_service_without_selector(clean: Cluster, gateway: Gat
         assert found["metadata"]["ownerReferences"][0]["kind"] == "ServiceImport"
 
 
-def test_the_stand_in_goes_with_its_import(clean: Cluster, gateway: Gateway, remote: int) -> None:
+def test_a_derived_service_goes_with_its_import(clean: Cluster, gateway: Gateway, remote: int) -> None:
     clean.imported(remote)
-    eventually(lambda: clean.stand_in() is not None, "a stand-in")
+    eventually(lambda: clean.derived() is not None, "a derived Service")
     clean.delete(f"{FLOMESH}/serviceimports/nodeapp")
     eventually(lambda: clean.get(f"{SERVICES}/nodeapp") is None, "its Service goes")
     eventually(lambda: clean.get(f"{SLICES}/nodeapp-imported") is None, "its slice goes")
 
 
-def test_a_damaged_stand_in_is_repaired(clean: Cluster, gateway: Gateway, remote: int) -> None:
+def test_a_damaged_derived_service_is_repaired(clean: Cluster, gateway: Gateway, remote: int) -> None:
     clean.imported(remote)
     clean.policy("ActiveActive")
-    eventually(lambda: clean.stand_in() == ["10.42.0.10", "10.42.0.11"], "a stand-in")
+    eventually(lambda: clean.derived() == ["10.42.0.10", "10.42.0.11"], "a derived Service")
     clean.delete(f"{SLICES}/nodeapp-imported")
-    eventually(lambda: clean.stand_in() == ["10.42.0.10", "10.42.0.11"], "the slice returns")
+    eventually(lambda: clean.derived() == ["10.42.0.10", "10.42.0.11"], "the slice returns")
     clean.delete(f"{SERVICES}/nodeapp")
-    eventually(lambda: clean.stand_in() == ["10.42.0.10", "10.42.0.11"], "the Service returns")
+    eventually(lambda: clean.derived() == ["10.42.0.10", "10.42.0.11"], "the Service returns")
     clean.gateway_pods("10.42.0.12")
-    eventually(lambda: clean.stand_in() == ["10.42.0.12"], "the gateways of now")
+    eventually(lambda: clean.derived() == ["10.42.0.12"], "the gateways of now")
     clean.gateway_pods("10.42.0.10", "10.42.0.11")
 
 
@@ -292,12 +289,12 @@ def test_a_service_of_somebody_else_is_not_touched(clean: Cluster, gateway: Gate
     assert clean.get(f"{SLICES}/nodeapp-imported") is None
 
 
-def test_a_stand_in_that_gets_a_selector_is_handed_over(
+def test_a_derived_service_that_gets_a_selector_is_handed_over(
     clean: Cluster, gateway: Gateway, remote: int
 ) -> None:
     clean.imported(remote)
     clean.policy("ActiveActive")
-    eventually(clean.stand_in, "a stand-in")
+    eventually(clean.derived, "a derived Service")
     clean.server.call(
         "PATCH", f"{SERVICES}/nodeapp", {"spec": {"selector": {"app": "nodeapp"}}}, content="merge"
     )
@@ -311,12 +308,12 @@ def test_a_stand_in_that_gets_a_selector_is_handed_over(
         "metadata": {"name": "nodeapp-x", "labels": {"kubernetes.io/service-name": "nodeapp"}},
         "ports": [{"name": "http", "port": 3000, "protocol": "TCP"}],
     }  # fmt: skip
-    assert clean.stand_in(), "while it has no pods, the other clusters answer"
+    assert clean.derived(), "while it has no pods, the other clusters answer"
     clean.apply(SLICES, body)
     eventually(lambda: clean.get(f"{SLICES}/nodeapp-imported") is None, "our endpoints leave it")
     body["endpoints"] = [{**pod, "conditions": {"ready": False}}]
     clean.apply(SLICES, body)
-    eventually(clean.stand_in, "its pods are gone, the other clusters answer again")
+    eventually(clean.derived, "its pods are gone, the other clusters answer again")
     clean.delete(f"{FLOMESH}/serviceimports/nodeapp")
     eventually(lambda: clean.get(f"{SLICES}/nodeapp-imported") is None, "nobody else is left")
     assert clean.get(f"{SERVICES}/nodeapp") is not None, "it is theirs now"
@@ -333,7 +330,7 @@ def test_objects_say_whether_they_are_routed(clean: Cluster, gateway: Gateway, r
     )
     eventually(lambda: clean.programmed("serviceexports", "late")[0] == "False", "the export has no Service")
     clean.policy("ActiveActive", "cluster-1")
-    eventually(lambda: clean.programmed("globaltrafficpolicies")[0] == "True", "mended")
+    eventually(lambda: clean.programmed("globaltrafficpolicies")[0] == "True", "the policy is fine now")
 
 
 def test_two_gateways_write_the_same_and_then_rest(
@@ -344,13 +341,20 @@ def test_two_gateways_write_the_same_and_then_rest(
         eventually(lambda: other.ready, "the second gateway is ready")
         clean.imported(remote)
         clean.policy("ActiveActive")
-        eventually(clean.stand_in, "a stand-in")
+        eventually(clean.derived, "a derived Service")
         eventually(lambda: clean.programmed("globaltrafficpolicies")[0] == "True", "its conditions")
-        time.sleep(0.5)
         paths = (f"{SERVICES}/nodeapp", f"{SLICES}/nodeapp-imported", f"{FLOMESH}/serviceimports/nodeapp")
-        before = [clean.get(path)["metadata"]["resourceVersion"] for path in paths]
-        time.sleep(1.0)
-        assert [clean.get(path)["metadata"]["resourceVersion"] for path in paths] == before
+        versions = []
+        for name in ("second", "third"):  # each makes both gateways look at everything again
+            clean.imported(remote, name)
+            clean.policy("ActiveActive", name=name)
+            host = f"{name}.dapr-test:3000"
+            for process in (gateway, other):
+                eventually(lambda p=process, h=host: p.call(host=h)[0] == 200, f"{name} is routed")
+            eventually(lambda n=name: clean.derived(n), f"{name} has its derived Service")
+            eventually(lambda n=name: clean.programmed("serviceimports", n)[0] == "True", "its condition")
+            versions.append([clean.get(path)["metadata"]["resourceVersion"] for path in paths])
+        assert versions[0] == versions[1]
     finally:
         other.stop()
 
@@ -364,20 +368,17 @@ def test_routes_stay_while_the_api_server_is_away(
     saved = tmp_path / "cache" / "objects.json"
     eventually(lambda: saved.exists() and "ActiveActive" in saved.read_text(), "kept on disk")
     clean.server.stop_api()
-    second = None
     try:
-        time.sleep(1.0)
+        eventually(lambda: gateway.logged("following serviceimports"), "it says what it cannot follow")
         assert gateway.call() == (200, "remote /nodeapp/ports")
         gateway.kill()
-        second = Gateway(tmp_path, clean.server)
-        gateway._process = second._process  # the fixture stops this one
-        gateway.log = second.log
-        eventually(lambda: second.ready, "ready from disk")
-        assert second.call() == (200, "remote /nodeapp/ports")
+        gateway.start()
+        eventually(lambda: gateway.ready, "ready from disk")
+        assert gateway.call() == (200, "remote /nodeapp/ports")
     finally:
         clean.server.start_api()
     clean.policy("Locality")
-    eventually(lambda: clean.stand_in() == [], "follows again after the API server's return", 30)
+    eventually(lambda: clean.derived() == [], "follows again after the API server's return", 30)
     assert json.loads(saved.read_text())["clusterKey"] == "default/default/default/cluster-2"
 
 
@@ -386,7 +387,7 @@ def test_without_anything_on_disk_a_gateway_waits_for_the_api_server(clean: Clus
     clean.server.stop_api()
     try:
         waiting = Gateway(tmp_path, clean.server)
-        time.sleep(5.0)
+        eventually(lambda: waiting.logged("nothing is saved"), "it says what it waits for")
         assert waiting.ask(waiting.admin, "/livez", "x")[0] == 200
         assert not waiting.ready
     finally:

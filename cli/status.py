@@ -83,9 +83,9 @@ def as_json(platform: Platform) -> dict[str, Any]:
 
 
 def _cluster_json(view: ClusterView) -> dict[str, Any]:
-    found = {"name": view.name, "role": view.settings.role, "key": view.key, "reachable": not view.trouble}
-    if view.trouble:
-        return found | {"trouble": view.trouble}
+    found = {"name": view.name, "role": view.settings.role, "key": view.key, "reachable": not view.error}
+    if view.error:
+        return found | {"error": view.error}
     ready, wanted = gateway_pods(view)
     return found | {
         "kubernetes": view.version,
@@ -162,8 +162,8 @@ def _clusters(platform: Platform) -> Table:
         f"Clusters of {platform.environment}", "", "cluster", "role", "Kubernetes", "Dapr", "gateway"
     )
     for view in platform.clusters:
-        if view.trouble:
-            table.add_row("✗", view.name, view.settings.role, escape(view.trouble))
+        if view.error:
+            table.add_row("✗", view.name, view.settings.role, escape(view.error))
             continue
         ready, wanted = gateway_pods(view)
         health = dapr(view) if _member(view) else None

@@ -177,7 +177,7 @@ def not_imported(path: CallPath, where: str) -> Finding:
 
 def _exporter(path: CallPath) -> Iterator[tuple[str, str]]:
     exporter = path.exporter
-    if exporter is None or exporter.trouble:
+    if exporter is None or exporter.error:
         return
     exported = exporter.one("ServiceExport", *path.service)
     if exported is None:
@@ -191,9 +191,9 @@ def _exporter(path: CallPath) -> Iterator[tuple[str, str]]:
 
 def _hub(path: CallPath) -> Iterator[tuple[str, str]]:
     plane = path.platform.plane
-    if plane.trouble:
+    if plane.error:
         yield (
-            f"the hub's cluster is down: {plane.trouble}",
+            f"the hub's cluster is down: {plane.error}",
             hints.revive(plane, path.platform.containers),
         )
         return

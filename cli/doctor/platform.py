@@ -32,7 +32,7 @@ def platform_checks(platform: Platform) -> list[Check]:
 def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
     bundled = platform.settings.mesh == "bundled"
     yield reachable(platform, view)
-    if view.trouble:
+    if view.error:
         return
     if bundled:
         yield deployment(view, SYSTEM, GATEWAY, "gateway")
@@ -57,11 +57,11 @@ def check(view: ClusterView, what: str, result: Result, seen: str, hint: str = "
 
 def reachable(platform: Platform, view: ClusterView) -> Check:
     """Whether the API server answers, and its nodes are ready."""
-    if view.trouble:
+    if view.error:
         state = platform.containers.get(hints.node_container(view.settings))
         shown = f"; its node is {state}" if state and state != "running" else ""
         hint = hints.revive(view, platform.containers)
-        return check(view, "API server", "fail", f"{view.trouble}{shown}", hint)
+        return check(view, "API server", "fail", f"{view.error}{shown}", hint)
     tired = [
         key_of(node)[1]
         for node in view.all("Node")
@@ -110,9 +110,9 @@ def why_not_ready(view: ClusterView, workload: Object) -> tuple[str, str]:
 def silent_gateways(view: ClusterView) -> Iterator[Check]:
     """Gateway pods that are ready and do not tell their routes."""
     for gateway in view.gateways:
-        if gateway.trouble:
+        if gateway.error:
             hint = hints.logs(view.settings, GATEWAY)
-            yield check(view, f"admin page of {gateway.pod}", "warn", gateway.trouble, hint)
+            yield check(view, f"admin page of {gateway.pod}", "warn", gateway.error, hint)
 
 
 def memberships(platform: Platform, plane: ClusterView) -> Iterator[Check]:

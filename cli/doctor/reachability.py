@@ -117,8 +117,8 @@ async def ask_all(platform: Platform, apis: Mapping[str, Api]) -> dict[str, Reac
 
 
 async def _ask(view: ClusterView, api: Api | None) -> Reachability:
-    if view.trouble or api is None:
-        return Reachability(error=view.trouble or "not asked")
+    if view.error or api is None:
+        return Reachability(error=view.error or "not asked")
     pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
     if not pods:
         return Reachability(error="no gateway pod is ready to ask from")

@@ -40,7 +40,7 @@ def _gateway_faults(path: CallPath, address: str, silent: str) -> Iterator[Findi
         if silent:
             yield fail(f"{path.target} at {address}: {silent}", "Look at that cluster's gateway")
         return
-    if view.trouble:
+    if view.error:
         # An API that does not answer is the platform's check; calls fail only when its gateway is silent too.
         if silent or path.client_reach.error:
             down = reachable(path.platform, view)
@@ -85,7 +85,7 @@ def route(path: CallPath) -> Finding | None:
 def app(path: CallPath) -> Finding | None:
     """The app has a pod that works, Dapr's sidecar aside."""
     view = path.exporter
-    if view is None or view.trouble:
+    if view is None or view.error:
         return None
     found = local_service(view, path.service)
     if found is None:
@@ -132,7 +132,7 @@ def _no_pod(path: CallPath, view: ClusterView, pods: list[Object]) -> Finding:
 def sidecar(path: CallPath) -> Finding | None:
     """A pod that asks for Dapr has its sidecar, and it is ready."""
     view = path.exporter
-    if view is None or view.trouble:
+    if view is None or view.error:
         return None
     asking = [pod for pod in _pods(view, path) if _works(pod) and _asks_for_dapr(pod)]
     if not asking:
@@ -163,7 +163,7 @@ def _sidecar(pod: Object) -> Object | None:
 def store(path: CallPath) -> Finding | None:
     """The state store of a Dapr app answers."""
     view = path.exporter
-    if view is None or view.trouble or not any(_asks_for_dapr(pod) for pod in _pods(view, path)):
+    if view is None or view.error or not any(_asks_for_dapr(pod) for pod in _pods(view, path)):
         return None
     for check in redis(path.platform):
         if check.result == "fail":

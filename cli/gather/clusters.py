@@ -46,8 +46,8 @@ async def gather_clusters(archive: Archive, platform: Platform, apis: Mapping[st
 
 async def _cluster(archive: Archive, platform: Platform, view: ClusterView, api: Api | None) -> None:
     folder = f"clusters/{view.name}"
-    if api is None or view.trouble:
-        archive.lacks(f"cluster {view.name}", view.trouble or "not asked")
+    if api is None or view.error:
+        archive.lacks(f"cluster {view.name}", view.error or "not asked")
         return
     archive.text(f"{folder}/version.txt", f"Kubernetes {view.version}\n")
     for kind, why in view.unread.items():

@@ -19,7 +19,7 @@ HUB_RAIL, STORE_RAIL = 28.0, 52.0
 LINE = 17.0
 NARROW = 0.54  # width of a letter of running text, in parts of its size; labels are set wider
 MUTED, RED, GREEN, TEAL, GREY = "#6b7280", "#dc2626", "#16a34a", "#0d9488", "#94a3b8"
-KINDS = {"ActiveActive": "#2563eb", "FailOver": "#d97706", "Locality": "#7c3aed"}
+COLOURS = {"ActiveActive": "#2563eb", "FailOver": "#d97706", "Locality": "#7c3aed"}
 WIDTH = SIDE + CARD + MIDDLE + CARD + SIDE
 
 
@@ -63,8 +63,8 @@ def draw(picture: Picture) -> str:
 
 def height(card: Card) -> float:
     """How tall a card has to be."""
-    lines = len(card.notes) + bool(card.trouble)
-    return 62 + lines * LINE + len(card.rules) * 25
+    lines = len(card.notes) + bool(card.error)
+    return 62 + lines * LINE + len(card.policies) * 25
 
 
 def _column(cards: Sequence[Card], x: float, y: float) -> Iterator[Box]:
@@ -97,14 +97,12 @@ def _card(box: Box) -> str:
     for note in card.notes:
         parts.append(svg.words(x, y, _fitting(note, box.width - 32), size=12))
         y += LINE
-    if card.trouble:
-        parts.append(
-            svg.words(x, y, _fitting(card.trouble, box.width - 32, 13), size=12, fill=RED, weight=600)
-        )
+    if card.error:
+        parts.append(svg.words(x, y, _fitting(card.error, box.width - 32, 13), size=12, fill=RED, weight=600))
         y += LINE
-    for rule in card.rules:
-        text = f"{rule.service}: {rule.kind}" + ("" if rule.followed else ", not programmed")
-        colour = KINDS.get(rule.kind, MUTED) if rule.followed else RED
+    for policy in card.policies:
+        text = f"{policy.service}: {policy.lb_type}" + ("" if policy.followed else ", not programmed")
+        colour = COLOURS.get(policy.lb_type, MUTED) if policy.followed else RED
         parts.append(svg.pill(x, y + 2, _fitting(text, box.width - 46, 11), fill=colour, ink="#ffffff"))
         y += 25
     return svg.element("g", *parts)
@@ -168,7 +166,7 @@ def _store_rails(redis: Box, left: Sequence[Box], right: Sequence[Box]) -> Itera
 
 
 def _links(links: Sequence[Link], boxes: dict[str, Box]) -> Iterator[str]:
-    """Calls, each with its own place on the edges of both cards, and its label where there is more room."""
+    """Calls, each with its own point on the edges of both cards, and its label where there is more room."""
     shown = [link for link in links if link.source in boxes and link.target in boxes]
     colours = {_colour(link) for link in shown}
     yield svg.element("defs", *(_arrow(colour) for colour in sorted(colours)))
@@ -192,7 +190,7 @@ def _nothing_crosses(y: float) -> str:
 def _place(box: Box, links: list[Link], link: Link, boxes: dict[str, Box]) -> float:
     def other(one: Link) -> tuple[float, str]:
         far = boxes[one.target if one.source == box.card.name else one.source]
-        return far.y, one.kind
+        return far.y, one.lb_type
 
     position = sorted(links, key=other).index(link)
     return box.y + box.height * (position + 1) / (len(links) + 1)
@@ -209,7 +207,7 @@ def _call(link: Link, source: Box, target: Box, y1: float, y2: float, *, at: flo
         f"M{xs[0]:.1f} {ys[0]:.1f} C{xs[1]:.1f} {ys[1]:.1f} {xs[2]:.1f} {ys[2]:.1f} {xs[3]:.1f} {ys[3]:.1f}"
     )
     thin = 1.2 if link.idle else 2.2
-    dash = "2 5" if link.idle else "8 4" if link.kind == "FailOver" else ""
+    dash = "2 5" if link.idle else "8 4" if link.lb_type == "FailOver" else ""
     yield _path(curve, colour, width=thin, dash=dash, marker=f"url(#arrow-{colour[1:]})")
     x, y = _bezier(xs, at), _bezier(ys, at)
     yield svg.pill(x - svg.pill_width(link.label) / 2, y, link.label, fill="#ffffff", ink=colour)
@@ -224,7 +222,7 @@ def _bezier(points: tuple[float, float, float, float], at: float) -> float:
 def _colour(link: Link) -> str:
     if link.state == "bad":
         return RED
-    return GREY if link.idle else KINDS.get(link.kind, MUTED)
+    return GREY if link.idle else COLOURS.get(link.lb_type, MUTED)
 
 
 def _arrow(colour: str) -> str:
@@ -254,8 +252,8 @@ def _redis(box: Box) -> Iterator[str]:
 
 def _legend(picture: Picture, y: float) -> Iterator[str]:
     """Only what occurs."""
-    kinds = dict.fromkeys(link.kind for link in picture.links if not link.idle and link.state != "bad")
-    rows = [(KINDS.get(kind, MUTED), "8 4" if kind == "FailOver" else "", kind) for kind in kinds]
+    types = dict.fromkeys(link.lb_type for link in picture.links if not link.idle and link.state != "bad")
+    rows = [(COLOURS.get(each, MUTED), "8 4" if each == "FailOver" else "", each) for each in types]
     if any(link.idle and link.state != "bad" for link in picture.links):
         rows.append((GREY, "2 5", "gets nothing now"))
     if any(link.state == "bad" for link in picture.links):

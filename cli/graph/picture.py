@@ -17,37 +17,37 @@ State = Literal["planned", "good", "bad"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class CardPolicy:
     """A policy of a cluster. `followed`: its gateway routes by it."""
 
     service: str
-    kind: str
+    lb_type: str
     followed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A cluster. `notes` say what is in it, `rules` are its policies; `store`: it uses the state store."""
+    """A cluster. `notes` say what is in it, `store`: it uses the state store."""
 
     name: str
     key: str
     address: str
     notes: tuple[str, ...] = ()
-    rules: tuple[Rule, ...] = ()
+    policies: tuple[CardPolicy, ...] = ()
     exports: bool = False
     store: bool = False
     joined: bool = True
     state: State = "planned"
-    trouble: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """Calls from one cluster to another. `label` is a weight or the share in force; idle ones get none."""
+    """Calls from one cluster to another. `label` is a weight or the percentage now; idle ones get none."""
 
     source: str
     target: str
-    kind: str
+    lb_type: str
     label: str
     state: State = "planned"
     idle: bool = False
@@ -81,7 +81,7 @@ def planned(environment: str, settings: Settings) -> Picture:
 def live(platform: Platform) -> Picture:
     """The picture of what runs."""
     settings = platform.settings
-    up = sum(not view.trouble for view in platform.clusters)
+    up = sum(not view.error for view in platform.clusters)
     return Picture(
         title=platform.environment,
         subtitle=f"as it runs: {up} of {len(platform.clusters)} clusters answer, {settings.mesh} mesh",
@@ -108,7 +108,9 @@ def _card(settings: Settings, cluster: ClusterSettings) -> Card:
             *(f"{app.app} in {app.namespace}" for app in apps),
             *(_export(export) for export in exported),
         ),
-        rules=tuple(Rule(service=f"{one.namespace}/{one.name}", kind=one.lb_type) for one in policies),
+        policies=tuple(
+            CardPolicy(service=f"{one.namespace}/{one.name}", lb_type=one.lb_type) for one in policies
+        ),
         exports=bool(exported),
         store=any(app.app == "nodeapp" for app in apps),
     )
@@ -136,7 +138,7 @@ def _planned_links(settings: Settings) -> Iterator[Link]:
                 yield Link(
                     source=policy.cluster,
                     target=target,
-                    kind=policy.lb_type,
+                    lb_type=policy.lb_type,
                     label=str(weight),
                     idle=not weight,
                 )
@@ -163,12 +165,12 @@ def _live_card(platform: Platform, view: ClusterView) -> Card:
         key=card.key,
         address=card.address,
         notes=tuple(_door(platform, view)) or card.notes,
-        rules=tuple(_live_rules(view)),
+        policies=tuple(_live_policies(view)),
         exports=card.exports,
         store=card.store,
         joined=joined or card.name == platform.plane.name,
         state="bad" if mine else "good",
-        trouble=f"{mine[0].name.partition(': ')[2]}: {mine[0].seen}" if mine else "",
+        error=f"{mine[0].name.partition(': ')[2]}: {mine[0].seen}" if mine else "",
     )
 
 
@@ -181,10 +183,10 @@ def _door(platform: Platform, view: ClusterView) -> Iterator[str]:
             yield f"front door {route.where.partition(' ')[2]} → {', '.join(parts) or 'nobody'}"
 
 
-def _live_rules(view: ClusterView) -> Iterator[Rule]:
+def _live_policies(view: ClusterView) -> Iterator[CardPolicy]:
     for found in view.all("GlobalTrafficPolicy"):
         followed = condition(found, "Programmed").get("status") == "True"
-        yield Rule(service="/".join(key_of(found)), kind=policy_of(found).lb_type, followed=followed)
+        yield CardPolicy(service="/".join(key_of(found)), lb_type=policy_of(found).lb_type, followed=followed)
 
 
 def _routes(view: ClusterView, door: str) -> list[RouteView]:
@@ -198,11 +200,11 @@ def _live_links(platform: Platform) -> Iterator[Link]:
                 target = platform.by_key(serving.cluster)
                 if not serving.remote or target is None:
                     continue
-                bad = serving.ejected or bool(target.trouble)
+                bad = serving.ejected or bool(target.error)
                 yield Link(
                     source=view.name,
                     target=target.name,
-                    kind=route.policy,
+                    lb_type=route.policy,
                     label="ejected" if serving.ejected else f"{serving.percent:.0f} %",
                     state="bad" if bad else "good",
                     idle=not serving.percent,

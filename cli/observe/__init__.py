@@ -1,1 +1,1 @@
-"""What runs: every cluster of an environment read at once, as values that pure functions judge."""
+"""What runs: every cluster of an environment read at once, as values for pure functions."""

@@ -36,7 +36,7 @@ class ApiError(Exception):
 
 
 @dataclass(frozen=True)
-class Access:
+class ClientConfig:
     """How one cluster is reached."""
 
     kubeconfig: str = field(repr=False)
@@ -46,12 +46,12 @@ class Access:
 class Api:
     """One cluster's API server, open inside an `async with`."""
 
-    def __init__(self, folder: Path, name: str, access: Access, env: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, name: str, config: ClientConfig, env: Mapping[str, str]) -> None:
         """`folder` is private: kubeconfig and socket lie in it."""
         self.name = name
         self.kubeconfig = folder / f"{name}.kubeconfig"
         self._socket = folder / f"{name}.sock"
-        self._access = access
+        self._config = config
         self._env = dict(env)
         self._proxy: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -69,7 +69,7 @@ class Api:
 
     async def _open(self) -> None:
         self.kubeconfig.touch(mode=0o600)
-        self.kubeconfig.write_text(self._access.kubeconfig)
+        self.kubeconfig.write_text(self._config.kubeconfig)
         try:
             self._proxy = await asyncio.create_subprocess_exec(
                 *self.kubectl("proxy", f"--unix-socket={self._socket}"),
@@ -100,7 +100,7 @@ class Api:
 
     def kubectl(self, *arguments: str) -> list[str]:
         """argv of kubectl on this cluster."""
-        context = ["--context", self._access.context] if self._access.context else []
+        context = ["--context", self._config.context] if self._config.context else []
         return ["kubectl", "--kubeconfig", str(self.kubeconfig), *context, *arguments]
 
     async def text(self, path: str) -> str:
@@ -147,13 +147,15 @@ class Api:
 
 
 @asynccontextmanager
-async def open_apis(accesses: Mapping[str, Access], env: Mapping[str, str]) -> AsyncIterator[dict[str, Api]]:
+async def open_apis(
+    configs: Mapping[str, ClientConfig], env: Mapping[str, str]
+) -> AsyncIterator[dict[str, Api]]:
     """Every cluster's API by its name; kubeconfigs lie in a private folder that goes at the end."""
     async with AsyncExitStack() as stack:
         # The proxies are of another session and the kubeconfigs on disk: nothing else would clear them away.
         stack.enter_context(process.terminated_as_interrupted())
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="multicluster-dapr-"))  # mode 0700
-        apis = {name: Api(Path(folder), name, access, env) for name, access in accesses.items()}
+        apis = {name: Api(Path(folder), name, config, env) for name, config in configs.items()}
         await asyncio.gather(*(stack.enter_async_context(api) for api in apis.values()))
         yield apis
 

@@ -79,11 +79,11 @@ async def _cluster(
 ) -> ClusterView:
     view = ClusterView(environment=environment, settings=config)
     if api is None:
-        return replace(view, trouble=why)
+        return replace(view, error=why)
     try:
         version = str((await api.json("/version"))["gitVersion"])
     except ApiError as error:
-        return replace(view, trouble=str(error))
+        return replace(view, error=str(error))
     kinds = EVERYWHERE | (ON_THE_PLANE if config.role == "control-plane" else ON_MEMBERS)
     pages = [(kind, path) for kind, path in kinds.items()]
     pages += [
@@ -119,5 +119,5 @@ async def _gateway(api: Api, running: Object) -> GatewayView:
     try:
         config, metrics = await asyncio.gather(api.json(f"{admin}/config"), api.text(f"{admin}/metrics"))
     except ApiError as error:
-        return GatewayView(pod=pod, trouble=str(error))
+        return GatewayView(pod=pod, error=str(error))
     return GatewayView(pod=pod, config=config, requests=serving.requests(metrics))

@@ -12,8 +12,8 @@ from airgap.report import Report, SupplyError
 from cli import docker_objects, preflight, toolchain
 from cli.engine import Engine
 from cli.errors import UserError
-from cli.observe.access import accesses
 from cli.observe.api import Api, open_apis
+from cli.observe.client_config import client_configs
 from cli.observe.collect import observe
 from cli.observe.view import Platform
 from cli.paths import Paths
@@ -71,6 +71,6 @@ async def running(engine: Engine) -> AsyncIterator[Running]:
         raise NotUpError(
             f"environment {engine.environment!r} is not up; run ./stack up {engine.environment} first."
         )
-    found, missing = accesses(engine, settings)
+    found, missing = client_configs(engine, settings)
     async with open_apis(found, engine.toolchain.env) as apis:
         yield Running(engine=engine, settings=settings, apis=apis, missing=missing)

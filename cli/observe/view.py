@@ -39,16 +39,16 @@ class GatewayView:
     pod: str
     config: Object | None = None
     requests: Mapping[Key, int] = field(default_factory=dict)
-    trouble: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterView:
-    """A cluster. `trouble` says why its API could not be asked; `unread` what of it could not be had."""
+    """A cluster. `error` says why its API could not be asked; `unread` what of it could not be had."""
 
     environment: str
     settings: ClusterSettings
-    trouble: str = ""
+    error: str = ""
     version: str = ""
     objects: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)
     gateways: tuple[GatewayView, ...] = ()

@@ -28,7 +28,7 @@ def test_a_healthy_platform_shows_versions_conditions_and_shares() -> None:
 
 def test_a_cluster_that_is_down_is_a_row_that_says_so() -> None:
     world = World()
-    world["cluster-3"].trouble = "does not answer within 4 s"
+    world["cluster-3"].error = "does not answer within 4 s"
     (row,) = [line for line in shown(world).splitlines() if line.startswith("│ ✗ │ cluster-3")]
     assert "does not answer within 4 s" in row
 
@@ -56,7 +56,7 @@ def test_json_carries_who_serves_what() -> None:
 
 def test_json_of_a_cluster_that_is_down_says_why() -> None:
     world = World()
-    world["cluster-1"].trouble = "connection refused"
+    world["cluster-1"].error = "connection refused"
     found = status.as_json(world.platform())
     assert found["healthy"] is False
-    assert {"reachable": False, "trouble": "connection refused"}.items() <= found["clusters"][1].items()
+    assert {"reachable": False, "error": "connection refused"}.items() <= found["clusters"][1].items()

@@ -22,8 +22,8 @@ from cli import preflight, toolchain
 from cli.doctor.check import Check
 from cli.doctor.command import after
 from cli.engine import Engine
-from cli.observe.access import accesses
 from cli.observe.api import open_apis
+from cli.observe.client_config import client_configs
 from cli.observe.environment import Running
 from cli.paths import Paths
 
@@ -57,20 +57,20 @@ class Patient:
         paths = Paths.here()
         self.engine = Engine(toolchain.existing(paths), ENVIRONMENT, Report())
         self.settings = preflight.checked_settings(paths, ENVIRONMENT)
-        self.access, missing = accesses(self.engine, self.settings)
+        self.configs, missing = client_configs(self.engine, self.settings)
         assert not missing
         self.kubectl: dict[str, Kubectl] = {}
-        for name, access in self.access.items():
+        for name, config in self.configs.items():
             path = folder / name
             path.touch(mode=0o600)
-            path.write_text(access.kubeconfig)
+            path.write_text(config.kubeconfig)
             self.kubectl[name] = Kubectl(env, path)
 
     def examine(self) -> dict[str, Check]:
         """Every check of clusters and paths by name."""
 
         async def looked() -> list[Check]:
-            async with open_apis(self.access, self.engine.toolchain.env) as apis:
+            async with open_apis(self.configs, self.engine.toolchain.env) as apis:
                 environment = Running(engine=self.engine, settings=self.settings, apis=apis, missing={})
                 return await after(environment)
 
@@ -279,8 +279,8 @@ def unpacked(archive: Path) -> dict[str, str]:
 def _secrets(patient: Patient) -> set[str]:
     """Real ones, read where they are: kubeconfigs, the hub's tokens, Redis' password, the passphrase."""
     found = {patient.engine.passphrase_file.read_text().strip()}
-    for access in patient.access.values():
-        found |= set(re.findall(r"client-key-data: (\S+)", access.kubeconfig))
+    for config in patient.configs.values():
+        found |= set(re.findall(r"client-key-data: (\S+)", config.kubeconfig))
     token = ("get", "secret", "multicluster-hub-token", "-o", "jsonpath={.data.token}")
     password = ("get", "secret", "redis", "-o", "jsonpath={.data.redis-password}")
     for name in ("cluster-1", "cluster-2", "cluster-3"):

@@ -153,7 +153,7 @@ class Cluster:
     config: dict[str, Any] = field(default_factory=dict)
     """What its gateway routes by, see `follow`."""
     ejected: set[str] = field(default_factory=set)
-    trouble: str = ""
+    error: str = ""
     names: dict[str, str] = field(default_factory=lambda: {SELF: "", "nodeapp.dapr-test": ""})
     gateways: dict[str, str] = field(default_factory=dict)
     stores: dict[str, str] = field(default_factory=lambda: {REDIS: ""})
@@ -208,7 +208,7 @@ class World:
     def reached(self) -> dict[str, Reachability]:
         return {
             cluster.name: Reachability(error=cluster.reach_error or "down")
-            if cluster.reach_error or cluster.trouble or not self._gateway_ready(cluster)
+            if cluster.reach_error or cluster.error or not self._gateway_ready(cluster)
             else Reachability(names=cluster.names, gateways=cluster.gateways, stores=cluster.stores)
             for cluster in self.clusters.values()
         }
@@ -226,8 +226,8 @@ class World:
         )
 
     def _view(self, config: Any, cluster: Cluster) -> ClusterView:
-        if cluster.trouble:
-            return ClusterView(environment="dev", settings=config, trouble=cluster.trouble)
+        if cluster.error:
+            return ClusterView(environment="dev", settings=config, error=cluster.error)
         objects = {kind: tuple(listed) for kind, listed in cluster.objects.items()}
         gateways = (
             (GatewayView(pod="gateway-1", config=cluster.config),) if self._gateway_ready(cluster) else ()

@@ -1,5 +1,4 @@
-"""What ties requests to the same endpoint: a session cookie, or a hash of where they come from or what
-they carry."""
+"""Session affinity: what ties requests to one endpoint, a cookie or a hash of what they carry."""
 
 from __future__ import annotations
 

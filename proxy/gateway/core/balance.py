@@ -1,4 +1,4 @@
-"""Which cluster and which endpoint gets a request: smooth weighted round robin, ejection, order of retries.
+"""Load balancing of a route: smooth weighted round robin, ejection, and the order of retries.
 
 State lives beside the snapshot, one `RouteState` per route in use, and is carried over when a new snapshot
 has the same route, so that a change elsewhere neither restarts the rotation nor forgets what is broken. Time

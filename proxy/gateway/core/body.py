@@ -1,4 +1,4 @@
-"""Where a body ends, without holding it: bytes are counted or scanned and forwarded as they came.
+"""Message bodies (RFC 9112 section 6): where one ends, without holding it; bytes are forwarded as they came.
 
 `feed(data, start)` returns the index in `data` after the body's last byte, or -1 when all of it belongs to
 the body and more is to come.

@@ -1,4 +1,4 @@
-"""Heads as they are passed on: hop-by-hop fields out, where the request came from in."""
+"""Forwarded heads: hop-by-hop fields out (RFC 9110 section 7.6.1), where the request came from in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grammar shared by request and response heads.
+"""Grammar shared by request and response heads (RFC 9112 sections 2 to 5).
 
 A head is validated whole by one regular expression and read by a second. Strictness is what keeps the gateway
 and the server behind it in step: whatever two parsers could read differently (bare LF, folded lines, both

@@ -1,4 +1,4 @@
-"""Whether an endpoint is worth a try, by what happened to the requests and health checks sent there.
+"""Health of an endpoint: whether it is worth a try, by what happened to requests and health checks there.
 
 Passive: after `FAILURES` failures in a row, or one that proves it unreachable, an endpoint is left out for a
 time that doubles with every further ejection. Active: a failed health check keeps another cluster's gateway

@@ -1,4 +1,4 @@
-"""Health checks: asking another cluster's gateway whether it could serve a service, before users find out."""
+"""Health checks: whether another cluster's gateway could serve a service, asked before users find out."""
 
 from __future__ import annotations
 

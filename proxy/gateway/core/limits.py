@@ -1,4 +1,4 @@
-"""Every bound of the gateway in one place, each with its unit and reason.
+"""Limits: every bound of the gateway in one place, each with its unit and reason.
 
 All memory a peer can make the gateway hold follows from these: per connection at most one head, one read
 ahead and one write buffer; per exchange at most one replay buffer.

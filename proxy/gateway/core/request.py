@@ -1,4 +1,4 @@
-"""Request heads."""
+"""Request heads (RFC 9112 section 3)."""
 
 from __future__ import annotations
 

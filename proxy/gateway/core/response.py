@@ -1,4 +1,4 @@
-"""Response heads."""
+"""Response heads (RFC 9112 section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request is matched to, and the two tables it is matched by.
+"""Routes: what a request is matched to, and the two tables it is matched by.
 
 Path rules (north-south): an Exact hit first, then the longest Prefix by path element. Hosts (east-west):
 every form of an imported service's name is a key. Both are dictionaries: the number of routes costs nothing

@@ -1,7 +1,7 @@
-"""Kubernetes objects in, one immutable routing snapshot out.
+"""Routing snapshots: compiled from Kubernetes objects, never changed afterwards.
 
 The seam to whoever supplies the objects (files in `gateway serve`, watches in `gateway run`): call
-`compile_snapshot` with everything known, give `Compiled.snapshot` to `GatewayServer.swap`, and report
+`compile_snapshot` with all objects, give `Compiled.snapshot` to `GatewayServer.swap`, and report
 `Compiled.problems` where the user looks (object status, log, `gateway check`).
 """
 
@@ -48,12 +48,12 @@ class Snapshot:
 
     def holds(self, route: Route) -> bool:
         """Whether it has this route, or one like it in everything."""
-        kind, path, place = route.where.partition(" ")
+        kind, path, pattern = route.where.partition(" ")
         if not path:
             return self.hosts.hosts.get(route.where.lower().encode()) == route
         if kind == "Exact":
-            return self.paths.exact.get(place.encode()) == route
-        return self.paths.prefix.get(normal_prefix(place)) == route
+            return self.paths.exact.get(pattern.encode()) == route
+        return self.paths.prefix.get(normal_prefix(pattern)) == route
 
     def leaves_cluster(self, namespace: str, name: str) -> bool:
         """Whether a request for an imported service may go to another cluster at all."""
@@ -144,8 +144,8 @@ class _Compiler:
         } | {self._own}
         for cluster in targets:
             if cluster not in exporters:
-                known = ", ".join(sorted(exporters - {self._own})) or "none"
-                message = f"target {cluster!r} exports no {'/'.join(key)}: clusters that do: {known}"
+                others = ", ".join(sorted(exporters - {self._own})) or "none"
+                message = f"target {cluster!r} exports no {'/'.join(key)}: clusters that do: {others}"
                 self._report("GlobalTrafficPolicy", key, FieldError("UnknownTarget", message))
 
     def _local(self, key: Key, port: int, rewrite: Rewrite | None = None) -> WeightedCluster:

@@ -1,4 +1,4 @@
-"""Whose word counts about where a request came from.
+"""Trusted proxies: whose word counts about where a request came from.
 
 Anybody can send X-Forwarded-For, -Proto and -Host. They are believed, and continued, only when the peer is
 one of the addresses an operator named; from everybody else they are replaced by what this gateway sees

@@ -1,4 +1,4 @@
-"""The last good objects on disk, so that a restarted gateway serves while the API server is away."""
+"""Object cache: the last good objects on disk, for a gateway that restarts while the API server is away."""
 
 from __future__ import annotations
 

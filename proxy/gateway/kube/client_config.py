@@ -1,4 +1,4 @@
-"""How to reach an API server and who to be there: the pod's own identity, or a kubeconfig given as text.
+"""Client configs: an API server and who to be there, by the pod's own identity or a kubeconfig given as text.
 
 A kubeconfig from a Secret or a Cluster object is written by someone else. Anything in it that would make
 this process read its own files or start a program (file paths, exec and auth-provider plugins) is refused:

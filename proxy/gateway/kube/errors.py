@@ -1,4 +1,4 @@
-"""What can go wrong between us and an API server, translated once, in `client`."""
+"""Errors of the Kubernetes API, translated once, in `client`."""
 
 from __future__ import annotations
 

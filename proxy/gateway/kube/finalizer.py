@@ -1,7 +1,7 @@
-"""The mark that keeps a deleted Cluster object until the hub has taken back what it wrote there.
+"""The finalizer that keeps a deleted Cluster object until the hub has taken back what it wrote there.
 
 Without it a Cluster deleted while the hub is down would take its credential along, and its imports would stay
-in that cluster for good. Whoever gives up the hub itself takes the mark off by hand.
+in that cluster for good. Whoever gives up the hub itself takes the finalizer off by hand.
 """
 
 from __future__ import annotations
@@ -14,21 +14,16 @@ from gateway.core.objects import Object, meta, texts, version_of
 FINALIZER = "multicluster.flomesh.io/withdraw"
 
 
-def leaves(cluster: Object) -> bool:
-    """Whether it is being deleted."""
-    return bool(meta(cluster).get("deletionTimestamp"))
-
-
-def marked(cluster: Object) -> bool:
+def is_set(cluster: Object) -> bool:
     return FINALIZER in texts(meta(cluster), "finalizers")
 
 
-def mark(cluster: Object) -> Mapping[str, Any]:
-    """Merge patch that adds the mark, unless the object has changed meanwhile."""
+def add(cluster: Object) -> Mapping[str, Any]:
+    """Merge patch that adds the finalizer, unless the object has changed meanwhile."""
     return _patch(cluster, [*texts(meta(cluster), "finalizers"), FINALIZER])
 
 
-def unmark(cluster: Object) -> Mapping[str, Any]:
+def remove(cluster: Object) -> Mapping[str, Any]:
     """Merge patch that takes it off."""
     return _patch(cluster, [name for name in texts(meta(cluster), "finalizers") if name != FINALIZER])
 

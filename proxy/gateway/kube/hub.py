@@ -18,7 +18,7 @@ from functools import partial
 
 from gateway import process
 from gateway.core.conditions import Condition, managed
-from gateway.core.objects import HUB, Object, created, key_of, spec_of, uid_of
+from gateway.core.objects import HUB, Object, created, is_deleted, key_of, spec_of, uid_of
 from gateway.kube import finalizer
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import own_config
@@ -110,7 +110,7 @@ class Hub:
 
     async def _follow_clusters(self) -> None:
         clusters = {key_of(obj)[1]: obj for obj in self._clusters.objects.values() if not _is_home(obj)}
-        remotes = {name: obj for name, obj in clusters.items() if not finalizer.leaves(obj)}
+        remotes = {name: obj for name, obj in clusters.items() if not is_deleted(obj)}
         for name in sorted(self._remotes.keys() - remotes.keys()):
             self._let_go(name, self._remotes.pop(name))
             self._metrics.managed.remove(name)
@@ -123,7 +123,7 @@ class Hub:
                     log.info("%s joins", name)
                     self._remotes[name] = Connection(name, self._changed.set, self._timing)
                 await self._remotes[name].update(cluster, self._secrets.objects)
-            elif finalizer.marked(cluster):  # deleted while no hub ran
+            elif finalizer.is_set(cluster):  # deleted while no hub ran
                 connection = Connection(name, self._changed.set, self._timing)
                 await connection.update(cluster, self._secrets.objects)
                 self._let_go(name, connection)
@@ -139,8 +139,8 @@ class Hub:
         try:
             await connection.close(withdraw=True)
             cluster = self._clusters.objects.get(("", name))
-            if cluster is not None and finalizer.leaves(cluster) and finalizer.marked(cluster):
-                await self._client.merge(CLUSTER, "", name, finalizer.unmark(cluster))
+            if cluster is not None and is_deleted(cluster) and finalizer.is_set(cluster):
+                await self._client.merge(CLUSTER, "", name, finalizer.remove(cluster))
                 self._released.add(uid_of(cluster))
         except NotFound:
             pass  # gone already
@@ -172,24 +172,24 @@ class Hub:
             await self._untold.wait(retry)
             retry = None
             for name in list(self._remotes):
-                if not await self._mark(name):
+                if not await self._add_finalizer(name):
                     retry = ROUND_SECONDS
             for cluster, condition in self._managed():
                 self._metrics.managed.labels(key_of(cluster)[1]).set(condition.status is True)
                 if not await self._tell(cluster, condition):
                     retry = ROUND_SECONDS
 
-    async def _mark(self, name: str) -> bool:
+    async def _add_finalizer(self, name: str) -> bool:
         """Have the object of a cluster that has joined wait for the hub when it is deleted."""
         cluster = self._clusters.objects.get(("", name))
-        if cluster is None or finalizer.leaves(cluster) or finalizer.marked(cluster):
+        if cluster is None or is_deleted(cluster) or finalizer.is_set(cluster):
             return True
         try:
-            await self._client.merge(CLUSTER, "", name, finalizer.mark(cluster))
+            await self._client.merge(CLUSTER, "", name, finalizer.add(cluster))
         except (NotFound, Conflict):
             return True  # changed meanwhile, which makes a new plan
         except KubeError as error:
-            log.warning("Cluster %s cannot be marked: %s", name, error)
+            log.warning("Cluster %s: its finalizer cannot be added: %s", name, error)
             return False
         return True
 

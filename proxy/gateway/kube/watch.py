@@ -1,4 +1,4 @@
-"""A local copy of one kind of object that follows the API server.
+"""Informers: a local copy of one resource that follows the API server.
 
 How it keeps its promise to neither lose nor invent an object: list everything at one resource version, then
 watch from that version on. A watch that ends (they all do) is resumed from the last version seen, which
@@ -31,7 +31,7 @@ STABLE_SECONDS = 10.0
 
 
 class Store:
-    """The objects by key. Pure: fed with lists and events, says which keys changed."""
+    """A store of objects by key. Pure: fed with lists and events, it says which keys changed."""
 
     def __init__(self) -> None:
         self.objects: dict[Key, Object] = {}
@@ -80,7 +80,7 @@ class Backoff:
 
 
 class Informer:
-    """Runs list and watch for one resource, in one namespace or all, and calls `on_change` after each change.
+    """An informer: lists and watches one resource, in one namespace or all, and tells `on_change` of changes.
 
     `synced` turns true with the first complete list and stays so. `error` is the last failure, None while
     all is well. `run` never ends by itself; cancel its task.

@@ -35,7 +35,7 @@ def fault(path: str, hop: str, seen: str, hint: str) -> Callable[[Inject], Injec
 
 @fault(NOWHERE, "cluster", "its node is exited", "docker start k3d-cluster-2-server-0")
 def importer_down(world: World) -> None:
-    world["cluster-2"].trouble = SILENT
+    world["cluster-2"].error = SILENT
     world.containers["k3d-cluster-2-server-0"] = "exited"
 
 
@@ -146,7 +146,7 @@ def gateway_does_not_follow_the_policy(world: World) -> None:
 @fault(TO_1, "remote gateway", "its node is paused", "docker unpause k3d-cluster-1-server-0")
 @fault(DOOR, "remote gateway", "its node is paused", "docker unpause k3d-cluster-1-server-0")
 def node_paused(world: World) -> None:
-    world["cluster-1"].trouble = "does not answer within 4 s"
+    world["cluster-1"].error = "does not answer within 4 s"
     world.containers["k3d-cluster-1-server-0"] = "paused"
     world["cluster-2"].gateways[GATEWAYS["cluster-1"]] = SILENT
     world["control-plane"].gateways[GATEWAYS["cluster-1"]] = SILENT
@@ -282,7 +282,7 @@ def test_a_drained_target_is_warned_about() -> None:
 
 def test_a_silent_api_server_does_not_break_a_path_whose_gateway_answers() -> None:
     world = World()
-    world["cluster-1"].trouble = "does not answer within 4 s"
+    world["cluster-1"].error = "does not answer within 4 s"
     assert world.paths()[TO_1].result == "ok"
     assert world.checks()["cluster-1: API server"].result == "fail"
 

@@ -15,7 +15,7 @@ def test_a_healthy_platform_has_no_fault() -> None:
 
 def test_a_cluster_that_does_not_answer_is_one_check_with_the_state_of_its_node() -> None:
     world = World()
-    world["cluster-1"].trouble = "does not answer within 4 s"
+    world["cluster-1"].error = "does not answer within 4 s"
     world.containers["k3d-cluster-1-server-0"] = "paused"
     found = {name: check for name, check in world.checks().items() if name.startswith("cluster-1")}
     assert list(found) == ["cluster-1: API server"]

@@ -29,7 +29,7 @@ def sixteen_members() -> Picture:
 
 def with_faults() -> Picture:
     world = World()
-    world["cluster-3"].trouble = "does not answer within 4 s"
+    world["cluster-3"].error = "does not answer within 4 s"
     world["cluster-2"].ejected = {"172.28.0.1:83"}
     world["cluster-2"].follow()
     world.containers["multicluster-dapr-dev-redis"] = "exited"

@@ -14,7 +14,7 @@ import pytest
 from platforms.world import CONFIG
 
 from cli.observe import api
-from cli.observe.api import Access, Api, ApiError, open_apis
+from cli.observe.api import Api, ApiError, ClientConfig, open_apis
 from cli.observe.collect import observe
 from stacks.config.loading import parse
 
@@ -72,7 +72,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 async def cluster(env: dict[str, str]) -> AsyncIterator[Api]:
-    async with open_apis({"cluster-1": Access("apiVersion: v1\n")}, env) as apis:
+    async with open_apis({"cluster-1": ClientConfig("apiVersion: v1\n")}, env) as apis:
         yield apis["cluster-1"]
 
 
@@ -99,7 +99,7 @@ async def test_a_cluster_that_says_nothing_is_given_up_on(
     cluster: Api, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "ANSWER_SECONDS", 0.2)
-    async with open_apis({"cluster-1": Access("")}, env) as apis:
+    async with open_apis({"cluster-1": ClientConfig("")}, env) as apis:
         with pytest.raises(ApiError, match="does not answer within"):
             await apis["cluster-1"].text("/silent")
 
@@ -115,7 +115,7 @@ async def test_a_command_that_fails_is_told_in_kubectls_words(cluster: Api) -> N
 
 
 async def test_the_kubeconfig_is_private_and_gone_afterwards(env: dict[str, str]) -> None:
-    async with open_apis({"cluster-1": Access("apiVersion: v1\n")}, env) as apis:
+    async with open_apis({"cluster-1": ClientConfig("apiVersion: v1\n")}, env) as apis:
         path = apis["cluster-1"].kubeconfig
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -126,7 +126,7 @@ def test_a_look_that_is_terminated_leaves_no_proxy_and_no_kubeconfig(env: dict[s
     opened: list[Api] = []
 
     async def look() -> None:
-        async with open_apis({"cluster-1": Access("apiVersion: v1\n")}, env) as apis:
+        async with open_apis({"cluster-1": ClientConfig("apiVersion: v1\n")}, env) as apis:
             opened.append(apis["cluster-1"])
             signal.raise_signal(signal.SIGTERM)
             await asyncio.sleep(60)
@@ -139,7 +139,7 @@ def test_a_look_that_is_terminated_leaves_no_proxy_and_no_kubeconfig(env: dict[s
 
 
 async def test_a_context_is_handed_to_kubectl(tmp_path: Path) -> None:
-    argv = Api(tmp_path, "east", Access("", "east-admin"), {}).kubectl("version")
+    argv = Api(tmp_path, "east", ClientConfig("", "east-admin"), {}).kubectl("version")
     assert argv[-3:] == ["--context", "east-admin", "version"]
 
 
@@ -150,4 +150,4 @@ async def test_a_platform_is_read_as_far_as_it_answers(cluster: Api) -> None:
     assert read.version == "v1.34.4"
     assert read.one("Service", "dapr-test", "one") is not None
     assert "could not find" in read.unread["ServiceExport"]
-    assert other.trouble == "no kubeconfig"
+    assert other.error == "no kubeconfig"

@@ -60,13 +60,13 @@ class World:
         await api.put("services", "demo", name, spec={"ports": [{"name": "http", "port": 3000}]})
         await api.put("serviceexports", "demo", name, spec={"rules": rules, **spec})
 
-    async def marked(self, name: str) -> None:
+    async def finalized(self, name: str) -> None:
         """Until the object of the cluster waits for the hub when it is deleted."""
 
         def check() -> bool:
             return FINALIZER in self.home.objects["clusters", "", name]["metadata"].get("finalizers", ())
 
-        await until(check, f"{name} is marked")
+        await until(check, f"{name} has the finalizer")
 
     async def gone(self, name: str) -> None:
         await until(lambda: ("clusters", "", name) not in self.home.objects, f"{name} is let go")
@@ -160,7 +160,7 @@ async def test_a_cluster_deleted_while_no_hub_runs_gives_its_imports_back(quiet_
     await world.export(world.one)
     await world.expect(world.one, "cluster-2")
     await world.expect(world.two, "cluster-1")
-    await world.marked("cluster-1")
+    await world.finalized("cluster-1")
     await world.stop_hub()
     await world.home.remove(*CLUSTER_1)
     assert CLUSTER_1 in world.home.objects, "it waits for the hub"
@@ -179,7 +179,7 @@ async def test_a_dead_cluster_can_leave_and_come_back(quiet_world: World) -> Non
     await world.join("cluster-2")
     await world.export(world.two)
     await world.expect(world.one, "cluster-2")
-    await world.marked("cluster-1")
+    await world.finalized("cluster-1")
     await world.one.stop()
     await world.home.remove(*CLUSTER_1)
     await world.gone("cluster-1")

@@ -7,17 +7,17 @@ from pathlib import Path
 from cli import process
 from cli.engine import Engine
 from cli.errors import UserError
-from cli.observe.api import Access
+from cli.observe.api import ClientConfig
 from stacks.config.model import ClusterSettings, Settings
 
 
-def accesses(engine: Engine, settings: Settings) -> tuple[dict[str, Access], dict[str, str]]:
-    """Access by cluster name, and for the others why there is none.
+def client_configs(engine: Engine, settings: Settings) -> tuple[dict[str, ClientConfig], dict[str, str]]:
+    """Client config by cluster name, and for the others why there is none.
 
     An `up` that failed half-way has written no outputs: then k3d is asked, or the user's kubeconfig read.
     """
     known: dict[str, str] = engine.secret_outputs().get("kubeconfigs") or {}
-    found: dict[str, Access] = {}
+    found: dict[str, ClientConfig] = {}
     missing: dict[str, str] = {}
     for cluster in settings.clusters:
         try:
@@ -25,7 +25,7 @@ def accesses(engine: Engine, settings: Settings) -> tuple[dict[str, Access], dic
         except (UserError, OSError) as error:
             missing[cluster.name] = f"no kubeconfig: {' '.join(str(error).split())}"
         else:
-            found[cluster.name] = Access(text, cluster.context)
+            found[cluster.name] = ClientConfig(text, cluster.context)
     return found, missing
 
 

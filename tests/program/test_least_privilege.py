@@ -58,7 +58,7 @@ def test_what_may_be_written_is_on_this_list() -> None:
         ("GATEWAY", "", "services"),
         ("HUB", "", "namespaces"),
         ("HUB", "", "events"),
-    }, "stand-ins of imports; namespaces of imports and events: nothing that runs, nothing that grants"
+    }, "derived Services of imports; namespaces of imports and events: nothing that runs, nothing that grants"
 
 
 def test_secrets_are_read_in_the_hubs_own_namespace_only(run: Any) -> None:

@@ -43,8 +43,15 @@ def request_fields(head: RequestHead, route: Route | None) -> str:
     return f'"method":{method},"host":{host},"target":{target},"service":{service},"policy":{policy}'
 
 
-def answer_fields(pick: Pick | None, reason: str, attempts: int, status: int, seconds: float) -> str:
-    """The fields for who answered. What is said again and again is kept with what it is said of."""
+def exchange_fields(  # noqa: PLR0917  one text made at once costs half of what its pieces would
+    client: str, request: str, pick: Pick | None, reason: str, attempts: int, status: int, seconds: float,
+    bytes_in: int, bytes_out: int, request_id: bytes, *, foreign: bool,
+) -> str:  # fmt: skip
+    """All fields of an exchange, from those of its client and its request on.
+
+    `pick` is None when no endpoint was chosen. `foreign`: the id is the client's own. What is said again and
+    again is kept with what it is said of.
+    """
     cluster, endpoint = '"cluster":null', '"endpoint":null'
     if pick is not None:
         serving, health = pick.state, pick.health
@@ -53,16 +60,13 @@ def answer_fields(pick: Pick | None, reason: str, attempts: int, status: int, se
         if not health.logged:
             health.logged = f'"endpoint":{quoted(health.name)}'
         cluster, endpoint = serving.logged, health.logged
+    id_text = request_id.decode("latin-1")
+    if foreign:  # it may hold anything a field may
+        id_text = quoted(id_text)[1:-1]
     return (
-        f'{cluster},{endpoint},"reason":"{reason}","attempts":{attempts},"status":{status},'
-        f'"seconds":{decimal(seconds)}'
+        f'{client},{request},{cluster},{endpoint},"reason":"{reason}","attempts":{attempts},"status":{status},'
+        f'"seconds":{decimal(seconds)},"bytes_in":{bytes_in},"bytes_out":{bytes_out},"request_id":"{id_text}"'
     )
-
-
-def request_id_field(request_id: bytes, *, foreign: bool) -> str:
-    """`foreign`: a client's own, which may hold anything a field may."""
-    text = request_id.decode("latin-1")
-    return f'"request_id":{quoted(text)}' if foreign else f'"request_id":"{text}"'
 
 
 class AccessLog:

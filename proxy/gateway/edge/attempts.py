@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.core.affinity import Affinity
 from gateway.core.answers import NOT_FOUND_TEXT
 from gateway.core.balance import Pick, RouteState
 from gateway.core.health import EndpointHealth
+
+NOBODY: Final[list[EndpointHealth]] = []
+"""Tried before a first attempt: shared by all requests, never changed."""
 
 
 class Attempts:
@@ -14,7 +19,7 @@ class Attempts:
     `state` is None for a request without a route: there is nowhere to go.
     """
 
-    __slots__ = ("affinity", "count", "limit", "pick", "state", "tried")
+    __slots__ = ("affinity", "count", "limit", "pick", "same", "state", "tried")
 
     pick: Pick
     """The last choice; set from the first one on."""
@@ -23,18 +28,23 @@ class Attempts:
         self.state = state
         self.limit = limit
         self.affinity: Affinity | None = None
-        self.tried: list[EndpointHealth] = []
+        self.tried = NOBODY
+        """Endpoints that are not chosen again, without the last choice."""
         self.count = 0
+        self.same = False
+        """The last choice may be chosen again."""
 
     def next(self, now: float) -> Pick | None:
         """Begin an attempt at the next endpoint; None when there is none or enough have been tried."""
         if self.state is None or self.count >= self.limit:
             return None
+        if self.count and not self.same:
+            self.tried = [*self.tried, self.pick.health]
+        self.same = False
         pick = self.state.pick(now, self.tried, self.affinity)
         if pick is not None:
             self.pick = pick
             self.count += 1
-            self.tried.append(pick.health)
             pick.health.active += 1
         return pick
 
@@ -49,13 +59,13 @@ class Attempts:
 
     def may_go_elsewhere(self, now: float) -> bool:
         """The same, if there also is an endpoint that was not tried yet."""
-        if self.state is None or self.count >= self.limit or not self.state.available(now, self.tried):
+        if self.state is None or self.count >= self.limit:
             return False
-        return self.state.may_retry()
+        return self.state.available(now, [*self.tried, self.pick.health]) and self.state.may_retry()
 
     def allow_again(self) -> None:
         """The endpoint chosen last may be chosen once more: the attempt said nothing about it."""
-        self.tried.pop()
+        self.same = True
 
     def refusal(self, *, full: bool, by_path: bool) -> tuple[int, str, str]:
         """Status, text and reason of the answer when there is no other endpoint to try.

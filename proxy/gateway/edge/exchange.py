@@ -11,14 +11,14 @@ from gateway.core.forward import continued_fields
 from gateway.core.heads import CHUNKED, UNTIL_CLOSE
 from gateway.core.health import EndpointHealth
 from gateway.core.response import ResponseHead
-from gateway.edge.accesslog import answer_fields, request_id_field
+from gateway.edge.accesslog import exchange_fields
 from gateway.edge.answer import added_fields, body_length, by_a_stranger, framing, passed_on
 from gateway.edge.attempts import Attempts
 from gateway.edge.downstream import Downstream
 from gateway.edge.headcache import CachedHead
 from gateway.edge.metrics import observe
 from gateway.edge.registry import pool_of
-from gateway.edge.replay import ReplayBuffer
+from gateway.edge.replay import NO_BODY, ReplayBuffer
 from gateway.edge.runtime import Runtime
 from gateway.edge.upstream import PoolFull, Upstream, UpstreamUser
 
@@ -47,7 +47,7 @@ class Exchange(UpstreamUser):
         self.hard_deadline = runtime.now + runtime.total_seconds
         self.wants_body = head.length != 0
         """More of the request's body is to come."""
-        self.kept = ReplayBuffer(runtime.replay_bytes)
+        self.kept = ReplayBuffer(runtime.replay_bytes) if head.length else NO_BODY
         self.attempts = Attempts(cached.state, runtime.attempts)
         self.upstream: Upstream | None = None
         self.answer: ResponseHead | None = None
@@ -307,7 +307,7 @@ class Exchange(UpstreamUser):
         self.tunnel = True
         self.wants_body = True  # everything the client sends from here on is passed on
         self.close_after = True
-        self.kept.drop()
+        self.kept = ReplayBuffer(0)
         self.downstream.interim(answer, raw)
         if rest:
             self.downstream.send(rest)
@@ -392,8 +392,9 @@ class Exchange(UpstreamUser):
             reason = reason or pick.reason
             observe(pick.state, status, seconds)
         if self.runtime.log is not None:
-            asked = f"{self.downstream.logged or self.downstream.describe()},{self.cached.log_fields()}"
-            answered = answer_fields(pick, reason, self.attempts.count, status, seconds)
-            request_id = request_id_field(self.request_id, foreign=bool(self.head.request_id))
-            sizes = f'"bytes_in":{self.bytes_in},"bytes_out":{self.bytes_out}'
-            self.runtime.log.write(f"{asked},{answered},{sizes},{request_id}")
+            client, request = self.downstream.logged or self.downstream.describe(), self.cached.log_fields()
+            fields = exchange_fields(
+                client, request, pick, reason, self.attempts.count, status, seconds, self.bytes_in,
+                self.bytes_out, self.request_id, foreign=bool(self.head.request_id),
+            )  # fmt: skip
+            self.runtime.log.write(fields)

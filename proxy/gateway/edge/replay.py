@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 
 class ReplayBuffer:
     """`limit` in bytes: a longer body is sent once, while it comes in."""
@@ -36,3 +38,7 @@ class ReplayBuffer:
     def full(self) -> bool:
         """No more should be read before what is here is sent."""
         return self.size > self.limit
+
+
+NO_BODY: Final = ReplayBuffer(0)
+"""Shared by all requests without one: nothing is ever added to it."""

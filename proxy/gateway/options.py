@@ -1,4 +1,4 @@
-"""Command-line options of a data plane, and the server they describe."""
+"""Command-line options of a gateway, and the server they describe."""
 
 from __future__ import annotations
 

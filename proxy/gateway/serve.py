@@ -37,7 +37,7 @@ log = logging.getLogger("gateway.serve")
 
 
 class ObjectsError(Exception):
-    """Files that cannot be read as objects. The message names file and place."""
+    """Files that cannot be read as objects. The message names the file and where in it."""
 
 
 def object_files(path: Path) -> list[Path]:
@@ -60,7 +60,7 @@ def signature(path: Path) -> Signature:
 
 
 def read_objects(path: Path) -> list[dict[str, Any]]:
-    """Every object in the files; List kinds are unfolded. ObjectsError names the file that cannot be read."""
+    """Every object in the files, those of a List one by one. ObjectsError names an unreadable file."""
     objects: list[dict[str, Any]] = []
     total = 0
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

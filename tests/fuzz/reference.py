@@ -1,4 +1,4 @@
-"""Another parser, h11, as the judge of what the gateway passes on: slow, strict, and written by others."""
+"""Another parser, h11, to compare with what the gateway passes on: slow, strict, and written by others."""
 
 from __future__ import annotations
 

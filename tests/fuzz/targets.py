@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from proxy.fakes import Bench
+from proxy.fakes import Harness
 
 from fuzz.reference import read_answers, read_requests
 from gateway.core.balance import RouteState
@@ -33,7 +33,7 @@ def pieces(data: bytes) -> tuple[bytes, list[bytes]]:
 def requests(data: bytes) -> None:
     """However requests arrive, the application gets what was asked, framed so that no parser can err."""
     stream, arriving = pieces(data)
-    whole, parts = Bench(), Bench()
+    whole, parts = Harness(), Harness()
     whole.feed(stream)
     for piece in arriving:
         parts.feed(piece)
@@ -48,9 +48,9 @@ def requests(data: bytes) -> None:
         assert read[0].complete, f"{request!r} is all of it"
 
 
-def _outcome(bench: Bench) -> tuple[list[bytes], list[bytes]]:
+def _outcome(harness: Harness) -> tuple[list[bytes], list[bytes]]:
     """Of several faults in one head, the first to arrive names the refusal: which one is all the same."""
-    complete, statuses = bench.result()
+    complete, statuses = harness.result()
     return complete, [status if status < b"400" else b"refused" for status in statuses]
 
 
@@ -59,17 +59,17 @@ def answers(data: bytes) -> None:
     stream, arriving = pieces(data)
     told = []
     for chunks in ([stream], arriving):
-        bench = Bench(answer=b"")
-        bench.feed(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-        upstream = bench.asked()
+        harness = Harness(answer=b"")
+        harness.feed(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        upstream = harness.asked()
         for chunk in chunks:
-            if chunk and not bench.lost(upstream):
+            if chunk and not harness.lost(upstream):
                 upstream.data_received(chunk)
-        if not bench.lost(upstream) and upstream.user is not None:
+        if not harness.lost(upstream) and upstream.user is not None:
             upstream.eof_received()
             upstream.connection_lost(None)
-        closing = bench.transport.closing or bench.client.lingered >= 0
-        told.append((_without_reason(bench.transport.data), closing, bench.lost(upstream)))
+        closing = harness.transport.closing or harness.client.lingered >= 0
+        told.append((_without_reason(harness.transport.data), closing, harness.lost(upstream)))
     assert told[0] == told[1], "arrival changes nothing"
     said, closing, _ = told[0]
     read = read_answers(said)

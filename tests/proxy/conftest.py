@@ -217,6 +217,21 @@ class Net:
             bodyless = method == "HEAD" or status in {0, 204, 304} or 100 <= status < 200
             return status, head, b"" if bodyless else await read_body(reader, head, closing=True)
 
+    @staticmethod
+    async def until(condition: Callable[[], Any]) -> None:
+        """Wait until it is true, for what is waited for has no event."""
+        async with asyncio.timeout(PATIENCE):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    async def free_port(self) -> int:
+        """A port on which nothing listens."""
+        server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+        port = int(server.sockets[0].getsockname()[1])
+        server.close()
+        await server.wait_closed()
+        return port
+
     async def close(self) -> None:
         for writer in self._writers:
             writer.close()

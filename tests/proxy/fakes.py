@@ -76,7 +76,7 @@ class FakeTransport:
     write_eof = pause_reading = resume_reading = set_write_buffer_limits = ignore
 
 
-class Bench:
+class Harness:
     """One client and as many upstream connections as are asked for."""
 
     def __init__(self, answer: bytes = ANSWER) -> None:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from proxy.fakes import Bench
+from proxy.fakes import Harness
 
 
 def run(stream: bytes, cuts: list[int]) -> tuple[list[bytes], list[bytes]]:
-    bench = Bench()
+    harness = Harness()
     at = 0
     for cut in cuts:
-        bench.feed(stream[at : at + cut])
+        harness.feed(stream[at : at + cut])
         at += cut
     if at < len(stream):
-        bench.feed(stream[at:])
-    return bench.result()
+        harness.feed(stream[at:])
+    return harness.result()
 
 
 PIECES = st.sampled_from([

@@ -19,15 +19,6 @@ async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.transport.abort()
 
 
-async def free_port(net: Any) -> int:
-    """A port on which nothing listens."""
-    port = await net.server(reset)
-    server = net._servers.pop()
-    server.close()
-    await server.wait_closed()
-    return int(port)
-
-
 async def east(
     net: Any, make: Any, policy: Any, *local: Any, limits: dict[str, Any] | None = None, **ports: int
 ) -> int:
@@ -40,7 +31,7 @@ HOST = "app.demo:3000"
 
 async def test_a_refused_connection_is_tried_elsewhere_for_any_method(net: Any, make: Any, ok: Any) -> None:
     app = await net.app(lambda _head, body: ok(b"up " + body))
-    port = await east(net, make, make.policy("ActiveActive"), c1=await free_port(net), c3=app)
+    port = await east(net, make, make.policy("ActiveActive"), c1=await net.free_port(), c3=app)
     for _ in range(6):
         assert (await net.ask(port, host=HOST, method="POST", body=b"order"))[::2] == (200, b"up order")
 
@@ -83,7 +74,7 @@ async def test_a_body_too_long_to_keep_is_sent_once(net: Any, make: Any, ok: Any
 
 async def test_fail_over_leaves_a_dead_local_application(net: Any, make: Any, ok: Any) -> None:
     app = await net.app(lambda _head, _body: ok(b"remote"))
-    local = make.slice("127.0.0.1", port=await free_port(net))
+    local = make.slice("127.0.0.1", port=await net.free_port())
     port = await east(net, make, make.policy("FailOver"), make.service(), local, c1=app)
     for _ in range(5):
         assert (await net.ask(port, host=HOST))[::2] == (200, b"remote")
@@ -92,7 +83,7 @@ async def test_fail_over_leaves_a_dead_local_application(net: Any, make: Any, ok
 async def test_gateway_up_but_application_down_is_tried_elsewhere(net: Any, make: Any, ok: Any) -> None:
     empty, _, _ = await net.gateway(make.service(), make.export())
     dead, _, _ = await net.gateway(
-        make.service(), make.slice("127.0.0.1", port=await free_port(net)), make.export()
+        make.service(), make.slice("127.0.0.1", port=await net.free_port()), make.export()
     )
     live, _, _ = await net.gateway(
         make.service(),
@@ -123,7 +114,7 @@ async def test_an_applications_own_refusal_field_does_not_cause_a_replay(net: An
 
 async def test_when_nobody_answers_the_client_is_told(net: Any, make: Any) -> None:
     port = await east(
-        net, make, make.policy("ActiveActive"), c1=await free_port(net), c3=await free_port(net)
+        net, make, make.policy("ActiveActive"), c1=await net.free_port(), c3=await net.free_port()
     )
     status, head, _ = await net.ask(port, host=HOST)
     assert status == 502
@@ -208,7 +199,7 @@ async def test_bytes_after_an_answer_never_reach_the_next_request(net: Any, make
     for _ in range(5):
         writer.write(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         assert (await net.answer(reader))[2] == b"mine"
-        await asyncio.sleep(0.01)
+        await net.until(lambda: not net.gateways[0].registry.gauges()["gateway_upstream_connections"])
 
 
 async def test_a_kept_connection_closed_by_the_server_costs_nothing(net: Any, make: Any, ok: Any) -> None:
@@ -223,10 +214,11 @@ async def test_a_kept_connection_closed_by_the_server_costs_nothing(net: Any, ma
 
 
 async def test_a_client_that_leaves_frees_everything(net: Any, make: Any) -> None:
-    gone = asyncio.Event()
+    asked, gone = asyncio.Event(), asyncio.Event()
 
     async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
+        asked.set()
         try:
             await reader.read()
         finally:
@@ -235,15 +227,15 @@ async def test_a_client_that_leaves_frees_everything(net: Any, make: Any) -> Non
     port = await east(net, make, make.policy("ActiveActive"), c1=await net.server(wait))
     _, writer = await net.connect(port)
     writer.write(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(2):
+        await asked.wait()
     # Gone, not half-closed: a reset.
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
     async with asyncio.timeout(2):
         await gone.wait()
-    await asyncio.sleep(0.05)
     gateway = net.gateways[0]
-    assert not gateway.downstreams.open
+    await net.until(lambda: not gateway.downstreams.open)
     assert [pool.total for pool in gateway.registry.pools.values()] == [0]
 
 

@@ -119,28 +119,33 @@ async def test_too_many_clients_are_told(net: Any, make: Any, ok: Any) -> None:
     port = await exported(net, make, await net.app(lambda _head, _body: ok()), clients=2)
     for _ in range(2):
         await net.connect(port)
-    await asyncio.sleep(0.02)
+    await net.until(lambda: len(net.gateways[0].downstreams.open) == 2)
     assert (await net.talk(port, GET)).startswith(b"HTTP/1.1 503 ")
 
 
 async def test_requests_queue_for_a_busy_application_and_overflow_is_refused(
     net: Any, make: Any, ok: Any
 ) -> None:
+    go = asyncio.Event()
+
     async def reply(head: bytes, body: bytes) -> bytes:
-        await asyncio.sleep(0.1)
+        await go.wait()
         return bytes(ok())
 
     port = await exported(net, make, await net.app(reply), upstream_connections=2, queue=2)
-    answers = await asyncio.gather(*(net.ask(port, "/app") for _ in range(8)))
+    asked = [asyncio.create_task(net.ask(port, "/app")) for _ in range(8)]
+    await net.until(lambda: sum(task.done() for task in asked) == 4)
+    go.set()
+    answers = await asyncio.gather(*asked)
     assert sorted(answer[0] for answer in answers) == [200] * 4 + [503] * 4
 
 
 async def test_drain_finishes_what_runs_and_closes_what_is_idle(net: Any, make: Any, ok: Any) -> None:
-    started = asyncio.Event()
+    started, go = asyncio.Event(), asyncio.Event()
 
     async def reply(head: bytes, body: bytes) -> bytes:
         started.set()
-        await asyncio.sleep(0.3)
+        await go.wait()
         return bytes(ok(b"done"))
 
     port = await exported(net, make, await net.app(reply))
@@ -149,6 +154,8 @@ async def test_drain_finishes_what_runs_and_closes_what_is_idle(net: Any, make: 
     writer.write(GET)
     await started.wait()
     draining = asyncio.create_task(net.gateways[0].drain(5))
+    await net.until(lambda: net.gateways[0].draining)
+    go.set()
     status, head, body = await net.answer(reader)
     assert (status, body) == (200, b"done")
     assert b"\r\nConnection: close\r\n" in head
@@ -185,14 +192,17 @@ def read_all(client: socket.socket) -> bytes:
 
 
 async def test_drain_gives_up_at_its_deadline(net: Any, make: Any, ok: Any) -> None:
+    started = asyncio.Event()
+
     async def reply(head: bytes, body: bytes) -> bytes:
-        await asyncio.sleep(30)
+        started.set()
+        await asyncio.Event().wait()
         return bytes(ok())
 
     port = await exported(net, make, await net.app(reply))
     _, writer = await net.connect(port)
     writer.write(GET)
-    await asyncio.sleep(0.05)
+    await started.wait()
     async with asyncio.timeout(2):
         await net.gateways[0].drain(0.2)
 
@@ -203,8 +213,10 @@ async def test_a_new_snapshot_drops_nothing(net: Any, make: Any, ok: Any) -> Non
     gateway = net.gateways[0]
     seen: set[bytes] = set()
     stop = asyncio.Event()
+    answered = 0
 
     async def load() -> int:
+        nonlocal answered
         reader, writer = await net.connect(port)
         count = 0
         while not stop.is_set():
@@ -213,13 +225,16 @@ async def test_a_new_snapshot_drops_nothing(net: Any, make: Any, ok: Any) -> Non
             assert status == 200
             seen.add(body)
             count += 1
+            answered += 1
         return count
 
     tasks = [asyncio.create_task(load()) for _ in range(8)]
     for turn in range(100):
         objects = make.service(), make.slice("127.0.0.1", port=apps[turn % 2]), make.export()
         gateway.swap(compile_snapshot(objects, make.key("here")).snapshot)
-        await asyncio.sleep(0.003)
+        before = answered
+        while answered == before:  # noqa: ASYNC110  in the middle of it, not once they have settled
+            await asyncio.sleep(0)
     stop.set()
     counts = await asyncio.gather(*tasks)
     assert min(counts) > 1

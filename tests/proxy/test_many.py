@@ -73,18 +73,18 @@ async def test_routes_that_go_while_metrics_are_put_together_are_counted_once(bu
 
 async def test_an_endpoint_is_forgotten_with_the_last_route_to_it(net: Any, make: Any, ok: Any) -> None:
     app = await net.app(lambda _head, _body: ok())
-    place = make.service(), make.slice("127.0.0.1", port=app)
+    local = make.service(), make.slice("127.0.0.1", port=app)
     twin = (
         make.service("twin"),
         make.slice("127.0.0.1", name="twin", port=app),
         make.export("twin", path="/b"),
     )
-    port, _, server = await net.gateway(*place, make.export(path="/a"), *twin)
+    port, _, server = await net.gateway(*local, make.export(path="/a"), *twin)
     registry = server.registry
     for path in ("/a", "/b"):
         assert (await net.ask(port, path))[0] == 200
     assert [(health.users, health.pool.references) for health in registry.health.values()] == [(2, 1)]
-    server.swap(compile_snapshot([*place, make.export(path="/a")], make.key("here")).snapshot)
+    server.swap(compile_snapshot([*local, make.export(path="/a")], make.key("here")).snapshot)
     await registry.forget()
     assert [(health.users, health.pool.references) for health in registry.health.values()] == [(1, 1)]
     assert (await net.ask(port, "/a"))[0] == 200
@@ -94,22 +94,21 @@ async def test_an_endpoint_is_forgotten_with_the_last_route_to_it(net: Any, make
     (pool,) = registry.pools.values()
     assert pool.idle, "its connections may still be open"
     pool.close_idle()
-    while pool.total:  # noqa: ASYNC110  what is waited for has no event
-        await asyncio.sleep(0.01)
+    await net.until(lambda: not pool.total)
     await registry.forget()
     assert not registry.pools
 
 
-async def test_with_more_services_in_use_than_probes_at_a_time_each_is_asked_in_its_turn(
+async def test_with_more_services_in_use_than_checks_at_a_time_each_is_asked_in_its_turn(
     net: Any, make: Any, ok: Any
 ) -> None:
     # So many that the first are due again before the last have been asked.
     names = [f"app-{number}" for number in range(300)]
-    probed = set()
+    checked = set()
 
     def answer(head: bytes, _body: bytes) -> bytes:
         if b"X-Gateway-Probe" in head:
-            probed.add(head.split()[1].decode())
+            checked.add(head.split()[1].decode())
         return bytes(ok())
 
     remote = await net.app(answer)
@@ -118,10 +117,4 @@ async def test_with_more_services_in_use_than_probes_at_a_time_each_is_asked_in_
     _, port, _ = await net.gateway(*imports, *policies)
     for name in names:
         assert (await net.ask(port, host=f"{name}.demo:3000"))[0] == 200
-    await until(lambda: len(probed) == len(names))
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110  what is waited for has no event
-            await asyncio.sleep(0.05)
+    await net.until(lambda: len(checked) == len(names))

@@ -1,4 +1,4 @@
-"""Other clusters' gateways: probed, silent, or gone with somebody else at their address."""
+"""Other clusters' gateways: checked, silent, or gone with somebody else at their address."""
 
 from __future__ import annotations
 
@@ -13,13 +13,7 @@ from gateway.edge.registry import pool_of
 HOST = "app.demo:3000"
 
 
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  what is waited for has no event
-            await asyncio.sleep(0.05)
-
-
-async def test_probes_see_an_application_leave_and_return_behind_its_gateway(
+async def test_health_checks_see_an_application_leave_and_return_behind_its_gateway(
     net: Any, make: Any, ok: Any
 ) -> None:
     app = await net.app(lambda _head, _body: ok())
@@ -30,13 +24,13 @@ async def test_probes_see_an_application_leave_and_return_behind_its_gateway(
     (health,) = importer.registry.health.values()
     exporter.swap(compile_snapshot([make.service(), make.export()], make.key("here")).snapshot)
     assert (await net.ask(port, host=HOST))[0] == 404
-    await until(lambda: health.down)
+    await net.until(lambda: health.down)
     exporter.swap(compile_snapshot(full, make.key("here")).snapshot)
-    await until(lambda: not health.ejected(importer.registry.runtime.now))
+    await net.until(lambda: not health.ejected(importer.registry.runtime.now))
     assert (await net.ask(port, host=HOST))[0] == 200
 
 
-async def test_a_probe_never_reaches_an_application(net: Any, make: Any, ok: Any) -> None:
+async def test_a_health_check_never_reaches_an_application(net: Any, make: Any, ok: Any) -> None:
     seen = []
     app = await net.app(lambda head, _body: seen.append(head) or ok())
     port, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export())
@@ -97,14 +91,14 @@ async def test_an_answer_of_somebody_in_a_gateways_place_is_not_taken_for_the_ap
     _, port, importer = await net.gateway(imported, policy)
     assert (await net.ask(port, host=HOST))[::2] == (200, b"up")
     first = importer.registry.states()[0].clusters[1].endpoints[0]
-    await until(lambda: first.marks)
+    await net.until(lambda: first.marks)
     address.port = stranger
     pool_of(first).close_idle()
     assert (await net.ask(port, host=HOST))[::2] == (200, b"up"), "tried elsewhere"
     assert first.ejected(importer.registry.runtime.now)
-    await until(lambda: first.down)
+    await net.until(lambda: first.down)
     address.port = gateway
-    await until(lambda: not first.ejected(importer.registry.runtime.now))
+    await net.until(lambda: not first.ejected(importer.registry.runtime.now))
 
 
 async def test_what_an_application_answers_is_passed_on_however_it_looks(
@@ -117,7 +111,7 @@ async def test_what_an_application_answers_is_passed_on_however_it_looks(
     _, port, importer = await net.gateway(make.imported(c1=gateway, c3=gateway), make.policy("ActiveActive"))
     assert (await net.ask(port, host=HOST))[::2] == (404, b"mine")
     (health,) = importer.registry.health.values()
-    await until(lambda: health.marks)
+    await net.until(lambda: health.marks)
     for _ in range(10):
         assert (await net.ask(port, host=HOST))[::2] == (404, b"mine")
     assert len(seen) == 11, "each was asked once"
@@ -126,11 +120,18 @@ async def test_what_an_application_answers_is_passed_on_however_it_looks(
 
 async def test_a_gateway_of_another_make_may_answer_as_it_likes(net: Any, make: Any, ok: Any) -> None:
     said = b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nother"
-    other = await net.app(lambda _head, _body: said)
+    checks = []
+
+    def answer(head: bytes, _body: bytes) -> bytes:
+        if b"X-Gateway-Probe" in head:
+            checks.append(head)
+        return said
+
+    other = await net.app(answer)
     _, port, importer = await net.gateway(make.imported(c1=other), make.policy("ActiveActive"))
     assert (await net.ask(port, host=HOST))[::2] == (404, b"other")
     (health,) = importer.registry.health.values()
-    await asyncio.sleep(1.0)
+    await net.until(lambda: len(checks) == 2)  # the first has been looked at when the second comes
     assert (await net.ask(port, host=HOST))[::2] == (404, b"other")
     assert not health.marks
     assert not health.ejected(importer.registry.runtime.now)

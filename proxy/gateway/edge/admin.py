@@ -108,8 +108,8 @@ class AdminConnection(asyncio.Protocol):
             return text_page(405, "GET only\n")
         page = self._pages.get(head.target.partition(b"?")[0])
         if page is None:
-            known = " ".join(sorted(path.decode() for path in self._pages))
-            return text_page(404, f"here are {known}\n")
+            pages = " ".join(sorted(path.decode() for path in self._pages))
+            return text_page(404, f"there is no such page; the pages are {pages}\n")
         return page()
 
     async def _answer_later(self, head: RequestHead, found: Awaitable[Page]) -> None:

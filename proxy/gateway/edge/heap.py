@@ -18,7 +18,7 @@ KEPT_BYTES = 16 * 1024 * 1024
 def keep_freed_memory() -> None:
     """Stop glibc from giving the memory of a large read back to the kernel as soon as it is written.
 
-    By itself it does so at the end of the heap, where that memory is; the next read then gets it anew, page
+    By itself it does so at the end of the heap, where that memory is; the next read then gets it again, page
     by page, each of them cleared. With another C library, which has no `mallopt`, nothing changes.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

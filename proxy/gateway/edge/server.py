@@ -204,8 +204,13 @@ class GatewayServer:
             for client in waiting:
                 await loop.connect_accepted_socket(self._factories[name], client)
 
+    @property
+    def draining(self) -> bool:
+        """Whether it has begun to end."""
+        return self._registry is not None and self._registry.runtime.draining
+
     def _readyz(self) -> Page:
-        if self._registry is not None and self._registry.runtime.draining:
+        if self.draining:
             return text_page(503, "draining\n")
         return text_page(200, "ok\n") if self._ready else text_page(503, "no configuration yet\n")
 
@@ -213,7 +218,7 @@ class GatewayServer:
         registry, runtime = self.registry, self.registry.runtime
         gauges = {
             "gateway_config_generation": registry.generation,
-            "gateway_ready": int(self._ready and not runtime.draining),
+            "gateway_ready": int(self._ready and not self.draining),
             "gateway_client_connections": len(self._downstreams.open),
             "gateway_client_connections_total": runtime.metrics.connections,
             **registry.gauges(),

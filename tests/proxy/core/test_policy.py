@@ -18,7 +18,7 @@ from gateway.core.snapshot import compile_snapshot
 REMOTES = {"c1": 8081, "c3": 8083}
 
 
-class Bench:
+class Harness:
     """Route states of a snapshot with health kept by endpoint."""
 
     def __init__(self, *objects: Any, cluster: str = "here") -> None:
@@ -71,13 +71,13 @@ def test_the_policy_table(
     objects = [make.imported(**REMOTES), make.policy(kind, **targets)]
     if local:
         objects += [make.service(), make.slice("10.0.0.1", "10.0.0.2")]
-    assert picks(Bench(*objects).state(), 100) == expected
+    assert picks(Harness(*objects).state(), 100) == expected
 
 
 def test_without_a_policy_a_service_stays_in_its_cluster(make: Any) -> None:
-    bench = Bench(make.imported(**REMOTES))
-    assert picks(bench.state(), 10) == {"none": 10}
-    assert not bench.snapshot.leaves_cluster("demo", "app")
+    harness = Harness(make.imported(**REMOTES))
+    assert picks(harness.state(), 10) == {"none": 10}
+    assert not harness.snapshot.leaves_cluster("demo", "app")
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_without_a_policy_a_service_stays_in_its_cluster(make: Any) -> None:
 def test_whether_a_policy_lets_traffic_out(
     make: Any, kind: str, targets: dict[str, int | None], leaves: bool
 ) -> None:
-    bench = Bench(make.imported(**REMOTES), make.policy(kind, **targets))
-    assert bench.snapshot.leaves_cluster("demo", "app") is leaves
+    harness = Harness(make.imported(**REMOTES), make.policy(kind, **targets))
+    assert harness.snapshot.leaves_cluster("demo", "app") is leaves
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=6))
@@ -121,14 +121,14 @@ def test_weights_converge_exactly_and_smoothly(weights: list[int]) -> None:
 
 
 def test_pods_of_one_cluster_take_turns(make: Any) -> None:
-    bench = Bench(make.service(), make.slice("10.0.0.1", "10.0.0.2", "10.0.0.3"), make.export())
-    state = bench.state()
+    harness = Harness(make.service(), make.slice("10.0.0.1", "10.0.0.2", "10.0.0.3"), make.export())
+    state = harness.state()
     chosen = Counter(str(pick.health.endpoint) for _ in range(30) if (pick := state.pick(0.0)))
     assert chosen == {"10.0.0.1:3000": 10, "10.0.0.2:3000": 10, "10.0.0.3:3000": 10}
 
 
 def test_a_failed_local_request_goes_to_the_targets_in_order_of_weight(make: Any) -> None:
-    state = Bench(
+    state = Harness(
         make.service(),
         make.slice("10.0.0.1"),
         make.imported(c1=1, c2=2, c3=3),
@@ -143,7 +143,7 @@ def test_a_failed_local_request_goes_to_the_targets_in_order_of_weight(make: Any
 
 
 def test_an_ejected_cluster_is_left_out_until_its_time_is_over(make: Any) -> None:
-    state = Bench(make.imported(**REMOTES), make.policy("ActiveActive")).state()
+    state = Harness(make.imported(**REMOTES), make.policy("ActiveActive")).state()
     first = state.pick(0.0)
     assert first is not None
     for _ in range(FAILURES):
@@ -157,7 +157,7 @@ def test_an_ejected_cluster_is_left_out_until_its_time_is_over(make: Any) -> Non
 
 def test_a_returning_local_cluster_takes_its_requests_back_in_steps(make: Any) -> None:
     objects = make.service(), make.slice("10.0.0.1"), make.imported(**REMOTES), make.policy("FailOver")
-    state = Bench(*objects).state()
+    state = Harness(*objects).state()
     pick = state.pick(0.0)
     assert pick is not None
     pick.health.failed(0.0, certain=True)
@@ -170,7 +170,7 @@ def test_a_returning_local_cluster_takes_its_requests_back_in_steps(make: Any) -
 
 def test_a_returning_pod_gets_its_turns_back_in_steps(make: Any) -> None:
     objects = make.service(), make.slice("10.0.0.1", "10.0.0.2", "10.0.0.3"), make.export()
-    state = Bench(*objects).state()
+    state = Harness(*objects).state()
     back = state.clusters[0].endpoints[0]
     back.failed(0.0, certain=True)
     counts = []
@@ -191,7 +191,7 @@ def test_least_work_does_not_flood_a_returning_pod(make: Any) -> None:
         make.slice("10.0.0.1", "10.0.0.2"),
         make.export(loadBalancer="LeastWorkLoadBalancer"),
     )
-    state = Bench(*objects).state()
+    state = Harness(*objects).state()
     back, busy = state.clusters[0].endpoints
     back.failed(0.0, certain=True)
     busy.active = 12
@@ -202,7 +202,7 @@ def test_least_work_does_not_flood_a_returning_pod(make: Any) -> None:
 
 
 def test_a_failed_probe_keeps_a_cluster_out_until_one_succeeds(make: Any) -> None:
-    state = Bench(make.imported(**REMOTES), make.policy("ActiveActive")).state()
+    state = Harness(make.imported(**REMOTES), make.policy("ActiveActive")).state()
     down = state.clusters[1].endpoints[0]
     down.checked(0.0, ok=False)
     assert set(picks(state, 10, now=1.0)) == {"c1", "c3"}, "one lost health check proves nothing"
@@ -213,7 +213,7 @@ def test_a_failed_probe_keeps_a_cluster_out_until_one_succeeds(make: Any) -> Non
 
 
 def test_retries_are_limited_to_a_part_of_the_requests(make: Any) -> None:
-    state = Bench(make.imported(**REMOTES), make.policy("ActiveActive")).state()
+    state = Harness(make.imported(**REMOTES), make.policy("ActiveActive")).state()
     while state.may_retry():
         pass
     for _ in range(50):
@@ -233,7 +233,7 @@ def test_hashing_sends_one_key_to_one_pod_and_moves_only_the_keys_of_a_lost_one(
         make.slice(*(f"10.0.0.{n}" for n in range(1, 6))),
         make.export(loadBalancer="HashingLoadBalancer"),
     )
-    state = Bench(*objects).state()
+    state = Harness(*objects).state()
     keys = [Affinity(key=b"%d" % n) for n in range(200)]
     before = [chosen(state, key) for key in keys]
     assert before == [chosen(state, key) for key in keys]
@@ -251,7 +251,7 @@ def test_least_work_goes_to_the_pod_with_the_fewest_requests(make: Any) -> None:
         make.slice("10.0.0.1", "10.0.0.2"),
         make.export(loadBalancer="LeastWorkLoadBalancer"),
     )
-    state = Bench(*objects).state()
+    state = Harness(*objects).state()
     state.clusters[0].endpoints[0].active = 5
     assert {chosen(state) for _ in range(10)} == {"10.0.0.2:3000"}
 
@@ -263,7 +263,7 @@ def test_a_session_goes_back_to_its_pod_and_its_cluster(make: Any) -> None:
         make.imported(c1=81),
         make.policy("ActiveActive"),
     )
-    state = Bench(*objects).state()
+    state = Harness(*objects).state()
     local, remote = state.clusters
     session = Affinity(local.tag, local.endpoints[1].tag)
     assert {chosen(state, session) for _ in range(10)} == {"10.0.0.2:3000"}
@@ -273,7 +273,7 @@ def test_a_session_goes_back_to_its_pod_and_its_cluster(make: Any) -> None:
 
 
 def test_the_last_ones_standing_are_never_left_out(make: Any) -> None:
-    state = Bench(make.imported(**REMOTES), make.policy("ActiveActive")).state()
+    state = Harness(make.imported(**REMOTES), make.policy("ActiveActive")).state()
     for cluster in state.clusters:
         for health in cluster.endpoints:
             health.failed(0.0, certain=True)
@@ -283,7 +283,7 @@ def test_the_last_ones_standing_are_never_left_out(make: Any) -> None:
 
 
 def test_a_failing_local_cluster_makes_fail_over_go_elsewhere_at_once(make: Any) -> None:
-    state = Bench(
+    state = Harness(
         make.service(), make.slice("10.0.0.1"), make.imported(**REMOTES), make.policy("FailOver")
     ).state()
     pick = state.pick(0.0)

@@ -112,8 +112,8 @@ def _divide(priorities: Sequence[Sequence[_Standing]]) -> None:
         left -= left * part
         if not left:
             return
-    if left == 1.0:
-        chosen = next((each for each in priorities if any(standing.weight for standing in each)), ())
-        total = sum(standing.weight for standing in chosen)
-        for standing in chosen:
-            standing.share = standing.weight / total
+    # Nobody got any: whoever gets some either takes all that is left, or leaves it to somebody available.
+    chosen = next((each for each in priorities if any(standing.weight for standing in each)), ())
+    total = sum(standing.weight for standing in chosen)
+    for standing in chosen:
+        standing.share = standing.weight / total

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import ProtocolError
-from gateway.core.heads import CHUNKED, UNTIL_CLOSE, head_end
+from gateway.core.heads import CHUNKED, UNTIL_CLOSE, collect, head_end
 from gateway.core.limits import Limits
 from gateway.core.request import parse_request_head
 from gateway.core.response import parse_response_head
@@ -238,3 +238,20 @@ def test_a_valid_response_head_is_read(name: str) -> None:
 def test_a_response_that_could_desynchronise_is_refused(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse_response_head(data, LIMITS)
+
+
+def test_an_expectation_of_a_client_of_http_1_0_goes_no_further() -> None:
+    head = parse_request_head(b"GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n", LIMITS)
+    assert head.strip is not None
+    assert b"expect" in head.strip
+
+
+def test_fields_that_may_stand_once_are_not_joined() -> None:
+    assert collect([(b"A", b"1 "), (b"a", b"2")]) == {b"a": b"1, 2"}
+    with pytest.raises(ProtocolError, match="more than one host field"):
+        collect([(b"Host", b"a"), (b"host", b"b")])
+
+
+def test_a_response_with_too_many_fields_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="more than 1 header fields"):
+        parse_response_head(b"HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\n\r\n", Limits(head_fields=1))

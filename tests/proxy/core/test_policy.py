@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.affinity import Affinity
-from gateway.core.balance import RouteState
+from gateway.core.balance import Mode, RouteState
 from gateway.core.health import EJECT_SECONDS, FAILURES, SLOW_START_SECONDS, EndpointHealth
 from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import compile_snapshot
@@ -290,3 +290,43 @@ def test_a_failing_local_cluster_makes_fail_over_go_elsewhere_at_once(make: Any)
     assert pick is not None
     pick.health.failed(0.0, certain=True)
     assert picks(state, 10, now=0.1) == {"c1": 5, "c3": 5}
+
+
+def test_a_cluster_without_endpoints_is_no_choice_and_has_nothing_to_start() -> None:
+    cluster = WeightedCluster("r/z/g/c", ())
+    state = RouteState(
+        Route("demo/app", 1, "app.demo:1", "Locality", ((cluster,),)),
+        lambda _route, _cluster, endpoint: EndpointHealth(endpoint),
+    )
+    assert state.pick(0.0) is None
+    (only,) = state.priorities[0]
+    assert only.find(0.0, (), Mode.GRADED) is None
+    assert only.slow_start(0.0) == 0.0
+
+
+def test_an_answer_ends_a_row_of_failures() -> None:
+    health = EndpointHealth(Endpoint("10.0.0.1", 1))
+    health.succeeded()
+    for _ in range(FAILURES - 1):
+        assert not health.failed(0.0)
+    health.succeeded()
+    assert not health.failed(0.0), "the row begins again"
+
+
+def test_a_cluster_starts_as_far_as_its_endpoint_that_is_back_longest() -> None:
+    gone, new, old = (EndpointHealth(Endpoint("10.0.0.1", port)) for port in (1, 2, 3))
+    gone.down, new.returned, old.returned = True, 9.0, 5.0
+    cluster = WeightedCluster("r/z/g/c", tuple(each.endpoint for each in (gone, new, old)))
+    healths = {each.endpoint: each for each in (gone, new, old)}
+    state = RouteState(
+        Route("demo/app", 1, "app.demo:1", "Locality", ((cluster,),)),
+        lambda _route, _cluster, endpoint: healths[endpoint],
+    )
+    assert state.priorities[0][0].slow_start(10.0) == old.slow_start(10.0) > new.slow_start(10.0)
+
+
+def test_a_good_health_check_of_an_endpoint_that_is_well_changes_nothing() -> None:
+    health = EndpointHealth(Endpoint("10.0.0.1", 1))
+    health.checked(5.0, ok=False)
+    health.checked(6.0, ok=True)
+    assert (health.misses, health.returned, health.ejections) == (0, 0.0, 0)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.rewrite import Rewrite, RewriteError
+from gateway.core.rewrite import CACHED, Rewrite, RewriteError
+from gateway.core.route import WeightedCluster
 from gateway.core.snapshot import compile_snapshot
 
 HERE = "default/default/default/here"
@@ -160,6 +161,7 @@ REWRITES = [
     ("x", "$$1", "/x", "/$1"),
     ("x", "a$", "/x", "/a$"),
     ("(a)(b)?", "$2$1", "/a", "/a"),
+    ("(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)", "$10$1", "/abcdefghij", "/ja"),
 ]
 
 
@@ -173,7 +175,8 @@ def test_rewrite_replaces_every_match_over_path_and_query(
 
 
 @pytest.mark.parametrize(
-    ("source", "to"), [("(", "/"), ("(?=x)", "/"), (r"(a)\1", "/"), ("a", "$1"), ("a" * 2000, "/")]
+    ("source", "to"),
+    [("(", "/"), ("(?=x)", "/"), (r"(a)\1", "/"), ("a", "$1"), ("a" * 2000, "/"), ("€", "/")],
 )
 def test_a_rewrite_that_cannot_run_is_refused(source: str, to: str) -> None:
     with pytest.raises(RewriteError):
@@ -182,3 +185,23 @@ def test_a_rewrite_that_cannot_run_is_refused(source: str, to: str) -> None:
 
 def test_a_hostile_pattern_is_linear() -> None:
     assert Rewrite("(a*)*b", "x").apply(b"/" + b"a" * 8000).startswith(b"/")
+
+
+def test_rewrites_are_equal_when_pattern_and_replacement_are() -> None:
+    one = Rewrite("a", "b")
+    assert (one, hash(one)) == (Rewrite("a", "b"), hash(Rewrite("a", "b")))
+    assert one not in (Rewrite("a", "c"), "a")
+    assert repr(one) == "Rewrite('a', 'b')"
+
+
+def test_a_rewrite_remembers_a_bounded_number_of_targets() -> None:
+    rewrite = Rewrite("^/x", "/")
+    for number in range(CACHED + 1):
+        assert rewrite.apply(b"/x%d" % number) == b"/%d" % number
+
+
+def test_a_cluster_is_asked_for_what_its_prefix_or_rewrite_makes_of_a_target() -> None:
+    assert WeightedCluster("c", (), prefix=b"/app").target(b"/x") == b"/app/x"
+    assert WeightedCluster("c", (), rewrite=Rewrite("^/app/?", "/")).target(b"/app/x") == b"/x"
+    assert WeightedCluster("c", (), rewrite=Rewrite("^/app/", "")).target(b"/app/x") == b"/x"
+    assert WeightedCluster("c", ()).target(b"/x") == b"/x"

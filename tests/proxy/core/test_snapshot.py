@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.objects import DERIVED
+from gateway.core.services import read_service, read_slice
 from gateway.core.snapshot import compile_snapshot
 
 HERE = "default/default/default/here"
@@ -292,3 +293,62 @@ def test_a_snapshot_knows_its_routes_and_their_equals(make: Any) -> None:
     assert all(again.holds(route) for route in routes)
     changed = compile_snapshot([make.service(), make.export("app", "/app/")], make.key("here")).snapshot
     assert not any(changed.holds(route) for route in routes), "no pod, and one service less"
+
+
+def test_a_faulty_import_is_named_part_by_part(make: Any) -> None:
+    faulty = make.imported(c1=81)
+    faulty["spec"]["ports"] = "x"
+    assert problems(faulty) == {("ServiceImport", "app", "Invalid")}
+    faulty["spec"]["ports"] = [{"port": 0}, {"port": 3000, "endpoints": "x"}]
+    assert problems(faulty) == {("ServiceImport", "app", "InvalidPort"), ("ServiceImport", "app", "Invalid")}
+    twice = make.imported(c1=81, here=82)
+    twice["spec"]["ports"][0]["endpoints"] *= 2
+    assert problems(twice) == {("ServiceImport", "app", "DuplicateEndpoint")}
+
+
+def test_a_path_of_the_front_door_belongs_to_the_first_service(make: Any) -> None:
+    two = make.imported("app", c1=81), make.imported("other", c3=83)
+    assert problems(*two, front_door=True) == {("ServiceImport", "other", "PathConflict")}
+    ports = make.imported("app", c1=81)
+    ports["spec"]["ports"] *= 2
+    ports["spec"]["ports"][1] = {**ports["spec"]["ports"][1], "port": 4000}
+    assert not problems(ports, front_door=True), "two ports of one service may share a path"
+
+
+def test_a_snapshot_holds_the_routes_that_it_serves(make: Any) -> None:
+    objects = [make.service(), make.export(), make.export("exact", "/exact", "Exact"), make.service("exact")]
+    snapshot = compile_snapshot([*objects, make.imported("far", c1=81)], HERE, front_door=True).snapshot
+    routes = [*snapshot.path_routes(), *snapshot.host_routes()]
+    assert len(routes) > 3
+    assert all(snapshot.holds(route) for route in routes)
+    other = compile_snapshot([], HERE).snapshot
+    assert not any(other.holds(route) for route in routes)
+
+
+def test_a_slice_that_cannot_be_read_is_named(make: Any) -> None:
+    assert problems(make.service(), make.slice("nowhere")) == {
+        ("EndpointSlice", "app-3000-http", "InvalidAddress")
+    }
+
+
+def test_a_port_a_service_has_not_has_no_endpoints(make: Any) -> None:
+    service = read_service(make.service())
+    service.ready |= read_slice(make.slice("10.0.0.1"))
+    assert [endpoint.host for endpoint in service.endpoints(3000)] == ["10.0.0.1"]
+    assert service.endpoints(4000) == ()
+
+
+def test_objects_of_others_are_left_alone(make: Any) -> None:
+    assert not problems({"kind": "ConfigMap", "metadata": {"name": "app"}}, make.service())
+
+
+def test_clusters_with_paths_of_their_own_have_routes_of_their_own(make: Any) -> None:
+    imported = make.imported(c1=81, c3=83)
+    imported["spec"]["ports"][0]["endpoints"][1]["target"]["path"] = "/other"
+    snapshot = compile_snapshot([imported], HERE, front_door=True).snapshot
+    found = {
+        path: [cluster.key for priority in route.priorities for cluster in priority if cluster.endpoints]
+        for path in (b"/app", b"/other")
+        if (route := snapshot.paths.find(path))
+    }
+    assert found == {b"/app": [make.key("c1")], b"/other": [make.key("c3")]}

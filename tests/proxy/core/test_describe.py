@@ -131,3 +131,19 @@ async def test_the_page_tells_of_an_ejection_at_once(net: Any, make: Any, ok: An
 
 async def aborted() -> None:
     raise ConnectionResetError
+
+
+def test_a_priority_that_is_only_just_back_leaves_requests_to_the_next() -> None:
+    back = Healths(endpoints([SLOW_START_SECONDS / 2, "well", "well"]))
+    shown = percents(route((LOCAL,), (FAR, OTHER)), back)
+    assert 0 < shown[LOCAL.key] < 100
+    assert shown[FAR.key] < shown[OTHER.key] < 3.1 * shown[FAR.key]
+    assert round(sum(shown.values())) == 100
+    both_back = Healths(endpoints([SLOW_START_SECONDS / 2, SLOW_START_SECONDS / 2, "ejected"]))
+    assert percents(route((FAR,), (LOCAL,)), both_back)[LOCAL.key] > 0
+
+
+def test_when_all_are_ejected_the_first_priority_is_tried_all_the_same() -> None:
+    gone = Healths(endpoints(["ejected", "ejected", "ejected"]))
+    shown = percents(route((NOBODY,), (FAR, OTHER)), gone)
+    assert (shown[FAR.key], shown[OTHER.key]) == (25.0, 75.0)

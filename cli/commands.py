@@ -110,7 +110,12 @@ def test(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     if arguments.suite == "fast":
         runs = {lane: [*pytest, *folders, *wanted] for lane, folders in FAST_LANES.items()}
         if not wanted:
-            return worst(lanes.run(runs, cwd=paths.root, env=os.environ, output=sys.stdout))
+            coverage = [sys.executable, "-m", "coverage"]
+            runs[MEASURED] = [*coverage, "run", *runs[MEASURED][1:]]
+            codes = lanes.run(runs, cwd=paths.root, env=os.environ, output=sys.stdout)
+            if not any(codes):  # a test that failed leaves branches out
+                codes.append(subprocess.run([*coverage, "report"], cwd=paths.root, check=False).returncode)
+            return worst(codes)
         # One after another, on the terminal: the arguments may want to ask something, as --pdb does.
         return worst([subprocess.run(run, cwd=paths.root, check=False).returncode for run in runs.values()])
     with exclusive(paths.cache, "./stack test e2e", progress):
@@ -157,9 +162,11 @@ def _engine(arguments: argparse.Namespace, paths: Paths, progress: Report) -> En
 FAST_LANES: Mapping[str, Sequence[str]] = {
     # In a process of their own in any case: the Pulumi SDK takes over the thread's event loop.
     "program": ["tests/program"],
-    "gateway": ["tests/proxy"],
-    "others": ["tests", "--ignore=tests/program", "--ignore=tests/proxy"],
+    "rules": ["tests/config", "tests/proxy/core", "tests/fuzz"],
+    "gateway": ["tests/proxy", "--ignore=tests/proxy/core"],
+    "others": ["tests", *(f"--ignore=tests/{name}" for name in ("program", "config", "proxy", "fuzz"))],
 }
+MEASURED = "rules"  # the lane whose branches pyproject.toml holds; what it measures it alone tests
 E2E_LANES: Mapping[str, Sequence[str]] = {
     "parts": [f"tests/{name}" for name in ("airgap", "plugins", "program", "proxy", "existing")],
     "platform": ["tests/e2e"],

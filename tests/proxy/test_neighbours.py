@@ -54,6 +54,21 @@ async def test_a_gateway_that_swallows_requests_is_left_out_and_its_requests_go_
     assert {answer[::2] for answer in answers} == {(200, b"up")}, "long before the 60 s of a first byte"
 
 
+async def test_the_beginning_of_an_answer_that_was_given_up_is_not_taken_for_that_of_the_next(
+    net: Any, make: Any, ok: Any
+) -> None:
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"X-Gateway-Probe" not in await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 2")
+        await reader.read()
+
+    app = await net.app(lambda _head, _body: ok(b"up"))
+    policy = make.policy("FailOver", c1=99, c3=1)
+    _, port, _ = await net.gateway(make.imported(path="/", c1=await net.server(half), c3=app), policy)
+    answers = await asyncio.gather(*(net.ask(port, host=HOST) for _ in range(5)))
+    assert {answer[::2] for answer in answers} == {(200, b"up")}
+
+
 class Address:
     """What dials lead to behind one address, as a load balancer has it: changes while connections stay."""
 

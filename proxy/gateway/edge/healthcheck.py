@@ -104,9 +104,5 @@ class HealthChecker:
         if health.down and not was and not answer:  # silent, not merely refusing what is new
             pool_of(health).give_up(health)
         if health.down != was:
-            now = (
-                "is left out: its health check failed"
-                if health.down
-                else "is back: its health check succeeded"
-            )
-            log.info("%s of %s at %s %s", route.service, cluster.key, health.endpoint, now)
+            now = "left out: its health check failed" if health.down else "back: its health check succeeded"
+            log.info("%s of %s at %s is %s", route.service, cluster.key, health.endpoint, now)

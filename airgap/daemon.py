@@ -76,7 +76,7 @@ def running_daemon() -> str | None:
 
 
 def lacking() -> str:
-    """Why there can be no daemon here, with the way out; empty when one runs or can be started.
+    """Why there can be no daemon here, and what to do; empty when one runs or can be started.
 
     Raises SupplyError when the user's own choice of a daemon does not answer.
     """

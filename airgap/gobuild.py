@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,12 @@ from airgap.report import Report, SupplyError
 from airgap.run import run_logged
 
 STAMP = "recipe"  # file beside the executable: what it was built from
+OLDEST_GO = (1, 21)
+"""From this version on Go fetches, from the module proxy, the newer toolchain that a module asks for."""
+PROXY_HINT = (
+    "Check that the Go module proxy can be reached (`go env GOPROXY`), and run again: "
+    "packages that are compiled already are kept."
+)
 
 
 def program_path(cache: Path, program: Program) -> Path:
@@ -41,7 +48,7 @@ def ensure_programs(cache: Path, wanted: Iterable[Program], report: Report) -> d
     return {program.name: program_path(cache, program) for program in programs}
 
 
-def build_argv(go: str, programs: Sequence[Program], output: Path) -> list[str]:
+def build_argv(go: str, programs: Sequence[Program], output: Path, options: Sequence[str] = ()) -> list[str]:
     """One `go build` for programs of one module. Each flag names one program's variable, so all get all."""
     flags = dict.fromkeys(flag for program in programs for flag in program.flags)
     return [
@@ -53,6 +60,7 @@ def build_argv(go: str, programs: Sequence[Program], output: Path) -> list[str]:
         "-mod=readonly",
         "-tags=stablecomponents",  # daprd panics without a set of components chosen
         f"-ldflags=-s -w {' '.join(flags)}".rstrip(),
+        *options,
         "-o",
         f"{output}/",
         *(program.package for program in programs),
@@ -73,26 +81,49 @@ def _build(cache: Path, module: str, group: Sequence[Program], report: Report) -
         tempfile.TemporaryDirectory(prefix=PREFIX, dir=tools) as building,
     ):
         step.update("looking at the packages")
+        options = _overlay(go, group, folder, environment, Path(building) / "overlay.json")
         run_logged(
-            build_argv(go, group, Path(building)),
+            build_argv(go, group, Path(building), options),
             log=cache / "logs" / f"go-{module}.log",
             step=step,
             cwd=folder,
             env=environment,
-            hint="Check that the Go module proxy can be reached (`go env GOPROXY`), and run again: "
-            "packages that are compiled already are kept.",
-            progress=_progress(_count_packages(go, group, folder, environment)),
+            hint=PROXY_HINT,
+            progress=_progress(_count_packages(go, group, folder, environment, options)),
         )
         for program in group:
             _install(Path(building) / program.name, cache, program)
+
+
+def _overlay(
+    go: str, group: Sequence[Program], folder: Path, environment: dict[str, str], file: Path
+) -> list[str]:
+    """The option that lays files of other modules beside our mains, where an embed reaches them."""
+    replace = {}
+    for program in group:
+        for name, (module, path) in program.embeds.items():
+            argv = [go, "mod", "download", "-json", module]
+            done = subprocess.run(
+                argv, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise SupplyError(
+                    f"{' '.join(argv[:3])} {module} failed: {done.stderr or done.stdout}\n{PROXY_HINT}"
+                )
+            replace[str(folder / program.package / name)] = f"{json.loads(done.stdout)['Dir']}/{path}"
+    if not replace:
+        return []
+    file.write_text(json.dumps({"Replace": replace}))
+    return [f"-overlay={file}"]
 
 
 def no_go(programs: Sequence[Program]) -> str:
     """The message for programs that must be built where there is no Go."""
     return (
         f"Go is needed to build {_names(programs)}, and no `go` is on PATH: these programs cannot be "
-        "downloaded here, and are built from the Go module proxy. Install Go 1.21 or newer "
-        "(go.dev/doc/install) and run again, or put the programs themselves on PATH."
+        "downloaded here, and are built from the Go module proxy. Install Go "
+        f"{'.'.join(map(str, OLDEST_GO))} or newer (go.dev/doc/install) and run again, or put the programs "
+        "themselves on PATH."
     )
 
 
@@ -111,11 +142,13 @@ def _install(built: Path, cache: Path, program: Program) -> None:
     fresh.replace(stamp)
 
 
-def _count_packages(go: str, group: Sequence[Program], folder: Path, environment: dict[str, str]) -> int:
+def _count_packages(
+    go: str, group: Sequence[Program], folder: Path, environment: dict[str, str], options: Sequence[str]
+) -> int:
     """How many packages the programs consist of; also downloads their modules. 0 when go cannot tell."""
     packages = [program.package for program in group]
     done = subprocess.run(
-        [go, "list", "-deps", "-tags=stablecomponents", "-mod=readonly", *packages],
+        [go, "list", "-deps", "-tags=stablecomponents", "-mod=readonly", *options, *packages],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -10,24 +10,27 @@ from pathlib import Path
 from airgap.versions import Versions
 
 GO_FOLDER = Path(__file__).parent / "go"
+KUBERNETES_PROVIDER = "pulumi-resource-kubernetes"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One executable. `package` is an import path, or `./cmd/x` for a main of our own in the module."""
+    """One executable. `package` is an import path, or `./cmd/x` or `.` for a main of our own."""
 
     name: str
     version: str
     module: str  # folder below airgap/go: what shares a module shares compiled packages
     package: str
     variables: Mapping[str, str] = field(default_factory=dict)  # import path.name -> value
+    embeds: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Files that our own main embeds and that lie in another module: name -> (module, path in it)."""
 
     @property
     def recipe(self) -> str:
         """Twelve hex digits that change when what is compiled, or how, changes."""
         digest = hashlib.sha256(repr((self.name, self.version, self.package, sorted(self.flags))).encode())
-        if self.package.startswith("./"):
-            for source in sorted((GO_FOLDER / self.module / self.package).glob("*.go")):
+        if self.package.startswith("."):
+            for source in sorted((GO_FOLDER / self.module / self.package).rglob("*.go")):
                 digest.update(source.read_bytes())
         return digest.hexdigest()[:12]
 
@@ -86,6 +89,22 @@ def programs(versions: Versions) -> dict[str, Program]:
             package="github.com/traefik/traefik/v3/cmd/traefik",
             variables={"github.com/traefik/traefik/v3/pkg/version.Version": versions.traefik},
         ),
+    ]
+    all_of_them += [
+        Program(
+            name=KUBERNETES_PROVIDER,
+            version=versions.kubernetes_provider,
+            # Two versions of the engine's SDK do not fit in one module: the provider asks for an older one.
+            module="kubernetes",
+            package=".",
+            variables={"main.version": versions.kubernetes_provider},
+            embeds={
+                "schema.json": (
+                    "github.com/pulumi/pulumi-kubernetes/provider/v4",
+                    "cmd/pulumi-resource-kubernetes/schema.json",
+                )
+            },
+        )
     ]
     all_of_them += [
         Program(

@@ -31,7 +31,7 @@ def run_logged(
 
     `progress` turns a line of output into what the step shows, None shows nothing.
     """
-    room = cwd or log.parent
+    folder = cwd or log.parent
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     with log.open("a") as file:
@@ -65,8 +65,8 @@ def run_logged(
     if process.returncode == 0:
         return
     lines = "\n".join(f"    {line}" for line in tail)
-    if "no space left on device" in lines.lower() or shutil.disk_usage(room).free < LOW_DISK_BYTES:
-        raise SupplyError(f"{disk_full(' '.join(argv[:3]), room)}\n{lines}")
+    if "no space left on device" in lines.lower() or shutil.disk_usage(folder).free < LOW_DISK_BYTES:
+        raise SupplyError(f"{disk_full(' '.join(argv[:3]), folder)}\n{lines}")
     raise SupplyError(
         f"{' '.join(argv[:3])} ended with {_ending(process.returncode)}; all of its output is in {log}. "
         f"Its last lines:\n{lines}\n{hint}"
@@ -84,7 +84,7 @@ def disk_full(what: str, folder: Path) -> str:
 
 @contextmanager
 def explain_disk_full(folder: Path) -> Iterator[None]:
-    """Turn "no space left" from anything done inside the block into a message with the way out."""
+    """Turn "no space left" from anything done inside the block into a message that says what to do."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The command line tools of `./stack`, built from Go modules: pulumi, k3d, helm and kubectl."""
+"""The command line tools of `./stack` and a plugin, built from Go modules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from airgap import leftovers
 from airgap.gobuild import ensure_programs, is_built, program_path
-from airgap.programs import Program, programs
+from airgap.programs import KUBERNETES_PROVIDER, Program, programs
 from airgap.report import Report, SupplyError
 from airgap.run import explain_disk_full
 from airgap.versions import load_versions
@@ -15,6 +15,8 @@ from airgap.versions import load_versions
 NAMES = ("pulumi", "k3d", "helm", "kubectl")
 OF_BENCH = ("traefik",)
 """What `./stack bench` alone asks for, to compare with."""
+OF_AIRGAP = (KUBERNETES_PROVIDER,)
+"""What is for the engine alone, and downloaded by it where it can be."""
 _BUILT_AS = {"kubectl": "kube"}  # kubectl is the Kubernetes binary called by that name
 
 
@@ -42,7 +44,7 @@ def present_tools(cache: Path) -> dict[str, Path]:
     return {name: _tool_path(cache, name, program) for name, program in built.items()}
 
 
-def _tools(names: Sequence[str] = (*NAMES, *OF_BENCH)) -> dict[str, Program]:
+def _tools(names: Sequence[str] = (*NAMES, *OF_BENCH, *OF_AIRGAP)) -> dict[str, Program]:
     known = programs(load_versions())
     return {name: known[_BUILT_AS.get(name, name)] for name in names}
 

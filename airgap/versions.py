@@ -22,6 +22,7 @@ class Versions:
     dapr: str
     coredns: str
     traefik: str
+    kubernetes_provider: str
 
 
 def load_versions(path: Path = VERSIONS_FILE) -> Versions:
@@ -35,4 +36,5 @@ def load_versions(path: Path = VERSIONS_FILE) -> Versions:
         dapr=str(data["dapr"]),
         coredns=str(data["coredns"]),
         traefik=str(tools["traefik"]),
+        kubernetes_provider=str(data["plugins"]["kubernetes"]),
     )

@@ -82,15 +82,17 @@ def prepare(paths: Paths, progress: Report, *, supply: str = "auto") -> Toolchai
     mode = choose_mode(supply, progress)
     reused = {} if mode == "airgap" else tools_on_path(progress)
     names = [name for name in TOOLS_ON_PATH if name not in reused]
-    machine.require(paths.cache, tools.to_build(names) + (images.to_build() if mode == "airgap" else []))
+    built = [*tools.OF_AIRGAP] if mode == "airgap" else []
+    machine.require(paths.cache, tools.to_build(names + built) + (images.to_build() if built else []))
     with progress.step("Tools"):
         made = tools.ensure_tools(paths.cache, progress, names=names)
+        providers = tools.ensure_tools(paths.cache, progress, names=built)
     with progress.step("Docker"):
         docker_host = daemon.ensure_daemon(paths.cache, progress)
     if mode == "airgap":
         with progress.step("Images"):
             supply_map = images.ensure_supply(paths.cache, docker_host, progress)
-        plugins.install_providers(paths.pulumi_home, Path(sys.executable), paths.root)
+        plugins.install_providers(paths.pulumi_home, Path(sys.executable), paths.root, providers)
         _write_if_changed(paths.supply_map, json.dumps(supply_map, indent=2, sort_keys=True))
     else:
         paths.supply_map.unlink(missing_ok=True)  # of an earlier time without the public registry
@@ -113,6 +115,8 @@ def compose(paths: Paths, mode: str, docker_host: str, made: Mapping[str, Path])
     exports = {
         "PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")]),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # Of objects that a killed run left in a cluster made here. In others there is no server-side apply.
+        "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
         plugins.PYTHON_VARIABLE: sys.executable,
         plugins.SOURCE_VARIABLE: str(paths.root),
     }

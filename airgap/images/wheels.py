@@ -21,31 +21,31 @@ PYTHON = "3.11"  # of the base image, whatever Python runs this
 
 
 def ensure_wheels(
-    cache: Path, report: Report, locks: tuple[Path, ...] = LOCKS, house: str = "wheels"
+    cache: Path, report: Report, locks: tuple[Path, ...] = LOCKS, folder: str = "wheels"
 ) -> Path:
     """Folder with the wheels of all lock files, downloaded once per content of the lock files.
 
-    `house`: folder of the cache; it keeps the newest set only.
+    `folder` of the cache: it keeps the newest set only.
     """
     content = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()[:12]
-    target = cache / house / content
+    target = cache / folder / content
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
         report.step("Downloading Python wheels") as step,
-        tempfile.TemporaryDirectory(dir=target.parent, prefix=PREFIX) as folder,
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=PREFIX) as unfinished,
     ):
         for lock in locks:
             run_logged(
-                download_argv(lock, Path(folder), platform.machine()),
+                download_argv(lock, Path(unfinished), platform.machine()),
                 log=cache / "logs" / "wheels.log",
                 step=step,
                 hint="Check that the Python package index can be reached, and run again.",
             )
-        fresh = Path(folder) / "wheels"
+        fresh = Path(unfinished) / "wheels"
         fresh.mkdir()
-        for wheel in Path(folder).glob("*.whl"):
+        for wheel in Path(unfinished).glob("*.whl"):
             wheel.replace(fresh / wheel.name)
         fresh.replace(target)
     for old in target.parent.iterdir():  # images hold the wheels; older folders serve nobody

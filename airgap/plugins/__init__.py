@@ -1,4 +1,5 @@
-"""Stand-ins for Pulumi plugins in a closed network: language host, command, docker, kubernetes.
+"""The engine's plugins in a closed network: where they are put, and replacements for some.
 
-They cover what this program and its documented use declare and refuse the rest at Check, by name.
+Replaced are the language host, `command` and `docker`. They cover what this program and its documented use
+declare and refuse the rest at Check, by name.
 """

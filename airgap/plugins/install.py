@@ -1,8 +1,9 @@
-"""Write the launchers through which the engine finds the stand-ins."""
+"""Launchers of the plugins, where the engine looks for them."""
 
 import os
 import shlex
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -12,15 +13,22 @@ SOURCE_VARIABLE = "MULTICLUSTER_DAPR_ROOT"
 PYTHON_VARIABLE = "MULTICLUSTER_DAPR_PYTHON"
 
 
-def install_providers(pulumi_home: Path, python: Path, source: Path) -> None:
-    """Make the launchers of the providers in PULUMI_HOME's plugin cache, unless they are right already.
+def install_providers(pulumi_home: Path, python: Path, source: Path, built: Mapping[str, Path]) -> None:
+    """Make the launchers of all providers in PULUMI_HOME's plugin cache, unless they are right already.
 
     `python` is the interpreter with requirements.lock installed, `source` the repository's root: what serves
-    when the variables above are not set.
+    when the variables above are not set. `built` are the providers that are programs, by name; all others are
+    replacement plugins.
     """
     for name, version in plugin_versions(source).items():
-        folder = pulumi_home / "plugins" / f"resource-{name}-v{version}"
-        write_launcher(folder / f"pulumi-resource-{name}", name, python, source)
+        program, plugins = f"pulumi-resource-{name}", pulumi_home / "plugins"
+        path = plugins / f"resource-{name}-v{version}" / program
+        if program not in built:
+            write_launcher(path, launcher(name, python, source))
+            continue
+        # A state names the version it was made with, and to destroy it the engine asks for that one.
+        for one in {path, *plugins.glob(f"resource-{name}-v*/{program}")}:
+            write_launcher(one, f'#!/bin/sh\nexec {shlex.quote(str(built[program]))} "$@"\n')
 
 
 def install_language_host(tool_dir: Path, python: Path, source: Path) -> None:
@@ -28,7 +36,7 @@ def install_language_host(tool_dir: Path, python: Path, source: Path) -> None:
 
     A pulumi built from its Go module comes without one. Found on PATH instead, it costs a warning each run.
     """
-    write_launcher(tool_dir / "pulumi-language-python", "language", python, source)
+    write_launcher(tool_dir / "pulumi-language-python", launcher("language", python, source))
 
 
 def plugin_versions(source: Path) -> dict[str, str]:
@@ -37,10 +45,10 @@ def plugin_versions(source: Path) -> dict[str, str]:
     return dict(versions["plugins"])
 
 
-def write_launcher(path: Path, name: str, python: Path, source: Path) -> None:
+def write_launcher(path: Path, text: str) -> None:
     """Write one executable launcher, in one step, unless it is there with the same text."""
-    text = launcher(name, python, source)
-    if path.exists() and path.read_text() == text and os.access(path, os.X_OK):
+    # Bytes, for what lies there may be a program.
+    if path.exists() and path.read_bytes() == text.encode() and os.access(path, os.X_OK):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -55,7 +63,10 @@ def write_launcher(path: Path, name: str, python: Path, source: Path) -> None:
 
 
 def launcher(name: str, python: Path, source: Path) -> str:
-    """A launcher's text. `-I` keeps the user's PYTHON* variables and the project folder out of the plugin."""
+    """The launcher of a replacement plugin.
+
+    `-I` keeps the user's PYTHON* variables and the project folder out of it.
+    """
     code = (
         "import sys; sys.path.insert(0, sys.argv.pop(1)); "
         f"from airgap.plugins.start import main; main({name!r})"

@@ -7,7 +7,7 @@ import sys
 import types
 from pathlib import Path
 
-PLUGINS = ("command", "docker", "kubernetes", "language")
+PLUGINS = ("command", "docker", "language")
 
 
 def _bare_pulumi() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from airgap.gobuild import OLDEST_GO
 from airgap.machine import COLD_BYTES
 from cli.doctor.check import Check, Result
 from cli.preflight import wanted_ports
@@ -18,8 +19,6 @@ WARM_BYTES = 4 * GIB
 CLUSTER_BYTES = 0.8 * GIB
 """Memory of one cluster with Dapr, gateway and demo app; seen: 0.6 GiB, more while it starts."""
 OLDEST_DOCKER = (20, 10)
-OLDEST_GO = (1, 21)
-"""From 1.21 on Go fetches the toolchain that a module asks for."""
 
 
 @dataclass(frozen=True, kw_only=True)

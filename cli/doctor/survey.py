@@ -82,7 +82,7 @@ def _mode(chosen: Settings | None, answers: Future[bool]) -> str:
 def _programs(mode: str, env: Mapping[str, str]) -> list[Program]:
     """What `up` would build when it is not in the cache."""
     if mode == "airgap":
-        return tools.to_build(tools.NAMES) + images.to_build()
+        return tools.to_build([*tools.NAMES, *tools.OF_AIRGAP]) + images.to_build()
     found = {name: _tool(name, env) for name in toolchain.TOOLS_ON_PATH}
     oldest = {name: version for name, (_, version) in toolchain.TOOLS_ON_PATH.items()}
     return tools.to_build([name for name, tool in found.items() if (tool.version or (0, 0)) < oldest[name]])

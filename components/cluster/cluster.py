@@ -59,6 +59,21 @@ class Cluster:
         """Options of a component in this cluster."""
         return pulumi.ResourceOptions(provider=self.provider)
 
+    def patcher(self, name: str, parent: pulumi.Resource) -> kubernetes.Provider:
+        """A provider for patches, which take server-side apply: in a cluster that exists, a second one.
+
+        The first does without server-side apply there, so that it takes nothing over.
+        """
+        if self.creation_id is not None:
+            return self.provider
+        return kubernetes.Provider(
+            name,
+            kubeconfig=self.kubeconfig,
+            context=self.context,
+            cluster_identifier=self.server,
+            opts=pulumi.ResourceOptions(parent=parent),
+        )
+
     def child(
         self,
         parent: pulumi.Resource | None,

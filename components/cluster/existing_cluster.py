@@ -38,6 +38,8 @@ class ExistingCluster(pulumi.ComponentResource):
             context=args.context,
             # The API's address is the cluster's identity: a renewed credential replaces nothing.
             cluster_identifier=args.server,
+            # Server-side apply would take over what is there already, and `destroy` would then delete it.
+            enable_server_side_apply=False,
             enable_secret_mutable=True,  # a renewed credential is an update, never a moment without one
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -57,10 +57,8 @@ class K3dCluster(pulumi.ComponentResource):
             kubeconfig=kubeconfig,
             # An id per creation: a cluster created again replaces what is in it, a new credential does not.
             cluster_identifier=created.id,
-            # A killed run leaves objects the state does not know, with fields of a manager it does not know
-            # either; in a cluster of our own they are ours.
-            upsert_existing_objects=True,
-            enable_patch_force=True,
+            # A killed run leaves objects the state does not know. Server-side apply, the default, takes them
+            # over; ./stack sets a variable for their fields, which have a manager it does not know either.
             enable_secret_mutable=True,  # a renewed credential is an update, never a moment without one
             opts=pulumi.ResourceOptions(parent=self),
         )

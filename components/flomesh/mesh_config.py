@@ -57,6 +57,9 @@ class MeshConfig(pulumi.ComponentResource):
             spec=mesh_config_patch(
                 api_address=api.apply(lambda address: f"{address}/32"), redis_port=args.redis_port
             ),
-            opts=args.cluster.child(self),
+            opts=pulumi.ResourceOptions.merge(
+                args.cluster.child(self),
+                pulumi.ResourceOptions(provider=args.cluster.patcher(f"{name}-patcher", self)),
+            ),
         )
         self.register_outputs({})

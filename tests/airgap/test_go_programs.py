@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from airgap import tools
 from airgap.gobuild import build_argv, ensure_programs, is_built, program_path
-from airgap.programs import Program, programs
+from airgap.programs import GO_FOLDER, Program, programs
 from airgap.report import SupplyError
 from airgap.versions import load_versions
 
@@ -111,6 +112,28 @@ def test_the_source_of_our_own_mains_is_part_of_the_recipe(
     before = program.recipe
     (folder / "main.go").write_text("package main // changed")
     assert program.recipe != before
+
+
+def test_a_file_of_another_module_is_laid_beside_our_main(command: Put, tmp_path: Path, report: Any) -> None:
+    command(
+        "go",
+        """
+        if [ "$1" = mod ]; then echo '{"Dir": "/modules/official"}'; exit 0; fi
+        for argument in "$@"; do case $argument in -overlay=*) cp "${argument#-overlay=}" "$OUT";; esac; done
+        while [ "$1" != -o ] && [ $# -gt 0 ]; do shift; done
+        [ -z "$2" ] || echo built > "$2/one"
+        """.replace("$OUT", str(tmp_path / "overlay")),
+    )
+    embedding = {**vars(ONE), "package": ".", "embeds": {"x.json": ("example.org/official", "cmd/x.json")}}
+    ensure_programs(tmp_path / "cache", [Program(**embedding)], report)
+    ((laid, found),) = json.loads((tmp_path / "overlay").read_text())["Replace"].items()
+    assert laid.endswith("airgap/go/platform/x.json")
+    assert found == "/modules/official/cmd/x.json"
+
+
+def test_the_kubernetes_provider_is_the_release_whose_sdk_the_program_uses() -> None:
+    module = (GO_FOLDER / "kubernetes" / "go.mod").read_text()
+    assert f"is release v{load_versions().kubernetes_provider}" in module
 
 
 def test_kubectl_is_the_kubernetes_binary_called_by_that_name(go: Path, tmp_path: Path, report: Any) -> None:

@@ -1,4 +1,4 @@
-"""A command's failure is told with its last lines and the way out."""
+"""A command's failure is told with its last lines and what to do."""
 
 from __future__ import annotations
 

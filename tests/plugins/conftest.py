@@ -1,4 +1,4 @@
-"""Shared engine, API server and Docker daemon of the stand-ins' tests on the real thing."""
+"""Shared engine, API server and Docker daemon of the plugins' tests on the real thing."""
 
 from collections.abc import Iterator
 from pathlib import Path

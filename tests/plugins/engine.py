@@ -1,4 +1,4 @@
-"""Runs small Pulumi programs on the real engine, with the stand-ins or with whatever PULUMI_HOME is given.
+"""Runs small Pulumi programs on the real engine, with our plugins or with whatever PULUMI_HOME is given.
 
 MULTICLUSTER_DAPR_OFFICIAL_HOME points the same cases at a PULUMI_HOME with the official plugins; PATH must
 then begin with the folder of a pulumi binary that has the official language host beside it.
@@ -17,16 +17,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from airgap.gobuild import is_built, program_path
 from airgap.plugins.install import (
     PYTHON_VARIABLE,
     SOURCE_VARIABLE,
     install_language_host,
     install_providers,
 )
+from airgap.programs import KUBERNETES_PROVIDER, programs
+from airgap.versions import load_versions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OFFICIAL = os.environ.get("MULTICLUSTER_DAPR_OFFICIAL_HOME", "")
 _RUN_SECONDS = 300
+
+
+def built_providers() -> dict[str, Path]:
+    """The kubernetes provider that ./stack builds, from its cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "multicluster-dapr"
+    program = programs(load_versions())[KUBERNETES_PROVIDER]
+    if not is_built(cache, program):
+        raise RuntimeError(f"no {program.name} {program.version} in {cache}: run ./stack up once")
+    return {program.name: program_path(cache, program)}
 
 
 @dataclass
@@ -52,7 +64,7 @@ class Engine:
                 (tools / "pulumi").hardlink_to(real)
             except OSError:
                 shutil.copy2(real, tools / "pulumi")
-            install_providers(home, Path(sys.executable), REPOSITORY)
+            install_providers(home, Path(sys.executable), REPOSITORY, built_providers())
             install_language_host(tools, Path(sys.executable), REPOSITORY)
             path = f"{tools}{os.pathsep}{path}"
         # A shell that `./stack env` prepared names a stack, a backend and a passphrase of its own.

@@ -1,4 +1,4 @@
-"""The command stand-in and the language host under the real engine."""
+"""The command replacement plugin and the language host under the real engine."""
 
 import platform
 from pathlib import Path

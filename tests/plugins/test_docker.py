@@ -1,4 +1,4 @@
-"""Build contexts, defaults and diffs of the docker stand-in; no Docker needed."""
+"""Build contexts, defaults and diffs of the docker replacement plugin; no Docker needed."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airgap.plugins.base.logs import Log
-from airgap.plugins.base.provider import Part, ProviderError, Request
+from airgap.plugins.base.provider import ProviderError, Request, ResourceType
 from airgap.plugins.base.values import UNKNOWN, Secret
 from airgap.plugins.docker import container, image
 from airgap.plugins.docker.context import _go_mode, context_digest, context_files
@@ -17,12 +17,12 @@ CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
 
 
-def part(kind: str = CONTAINER) -> Part:
-    return DockerProvider().part(kind)
+def resource_type(kind: str = CONTAINER) -> ResourceType:
+    return DockerProvider().resource_type(kind)
 
 
 def request(kind: str = CONTAINER, **fields: Any) -> Request:
-    return Request(urn="urn:x", type=kind, name="made", log=Log(), seed=b"seed", **fields)
+    return Request(urn="urn:x", type=kind, name="made", log=Log(), **fields)
 
 
 @pytest.fixture
@@ -79,11 +79,11 @@ async def test_an_image_notes_what_is_in_its_context(context: Path, monkeypatch:
     monkeypatch.chdir(context.parent)
     # The last of them the SDK says by itself.
     given = {"imageName": "a", "skipPush": True, "build": BUILD, "buildOnPreview": False}
-    inputs, failures = await part(image.IMAGE).check(request(image.IMAGE, inputs=given))
+    inputs, failures = await resource_type(image.IMAGE).check(request(image.IMAGE, inputs=given))
     assert not failures
     assert inputs["build"]["contextDigest"] == context_digest(context, context / "Dockerfile")
     given = {**given, "buildOnPreview": True, "build": {"context": "app", "target": "x"}}
-    _, failures = await part(image.IMAGE).check(request(image.IMAGE, inputs=given))
+    _, failures = await resource_type(image.IMAGE).check(request(image.IMAGE, inputs=given))
     refused = ["buildOnPreview", "build.target", "build.dockerfile", "build.platform"]
     assert [failure.property for failure in failures] == refused
 
@@ -92,7 +92,7 @@ async def test_a_missing_dockerfile_is_named(context: Path, monkeypatch: pytest.
     monkeypatch.chdir(context.parent)
     given = {"imageName": "a", "skipPush": True, "build": {**BUILD, "dockerfile": "Dockerfile"}}
     with pytest.raises(ProviderError, match="could not open dockerfile at relative path"):
-        await part(image.IMAGE).check(request(image.IMAGE, inputs=given))
+        await resource_type(image.IMAGE).check(request(image.IMAGE, inputs=given))
 
 
 async def test_an_image_to_be_pushed_must_name_its_registry(
@@ -101,20 +101,20 @@ async def test_an_image_to_be_pushed_must_name_its_registry(
     monkeypatch.chdir(context.parent)
     given = {"imageName": "team/app:1", "build": BUILD}
     with pytest.raises(ProviderError, match="repository name must be canonical"):
-        await part(image.IMAGE).check(request(image.IMAGE, inputs=given))
+        await resource_type(image.IMAGE).check(request(image.IMAGE, inputs=given))
 
 
 async def test_an_image_never_needs_a_replacement() -> None:
     state = {"__inputs": Secret({"imageName": "a", "build": {"contextDigest": "1"}})}
     inputs = {"imageName": "b", "build": {"contextDigest": "2"}}
-    found = await part(image.IMAGE).diff(request(image.IMAGE, state=state, inputs=inputs))
+    found = await resource_type(image.IMAGE).diff(request(image.IMAGE, state=state, inputs=inputs))
     assert found.changes == {("imageName",): "update", ("build",): "update"}
     assert not found.replaces
 
 
 async def test_defaults_are_noted_as_not_the_users() -> None:
     given = {"name": "n", "image": "x", "ports": [{"internal": 80}]}
-    inputs, failures = await part().check(request(inputs=given))
+    inputs, failures = await resource_type().check(request(inputs=given))
     assert not failures
     assert inputs["restart"] == "no"
     assert "restart" in inputs["__defaults"]
@@ -126,7 +126,7 @@ async def test_defaults_are_noted_as_not_the_users() -> None:
 
 async def test_what_is_not_covered_is_refused_by_name() -> None:
     inputs = {"image": "x", "gpus": "all", "ports": [{"internal": 1, "range": 2}]}
-    _, failures = await part().check(request(inputs=inputs))
+    _, failures = await resource_type().check(request(inputs=inputs))
     assert [failure.property for failure in failures] == ["gpus", "name", "ports.range"]
 
 
@@ -134,20 +134,20 @@ async def test_the_order_of_a_set_is_no_change() -> None:
     labels = [{"label": "a", "value": "1"}, {"label": "b", "value": "2"}]
     old = {"name": "n", "image": "x", "labels": labels, "command": ["a", "b"], "__defaults": ["restart"]}
     same = {**old, "labels": labels[::-1], "__defaults": []}
-    assert not (await part().diff(request(old_inputs=old, inputs=same))).changes
+    assert not (await resource_type().diff(request(old_inputs=old, inputs=same))).changes
     moved = {**old, "command": ["b", "a"]}
-    assert (await part().diff(request(old_inputs=old, inputs=moved))).replaces
+    assert (await resource_type().diff(request(old_inputs=old, inputs=moved))).replaces
 
 
 async def test_some_changes_are_made_in_place_and_others_delete_first() -> None:
     old = {"name": "n", "image": "x", "restart": "no", "__defaults": []}
-    found = await part().diff(request(old_inputs=old, inputs={**old, "restart": "always"}))
+    found = await resource_type().diff(request(old_inputs=old, inputs={**old, "restart": "always"}))
     assert not found.replaces
-    found = await part().diff(request(old_inputs=old, inputs={**old, "image": UNKNOWN}))
+    found = await resource_type().diff(request(old_inputs=old, inputs={**old, "image": UNKNOWN}))
     assert found.replaces == {("image",)}
     assert found.delete_before_replace
     network = {"name": "n", "__defaults": []}
-    found = await part(NETWORK).diff(request(old_inputs=network, inputs={**network, "driver": "x"}))
+    found = await resource_type(NETWORK).diff(request(old_inputs=network, inputs={**network, "driver": "x"}))
     assert found.replaces == {("driver",)}
 
 
@@ -159,7 +159,7 @@ def test_a_container_that_has_stopped_need_not_run_and_has_no_ports() -> None:
 
 def test_other_resources_are_refused_with_what_there_is() -> None:
     with pytest.raises(ProviderError, match="Image, Network, Volume, Container") as refused:
-        part("docker:index/secret:Secret")
+        resource_type("docker:index/secret:Secret")
     assert "docker:index/secret:Secret" in str(refused.value)
 
 

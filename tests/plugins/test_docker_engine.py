@@ -1,4 +1,4 @@
-"""The docker stand-in under the real engine and on a real Docker daemon."""
+"""The docker replacement plugin under the real engine and on a real Docker daemon."""
 
 import contextlib
 import ipaddress

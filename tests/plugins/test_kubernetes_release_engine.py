@@ -1,4 +1,4 @@
-"""Helm releases by the kubernetes stand-in, under the real engine."""
+"""Helm releases by the kubernetes provider, under the real engine."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def _chart(folder: Path) -> Path:
     return folder
 
 
-def test_a_release_is_installed_mended_upgraded_and_removed(
+def test_a_failed_release_is_recovered_upgraded_and_removed(
     engine: Engine, cluster: Cluster, tmp_path: Path
 ) -> None:
     body = """

@@ -1,4 +1,4 @@
-"""What the kubernetes stand-in waits for, under the real engine; the API server has no nodes."""
+"""What the kubernetes provider waits for, under the real engine; the API server has no nodes."""
 
 from pathlib import Path
 
@@ -49,9 +49,9 @@ def test_what_does_not_get_ready_or_go_away_stays_in_the_state(
     for text in (
         "'web' timed out waiting to be Ready",
         "inimum",
-        "Waiting for StatefulSet to be ready (0/1 Pods ready)",
+        "0 out of 1 replicas succeeded readiness checks",
         "to succeed",
-        "Waiting for Pod to be PodScheduled",
+        "Waiting for Pod",
         "Service was not allocated an IP address",
     ):
         assert text in failed.output, failed.output
@@ -67,8 +67,8 @@ def test_what_does_not_get_ready_or_go_away_stays_in_the_state(
 
     cluster.kubectl("delete", "configmap", "free", "-n", cluster.namespace)
     stuck = stack.destroy("--continue-on-error", check=False)
-    assert "'held' timed out waiting to be deleted" in stuck.output
-    assert "cases.test/held" in stuck.output, "the finalizer in the way is named"
+    assert stuck.status != 0
+    assert "timed out waiting" in stuck.output, stuck.output
     left = {one["urn"].rpartition("::")[2] for one in stack.resources()}
     assert "held" in left
     assert "free" not in left, "that it was gone already is no error"

@@ -4,10 +4,10 @@ from typing import Any, NoReturn
 
 import grpc
 import pytest
-from pulumi.runtime.proto import provider_pb2, status_pb2
+from pulumi.runtime.proto import provider_pb2
 
 from airgap.plugins.base.diff import Diff
-from airgap.plugins.base.provider import InitFailedError, Part, Provider, Request, Values
+from airgap.plugins.base.provider import Provider, Request, ResourceType, Values
 from airgap.plugins.base.server import Servicer
 from airgap.plugins.base.values import Secret, decode, encode
 
@@ -21,25 +21,17 @@ class AbortedError(Exception):
 class Context:
     """The server's side of one RPC."""
 
-    def __init__(self) -> None:
-        self.trailers: tuple[tuple[str, bytes], ...] = ()
-
-    def set_trailing_metadata(self, trailers: tuple[tuple[str, bytes], ...]) -> None:
-        self.trailers = trailers
-
     async def abort(self, code: grpc.StatusCode, message: str) -> NoReturn:
         raise AbortedError(f"{code.name}: {message}")
 
 
-class Things(Part):
+class Things(ResourceType):
     """Says what it was asked, and fails on request."""
 
     async def diff(self, request: Request) -> Diff:
         return Diff({("a", 0): "update", ("b",): "delete"}, {("b",)}, delete_before_replace=True)
 
     async def create(self, request: Request) -> tuple[str, Values]:
-        if request.inputs.get("half"):
-            raise InitFailedError("id", {"half": Secret("made")}, ["not ready", "why"])
         if request.inputs.get("fault"):
             raise KeyError("fault")
         return request.name, {"type": request.type, **request.inputs}
@@ -52,7 +44,7 @@ class Package(Provider):
 
     def __init__(self) -> None:
         super().__init__()
-        self.parts = {"test:index:Thing": Things()}
+        self.resource_types = {"test:index:Thing": Things()}
 
 
 def create(context: Context, urn: str = URN, **inputs: Any) -> Any:
@@ -66,20 +58,10 @@ async def test_type_and_name_of_a_resource_are_those_of_its_urn() -> None:
     assert decode(answer.properties) == {"type": "test:index:Thing", "x": Secret(1)}
 
 
-async def test_a_half_made_resource_is_kept_with_the_reasons() -> None:
-    context = Context()
-    with pytest.raises(AbortedError, match="UNKNOWN: not ready"):
-        await create(context, half=True)
-    ((name, value),) = context.trailers
-    assert name == "grpc-status-details-bin"
-    detail = provider_pb2.ErrorResourceInitFailed()
-    assert status_pb2.Status.FromString(value).details[0].Unpack(detail)
-    assert (detail.id, list(detail.reasons)) == ("id", ["not ready", "why"])
-    assert decode(detail.properties) == {"half": Secret("made")}
-
-
-async def test_a_fault_of_the_stand_in_is_one_line() -> None:
-    with pytest.raises(AbortedError, match=r"UNKNOWN: fault in the test stand-in .*KeyError: 'fault'$"):
+async def test_a_fault_of_the_plugin_is_one_line() -> None:
+    with pytest.raises(
+        AbortedError, match=r"UNKNOWN: fault in the test replacement plugin .*KeyError: 'fault'$"
+    ):
         await create(Context(), fault=True)
 
 

@@ -20,7 +20,6 @@ from airgap.plugins.base.values import (
     has_secret,
     has_unknown,
     plain,
-    random_suffix,
 )
 
 VALUES = st.recursive(
@@ -79,12 +78,6 @@ def test_secretness_is_copied_by_path_and_a_list_with_a_secret_is_secret_as_a_wh
         "list": Secret(["p", "q"]),
         "other": 1,
     }
-
-
-def test_a_suffix_depends_on_the_seed_alone() -> None:
-    assert random_suffix(b"seed", 8) == random_suffix(b"seed", 8)
-    assert random_suffix(b"seed", 8) != random_suffix(b"other", 8)
-    assert len(random_suffix(b"seed", 7)) == 7
 
 
 PATHS = [

@@ -23,7 +23,13 @@ MODULES = {
     "pyyaml": "yaml",
 }
 REQUIREMENTS = {
-    "requirements.in": ("__main__.py", "stacks/**/*.py", "components/**/*.py", "cli/*.py", "airgap/**/*.py"),
+    "requirements.in": (
+        "__main__.py",
+        "stacks/**/*.py",
+        "components/**/*.py",
+        "cli/**/*.py",
+        "airgap/**/*.py",
+    ),
     "proxy/requirements.in": ("proxy/gateway/**/*.py",),
     "apps/nodeapp/requirements.in": ("apps/nodeapp/*.py",),
 }

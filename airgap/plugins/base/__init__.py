@@ -1,1 +1,1 @@
-"""What all provider stand-ins share: protocol, values, diffs, logs, start-up."""
+"""What all replacement plugins share: protocol, values, diffs, logs, start-up."""

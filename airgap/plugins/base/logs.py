@@ -17,24 +17,13 @@ class Log:
         self._urn = urn
         self._has_status = False
 
-    async def _say(self, severity: int, message: str, *, ephemeral: bool = False) -> None:
-        if self._engine is None:
-            return
-        line = engine_pb2.LogRequest(severity=severity, message=message, urn=self._urn, ephemeral=ephemeral)  # type: ignore[arg-type]
-        # The engine may be gone already at the end of a run: a lost line is not a failed operation.
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            await self._engine.Log(line, timeout=_SECONDS)
-
     async def status(self, message: str) -> None:
         """Show a line in the resource's status column only; "" clears what is there."""
-        if message or self._has_status:
-            await self._say(engine_pb2.INFO, message, ephemeral=True)
+        if self._engine is not None and (message or self._has_status):
+            line = engine_pb2.LogRequest(
+                severity=engine_pb2.INFO, message=message, urn=self._urn, ephemeral=True
+            )
+            # The engine may be gone already at the end of a run: a lost line is not a failed operation.
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await self._engine.Log(line, timeout=_SECONDS)
         self._has_status = bool(message)
-
-    async def info(self, message: str) -> None:
-        """Show a line in the diagnostics."""
-        await self._say(engine_pb2.INFO, message)
-
-    async def warning(self, message: str) -> None:
-        """Show a warning in the diagnostics."""
-        await self._say(engine_pb2.WARNING, message)

@@ -1,4 +1,4 @@
-"""What a provider stand-in implements: plain Python calls, free of the wire format."""
+"""Base classes of a replacement provider: plain Python calls, free of the wire format."""
 
 import asyncio
 from collections.abc import Collection, Iterable
@@ -16,22 +16,6 @@ class ProviderError(Exception):
     """An operation failed and left nothing behind; the text reaches the user as it is."""
 
 
-class InitFailedError(Exception):
-    """The resource exists but is not as asked: the engine keeps `properties`, the next update tries again.
-
-    The first of `reasons` is the error's text. Without `inputs` the engine keeps the ones it sent.
-    """
-
-    def __init__(
-        self, id_: str, properties: Values, reasons: list[str], inputs: Values | None = None
-    ) -> None:
-        super().__init__(reasons[0])
-        self.id = id_
-        self.properties = properties
-        self.inputs = inputs
-        self.reasons = reasons
-
-
 @dataclass(frozen=True)
 class Failure:
     """One bad input: the property's path ("" for the whole resource) and what is wrong with it."""
@@ -41,7 +25,7 @@ class Failure:
 
 
 def refusal(package: str, token: str, covered: Iterable[str]) -> ProviderError:
-    """A resource type is outside the stand-in; the text says what is inside."""
+    """The error for a resource type that is not covered; its text names those that are."""
     names = ", ".join(one.rpartition(":")[2] for one in covered)
     return ProviderError(
         f"the closed network's {package} plugin does not cover {token}; declare one of {names}, "
@@ -50,7 +34,7 @@ def refusal(package: str, token: str, covered: Iterable[str]) -> ProviderError:
 
 
 def refuse_unknown(package: str, owner: str, given: Iterable[str], covered: Collection[str]) -> list[Failure]:
-    """Say which arguments of `owner`, a resource type or "Provider", are outside the stand-in."""
+    """Say which arguments of `owner`, a resource type or "Provider", are not covered."""
     name = owner.rpartition(":")[2]
     text = f"the closed network's {package} plugin does not cover the {name} argument"
     return [Failure(one, f"{text} {one!r}; leave it out") for one in given if one not in covered]
@@ -70,11 +54,9 @@ class Request:
     state: Values = field(default_factory=dict)  # old outputs
     preview: bool = False
     timeout: float = 0  # seconds of customTimeouts, 0 when the user gave none
-    ignore_changes: tuple[str, ...] = ()
-    seed: bytes = b""
 
 
-class Part:
+class ResourceType:
     """The resources of one type. All calls run on one event loop: blocking work belongs in a thread."""
 
     async def check(self, request: Request) -> tuple[Values, list[Failure]]:
@@ -102,7 +84,7 @@ class Part:
 
 
 class Provider:
-    """Base of the stand-ins: configuration, and which part serves which resource."""
+    """Base of the replacement providers: configuration, and which class serves which resource."""
 
     name = ""
     version = ""
@@ -111,7 +93,7 @@ class Provider:
 
     def __init__(self) -> None:
         self.cancelled = asyncio.Event()
-        self.parts: dict[str, Part] = {}  # by type token
+        self.resource_types: dict[str, ResourceType] = {}  # by type token
 
     async def cancel(self) -> None:
         """The engine wants running operations to end; it also says so at the end of every run."""
@@ -135,8 +117,8 @@ class Provider:
         del args, log
         raise ProviderError(f"the closed network's {self.name} plugin does not cover the function {token}")
 
-    def part(self, token: str) -> Part:
+    def resource_type(self, token: str) -> ResourceType:
         """What serves a type of resource. Raises ProviderError for one that is not covered."""
-        if token not in self.parts:
-            raise refusal(self.name, token, self.parts)
-        return self.parts[token]
+        if token not in self.resource_types:
+            raise refusal(self.name, token, self.resource_types)
+        return self.resource_types[token]

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc.aio
-from google.protobuf import any_pb2, empty_pb2
-from pulumi.runtime.proto import engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from airgap.plugins.base.diff import Diff, format_path
 from airgap.plugins.base.logs import Log
-from airgap.plugins.base.provider import Failure, InitFailedError, Provider, ProviderError, Request
+from airgap.plugins.base.provider import Failure, Provider, ProviderError, Request
 from airgap.plugins.base.values import decode, encode
 
 # The engine's own limit: whole charts and states travel in one message.
@@ -36,16 +36,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Await a provider's call; errors end the RPC with the user's message and never with a traceback."""
         try:
             return await call
-        except InitFailedError as error:
-            context.set_trailing_metadata((("grpc-status-details-bin", _init_failed(error)),))
-            message = str(error)
         except ProviderError as error:
             message = str(error)
         except Exception as error:
-            # A fault of the stand-in itself: the traceback is for --debug (stderr), the user gets one line.
+            # A fault of the plugin itself: the traceback is for --debug (stderr), the user gets one line.
             name = self._provider.name
             _log.exception("%s failed", name)
-            message = f"fault in the {name} stand-in (see --debug): {type(error).__name__}: {error}"
+            message = f"fault in the {name} replacement plugin (see --debug): {type(error).__name__}: {error}"
         return await context.abort(grpc.StatusCode.UNKNOWN, message)
 
     def _request(self, message: Any, **properties: Any) -> Request:
@@ -59,17 +56,15 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             id=getattr(message, "id", ""),
             preview=getattr(message, "preview", False),
             timeout=getattr(message, "timeout", 0),
-            ignore_changes=tuple(getattr(message, "ignoreChanges", ())),
-            seed=getattr(message, "randomSeed", b""),
             **{field: decode(values) for field, values in properties.items()},
         )
 
     async def _ask(self, context: Any, what: str, message: Any, **properties: Any) -> Any:
-        """Call the method `what` of the part that serves the resource."""
+        """Call the method `what` of what serves the resource."""
         call = self._request(message, **properties)
 
         async def ask() -> Any:
-            return await getattr(self._provider.part(call.type), what)(call)
+            return await getattr(self._provider.resource_type(call.type), what)(call)
 
         return await self._answer(context, ask())
 
@@ -157,20 +152,6 @@ def _failures(failures: list[Failure]) -> list[Any]:
 
 def _check_response(inputs: dict[str, Any], failures: list[Failure]) -> Any:
     return provider_pb2.CheckResponse(inputs=encode(inputs), failures=_failures(failures))
-
-
-def _init_failed(error: InitFailedError) -> bytes:
-    detail = any_pb2.Any()
-    detail.Pack(
-        provider_pb2.ErrorResourceInitFailed(
-            id=error.id,
-            properties=encode(error.properties),
-            inputs=None if error.inputs is None else encode(error.inputs),
-            reasons=error.reasons,
-        )
-    )
-    code = grpc.StatusCode.UNKNOWN.value[0]
-    return bytes(status_pb2.Status(code=code, message=str(error), details=[detail]).SerializeToString())
 
 
 def _diff_response(diff: Diff, *, detailed: bool) -> Any:

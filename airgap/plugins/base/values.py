@@ -5,7 +5,6 @@ and references stay dicts that carry the wire's signature key, so that they surv
 """
 
 import enum
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +53,7 @@ class Secret:
 
 
 def decode(message: struct_pb2.Struct) -> dict[str, Any]:
-    """A wire Struct as Python values; integral numbers become int, as Kubernetes' Go types demand."""
+    """A wire Struct as Python values; integral numbers become int."""
     return {key: _decoded(value) for key, value in message.fields.items()}
 
 
@@ -152,8 +151,3 @@ def copy_secrets(source: Any, target: Any) -> Any:
     if isinstance(source, dict) and isinstance(target, dict):
         return {key: copy_secrets(source.get(key), item) for key, item in target.items()}
     return target
-
-
-def random_suffix(seed: bytes, length: int) -> str:
-    """`length` hex digits that depend only on the engine's seed: a preview and its run agree on names."""
-    return hashlib.sha256(seed).hexdigest()[:length]

@@ -1,1 +1,1 @@
-"""Stand-in for the `command` package: local.Command and local.run."""
+"""Replacement plugin `command`: local.Command and local.run."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from airgap.plugins.base.diff import Diff, compare
 from airgap.plugins.base.logs import Log
-from airgap.plugins.base.provider import Failure, Part, Provider, Request, Values
+from airgap.plugins.base.provider import Failure, Provider, Request, ResourceType, Values
 from airgap.plugins.base.server import serve as serve_provider
 from airgap.plugins.base.values import UNKNOWN, copy_secrets, drop_nulls, has_unknown, plain
 from airgap.plugins.command import files
@@ -41,7 +41,7 @@ _COMPUTED = {"stdout": "", "stderr": "", "assets": "assetPaths", "archive": "arc
 
 
 @dataclass(frozen=True)
-class Commands(Part):
+class Commands(ResourceType):
     """Commands on the machine of the engine."""
 
     cancelled: asyncio.Event
@@ -114,7 +114,7 @@ class CommandProvider(Provider):
 
     def __init__(self) -> None:
         super().__init__()
-        self.parts = {"command:local:Command": Commands(self.cancelled)}
+        self.resource_types = {"command:local:Command": Commands(self.cancelled)}
 
     async def check_config(self, inputs: Values) -> tuple[Values, list[Failure]]:
         """Add the marker that the official plugin's framework keeps in the provider's state."""
@@ -157,13 +157,13 @@ def validate(inputs: Values, fields: dict[str, str]) -> list[Failure]:
         else:
             failures += _expect(value, fields[name].removeprefix("any "), name)
             members = _members(value) if fields[name] in ("array", "object") else {}
-            for place, item in members.items():
-                failures += _expect(item, "string", name + place)
+            for path, item in members.items():
+                failures += _expect(item, "string", name + path)
     return failures
 
 
 def _members(value: Any) -> dict[str, Any]:
-    """What is in a list or an object, by its place as the engine writes it."""
+    """What is in a list or an object, by its path as the engine writes it."""
     if isinstance(value, dict):
         return {f".{key}": item for key, item in value.items()}
     return {f"[{index}]": item for index, item in enumerate(value)} if isinstance(value, list) else {}

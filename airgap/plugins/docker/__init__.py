@@ -1,1 +1,1 @@
-"""Stand-in for the `docker` package: Image, Network, Volume and Container through the Docker Engine API."""
+"""Replacement plugin `docker`: Image, Network, Volume and Container through the Docker Engine API."""

@@ -36,8 +36,8 @@ def _create(client: docker.DockerClient, inputs: Values) -> Any:
     _require_image(client, inputs["image"])
     ports: Any = {}
     for port in inputs.get("ports") or []:
-        place = f"{port['internal']}/{port['protocol']}"
-        ports.setdefault(place, []).append((port["ip"], port.get("external")))
+        port_and_protocol = f"{port['internal']}/{port['protocol']}"
+        ports.setdefault(port_and_protocol, []).append((port["ip"], port.get("external")))
     container = client.containers.create(
         inputs["image"],
         inputs.get("command"),

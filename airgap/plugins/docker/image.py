@@ -9,7 +9,7 @@ from pathlib import Path
 
 from airgap.plugins.base.diff import Diff, compare, top_level
 from airgap.plugins.base.process import run
-from airgap.plugins.base.provider import Failure, Part, ProviderError, Request, Values, refuse_unknown
+from airgap.plugins.base.provider import Failure, ProviderError, Request, ResourceType, Values, refuse_unknown
 from airgap.plugins.base.values import UNKNOWN, Secret, drop_nulls, has_unknown, plain
 from airgap.plugins.docker.context import context_digest
 
@@ -24,7 +24,7 @@ _TAIL_LINES = 20
 
 
 @dataclass(frozen=True)
-class Images(Part):
+class Images(ResourceType):
     """Images; `host` says what the docker CLI talks to. What was built stays when the resource goes."""
 
     host: Callable[[], str]

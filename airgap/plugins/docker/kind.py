@@ -12,7 +12,7 @@ import docker.errors
 import requests
 
 from airgap.plugins.base.diff import Diff, compare
-from airgap.plugins.base.provider import Failure, Part, ProviderError, Request, Values, refuse_unknown
+from airgap.plugins.base.provider import Failure, ProviderError, Request, ResourceType, Values, refuse_unknown
 from airgap.plugins.base.values import UNKNOWN, Secret, drop_nulls, plain, rebuilt
 
 # The official plugin's note beside the inputs: which of them the user did not write.
@@ -41,7 +41,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Objects(Part):
+class Objects(ResourceType):
     """The objects of one kind on one Docker Engine."""
 
     kind: Kind

@@ -1,4 +1,4 @@
-"""The docker provider: its configuration, and which part serves which resource."""
+"""The docker provider: its configuration, and which class serves which resource."""
 
 import asyncio
 import functools
@@ -35,7 +35,7 @@ class DockerProvider(Provider):
         self._host = os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
         self._client: docker.DockerClient | None = None
         images = Images(lambda: self._host, self.cancelled)
-        self.parts = {IMAGE: images, **{kind.token: Objects(kind, self._engine) for kind in KINDS}}
+        self.resource_types = {IMAGE: images, **{kind.token: Objects(kind, self._engine) for kind in KINDS}}
 
     async def configure(self, variables: dict[str, str]) -> None:
         """Connect to the Engine; without one nothing of this package can work."""

@@ -1,1 +1,1 @@
-"""Stand-in for the Python language host: runs the Pulumi program in a child interpreter."""
+"""Replacement of the Python language host: runs the Pulumi program in a child interpreter."""

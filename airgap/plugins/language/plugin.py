@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
@@ -85,6 +86,13 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         if status in (REPORTED, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL):
             return language_pb2.RunResponse(bail=True)
         return language_pb2.RunResponse(error=f"the program exited with status {status}")
+
+    async def GenerateProgram(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        await context.abort(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "the closed network's language host cannot write code for what is imported: the import is done; "
+            "give --generate-code=false next time, and declare the resource by hand",
+        )
 
     async def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         await self.stop_children()

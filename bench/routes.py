@@ -4,7 +4,7 @@ python -m bench.routes [SERVICES]
 
 A request: CPU time from its head's bytes to the route, for paths and for hosts. A new configuration: CPU time
 to compile it. How late the event loop is while a thread does so, while a gateway that has used every route
-looks for probes that are due or puts its metrics together, against how late it is anyway.
+looks for health checks that are due or puts its metrics together, against how late it is anyway.
 """
 
 from __future__ import annotations

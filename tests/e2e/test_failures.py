@@ -22,7 +22,7 @@ pytestmark = pytest.mark.e2e
 
 DETECTION_SECONDS = 10.0
 """The stated bound, from the failure to the last request that noticed it: six seconds for a gateway that
-swallows requests (core/probe.py), the rest for a machine that is busy with everything else."""
+swallows requests (its health checks), the rest for a machine that is busy with everything else."""
 URL = "http://nodeapp.dapr-test:3000/ports"
 NODE = "k3d-cluster-1-server-0"
 APP = ("-n", "dapr-test", "pod", "-l", "app=node")

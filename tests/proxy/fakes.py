@@ -93,11 +93,11 @@ class Harness:
     def feed(self, data: bytes) -> None:
         if self.transport.closing:
             return
-        self._offer()
+        self._hand_over()
         self.client.data_received(data)
         self._settle()
 
-    def _offer(self) -> None:
+    def _hand_over(self) -> None:
         """Have a connection to the application ready."""
         route = SNAPSHOT.paths.prefix[b""]
         pool = pool_of(self.registry.state(route).clusters[0].endpoints[0])
@@ -111,7 +111,7 @@ class Harness:
     def _settle(self) -> None:
         while True:
             while self.loop.queue:
-                self._offer()
+                self._hand_over()
                 callback, args = self.loop.queue.popleft()
                 callback(*args)
             exchange = self.client.exchange

@@ -7,7 +7,6 @@ import http.server
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ import pytest
 from proxy.kube.world import eventually, made
 
 from components.mesh import rbac
+from tests.harness.api_server import free_ports
 
 pytestmark = pytest.mark.e2e
 
@@ -37,12 +37,6 @@ def seconds(check: Callable[[], Any], what: str) -> float:
     started = time.monotonic()
     eventually(check, what)
     return time.monotonic() - started
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Cluster:
@@ -115,7 +109,7 @@ class Gateway:
         kubeconfig.write_text(server.kubeconfig_with(server.account("gateway", *RULES)))
         self.log = folder / "log"
         self.host = "127.0.0.2" if twin else "127.0.0.1"
-        self.listen, self.east_west, self.admin = (free_port() for _ in range(3))
+        self.listen, self.east_west, self.admin = free_ports(3)
         if twin is not None:
             self.listen, self.east_west, self.admin = twin.listen, twin.east_west, twin.admin
         environment = {

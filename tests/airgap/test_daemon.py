@@ -46,7 +46,7 @@ def test_a_socket_nobody_listens_on_is_no_daemon() -> None:
     assert daemon.running_daemon() is None
 
 
-def test_a_chosen_daemon_that_is_silent_is_an_error_with_the_way_out(
+def test_a_chosen_daemon_that_is_silent_is_an_error_with_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nowhere.sock")

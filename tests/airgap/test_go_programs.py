@@ -81,7 +81,7 @@ def test_a_failed_build_shows_the_last_lines_and_leaves_nothing(
     assert list((tmp_path / "tools").iterdir()) == []
 
 
-def test_without_go_the_message_says_what_why_and_the_way_out(
+def test_without_go_the_message_says_what_why_and_what_to_do(
     tmp_path: Path, report: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -25,7 +25,7 @@ def test_output_goes_to_the_log_and_the_progress(tmp_path: Path, report: Any) ->
     assert report.updates == ["one", "two"]
 
 
-def test_a_failure_names_the_exit_code_the_log_and_the_way_out(tmp_path: Path, report: Any) -> None:
+def test_a_failure_names_the_exit_code_the_log_and_a_hint(tmp_path: Path, report: Any) -> None:
     with pytest.raises(SupplyError, match=r"(?s)exit code 4; .*x\.log.*because of this.*Do this\."):
         _run("echo because of this; exit 4", tmp_path, report)
 
@@ -45,7 +45,7 @@ def test_a_full_disk_is_recognised_in_our_own_writes(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_command_that_is_not_there_is_told_with_the_way_out(tmp_path: Path, report: Any) -> None:
+def test_a_command_that_is_not_there_is_told_with_a_hint(tmp_path: Path, report: Any) -> None:
     with (
         report.step("x") as step,
         pytest.raises(SupplyError, match=r"no-such-command cannot be run.*Do this"),

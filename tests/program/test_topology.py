@@ -81,10 +81,12 @@ def test_a_cluster_of_someone_else_is_only_spoken_to(run: Any) -> None:
         "destroy removes what is inside, one by one"
     )
     assert not recorder.find("gateway-image").inputs["skipPush"], "its nodes pull from the registry"
-    identifiers = {
-        r.inputs["clusterIdentifier"] for r in recorder.registered if r.type == "pulumi:providers:kubernetes"
-    }
+    providers = [r.inputs for r in recorder.registered if r.type == "pulumi:providers:kubernetes"]
+    identifiers = {inputs["clusterIdentifier"] for inputs in providers}
     assert identifiers == {f"https://{name}.example.org:6443" for name in ("hub", "east", "west")}
+    assert {inputs["enableServerSideApply"] for inputs in providers} == {"false"}, (
+        "it takes over what is there"
+    )
 
 
 def test_redis_can_live_in_the_control_plane(run: Any) -> None:

@@ -84,8 +84,8 @@ async def _cluster(
         version = str((await api.json("/version"))["gitVersion"])
     except ApiError as error:
         return replace(view, error=str(error))
-    kinds = EVERYWHERE | (ON_THE_PLANE if config.role == "control-plane" else ON_MEMBERS)
-    pages = [(kind, path) for kind, path in kinds.items()]
+    listed = EVERYWHERE | (ON_THE_PLANE if config.role == "control-plane" else ON_MEMBERS)
+    pages = list(listed.items())
     pages += [
         (kind, path.format(namespace))
         for kind, path in OF_NAMESPACES.items()

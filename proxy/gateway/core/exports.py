@@ -102,7 +102,7 @@ def _evaluate(key: Key, raw: Object, service: Service | None, owners: dict[Match
     except FieldError as error:
         errors.append(error)
     ports = _ports(rules, service) if service else {}
-    only_exact = sorted({rule.port for rule in rules} - ports.keys())
+    only_exact = sorted({rule.port for rule in rules if rule.exact} - ports.keys())
     return Evaluation(
         key,
         created(raw),

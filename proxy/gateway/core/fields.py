@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
-from gateway.core.objects import Object
+from gateway.core.objects import SHAPES, Object
 
 
 class FieldError(ValueError):
@@ -22,7 +21,7 @@ def mapping(raw: Any, where: str) -> Object:
     """`raw` as a mapping; empty when absent."""
     if raw is None:
         return {}
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, SHAPES):
         raise FieldError("Invalid", f"{where} is not a mapping")
     return raw
 
@@ -31,7 +30,7 @@ def mappings(raw: Any, where: str) -> list[Object]:
     """`raw` as a list of mappings; empty when absent."""
     if raw is None:
         return []
-    if not isinstance(raw, list) or not all(isinstance(item, Mapping) for item in raw):
+    if not isinstance(raw, list) or not all(isinstance(item, SHAPES) for item in raw):
         raise FieldError("Invalid", f"{where} is not a list of mappings")
     return raw
 

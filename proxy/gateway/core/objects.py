@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Object = Mapping[str, Any]
+SHAPES = (dict, Mapping)
+"""What an object may be. Nearly all are dictionaries, which is quicker to tell."""
 Key = tuple[str, str]
 """Namespace and name; the namespace of cluster-scoped objects is empty."""
 
@@ -32,13 +34,13 @@ SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 def section(parent: Object | None, name: str) -> Object:
     """The mapping at `name`."""
     found = parent.get(name) if parent else None
-    return found if isinstance(found, Mapping) else {}
+    return found if isinstance(found, SHAPES) else {}
 
 
 def listed(parent: Object, name: str) -> Sequence[Object]:
     """The mappings in the list at `name`."""
     found = parent.get(name)
-    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list | tuple) else []
+    return [item for item in found if isinstance(item, SHAPES)] if isinstance(found, list | tuple) else []
 
 
 def texts(parent: Object, name: str) -> Sequence[str]:
@@ -93,7 +95,8 @@ def has_selector(service: Object) -> bool:
 
 def is_marked(service: Object) -> bool:
     """Whether a Service carries the gateway's labels. With a selector it is a local one all the same."""
-    return all(label(service, name) == value for name, value in DERIVED.items())
+    labels = section(meta(service), "labels")
+    return labels.get(IMPORTED) == "true" and labels.get(MANAGED_BY) == GATEWAY
 
 
 def is_derived_service(service: Object) -> bool:

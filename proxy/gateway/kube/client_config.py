@@ -108,7 +108,7 @@ def _entry(config: Mapping[str, Any], section: str, inner: str, name: str) -> Ma
 def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ssl.SSLContext:
     try:
         authority = cluster.get("certificate-authority-data")
-        context = ssl.create_default_context(cadata=_decode(authority).decode() if authority else None)
+        context = ssl.create_default_context(cadata=_decode(authority).decode("ascii") if authority else None)
         if cluster.get("insecure-skip-tls-verify"):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

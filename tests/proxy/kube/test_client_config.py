@@ -71,6 +71,10 @@ def test_nothing_makes_us_read_files_or_start_programs(section: str, name: str) 
         (kubeconfig({"server": "172.28.0.1:6445"}), "not an https:// address"),
         (kubeconfig({"certificate-authority-data": "%%%"}), "cannot be used"),
         (
+            kubeconfig({"certificate-authority-data": base64.b64encode("é".encode()).decode()}),
+            "cannot be used",
+        ),
+        (
             kubeconfig({"certificate-authority-data": base64.b64encode(b"no certificate").decode()}),
             "cannot be used",
         ),

@@ -13,7 +13,7 @@ from gateway.core.errors import ProtocolError
 from gateway.core.heads import FIELD
 from gateway.core.limits import CHUNK_LINE_BYTES, TRAILER_BYTES
 
-SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 """15 digits: a size never overflows 64 bits in whatever counts it next."""
 
 TRAILER_LINE = re.compile(FIELD)

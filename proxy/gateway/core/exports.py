@@ -14,6 +14,7 @@ from typing import Any
 from gateway.core.affinity import HASH_ON, LOAD_BALANCERS, ROUND_ROBIN, Balancing
 from gateway.core.fields import FieldError, mapping, mappings, path_text, port_number, text
 from gateway.core.objects import Key, Object, created, spec_of, texts
+from gateway.core.paths import normalise
 from gateway.core.problem import Problem
 from gateway.core.rewrite import Rewrite, RewriteError
 from gateway.core.route import normal_prefix
@@ -43,7 +44,7 @@ class Rule:
 
     @property
     def match(self) -> Match:
-        return self.exact, self.path.encode() if self.exact else normal_prefix(self.path)
+        return self.exact, normalise(self.path.encode() if self.exact else normal_prefix(self.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +154,13 @@ def _rewrite(source: str, to: str) -> Rewrite:
 
 
 def _read_rewrite(spec: Object) -> Rewrite | None:
-    """Only with both parts given, as FSM has it."""
     rewriting = mapping(spec.get("pathRewrite"), "spec.pathRewrite")
     source, to = rewriting.get("from"), rewriting.get("to")
-    if not source or not to:
+    if not source and not to:
         return None
+    if not source or not to:
+        message = f"spec.pathRewrite needs both from and to: from is {source!r}, to is {to!r}"
+        raise FieldError("InvalidRewrite", message)
     try:
         return _rewrite(text(source, "spec.pathRewrite.from"), text(to, "spec.pathRewrite.to"))
     except RewriteError as error:

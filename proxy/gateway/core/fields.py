@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from gateway.core.objects import SHAPES, Object
+from gateway.core.paths import is_reachable
 
 
 class FieldError(ValueError):
@@ -55,6 +56,9 @@ def path_text(raw: Any, where: str) -> str:
         )
     if "?" in raw or "#" in raw or " " in raw:
         raise FieldError("InvalidPath", f"{where} is {raw!r}: a path has no query, fragment or space")
+    if not is_reachable(raw.encode()):
+        message = f"{where} is {raw!r}: no request has dot segments or a % that begins no escape"
+        raise FieldError("InvalidPath", message)
     return raw
 
 

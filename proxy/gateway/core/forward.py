@@ -38,11 +38,12 @@ def forwarded_fields(peer: bytes, host: bytes) -> bytes:
 
 def continued_fields(request: RequestHead, peer: bytes) -> bytes:
     """The same when a trusted proxy has begun to tell; `peer` is that proxy."""
-    trail, proto, host = request.forwarded or (b"", b"", b"")
-    return b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (
+    trail, proto, host, others = request.forwarded or (b"", b"", b"", b"")
+    return b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b%b" % (
         trail + b", " + peer if trail else peer,
         proto or b"http",
         host or request.host,
+        others,
     )
 
 

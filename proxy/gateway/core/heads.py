@@ -28,7 +28,7 @@ CHUNKED = -1
 UNTIL_CLOSE = -2
 """Special values of a head's `length`, beside a number of bytes."""
 
-SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"x-request-id"))
+SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
 """Fields that may come once: of two, the next parser might take the other one."""
 
 
@@ -50,12 +50,15 @@ def head_end(buffer: bytes, limit: int) -> int:
 
 
 def collect(found: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Fields by lower-case name; several of one name are joined as a list, where that is allowed."""
+    """Fields by lower-case name; several of one name are joined as a list, where that is allowed; of
+    several request identifiers the first counts."""
     fields: dict[bytes, bytes] = {}
     for raw_name, raw_value in found:
         name = raw_name.lower()
         value = raw_value.rstrip(b" \t")
         if name in fields:
+            if name == b"x-request-id":
+                continue
             if name in SINGLE:
                 raise ProtocolError(f"more than one {name.decode()} field")
             value = fields[name] + b", " + value

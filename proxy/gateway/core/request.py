@@ -7,13 +7,15 @@ import re
 from gateway.core.errors import ProtocolError
 from gateway.core.heads import FIELD, HOP_BY_HOP, TOKEN, collect, connection_tokens, keeps_alive, read_length
 from gateway.core.limits import Limits
+from gateway.core.paths import ODD, escape, normalise, resolve
 
 REQUEST = re.compile(
-    rb"(" + TOKEN + rb"{1,32}+) ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n(?:" + FIELD + rb")*+\r\n"
+    rb"(" + TOKEN + rb"{1,32}+) ([\x21\x22\x24-\x7e\x80-\xff]++) HTTP/1\.([01])\r\n(?:" + FIELD + rb")*+\r\n"
 )
 READ = re.compile(
     rb"\r\n(host|connection|content-length|transfer-encoding|expect|upgrade|te|keep-alive|proxy-connection"
-    rb"|x-forwarded-for|x-forwarded-proto|x-forwarded-host|x-request-id|idempotency-key|x-gateway-hops|x-gateway-probe|cookie)"
+    rb"|x-forwarded-[^:\r]*|x-original-[^:\r]*|forwarded|x-real-ip|true-client-ip|x-client-ip|x-rewrite-url"
+    rb"|x-request-id|idempotency-key|x-gateway-hops|x-gateway-probe|cookie)"
     rb":[ \t]*([^\r]*)",
     re.IGNORECASE,
 )
@@ -23,6 +25,11 @@ ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]*)(.*)", re.DOTALL)
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
+OTHER_FORWARDED = re.compile(
+    rb"x-forwarded-.*|x-original-.*|forwarded|x-real-ip|true-client-ip|x-client-ip|x-rewrite-url"
+)
+"""What other proxies tell applications of where a request came from; frameworks believe each of them."""
+
 STRIPPED = HOP_BY_HOP | FORWARDED | {b"x-gateway-hops", b"x-gateway-probe"}
 """Fields that are not forwarded as they came."""
 
@@ -54,6 +61,7 @@ class RequestHead:
         "length",
         "method",
         "minor",
+        "path",
         "request_id",
         "strip",
         "target",
@@ -62,7 +70,9 @@ class RequestHead:
 
     method: bytes
     target: bytes
-    """Origin form (or `*`), whatever form came in."""
+    """Origin form (or `*`), whatever form came in, without dot segments."""
+    path: bytes
+    """The target by which routes are found: the path in its one spelling, resolved."""
     minor: int
     fields: bytes
     host: bytes
@@ -76,8 +86,9 @@ class RequestHead:
     """By method, or because the client sent an Idempotency-Key."""
     request_id: bytes
     cookie: bytes
-    forwarded: tuple[bytes, bytes, bytes] | None
-    """X-Forwarded-For, -Proto and -Host as received, when any was."""
+    forwarded: tuple[bytes, bytes, bytes, bytes] | None
+    """X-Forwarded-For, -Proto and -Host as received, and the fields of other names that tell the same, as
+    they are sent on; None when there was none."""
     hops: int
     """Gateways it has passed."""
     health_check: bool
@@ -106,7 +117,10 @@ def parse_request_head(head: bytes, limits: Limits) -> RequestHead:
     request.forwarded = request.strip = None
     request.hops = 0
     request.health_check = False
-    fields = collect(READ.findall(head))
+    found = READ.findall(head)
+    fields = collect(found)
+    if len(found) != len(fields):
+        request.fields = _first_id_only(request.fields)
     request.host = _read_host(fields, request.minor)
     request.length = read_length(fields, request.minor, 0)
     request.keep_alive = request.minor == 1
@@ -117,7 +131,35 @@ def parse_request_head(head: bytes, limits: Limits) -> RequestHead:
         _read_rest(request, fields)
     if target[0] != 47:  # "/"
         _normalise_target(request)
+    request.path = request.target
+    if ODD.search(request.target):
+        _normalise_path(request)
     return request
+
+
+def _first_id_only(fields: bytes) -> bytes:
+    """Without the identifiers after the first: a proxy that adds its own to a client's is no fault."""
+    kept: list[bytes] = []
+    seen = False
+    for line in fields.split(b"\r\n"):
+        is_id = line.partition(b":")[0].lower() == b"x-request-id"
+        if not (is_id and seen):
+            kept.append(line)
+        seen = seen or is_id
+    return b"\r\n".join(kept)
+
+
+def _normalise_path(request: RequestHead) -> None:
+    """Find routes by the one spelling of the path, and pass dot segments on to nobody.
+
+    Other spellings go on as they came: a signature may cover them. RFC 3986 6.2.2.
+    """
+    path, question, query = request.target.partition(b"?")
+    spelled = normalise(path)
+    resolved = resolve(spelled)
+    request.path = resolved
+    if resolved != spelled or not request.target.isascii():
+        request.target = resolved + question + escape(query)
 
 
 def _read_host(fields: dict[bytes, bytes], minor: int) -> bytes:
@@ -140,11 +182,14 @@ def _read_rest(request: RequestHead, fields: dict[bytes, bytes]) -> None:
             raise ProtocolError("the only expectation that can be met is 100-continue", 417)
         if request.minor == 0:  # such a client cannot read a 100 answer
             strip = strip | {b"expect"}
-    if not FORWARDED.isdisjoint(strip):
+    others = [name for name in fields if OTHER_FORWARDED.fullmatch(name) and name not in FORWARDED]
+    strip = strip.union(others)
+    if others or not FORWARDED.isdisjoint(strip):
         request.forwarded = (
             fields.get(b"x-forwarded-for", b""),
             fields.get(b"x-forwarded-proto", b""),
             fields.get(b"x-forwarded-host", b""),
+            b"".join([b"\r\n%b: %b" % (name, fields[name]) for name in others]),
         )
     hops = fields.get(b"x-gateway-hops", b"0")
     request.hops = int(hops) if hops.isdigit() and len(hops) <= 3 else 0

@@ -6,6 +6,7 @@ import re
 
 from gateway.core.errors import ProtocolError
 from gateway.core.heads import (
+    CHUNKED,
     FIELD,
     HOP_BY_HOP,
     REFUSED,
@@ -25,6 +26,10 @@ READ = re.compile(
     rb":[ \t]*([^\r]*)",
     re.IGNORECASE,
 )
+
+
+BODYLESS = frozenset((*range(100, 200), 204, 304))
+"""Statuses whose answers have no body, whatever their fields say."""
 
 
 class ResponseHead:
@@ -79,6 +84,10 @@ def parse_response_head(head: bytes, limits: Limits) -> ResponseHead:
     response.length = read_length(fields, response.minor, UNTIL_CLOSE)
     if len(fields) > 1 or response.length == UNTIL_CLOSE:
         _read_rest(response, fields)
+    if response.length == CHUNKED and response.status in BODYLESS:
+        # RFC 9112 6.1: such a field may not stand there, and whether chunks follow nobody knows.
+        response.strip = (response.strip or frozenset()) | {b"transfer-encoding"}
+        response.keep_alive = False
     return response
 
 

@@ -7,16 +7,26 @@ Latin-1: a target is ASCII on the wire and must come back byte for byte.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import re2
+
+from gateway.core.errors import ProtocolError
 
 MAX_PATTERN = 1024
 MAX_PROGRAM_BYTES = 1 << 20
 """Memory RE2 may use for one pattern; larger ones are refused, not run."""
 
-CACHED = 512
-"""Targets remembered per rewrite. Calls repeat a small set of targets; the cache is dropped when full."""
+MAX_RESULT_BYTES = 8 * 1024
+"""Longest rewritten target, as long as a client's own may be. A pattern that matches every character and a
+long replacement would else make megabytes of a short request."""
+
+CACHE_BYTES = 64 * 1024
+"""Rewritten targets kept per rewrite, both sides counted. Calls repeat a small set; dropped when full."""
+
+REPLACEMENT = re.compile(r"[\x21\x22\x24-\x7e]*")
+"""Characters a request target can have. A space or a line end would end the request line, `#` the path."""
 
 Piece = bytes | int
 """Literal text, or the number of a group (0: the whole match)."""
@@ -61,15 +71,20 @@ def parse_replacement(text: str) -> tuple[Piece, ...]:
 class Rewrite:
     """One compiled rewrite. Equal when pattern and replacement are."""
 
-    __slots__ = ("_cache", "_pattern", "_pieces", "source", "to")
+    __slots__ = ("_cache", "_cached_bytes", "_pattern", "_pieces", "source", "to")
 
     def __init__(self, source: str, to: str) -> None:
-        """RewriteError when `source` is no RE2 pattern, `to` names a group it lacks, or either is not
-        Latin-1."""
+        """RewriteError when `source` is no RE2 pattern, or `to` names a group it lacks or has a character
+        that no request target can have."""
         self.source = source
         self.to = to
         if len(source) > MAX_PATTERN:
             raise RewriteError(f"pattern longer than {MAX_PATTERN} characters")
+        if REPLACEMENT.fullmatch(to) is None:
+            raise RewriteError(
+                f"{to!r} has a character that no request target can have: write spaces, # and characters "
+                "outside ASCII as %20, %23 and so on"
+            )
         options = re2.Options()
         options.log_errors = False
         options.max_mem = MAX_PROGRAM_BYTES
@@ -81,11 +96,12 @@ class Rewrite:
             detail = error.args[0].decode("latin-1") if error.args else "unknown"
             raise RewriteError(f"{source!r} is not a pattern RE2 accepts: {detail}") from error
         except UnicodeEncodeError as error:
-            raise RewriteError(f"{source!r} or {to!r} has characters no request target can have") from error
+            raise RewriteError(f"{source!r} has characters no request target can have") from error
         highest = max((piece for piece in self._pieces if isinstance(piece, int)), default=0)
         if highest > self._pattern.groups:
             raise RewriteError(f"{to!r} uses group ${highest}, {source!r} has {self._pattern.groups}")
         self._cache: dict[bytes, bytes] = {}
+        self._cached_bytes = 0
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Rewrite) and (self.source, self.to) == (other.source, other.to)
@@ -97,16 +113,32 @@ class Rewrite:
         return f"Rewrite({self.source!r}, {self.to!r})"
 
     def apply(self, target: bytes) -> bytes:
-        """The rewritten request target. May be something that is no target at all: the caller checks."""
+        """The rewritten request target, which may lack its first `/`. ProtocolError when it is too long."""
         found = self._cache.get(target)
         if found is None:
-            found = self._pattern.sub(self._expand, target)
-            if len(self._cache) >= CACHED:
+            found = self._rewritten(target)
+            self._cached_bytes += len(target) + len(found)
+            if self._cached_bytes > CACHE_BYTES:
                 self._cache.clear()
+                self._cached_bytes = len(target) + len(found)
             self._cache[target] = found
         return found
 
-    def _expand(self, match: Any) -> bytes:
-        return b"".join([
-            piece if isinstance(piece, bytes) else (match.group(piece) or b"") for piece in self._pieces
-        ])  # fmt: skip
+    def _rewritten(self, target: bytes) -> bytes:
+        left = MAX_RESULT_BYTES
+
+        def expand(match: Any) -> bytes:
+            nonlocal left
+            made = b"".join([
+                piece if isinstance(piece, bytes) else (match.group(piece) or b"") for piece in self._pieces
+            ])  # fmt: skip
+            left -= len(made)
+            if left < 0:  # before the rest is made
+                raise too_long
+            return made
+
+        too_long = ProtocolError(f"rewritten request target longer than {MAX_RESULT_BYTES} bytes", 414)
+        found: bytes = self._pattern.sub(expand, target)
+        if len(found) > MAX_RESULT_BYTES:
+            raise too_long
+        return found

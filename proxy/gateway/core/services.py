@@ -28,22 +28,27 @@ class ServicePort:
 
 @dataclass(slots=True)
 class Service:
-    """A Service of this cluster: TCP ports by number, ready endpoints by port name."""
+    """A Service of this cluster: TCP ports by number, endpoints by port name."""
 
     ports: dict[int, ServicePort]
     external_name: bool = False
     deleted: bool = False
     """It is being deleted."""
     ready: dict[str, list[Endpoint]] = field(default_factory=dict)
+    terminating: dict[str, list[Endpoint]] = field(default_factory=dict)
+    """Terminating pods that still serve."""
 
     def endpoints(self, number: int) -> tuple[Endpoint, ...]:
-        """Ready endpoints of a Service port, in a fixed order."""
+        """Endpoints of a Service port that may be sent requests, in a fixed order.
+
+        The ready ones; while there is none, those that terminate and still serve, as kube-proxy has it
+        (KEP-1669): a rollout of one replica loses no request.
+        """
         port = self.ports.get(number)
         if port is None:
             return ()
-        return tuple(
-            sorted(set(self.ready.get(port.name, ())), key=lambda endpoint: (endpoint.host, endpoint.port))
-        )
+        found = self.ready.get(port.name) or self.terminating.get(port.name) or ()
+        return tuple(sorted(set(found), key=lambda endpoint: (endpoint.host, endpoint.port)))
 
 
 def read_service(raw: Object) -> Service:
@@ -56,22 +61,30 @@ def read_service(raw: Object) -> Service:
     return Service(ports, spec.get("type") == "ExternalName", is_deleted(raw))
 
 
-def read_slice(raw: Object) -> dict[str, list[Endpoint]]:
-    """Ready TCP endpoints of one EndpointSlice by port name. Terminating ones are not ready (KEP-1669)."""
-    found: dict[str, list[Endpoint]] = {}
+def add_slice(service: Service, raw: Object) -> None:
+    """Add the TCP endpoints of one EndpointSlice to its Service. FieldError, and none, when it is faulty."""
     if raw.get("addressType") not in (None, "IPv4", "IPv6"):  # not a set: any JSON value may stand there
-        return found
+        return
     ready: list[str] = []
+    terminating: list[str] = []
+    ports: list[tuple[str, int]] = []
     for index, item in enumerate(mappings(raw.get("endpoints"), "endpoints")):
         conditions = mapping(item.get("conditions"), f"endpoints[{index}].conditions")
-        # An absent condition means ready: the API says so.
-        if conditions.get("ready", True) is not False and not conditions.get("terminating"):
-            ready.extend(addresses(item.get("addresses"), f"endpoints[{index}].addresses"))
+        # An absent condition means ready; serving, when absent, says what ready says.
+        is_ready = conditions.get("ready", True) is not False
+        where = f"endpoints[{index}].addresses"
+        if conditions.get("terminating"):
+            if conditions.get("serving", is_ready):
+                terminating.extend(addresses(item.get("addresses"), where))
+        elif is_ready:
+            ready.extend(addresses(item.get("addresses"), where))
     for index, item in enumerate(mappings(raw.get("ports"), "ports")):
         if item.get("protocol") in (None, "TCP") and item.get("port") is not None:
             number = port_number(item["port"], f"ports[{index}].port")
-            found.setdefault(str(item.get("name") or ""), []).extend(Endpoint(one, number) for one in ready)
-    return found
+            ports.append((str(item.get("name") or ""), number))
+    for by_name, found in ((service.ready, ready), (service.terminating, terminating)):
+        for name, number in ports if found else ():
+            by_name.setdefault(name, []).extend(Endpoint(one, number) for one in found)
 
 
 @dataclass(slots=True)
@@ -115,8 +128,7 @@ def sort_objects(raw_objects: Iterable[Object]) -> Objects:
         if service is None:
             continue
         try:
-            for port_name, endpoints in read_slice(raw).items():
-                service.ready.setdefault(port_name, []).extend(endpoints)
+            add_slice(service, raw)
         except FieldError as error:
             objects.problems.append(_problem("EndpointSlice", raw, error))
     return objects

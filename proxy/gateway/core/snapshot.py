@@ -16,6 +16,7 @@ from gateway.core.exports import Evaluation, Rule, evaluate_exports
 from gateway.core.fields import FieldError
 from gateway.core.imports import read_import
 from gateway.core.objects import Key, Object
+from gateway.core.paths import normalise
 from gateway.core.policy import ACTIVE_ACTIVE, LOCALITY, Policy, make_priorities, read_policy
 from gateway.core.problem import Problem
 from gateway.core.rewrite import Rewrite
@@ -52,8 +53,8 @@ class Snapshot:
         if not path:
             return self.hosts.hosts.get(route.where.lower().encode()) == route
         if kind == "Exact":
-            return self.paths.exact.get(pattern.encode()) == route
-        return self.paths.prefix.get(normal_prefix(pattern)) == route
+            return self.paths.exact.get(normalise(pattern.encode())) == route
+        return self.paths.prefix.get(normalise(normal_prefix(pattern))) == route
 
     def leaves_cluster(self, namespace: str, name: str) -> bool:
         """Whether a request for an imported service may go to another cluster at all."""
@@ -169,7 +170,7 @@ class _Compiler:
         door = doors.get(rule.match)
         if door is not None and door.service == service:
             policy = self._door_policy(rule.key)
-            remotes = self._door_clusters(rule.key, normal_prefix(rule.path))
+            remotes = self._door_clusters(rule.key, rule.match[1])
             priorities = make_priorities(policy, local, remotes)
             return Route(service, rule.port, where, policy.kind, priorities, rule.balancing)
         return Route(service, rule.port, where, LOCALITY, ((local,),), rule.balancing)
@@ -180,7 +181,7 @@ class _Compiler:
         for key, ports in self._remotes.items():
             policy = self._door_policy(key)
             for port, clusters in sorted(ports.items()):
-                for prefix in sorted({cluster.prefix for cluster in clusters}):
+                for prefix in sorted({normalise(cluster.prefix) for cluster in clusters}):
                     if (False, prefix) in paths:
                         owner = paths[False, prefix].service
                         message = (
@@ -204,7 +205,7 @@ class _Compiler:
         found: dict[str, WeightedCluster] = {}
         for clusters in self._remotes.get(key, {}).values():
             for cluster in clusters:
-                if cluster.prefix == prefix:
+                if normalise(cluster.prefix) == prefix:
                     found.setdefault(
                         cluster.key, WeightedCluster(cluster.key, cluster.endpoints, remote=True)
                     )

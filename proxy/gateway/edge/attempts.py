@@ -19,7 +19,7 @@ class Attempts:
     `state` is None for a request without a route: there is nowhere to go.
     """
 
-    __slots__ = ("affinity", "count", "limit", "pick", "same", "state", "tried")
+    __slots__ = ("affinity", "count", "limit", "pick", "same", "seen", "state", "tried")
 
     pick: Pick
     """The last choice; set from the first one on."""
@@ -33,6 +33,8 @@ class Attempts:
         self.count = 0
         self.same = False
         """The last choice may be chosen again."""
+        self.seen: tuple[int, str] | None = None
+        """Status and text of an attempt that an application may have seen, if one has failed so."""
 
     def next(self, now: float) -> Pick | None:
         """Begin an attempt at the next endpoint; None when there is none or enough have been tried."""
@@ -70,10 +72,14 @@ class Attempts:
     def refusal(self, *, full: bool, by_path: bool) -> tuple[int, str, str]:
         """Status, text and reason of the answer when there is no other endpoint to try.
 
+        Without `seen` no application knows of the request, and a gateway in front may send it elsewhere.
+
         `full`: connections to the last one are all busy. `by_path`: the request was routed by its path.
         """
         if self.state is None:
             return 404, NOT_FOUND_TEXT, "no-route"
+        if self.seen is not None:
+            return *self.seen, "no-answer"
         if full:
             return 503, "all connections to the service are busy", "overload"
         if self.count:

@@ -54,7 +54,7 @@ class Client(Downstream):
         self.lingered = -1
         """Bytes dropped since the final answer; -1 while the connection is in use."""
         self.ended = False
-        """The client has sent its last byte (half-close); answers may still be written."""
+        """The client has sent its last byte."""
         self.queued = False
         """A pipelined request in `buffer` is about to be read."""
         self.reading = True
@@ -70,7 +70,8 @@ class Client(Downstream):
         peer = transport.get_extra_info("peername")
         self.peer = peer[0].encode() if isinstance(peer, tuple) else b"unknown"
         self.trusted = self.peer in runtime.trusted
-        self.deadline = runtime.now + runtime.limits.head_seconds
+        # Browsers and pools open connections ahead: until its first byte one is idle, as between requests.
+        self.deadline = runtime.now + runtime.idle_seconds
         if len(self.all.open) > runtime.limits.clients:
             self.refuse(503, "too many connections", "overload")
 
@@ -169,7 +170,7 @@ class Client(Downstream):
         if head.hops >= MAX_HOPS:
             raise ProtocolError(f"request has passed {head.hops} gateways: routes form a loop", 508)
         snapshot = self.registry.snapshot
-        route = snapshot.paths.find(head.target) if self.by_path else snapshot.hosts.find(head.host)
+        route = snapshot.paths.find(head.path) if self.by_path else snapshot.hosts.find(head.host)
         cached = CachedHead(head, route, None if route is None else self.registry.state(route))
         self.cache.keep(raw, cached)
         return cached

@@ -92,15 +92,17 @@ class Exchange(UpstreamUser):
         return not self.kept.full
 
     def client_eof(self) -> bool:
-        """The client will send no more. True to keep its connection for the answer."""
+        """The client will send no more. True to keep its connection: only a tunnel has two ends.
+
+        Between requests and answers such an end is a client that gave up; the application learns it at once,
+        as behind nginx. HTTP has no half-close (RFC 9112 9.6 has servers, not clients, close like that).
+        """
         if self.tunnel:
             if self.upstream is not None:
                 self.upstream.end_writing()
             return True
-        if self.wants_body:
-            self._abort("client-gone")
-            return False
-        return True
+        self._abort("client-gone")
+        return False
 
     def client_lost(self) -> None:
         """The client is gone."""
@@ -141,6 +143,12 @@ class Exchange(UpstreamUser):
         """Try the next endpoint, or answer when there is none."""
         full = False
         while pick := self.attempts.next(self.runtime.now):
+            try:
+                self.cached.start(pick.state)
+            except ProtocolError as error:  # the rewritten target is none that could be sent
+                self._end_attempt()
+                self.fail(error.status, str(error), "malformed")
+                return
             self.waits = True
             self._await_peer()
             try:
@@ -153,7 +161,7 @@ class Exchange(UpstreamUser):
                 self.connected(upstream)
             return
         status, text, reason = self.attempts.refusal(full=full, by_path=self.downstream.by_path)
-        self.fail(status, text, reason, refused=True)
+        self.fail(status, text, reason, refused=self.attempts.seen is None)
 
     def _end_attempt(self) -> None:
         self.waits = False
@@ -196,11 +204,14 @@ class Exchange(UpstreamUser):
         stale = self.upstream is not None and self.upstream.used and self.upstream.lost
         if not stale:
             self.attempts.pick.health.failed(self.runtime.now, certain=certain)
+        if not certain and not stale:
+            self.attempts.seen = status, message
         safe = certain or (self.head.idempotent and self.kept.complete)
         if safe and self.attempts.may_repeat() and not self.downstream.is_closing():
             self._retry(same_endpoint=stale)
         else:
-            self.fail(status, message, "unreachable" if certain else "no-answer", refused=certain)
+            unseen = certain and self.attempts.seen is None
+            self.fail(status, message, "unreachable" if certain else "no-answer", refused=unseen)
 
     def _retry(self, *, same_endpoint: bool) -> None:
         self.runtime.metrics.retries += 1

@@ -9,7 +9,7 @@ import pytest
 from gateway.core import conditions
 from gateway.core.exports import HASH_ON_ANNOTATION, Evaluation, evaluate_exports
 from gateway.core.fields import FieldError
-from gateway.core.services import read_service, read_slice
+from gateway.core.services import add_slice, read_service
 
 KEY = ("demo", "app")
 
@@ -94,10 +94,44 @@ def test_conditions_say_what_counts(make: Any) -> None:
 )
 def test_what_is_wrong_with_a_slice_is_named(make: Any, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldError) as raised:
-        read_slice({**make.slice("10.0.0.1"), **changes})
+        add_slice(read_service(make.service()), {**make.slice("10.0.0.1"), **changes})
     assert words in str(raised.value)
 
 
 @pytest.mark.parametrize("changes", [{"addressType": "FQDN"}, {"addressType": []}, {"ports": [{}]}], ids=repr)
 def test_a_slice_that_lists_nobody_the_gateway_could_dial(make: Any, changes: dict[str, Any]) -> None:
-    assert read_slice({**make.slice("10.0.0.1"), **changes}) == {}
+    service = read_service(make.service())
+    add_slice(service, {**make.slice("10.0.0.1"), **changes})
+    assert (service.ready, service.terminating) == ({}, {})
+
+
+@pytest.mark.parametrize("rewrite", [{"from": "^/app", "to": ""}, {"from": "^/app"}, {"to": "/"}])
+def test_half_a_rewrite_is_named(make: Any, rewrite: dict[str, str]) -> None:
+    found = evaluated(make.export(pathRewrite=rewrite), make.service())
+    assert [problem.reason for problem in found.problems] == ["InvalidRewrite"]
+
+
+@pytest.mark.parametrize("path", ["/a/../b", "/a/%2e%2e/b", "/a%2f..", "/%zz", "/a%2"])
+def test_a_path_that_nobody_can_ask_for_is_named(make: Any, path: str) -> None:
+    found = evaluated(make.export(path=path), make.service())
+    assert [problem.reason for problem in found.problems] == ["InvalidPath"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "serves"),
+    [
+        ({"terminating": True}, True),
+        ({"ready": False, "serving": True, "terminating": True}, True),
+        ({"ready": False, "serving": False, "terminating": True}, False),
+        ({"ready": False, "terminating": True}, False),
+        ({"ready": False}, False),
+    ],
+)
+def test_terminating_pods_serve_while_nobody_is_ready(
+    make: Any, conditions: dict[str, bool], serves: bool
+) -> None:
+    service = read_service(make.service())
+    add_slice(service, make.slice("10.0.0.1", **conditions))
+    assert bool(service.endpoints(3000)) is serves
+    add_slice(service, make.slice("10.0.0.2"))
+    assert [endpoint.host for endpoint in service.endpoints(3000)] == ["10.0.0.2"]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.rewrite import CACHED, Rewrite, RewriteError
+from gateway.core.errors import ProtocolError
+from gateway.core.rewrite import CACHE_BYTES, Rewrite, RewriteError
 from gateway.core.route import WeightedCluster
 from gateway.core.snapshot import compile_snapshot
 
@@ -66,7 +67,7 @@ def test_exact_comes_before_prefix_and_longest_prefix_first(make: Any) -> None:
     }
 
 
-ELEMENTS = st.lists(st.sampled_from(["a", "b", "ab", "", "%2f", "..", "a.b"]), max_size=5)
+ELEMENTS = st.lists(st.sampled_from(["a", "b", "ab", "", "%2F", "...", "a.b"]), max_size=5)
 
 
 @given(
@@ -194,9 +195,9 @@ def test_rewrites_are_equal_when_pattern_and_replacement_are() -> None:
     assert repr(one) == "Rewrite('a', 'b')"
 
 
-def test_a_rewrite_remembers_a_bounded_number_of_targets() -> None:
+def test_a_rewrite_keeps_a_bounded_number_of_bytes() -> None:
     rewrite = Rewrite("^/x", "/")
-    for number in range(CACHED + 1):
+    for number in range(CACHE_BYTES // 10):
         assert rewrite.apply(b"/x%d" % number) == b"/%d" % number
 
 
@@ -205,3 +206,17 @@ def test_a_cluster_is_asked_for_what_its_prefix_or_rewrite_makes_of_a_target() -
     assert WeightedCluster("c", (), rewrite=Rewrite("^/app/?", "/")).target(b"/app/x") == b"/x"
     assert WeightedCluster("c", (), rewrite=Rewrite("^/app/", "")).target(b"/app/x") == b"/x"
     assert WeightedCluster("c", ()).target(b"/x") == b"/x"
+
+
+@pytest.mark.parametrize("to", ["/a b", "/a\r\nb: c", "/a#b", "/é", "/\0"])
+def test_a_replacement_that_no_target_can_have_is_refused(to: str) -> None:
+    with pytest.raises(RewriteError, match="no request target can have"):
+        Rewrite("x", to)
+
+
+def test_a_rewritten_target_is_bounded_before_it_is_made() -> None:
+    with pytest.raises(ProtocolError, match="longer than 8192 bytes") as caught:
+        Rewrite(".", "x" * 1024).apply(b"/" + b"a" * 1900)
+    assert caught.value.status == 414
+    with pytest.raises(ProtocolError, match="longer than 8192 bytes"):
+        Rewrite("^/x", "").apply(b"/x" + b"a" * 9000)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.objects import DERIVED
-from gateway.core.services import read_service, read_slice
+from gateway.core.services import add_slice, read_service
 from gateway.core.snapshot import compile_snapshot
 
 HERE = "default/default/default/here"
@@ -333,7 +333,7 @@ def test_a_slice_that_cannot_be_read_is_named(make: Any) -> None:
 
 def test_a_port_a_service_has_not_has_no_endpoints(make: Any) -> None:
     service = read_service(make.service())
-    service.ready |= read_slice(make.slice("10.0.0.1"))
+    add_slice(service, make.slice("10.0.0.1"))
     assert [endpoint.host for endpoint in service.endpoints(3000)] == ["10.0.0.1"]
     assert service.endpoints(4000) == ()
 

@@ -15,7 +15,8 @@ HEALTH_CHECK_ANSWER = b"HTTP/1.1 204 No Content\r\nX-Gateway-Probe: ok\r\nX-Gate
 of applications are marked."""
 
 PASSED_FIELD = b"\r\nX-Gateway-Passed: 1"
-"""Marks an application's own answer, so that the gateway in front does not take it for somebody else's."""
+"""Marks, for a gateway in front, an application's own answer, and this gateway's own where an application may
+have seen the request: neither is somebody else's."""
 
 DOUBTFUL = frozenset((404, 502, 503, 504))
 """What a load balancer, or whoever has got the address meanwhile, answers in place of a gateway that is gone.
@@ -34,12 +35,13 @@ cause."""
 
 
 def make_answer(
-    status: int, text: str, *, refused: str = "", close: bool = False, head_only: bool = False, minor: int = 1
-) -> bytes:
+    status: int, text: str, *, refused: str = "", to_gateway: bool = False,
+    close: bool = False, head_only: bool = False, minor: int = 1,
+) -> bytes:  # fmt: skip
     """A complete plain-text answer.
 
     `refused`: short reason that no application has seen the request, which lets a gateway in front try
-    elsewhere.
+    elsewhere. `to_gateway`: the request came through one, which is told that this answer is a gateway's.
     """
     body = text.encode() + b"\n"
     extra = b""
@@ -47,6 +49,8 @@ def make_answer(
         body = body[:-1]  # the article's body has no line end
     if refused:
         extra += b"\r\nX-Gateway-Refused: " + refused.encode("ascii")
+    elif to_gateway:
+        extra += PASSED_FIELD
     if status == 405:
         extra += b"\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
     if status == 503:

@@ -280,8 +280,10 @@ class Client(Downstream):
         self.transport.write(data)
 
     def send_own(self, head: RequestHead, status: int, text: str, *, refused: str, close: bool) -> int:
-        head_only = head.method == b"HEAD"
-        out = make_answer(status, text, refused=refused, close=close, head_only=head_only, minor=head.minor)
+        out = make_answer(
+            status, text, refused=refused, close=close, head_only=head.method == b"HEAD", minor=head.minor,
+            to_gateway=head.hops > 0,
+        )  # fmt: skip
         self.transport.write(out)
         return len(out)
 

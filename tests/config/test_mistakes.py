@@ -197,6 +197,44 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
     "export of a port the app has not": (
         {"exports[0].rules[0].portNumber": 8080},
         "exports[0].rules[0].portNumber = 8080: service nodeapp has port 3000.", "Write 3000."),
+    "a path with a query": (
+        {"exports[0].rules[0].path": "/a?x"},
+        r"exports[0].rules[0].path = '/a?x': does not have the form ^/[^\s?#]*$.",
+        "It is: Path on the exporter's gateway."),
+    "a path with dot segments": (
+        {"exports[0].rules[0].path": "/a/%2e%2e/b"},
+        ("exports[0].rules[0].path = '/a/%2e%2e/b': has dot segments, or a % that begins no escape, "
+         "which no request has."),
+        "Write the path as clients ask for it."),
+    "a path outside ASCII": (
+        {"exports[0].rules[0].path": "/café"},
+        ("exports[0].rules[0].path = '/café': has characters outside printable ASCII, "
+         "which clients send escaped."),
+        "Write the path as clients ask for it."),
+    "two rules for one path": (
+        {"exports[0].rules": [RULE, {**RULE, "path": "/nodeapp/*"}]},
+        "exports[0].rules[1].path = '/nodeapp/*': exports[0].rules[0].path has it on cluster-1 already.",
+        "Change one of them."),
+    "two exports of one path": (
+        {"exports[1]": {**EXPORT, "service": "curl", "namespace": "curl"}},
+        "exports[1].rules[0].path = '/nodeapp': exports[0].rules[0].path has it on cluster-3 already.",
+        "Change one of them."),
+    "a rewrite that is no pattern": (
+        {"exports[0].pathRewrite": {"from": "(", "to": "/"}},
+        ("exports[0].pathRewrite.from = '(': is not a regular expression in RE2 syntax: "
+         "missing ): (."),
+        "Correct it."),
+    "a rewrite to a group that is not there": (
+        {"exports[0].pathRewrite": {"from": "^/(a)", "to": "/$$1/$3"}},
+        "exports[0].pathRewrite.to = '/$$1/$3': uses group $3, and `from` has 1.", "Correct one of them."),
+    "a rewrite to nothing": (
+        {"exports[0].pathRewrite": {"from": "^/a", "to": ""}},
+        "exports[0].pathRewrite.to = '': empty.",
+        "Write / for the root; escape spaces, # and the like, as %20."),
+    "a rewrite with a line end": (
+        {"exports[0].pathRewrite": {"from": "^/a", "to": "/\r\nEvil: 1"}},
+        "exports[0].pathRewrite.to = '/\\r\\nEvil: 1': has a character that no request target can have.",
+        "Write / for the root; escape spaces, # and the like, as %20."),
     "an export for a cluster that is none": (
         {"exports[0].targetClusters": ["a/b/c/d"]},
         "exports[0].targetClusters = 'a/b/c/d': no cluster has this key.", f"Choose from: {KEYS}."),
@@ -223,7 +261,11 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
         "policies[0].targets[0]: needs either cluster or clusterKey.", "Give exactly one of them."),
     "target twice": (
         policy({"cluster": "cluster-1"}, {"cluster": "cluster-1"}),
-        "policies[0].targets = 'cluster-1': listed more than once.",
+        "policies[0].targets = 'default/default/default/cluster-1': listed more than once.",
+        "Keep one entry with the weight you want."),
+    "a target by its name and by its key": (
+        policy({"cluster": "cluster-1"}, {"clusterKey": "default/default/default/cluster-1"}),
+        "policies[0].targets = 'default/default/default/cluster-1': listed more than once.",
         "Keep one entry with the weight you want."),
     "FailOver without targets": (
         policy(lbType="FailOver"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from stacks.config.checks import clusters, host, services
+from stacks.config.checks import clusters, host, paths, services
 from stacks.config.model import Settings
 from stacks.config.problem import Problem
 
@@ -23,6 +23,8 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (host.redis_fits_its_mode, frozenset({"clusters", "redis", "redis_password"})),
     (services.apps_run_on_members, frozenset({"clusters", "apps"})),
     (services.exports_have_apps, frozenset({"clusters", "apps", "exports"})),
+    (paths.paths_have_one_owner, frozenset({"exports"})),
+    (paths.rewrites_can_run, frozenset({"exports"})),
     (services.policies_make_sense, frozenset({"clusters", "exports", "policies"})),
     (services.weights_fit_the_mesh, frozenset({"mesh", "clusters", "policies"})),
 )

@@ -94,7 +94,8 @@ def policies_make_sense(settings: Settings) -> Iterator[Problem]:
                 "Keep one target, or use FailOver or ActiveActive.",
             )
         yield from _targets(settings, f"{path}.targets", policy.targets)
-        keys = [target.cluster_key or target.cluster for target in policy.targets]
+        key_of = {cluster.name: cluster.key for cluster in settings.clusters}
+        keys = [target.cluster_key or key_of.get(str(target.cluster)) for target in policy.targets]
         for key in dict.fromkeys(key for key in keys if key and keys.count(key) > 1):
             yield Problem(
                 f"{path}.targets", key, "listed more than once", "Keep one entry with the weight you want."

@@ -1,0 +1,74 @@
+"""Rules about the paths of exports and their rewrites, as the gateway and the CRDs have them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import re2
+
+from stacks.config.model import ExportRule, Settings
+from stacks.config.problem import Problem
+
+ESCAPE = re.compile(r"%(?:2[eE])|%(?![0-9A-Fa-f]{2})")
+"""An escaped dot, or a % that begins no escape."""
+
+GROUP = re.compile(r"\$\$|\$(\d\d?)")
+REPLACEMENT = re.compile(r"[\x21\x22\x24-\x7e]+")
+"""Characters that a request target can have."""
+
+
+def paths_have_one_owner(settings: Settings) -> Iterator[Problem]:
+    """A path can be asked for, and on a cluster it belongs to one rule of one export."""
+    owners: dict[tuple[str, str, str], str] = {}
+    for index, export in enumerate(settings.exports):
+        for number, rule in enumerate(export.rules):
+            where = f"exports[{index}].rules[{number}].path"
+            if fault := _unreachable(rule.path):
+                yield Problem(where, rule.path, fault, "Write the path as clients ask for it.")
+            for cluster in export.clusters:
+                owner = owners.setdefault((cluster, *_match(rule)), where)
+                if owner != where:
+                    yield Problem(
+                        where, rule.path, f"{owner} has it on {cluster} already", "Change one of them."
+                    )
+
+
+def rewrites_can_run(settings: Settings) -> Iterator[Problem]:
+    """A rewrite is a pattern of RE2 syntax and a replacement that makes a request target."""
+    for index, export in enumerate(settings.exports):
+        if export.path_rewrite is None:
+            continue
+        where, source, to = f"exports[{index}].pathRewrite", export.path_rewrite.from_, export.path_rewrite.to
+        if REPLACEMENT.fullmatch(to) is None:
+            reason = "empty" if not to else "has a character that no request target can have"
+            yield Problem(
+                f"{where}.to", to, reason, "Write / for the root; escape spaces, # and the like, as %20."
+            )
+        try:
+            options = re2.Options()
+            options.log_errors = False
+            groups = re2.compile(source, options).groups
+        except re2.error as error:
+            reason = f"is not a regular expression in RE2 syntax: {error.args[0].decode()}"
+            yield Problem(f"{where}.from", source, reason, "Correct it.")
+            continue
+        highest = max((int(found) for found in GROUP.findall(to) if found), default=0)
+        if highest > groups:
+            yield Problem(
+                f"{where}.to", to, f"uses group ${highest}, and `from` has {groups}", "Correct one of them."
+            )
+
+
+def _unreachable(path: str) -> str:
+    if not path.isascii() or not path.isprintable():
+        return "has characters outside printable ASCII, which clients send escaped"
+    if ESCAPE.search(path) or not {".", ".."}.isdisjoint(re.split(r"[/\\]|%2[fF]|%5[cC]", path)):
+        return "has dot segments, or a % that begins no escape, which no request has"
+    return ""
+
+
+def _match(rule: ExportRule) -> tuple[str, str]:
+    """What no two rules of a cluster may share: `/a`, `/a/` and `/a/*` are one prefix."""
+    path = rule.path if rule.path_type == "Exact" else rule.path.removesuffix("*").rstrip("/")
+    return rule.path_type, path

@@ -30,7 +30,7 @@ class Client(Downstream):
     """
 
     __slots__ = (
-        "all", "body", "buffer", "cache", "ended", "exchange", "forwarded", "forwarded_host", "lingered",
+        "all", "body", "buffer", "cache", "exchange", "forwarded", "forwarded_host", "lingered",
         "listener", "queued", "reading", "registry", "runtime", "transport",
     )  # fmt: skip
 
@@ -53,8 +53,6 @@ class Client(Downstream):
         self.exchange: Exchange | None = None
         self.lingered = -1
         """Bytes dropped since the final answer; -1 while the connection is in use."""
-        self.ended = False
-        """The client has sent its last byte."""
         self.queued = False
         """A pipelined request in `buffer` is about to be read."""
         self.reading = True
@@ -100,10 +98,7 @@ class Client(Downstream):
                 self.transport.abort()
 
     def eof_received(self) -> bool:
-        self.ended = True
-        if self.exchange is None:
-            return self.queued
-        return self.exchange.client_eof()
+        return self.exchange is not None and self.exchange.client_eof()
 
     def pause_writing(self) -> None:
         self.write_blocked = True
@@ -231,7 +226,7 @@ class Client(Downstream):
             self.buffer = data
             self.queued = True
             self.runtime.loop.call_soon(self._next)
-        elif self.ended or self.runtime.stopping:
+        elif self.runtime.stopping:
             self.transport.close()
 
     def _next(self) -> None:
@@ -239,18 +234,6 @@ class Client(Downstream):
         if self.exchange is None and self.lingered < 0 and not self.transport.is_closing() and self.buffer:
             data, self.buffer = self.buffer, b""
             self.read_request(data)
-            if self.ended:
-                self._end_request()
-
-    def _end_request(self) -> None:
-        """The client's end came while a request waited in `buffer` to be read; now it has been."""
-        if self.exchange is None:
-            self.transport.close()
-        else:
-            self.exchange.client_eof()
-
-    def sends_no_more(self) -> bool:
-        return self.ended and not self.buffer
 
     def forwarded_fields(self, host: bytes) -> bytes:
         if self.forwarded_host != host or not self.forwarded:
@@ -330,9 +313,6 @@ class Client(Downstream):
     def linger(self) -> None:
         """Send the end of our side, then drop what still comes: closing at once could reset it away."""
         if self.transport.is_closing():
-            return
-        if self.ended:
-            self.transport.close()
             return
         self.lingered = 0
         self.buffer = b""

@@ -53,10 +53,6 @@ class Downstream(ABC):
         """Read on or stop reading, as the exchange can take more of the body or not."""
 
     @abstractmethod
-    def sends_no_more(self) -> bool:
-        """Whether no other request can follow this one."""
-
-    @abstractmethod
     def begin_tunnel(self) -> bytes:
         """Pass on whatever comes from here on; returns what has come already."""
 

@@ -92,10 +92,9 @@ class Exchange(UpstreamUser):
         return not self.kept.full
 
     def client_eof(self) -> bool:
-        """The client will send no more. True to keep its connection: only a tunnel has two ends.
+        """The client will send no more: it gave up, and the application learns it at once, as behind nginx.
 
-        Between requests and answers such an end is a client that gave up; the application learns it at once,
-        as behind nginx. HTTP has no half-close (RFC 9112 9.6 has servers, not clients, close like that).
+        True to keep its connection: a tunnel alone has two ends.
         """
         if self.tunnel:
             if self.upstream is not None:
@@ -133,9 +132,7 @@ class Exchange(UpstreamUser):
         runtime = self.runtime
         stalling = self.wants_body or self.answer is not None
         deadline = runtime.now + (runtime.stall_seconds if stalling else runtime.first_byte_seconds)
-        if deadline > self.hard_deadline and not self.tunnel:
-            deadline = self.hard_deadline
-        self.downstream.set_deadline(deadline)
+        self.downstream.set_deadline(deadline if self.tunnel else min(deadline, self.hard_deadline))
 
     # Attempts
 
@@ -145,14 +142,13 @@ class Exchange(UpstreamUser):
         while pick := self.attempts.next(self.runtime.now):
             try:
                 self.cached.start(pick.state)
-            except ProtocolError as error:  # the rewritten target is none that could be sent
+                self.waits = True
+                self._await_peer()
+                upstream = pool_of(pick.health).acquire(self, fresh=not self.head.idempotent)
+            except ProtocolError as error:  # the rewritten target is none that can be sent
                 self._end_attempt()
                 self.fail(error.status, str(error), "malformed")
                 return
-            self.waits = True
-            self._await_peer()
-            try:
-                upstream = pool_of(pick.health).acquire(self, fresh=not self.head.idempotent)
             except PoolFull:
                 self._end_attempt()
                 full = True
@@ -254,7 +250,7 @@ class Exchange(UpstreamUser):
         length = body_length(head, answer)
         decode = length == CHUNKED and head.minor == 0
         self.answer_body = framing(length, len(data) - end, decode=decode)
-        if length == UNTIL_CLOSE or decode or self._must_close():
+        if length == UNTIL_CLOSE or decode or self.wants_body or self.runtime.draining:
             self.close_after = True
         extra = b"" if stranger else added_fields(self.cached, answer, pick, self.attempts.affinity)
         out = self.downstream.answer_head(
@@ -347,14 +343,9 @@ class Exchange(UpstreamUser):
         elif self.upstream is not None and self.upstream.buffer:
             self.upstream_broken("answer ended in the middle of its head")
         else:
-            text = "the service closed the connection without an answer"
-            self._attempt_failed(text, status=502, certain=False)
+            self._attempt_failed("the service closed without an answer", status=502, certain=False)
 
     # Ends
-
-    def _must_close(self) -> bool:
-        """Whether the client's connection cannot carry another request after this one."""
-        return self.wants_body or self.runtime.draining or self.downstream.sends_no_more()
 
     def fail(self, status: int, text: str, reason: str, *, refused: bool = False) -> None:
         """Answer for an exchange that went wrong, or cut it off when an answer has begun.
@@ -366,12 +357,11 @@ class Exchange(UpstreamUser):
             return
         self._drop_upstream()
         self.status = status
-        if self._must_close():
+        if self.wants_body or self.runtime.draining:
             self.close_after = True
         self.runtime.metrics.answered(status, reason)
-        refusal = reason if refused else ""
         self.bytes_out += self.downstream.send_own(
-            self.head, status, text, refused=refusal, close=self.close_after
+            self.head, status, text, refused=reason if refused else "", close=self.close_after
         )
         self._finish(reason)
         self.downstream.exchange_done(keep=not self.close_after)
@@ -404,8 +394,7 @@ class Exchange(UpstreamUser):
             observe(pick.state, status, seconds)
         if self.runtime.log is not None:
             client, request = self.downstream.logged or self.downstream.describe(), self.cached.log_fields()
-            fields = exchange_fields(
+            self.runtime.log.write(exchange_fields(
                 client, request, pick, reason, self.attempts.count, status, seconds, self.bytes_in,
                 self.bytes_out, self.request_id, foreign=bool(self.head.request_id),
-            )  # fmt: skip
-            self.runtime.log.write(fields)
+            ))  # fmt: skip

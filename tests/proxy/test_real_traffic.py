@@ -79,6 +79,32 @@ async def test_one_slow_request_does_not_eject_a_cluster(net: Any, make: Any, ok
     assert answered == [11, 11]
 
 
+# Sessions
+
+
+async def test_sessions_of_two_services_at_one_address_keep_apart(net: Any, make: Any, ok: Any) -> None:
+    objects = []
+    for name in ("shop", "pay"):
+        objects += [make.service(name), make.export(name, f"/{name}", sessionSticky=True)]
+        for pod in range(3):
+            port = await net.app(lambda _head, _body, pod=pod: ok(b"%d" % pod))
+            one = make.slice("127.0.0.1", name=name, port=port)
+            one["metadata"]["name"] += f"-{pod}"
+            objects.append(one)
+    port, _, _ = await net.gateway(*objects)
+    jar: dict[str, str] = {}
+    pods: dict[str, set[bytes]] = {"/shop": set(), "/pay": set()}
+    for _ in range(8):
+        for path, seen in pods.items():
+            cookies = "; ".join(f"{name}={value}" for name, value in jar.items())
+            _, head, body = await net.ask(port, path, fields=f"Cookie: {cookies}\r\n" if cookies else "")
+            seen.add(body)
+            if b"Set-Cookie: " in head:
+                name, _, value = head.split(b"Set-Cookie: ")[1].split(b";")[0].decode().partition("=")
+                jar[name] = value
+    assert [len(seen) for seen in pods.values()] == [1, 1]
+
+
 # Paths
 
 

@@ -15,7 +15,8 @@ HASHING = "HashingLoadBalancer"
 LOAD_BALANCERS = frozenset((ROUND_ROBIN, LEAST_WORK, HASHING))
 
 COOKIE = "gateway-session"
-COOKIE_VALUE = re.compile(rb"(?:^|[;,] *)" + COOKIE.encode() + rb"=([0-9a-f]{8})-([0-9a-f]{8})")
+"""Begins the name of the session cookie, which ends with the service's tag: services that a client meets at
+one address keep apart."""
 HASH_ON = re.compile(r"source|(?:header|cookie):[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """`source`, `header:NAME` or `cookie:NAME`."""
 
@@ -49,19 +50,28 @@ def tag(name: str) -> str:
     return blake2b(name.encode(), digest_size=4).hexdigest()
 
 
-def session_cookie(cluster: str, endpoint: str) -> bytes:
+@lru_cache(maxsize=16384)
+def _session_of(service: str) -> re.Pattern[bytes]:
+    name = f"{COOKIE}-{tag(service)}".encode()
+    return re.compile(rb"(?:^|[;,] *)" + name + rb"=([0-9a-f]{8})-([0-9a-f]{8})")
+
+
+def session_cookie(service: str, cluster: str, endpoint: str) -> bytes:
     """Field that asks a client to come back to this endpoint of this cluster."""
-    return f"\r\nSet-Cookie: {COOKIE}={tag(cluster)}-{tag(endpoint)}; Path=/; HttpOnly; SameSite=Lax".encode()
+    session = f"{COOKIE}-{tag(service)}={tag(cluster)}-{tag(endpoint)}"
+    return f"\r\nSet-Cookie: {session}; Path=/; HttpOnly; SameSite=Lax".encode()
 
 
-def read_affinity(balancing: Balancing, head: RequestHead, peer: bytes, *, trusted: bool) -> Affinity | None:
+def read_affinity(
+    service: str, balancing: Balancing, head: RequestHead, peer: bytes, *, trusted: bool
+) -> Affinity | None:
     """None when the request may go anywhere. The cookie counts at every gateway on the way.
 
     `trusted`: the peer's word about where the request came from is believed.
     """
     cluster = endpoint = ""
     if head.cookie:
-        match = COOKIE_VALUE.search(head.cookie)
+        match = _session_of(service).search(head.cookie)
         if match is not None:
             cluster, endpoint = match[1].decode(), match[2].decode()
     key = _hash_key(balancing.hash_on, head, peer, trusted=trusted) if balancing.kind == HASHING else b""

@@ -55,10 +55,10 @@ def passed_on(body: Body, data: bytes, start: int, end: int, head: bytes) -> byt
 def added_fields(request: CachedHead, answer: ResponseHead, pick: Pick, affinity: Affinity | None) -> bytes:
     """For the client a session cookie, for a gateway in front a mark: this is no stranger's."""
     added = b""
-    if request.sticky and not pick.state.remote:
+    if request.sticky and request.route is not None and not pick.state.remote:
         state, health = pick.state, pick.health
         if affinity is None or (affinity.cluster, affinity.endpoint) != (state.tag, health.tag):
-            added = session_cookie(state.cluster.key, str(health.endpoint))
+            added = session_cookie(request.route.service, state.cluster.key, str(health.endpoint))
     if request.head.hops and doubtful(answer):
         added += PASSED_FIELD
     return added

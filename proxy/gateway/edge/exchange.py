@@ -70,7 +70,7 @@ class Exchange(UpstreamUser):
         if route is not None and self.cached.affine:
             downstream = self.downstream
             self.attempts.affinity = read_affinity(
-                route.balancing, self.head, downstream.peer, trusted=downstream.trusted
+                route.service, route.balancing, self.head, downstream.peer, trusted=downstream.trusted
             )
         self._attempt()
 

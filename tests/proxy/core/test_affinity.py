@@ -9,6 +9,7 @@ from gateway.core.limits import Limits
 from gateway.core.request import RequestHead, parse_request_head
 
 PEER = b"192.0.2.1"
+SERVICE = "demo/app"
 
 
 def head(*fields: str) -> RequestHead:
@@ -17,21 +18,31 @@ def head(*fields: str) -> RequestHead:
 
 
 def key(hash_on: str, *fields: str, trusted: bool = False) -> bytes:
-    affinity = read_affinity(Balancing(HASHING, hash_on), head(*fields), PEER, trusted=trusted)
+    affinity = read_affinity(SERVICE, Balancing(HASHING, hash_on), head(*fields), PEER, trusted=trusted)
     assert affinity is not None
     return affinity.key
 
 
 def test_a_session_cookie_comes_back_as_the_endpoint_that_set_it() -> None:
-    cookie = session_cookie("a/b/c/east", "10.0.0.1:3000").partition(b": ")[2].partition(b";")[0].decode()
+    cookie = (
+        session_cookie(SERVICE, "a/b/c/east", "10.0.0.1:3000").partition(b": ")[2].partition(b";")[0].decode()
+    )
     for sent in (cookie, f"other=1; {cookie}", f"other=1, {cookie}"):
-        affinity = read_affinity(Balancing(), head(f"Cookie: {sent}"), PEER, trusted=False)
+        affinity = read_affinity(SERVICE, Balancing(), head(f"Cookie: {sent}"), PEER, trusted=False)
         assert affinity == Affinity(tag("a/b/c/east"), tag("10.0.0.1:3000"))
 
 
-@pytest.mark.parametrize("fields", [(), ("Cookie: other=1",), ("Cookie: gateway-session=12-34",)])
+def test_another_services_session_counts_for_nothing() -> None:
+    cookies = [session_cookie(f"demo/{name}", "a/b/c/east", name).decode() for name in ("pay", "shop")]
+    sent = "; ".join(cookie.partition(": ")[2].partition(";")[0] for cookie in cookies)
+    assert read_affinity(SERVICE, Balancing(), head(f"Cookie: {sent}"), PEER, trusted=False) is None
+    shop = read_affinity("demo/shop", Balancing(), head(f"Cookie: {sent}"), PEER, trusted=False)
+    assert shop == Affinity(tag("a/b/c/east"), tag("shop"))
+
+
+@pytest.mark.parametrize("fields", [(), ("Cookie: other=1",), ("Cookie: gateway-session-12=12-34",)])
 def test_a_request_without_a_session_may_go_anywhere(fields: tuple[str, ...]) -> None:
-    assert read_affinity(Balancing(), head(*fields), PEER, trusted=False) is None
+    assert read_affinity(SERVICE, Balancing(), head(*fields), PEER, trusted=False) is None
 
 
 def test_a_header_or_a_cookie_is_hashed_where_there_is_one() -> None:

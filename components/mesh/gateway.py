@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ EAST_WEST_PORT = 15080
 class GatewayArgs:
     """`node_port` is None to publish `cluster.gateway_port` through a load balancer instead.
 
-    `front_door` makes it serve exports of every cluster (on the control plane).
+    `front_door` makes it serve exports of every cluster (on the control plane). `limits` differ from
+    the image's own and have its names.
     """
 
     cluster: Cluster
@@ -32,6 +33,7 @@ class GatewayArgs:
     replicas: int
     access_log: bool
     trusted_proxies: Sequence[str]
+    limits: Mapping[str, float]
     front_door: bool
     node_port: int | None
 
@@ -42,6 +44,7 @@ def gateway_arguments(
     front_door: bool,
     access_log: bool,
     trusted_proxies: Sequence[str] = (),
+    limits: Mapping[str, float] | None = None,
 ) -> list[str]:
     """Arguments of the image."""
     return [
@@ -53,6 +56,7 @@ def gateway_arguments(
         "--access-log" if access_log else "--no-access-log",
         *(["--front-door"] if front_door else []),
         *([f"--trusted-proxies={','.join(trusted_proxies)}"] if trusted_proxies else []),
+        *(f"--limit={name}={value:g}" for name, value in sorted((limits or {}).items())),
     ]
 
 
@@ -109,6 +113,7 @@ class Gateway(pulumi.ComponentResource):
                 front_door=args.front_door,
                 access_log=args.access_log,
                 trusted_proxies=args.trusted_proxies,
+                limits=args.limits,
             ),
             ports={"http": HTTP_PORT, "east-west": EAST_WEST_PORT},
             cache=True,

@@ -163,6 +163,13 @@ class GatewaySettings(Section):
     trusted_proxies: tuple[AddressRange, ...] = Field(
         default=(), description="Networks of proxies in front whose X-Forwarded-* fields are believed."
     )
+    first_byte_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        default=60,
+        description="A service that has not begun to answer by then is a 504; long polls want more.",
+    )
+    stall_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        default=60, description="Quiet time after which an answer or an upgraded connection is cut off."
+    )
     hub_replicas: Annotated[int, Field(ge=1, le=5)] = Field(
         default=1, description="Pods of the hub; of several one writes, by election."
     )
@@ -279,7 +286,7 @@ class Settings(Section):
     )
     gateway: GatewaySettings = Field(
         default=GatewaySettings(),
-        description="Gateways: replicas, accessLog, trustedProxies and hubReplicas.",
+        description="Gateways: replicas, access log, trusted proxies, limits of time, replicas of the hub.",
     )
     apps: tuple[AppSettings, ...] = Field(default=(), description="Demo apps and where they run.")
     exports: tuple[ExportSettings, ...] = Field(default=(), description="Services that members export.")

@@ -13,7 +13,7 @@ from components.mesh.cluster_membership import ClusterMembership, ClusterMembers
 from components.mesh.crds import Crds, CrdsArgs, load_definitions
 from components.mesh.gateway import Gateway, GatewayArgs
 from components.mesh.hub import Hub, HubArgs
-from stacks.config.model import ClusterSettings
+from stacks.config.model import ClusterSettings, GatewaySettings
 from stacks.program.prepared_cluster import Mesh, PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
@@ -40,6 +40,7 @@ def install(
             replicas=shared.settings.gateway.replicas,
             access_log=shared.settings.gateway.access_log,
             trusted_proxies=shared.settings.gateway.trusted_proxies,
+            limits=_limits(shared.settings.gateway),
             front_door=config.role == "control-plane",
             node_port=_node_port(config, cluster),
         ),
@@ -84,3 +85,12 @@ def _node_port(config: ClusterSettings, cluster: Cluster) -> int | None:
     if config.source == "k3d":
         return k3d_config.GATEWAY_NODE_PORT
     return cluster.gateway_port if cluster.gateway_port in NODE_PORTS else None
+
+
+def _limits(gateway: GatewaySettings) -> dict[str, float]:
+    """Limits that the environment sets to something else than the gateway's own."""
+    names = ("first_byte_seconds", "stall_seconds")
+    given = {name: float(getattr(gateway, name)) for name in names}
+    return {
+        name: value for name, value in given.items() if value != GatewaySettings.model_fields[name].default
+    }

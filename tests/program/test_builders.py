@@ -161,6 +161,10 @@ def test_the_gateways_arguments() -> None:
     assert gateway.gateway_arguments(
         cluster_key="a/b/c/d", front_door=False, access_log=True, trusted_proxies=("10.0.0.0/8",)
     )[-2:] == ["--access-log", "--trusted-proxies=10.0.0.0/8"]
+    limits = {"stall_seconds": 90.0, "first_byte_seconds": 0.5}
+    assert gateway.gateway_arguments(cluster_key="a/b/c/d", front_door=False, access_log=True, limits=limits)[
+        -2:
+    ] == ["--limit=first_byte_seconds=0.5", "--limit=stall_seconds=90"]
     assert hub.hub_arguments(cluster_key="a/b/c/d") == [
         "hub",
         "--admin=0.0.0.0:9090",

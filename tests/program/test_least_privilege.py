@@ -101,13 +101,16 @@ def test_several_hubs_elect_one() -> None:
     assert hub.deployment_spec(template={}, replicas=2)["strategy"] == {"type": "RollingUpdate"}
 
 
-def test_trusted_proxies_reach_the_gateway(run: Any) -> None:
+def test_trusted_proxies_and_limits_reach_the_gateway(run: Any) -> None:
     networks = ["10.0.0.0/8", "192.0.2.1"]
-    recorder = run("existing", lambda config: config.update(gateway={"trustedProxies": networks}))
+    said = {"trustedProxies": networks, "firstByteSeconds": 60, "stallSeconds": 3600}
+    recorder = run("existing", lambda config: config.update(gateway=said))
     for deployment in _ours(recorder, "Deployment"):
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         if container["args"][0] == "run":
             assert "--trusted-proxies=10.0.0.0/8,192.0.2.1" in container["args"]
+            limits = [argument for argument in container["args"] if argument.startswith("--limit")]
+            assert limits == ["--limit=stall_seconds=3600"], "what is the gateway's own is not said"
 
 
 def test_a_cluster_object_does_not_outlive_the_hub(run: Any) -> None:

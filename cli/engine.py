@@ -144,15 +144,19 @@ class Engine:
         # Most of the work is waiting for clusters: the default of four times the cores would queue it.
         argv = ["pulumi", operation, "--stack", self.environment, "--parallel", PARALLEL, *flags]
         argv.append("--suppress-permalink=true")
-        env = {**self.env, "TMPDIR": str(self._emptied_scratch())}
-        ended = process.foreground(argv, env=env, cwd=self.toolchain.paths.root)
+        scratch = self._emptied_scratch()
+        env = {**self.env, "TMPDIR": str(scratch)}
+        try:
+            ended = process.foreground(argv, env=env, cwd=self.toolchain.paths.root)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)  # the kubernetes provider leaves kubeconfigs behind
         if ended.interrupted:
             raise UserError(f"interrupted during `{operation}`. {hint}", code=130)
         if ended.code:
             raise UserError(f"pulumi {operation} failed; its message is above. {hint}".strip())
 
     def _emptied_scratch(self) -> Path:
-        """A folder for temporary files that goes with the environment: a killed run leaves secrets there."""
+        """A folder for temporary files of one run, in which a killed one has left secrets."""
         folder = self.folder / "tmp"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)

@@ -96,13 +96,16 @@ def test_the_passphrase_never_stands_in_an_argument(engine: Engine, tmp_path: Pa
     assert engine.passphrase_file.read_text() not in recorded(tmp_path)
 
 
-def test_temporary_files_of_a_killed_run_are_gone_with_the_next_one(engine: Engine) -> None:
-    engine.up()
+def test_temporary_files_end_with_their_run_or_before_the_next_one(engine: Engine, tmp_path: Path) -> None:
+    script = Path(engine.toolchain.exports["PATH"].split(os.pathsep)[0]) / "pulumi"
+    seen = 'stat -c "%a" "$TMPDIR" >> "$RECORD"; ls -A "$TMPDIR" >> "$RECORD"; echo a > "$TMPDIR/kubeconfig"'
+    script.write_text(PULUMI.replace("case", f'case "$1" in up) {seen};; esac\ncase', 1))
     left = engine.folder / "tmp" / "multicluster-dapr-cluster-1.x"
-    left.mkdir()
+    left.mkdir(parents=True)  # by a killed run
     engine.up()
-    assert list(left.parent.iterdir()) == []
-    assert stat.S_IMODE(left.parent.stat().st_mode) == 0o700
+    assert not left.parent.exists(), "plugins leave kubeconfigs there"
+    assert "700" in recorded(tmp_path).split()
+    assert left.name not in recorded(tmp_path)
 
 
 def lock(engine: Engine, pid: int) -> Path:

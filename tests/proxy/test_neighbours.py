@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.answers import HEALTH_CHECK_ANSWER
 from gateway.core.snapshot import compile_snapshot
 from gateway.edge.registry import pool_of
 
@@ -52,6 +53,33 @@ async def test_a_gateway_that_swallows_requests_is_left_out_and_its_requests_go_
     _, port, _ = await net.gateway(make.imported(path="/", c1=await net.server(silent), c3=app), policy)
     answers = await asyncio.gather(*(net.ask(port, host=HOST) for _ in range(20)))
     assert {answer[::2] for answer in answers} == {(200, b"up")}, "long before the 60 s of a first byte"
+
+
+async def test_an_answer_of_the_last_gateway_there_is_is_waited_for_a_little_longer(
+    net: Any, make: Any, ok: Any
+) -> None:
+    """While a machine stalls everybody is silent for a moment, and nobody is dead."""
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def stalling(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        check = b"X-Gateway-Probe" in await reader.readuntil(b"\r\n\r\n")
+        if not check or asked.is_set():
+            asked.set()
+            await over.wait()
+        writer.write(HEALTH_CHECK_ANSWER if check else ok(b"late"))
+        await writer.drain()
+
+    east, west = await net.server(silent), await net.server(stalling)
+    policy = make.policy("FailOver", c1=99, c3=1)
+    _, port, importer = await net.gateway(make.imported(path="/", c1=east, c3=west), policy)
+    asking = asyncio.create_task(net.ask(port, host=HOST))
+    await asked.wait()
+    await net.until(lambda: all(health.down for health in importer.registry.health.values()))
+    over.set()
+    assert (await asking)[::2] == (200, b"late")
 
 
 async def test_the_beginning_of_an_answer_that_was_given_up_is_not_taken_for_that_of_the_next(

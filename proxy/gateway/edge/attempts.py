@@ -12,6 +12,10 @@ from gateway.core.health import EndpointHealth
 NOBODY: Final[list[EndpointHealth]] = []
 """Tried before a first attempt: shared by all requests, never changed."""
 
+LAST_SECONDS = 2.0
+"""How long an answer of the last endpoint there is is still waited for once it counts as dead: it may only be
+slow, as everybody is while a machine stalls."""
+
 
 class Attempts:
     """Chooses endpoints as the route's state says, none twice, and counts what is under way at each.
@@ -32,7 +36,7 @@ class Attempts:
         """Endpoints that are not chosen again, without the last choice."""
         self.count = 0
         self.same = False
-        """The last choice may be chosen again."""
+        """The last choice may be chosen again: the attempt said nothing about it."""
         self.seen: tuple[int, str] | None = None
         """Status and text of an attempt that an application may have seen, if one has failed so."""
 
@@ -59,15 +63,15 @@ class Attempts:
         """Whether another attempt is allowed; takes it from the route's retry budget."""
         return self.state is not None and self.count < self.limit and self.state.may_retry()
 
-    def may_go_elsewhere(self, now: float) -> bool:
-        """The same, if there also is an endpoint that was not tried yet."""
+    def has_another(self, now: float) -> bool:
+        """Whether there is an endpoint that was not tried yet."""
         if self.state is None or self.count >= self.limit:
             return False
-        return self.state.available(now, [*self.tried, self.pick.health]) and self.state.may_retry()
+        return self.state.available(now, [*self.tried, self.pick.health])
 
-    def allow_again(self) -> None:
-        """The endpoint chosen last may be chosen once more: the attempt said nothing about it."""
-        self.same = True
+    def may_go_elsewhere(self, now: float) -> bool:
+        """Whether another attempt is allowed, and there is an endpoint for it."""
+        return self.has_another(now) and self.may_repeat()
 
     def refusal(self, *, full: bool, by_path: bool) -> tuple[int, str, str]:
         """Status, text and reason of the answer when there is no other endpoint to try.

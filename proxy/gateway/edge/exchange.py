@@ -13,7 +13,7 @@ from gateway.core.health import EndpointHealth
 from gateway.core.response import ResponseHead
 from gateway.edge.accesslog import exchange_fields
 from gateway.edge.answer import added_fields, body_length, by_a_stranger, framing, passed_on
-from gateway.edge.attempts import Attempts
+from gateway.edge.attempts import LAST_SECONDS, Attempts
 from gateway.edge.downstream import Downstream
 from gateway.edge.headcache import CachedHead
 from gateway.edge.metrics import observe
@@ -87,9 +87,7 @@ class Exchange(UpstreamUser):
 
     @property
     def can_take_body(self) -> bool:
-        if self.upstream is not None:
-            return not self.upstream.write_blocked
-        return not self.kept.full
+        return not (self.kept.full if self.upstream is None else self.upstream.write_blocked)
 
     def client_eof(self) -> bool:
         """The client will send no more: it gave up, and the application learns it at once, as behind nginx.
@@ -192,7 +190,10 @@ class Exchange(UpstreamUser):
     def give_up(self, health: EndpointHealth) -> None:
         waiting = self.upstream is not None and self.answer is None and self.attempts.pick.health is health
         if waiting and self.head.idempotent and self.kept.complete:
-            self._attempt_failed("the service stopped answering", status=504, certain=False)
+            if self.attempts.has_another(self.runtime.now):
+                self._attempt_failed("the service stopped answering", status=504, certain=False)
+            else:
+                self.downstream.set_deadline(self.runtime.now + LAST_SECONDS)
 
     def _attempt_failed(self, message: str, *, status: int, certain: bool) -> None:
         """It failed before any byte of an answer. `certain`: it cannot have been executed."""
@@ -212,8 +213,7 @@ class Exchange(UpstreamUser):
     def _retry(self, *, same_endpoint: bool) -> None:
         self.runtime.metrics.retries += 1
         self._drop_upstream()
-        if same_endpoint:
-            self.attempts.allow_again()
+        self.attempts.same = same_endpoint
         self._attempt()
 
     # Answer

@@ -12,24 +12,28 @@ from gateway.core.paths import ODD, escape, normalise, resolve
 REQUEST = re.compile(
     rb"(" + TOKEN + rb"{1,32}+) ([\x21\x22\x24-\x7e\x80-\xff]++) HTTP/1\.([01])\r\n(?:" + FIELD + rb")*+\r\n"
 )
-READ = re.compile(
-    rb"\r\n(host|connection|content-length|transfer-encoding|expect|upgrade|te|keep-alive|proxy-connection"
-    rb"|x-forwarded-[^:\r]*|x-original-[^:\r]*|forwarded|x-real-ip|true-client-ip|x-client-ip|x-rewrite-url"
-    rb"|x-request-id|idempotency-key|x-gateway-hops|x-gateway-probe|cookie)"
-    rb":[ \t]*([^\r]*)",
-    re.IGNORECASE,
+NAMED = (
+    b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"te",
+    b"keep-alive", b"proxy-connection", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
+    b"x-request-id", b"idempotency-key", b"x-gateway-hops", b"x-gateway-probe", b"cookie",
+)  # fmt: skip
+OTHER_FORWARDED = (
+    rb"x-forwarded-[^:\r]*|x-original-[^:\r]*|forwarded|x-real-ip|true-client-ip|x-client-ip|x-rewrite-url"
 )
+"""What other proxies tell applications of where a request came from; frameworks believe each of them."""
+
+READ = re.compile(
+    rb"\r\n(" + b"|".join(NAMED) + rb"|" + OTHER_FORWARDED + rb"):[ \t]*([^\r]*)", re.IGNORECASE
+)
+READ_BY_NAME = frozenset(NAMED)
+"""All that is read but the fields of `OTHER_FORWARDED`."""
+
 AUTHORITY = re.compile(rb"(?:[0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]*)(.*)", re.DOTALL)
 
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
-OTHER_FORWARDED = re.compile(
-    rb"x-forwarded-.*|x-original-.*|forwarded|x-real-ip|true-client-ip|x-client-ip|x-rewrite-url"
-)
-"""What other proxies tell applications of where a request came from; frameworks believe each of them."""
-
 STRIPPED = HOP_BY_HOP | FORWARDED | {b"x-gateway-hops", b"x-gateway-probe"}
 """Fields that are not forwarded as they came."""
 
@@ -182,7 +186,7 @@ def _read_rest(request: RequestHead, fields: dict[bytes, bytes]) -> None:
             raise ProtocolError("the only expectation that can be met is 100-continue", 417)
         if request.minor == 0:  # such a client cannot read a 100 answer
             strip = strip | {b"expect"}
-    others = [name for name in fields if OTHER_FORWARDED.fullmatch(name) and name not in FORWARDED]
+    others = [name for name in fields if name not in READ_BY_NAME]
     strip = strip.union(others)
     if others or not FORWARDED.isdisjoint(strip):
         request.forwarded = (

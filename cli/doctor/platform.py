@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from cli.doctor import hints
 from cli.doctor.check import Check, Result
 from cli.observe.view import (
+    CONTROLLER,
     DAPR,
     GATEWAY,
     HUB,
@@ -36,6 +37,7 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
         return
     if bundled:
         yield deployment(view, SYSTEM, GATEWAY, "gateway")
+        yield deployment(view, SYSTEM, CONTROLLER, "controller")
         yield from silent_gateways(view)
     if view.settings.role == "control-plane":
         if bundled:

@@ -11,6 +11,7 @@ from stacks.config.model import ClusterSettings, Settings
 SYSTEM = "multicluster-system"
 DAPR = "dapr-system"
 GATEWAY = "gateway"
+CONTROLLER = "controller"
 HUB = "multicluster-hub"
 SIDECAR = "daprd"
 DERIVED = {

@@ -1,4 +1,4 @@
-"""The RBAC rules of the gateway and the hub: none that they do not use."""
+"""The RBAC rules of gateway, controller and hub: none that they do not use."""
 
 from __future__ import annotations
 
@@ -26,14 +26,25 @@ def subject(account: Any, namespace: Any) -> dict[str, Any]:
     return {"kind": "ServiceAccount", "name": account, "namespace": namespace}
 
 
+# The gateway parses the network's HTTP, and writes nothing.
 GATEWAY: tuple[Rule, ...] = (
     rule(GROUP, ["serviceexports", "serviceimports", "globaltrafficpolicies"], READ),
+    rule("", ["services"], READ),
+    rule("discovery.k8s.io", ["endpointslices"], READ),
+)
+
+# The controller writes what the gateways of its cluster need.
+CONTROLLER: tuple[Rule, ...] = (
+    *GATEWAY,
     rule(
         GROUP, ["serviceexports/status", "serviceimports/status", "globaltrafficpolicies/status"], ["patch"]
     ),
-    rule("", ["services"], [*READ, "create", "patch", "delete"]),
-    rule("discovery.k8s.io", ["endpointslices"], [*READ, "create", "patch", "delete"]),
+    rule("", ["services"], ["create", "patch", "delete"]),
+    rule("discovery.k8s.io", ["endpointslices"], ["create", "patch", "delete"]),
 )
+
+# The controller, in its own namespace: the Lease of which one of several controllers writes.
+CONTROLLER_OWN: tuple[Rule, ...] = (rule("coordination.k8s.io", ["leases"], ["get", "create", "patch"]),)
 
 # The hub, in every cluster it follows, its own included.
 HUB: tuple[Rule, ...] = (

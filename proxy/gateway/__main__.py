@@ -7,16 +7,17 @@ import sys
 from collections.abc import Sequence
 
 from gateway import __version__
-from gateway.options import add_data_plane, cluster_key
+from gateway.options import add_data_plane, add_viewpoint, cluster_key
 
 DESCRIPTION = """\
 Carries HTTP between Kubernetes clusters by ServiceExport, ServiceImport and GlobalTrafficPolicy objects.
 
-  run    the gateway of a cluster; follows the objects in its Kubernetes API
-  hub    the control plane's part: brings the exports of every member cluster to the others as imports
-  serve  the gateway without Kubernetes; follows the same objects in YAML files
-  check  says what YAML objects route where and what is wrong with them; exit 1 if anything is
-  sbom   lists what is installed here, as a CycloneDX document
+  run      the gateway of a cluster; follows the objects in its Kubernetes API
+  control  the controller of a cluster: writes the Services and conditions that its gateways need
+  hub      the control plane's part: brings the exports of every member cluster to the others as imports
+  serve    the gateway without Kubernetes; follows the same objects in YAML files
+  check    says what YAML objects route where and what is wrong with them; exit 1 if anything is
+  sbom     lists what is installed here, as a CycloneDX document
 """
 
 
@@ -35,6 +36,17 @@ def build_parser() -> argparse.ArgumentParser:
         default="/var/cache/gateway",
         metavar="DIR",
         help="where the last good objects are kept for a restart without the API server",
+    )
+
+    control = commands.add_parser("control", help="controller of a Kubernetes cluster")
+    add_viewpoint(control)
+    control.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz and /metrics")
+    control.add_argument(
+        "--east-west-port",
+        type=int,
+        default=15080,
+        metavar="PORT",
+        help="where the gateways' pods listen for imported services (default: %(default)s)",
     )
 
     hub = commands.add_parser("hub", help="hub of the control plane")
@@ -91,6 +103,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from gateway.kube import run  # noqa: PLC0415
 
         return run.main(args)
+    if args.command == "control":
+        from gateway.kube import control  # noqa: PLC0415
+
+        return control.main(args)
     if args.command == "hub":
         from gateway.kube import hub  # noqa: PLC0415
 

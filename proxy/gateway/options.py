@@ -37,8 +37,8 @@ def _limit(text: str) -> str:
     return text
 
 
-def add_data_plane(parser: argparse.ArgumentParser) -> None:
-    """What `run` and `serve` have in common."""
+def add_viewpoint(parser: argparse.ArgumentParser) -> None:
+    """Which cluster the objects are read for."""
     parser.add_argument(
         "--cluster-key",
         required=True,
@@ -46,6 +46,16 @@ def add_data_plane(parser: argparse.ArgumentParser) -> None:
         metavar="REGION/ZONE/GROUP/NAME",
         help="which cluster this gateway stands in",
     )
+    parser.add_argument(
+        "--front-door",
+        action="store_true",
+        help="also serve imported paths north-south, by any cluster that exports them",
+    )
+
+
+def add_data_plane(parser: argparse.ArgumentParser) -> None:
+    """What `run` and `serve` have in common."""
+    add_viewpoint(parser)
     parser.add_argument(
         "--listen",
         required=True,
@@ -56,11 +66,6 @@ def add_data_plane(parser: argparse.ArgumentParser) -> None:
         "--east-west", metavar="HOST:PORT", help="serves imported services by Host name, as their policy says"
     )
     parser.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz, /metrics and /config")
-    parser.add_argument(
-        "--front-door",
-        action="store_true",
-        help="also serve imported paths north-south, by any cluster that exports them",
-    )
     parser.add_argument(
         "--trusted-proxies",
         type=_trusted,

@@ -1,4 +1,4 @@
-"""The bundled mesh: CRDs and a gateway in every cluster, the hub on the control plane."""
+"""The bundled mesh: CRDs, gateway and controller in every cluster, the hub on the control plane."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pulumi
 from components.cluster import k3d_config
 from components.cluster.cluster import NODE_PORTS, Cluster
 from components.mesh.cluster_membership import ClusterMembership, ClusterMembershipArgs
+from components.mesh.controller import Controller, ControllerArgs
 from components.mesh.crds import Crds, CrdsArgs, load_definitions
 from components.mesh.gateway import Gateway, GatewayArgs
 from components.mesh.hub import Hub, HubArgs
@@ -23,7 +24,7 @@ CRD_FOLDER = Path(__file__).parents[2] / "proxy" / "crds"
 def install(
     shared: SharedResources, config: ClusterSettings, cluster: Cluster, imported: Sequence[pulumi.Resource]
 ) -> Mesh:
-    """Create the CRDs and the gateway of a cluster, and the hub if it is the control plane."""
+    """Create CRDs, gateway and controller of a cluster, and the hub if it is the control plane."""
     if shared.gateway is None:
         raise ValueError("the bundled mesh needs the gateway's image")
     name, image = config.name, shared.gateway
@@ -31,6 +32,7 @@ def install(
     crds = Crds(f"{name}-crds", CrdsArgs(cluster=cluster, definitions=definitions), cluster.component())
     # It watches the CRDs from its first moment, and its pods need the image on the node.
     waits = pulumi.ResourceOptions(provider=cluster.provider, depends_on=[crds, *imported])
+    front_door = config.role == "control-plane"
     gateway = Gateway(
         f"{name}-gateway",
         GatewayArgs(
@@ -41,8 +43,20 @@ def install(
             access_log=shared.settings.gateway.access_log,
             trusted_proxies=shared.settings.gateway.trusted_proxies,
             limits=_limits(shared.settings.gateway),
-            front_door=config.role == "control-plane",
+            front_door=front_door,
             node_port=_node_port(config, cluster),
+        ),
+        waits,
+    )
+    controller = Controller(
+        f"{name}-controller",
+        ControllerArgs(
+            cluster=cluster,
+            namespace=gateway.namespace,
+            image=image.ref,
+            digest=image.digest,
+            replicas=shared.settings.gateway.replicas,
+            front_door=front_door,
         ),
         waits,
     )
@@ -55,8 +69,13 @@ def install(
             replicas=shared.settings.gateway.hub_replicas,
         )
         hub = Hub(f"{name}-hub", args, waits)
-        return Mesh(crds=[crds], namespace=gateway.namespace, hub=hub.deployment)
-    return Mesh(crds=[crds], namespace=gateway.namespace)
+        return Mesh(
+            crds=[crds],
+            namespace=gateway.namespace,
+            hub=hub.deployment,
+            controller=controller.deployment,
+        )
+    return Mesh(crds=[crds], namespace=gateway.namespace, controller=controller.deployment)
 
 
 def join(plane: PreparedCluster, members: Sequence[PreparedCluster]) -> list[pulumi.Resource]:

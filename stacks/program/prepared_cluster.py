@@ -17,13 +17,15 @@ class Mesh:
     """The mesh of one cluster.
 
     Custom resources wait for `crds`, pods for `before_pods`. `namespace` is where the bundled mesh lives; the
-    flomesh mesh brings its own. `hub` is the hub's Deployment, on the control plane.
+    flomesh mesh brings its own. `hub` is the hub's Deployment, on the control plane; `controller` that of the
+    bundled mesh's controller, which outlives the policies.
     """
 
     crds: Sequence[pulumi.Resource]
     before_pods: Sequence[pulumi.Resource] = ()
     namespace: pulumi.Output[str] | None = None
     hub: pulumi.Resource | None = None
+    controller: pulumi.Resource | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

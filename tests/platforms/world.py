@@ -239,7 +239,8 @@ class World:
     def _cluster(self, name: str) -> Cluster:
         cluster = Cluster(name)
         cluster.add("Node", named("", f"k3d-{name}-server-0", status={"conditions": [condition("Ready")]}))
-        cluster.add("Deployment", workload("multicluster-system", "gateway", {"app": "gateway"}))
+        for part in ("gateway", "controller"):
+            cluster.add("Deployment", workload("multicluster-system", part, {"app": part}))
         cluster.add(
             "Pod", pod("multicluster-system", "gateway-1", {"app": "gateway"}, "10.42.0.5", "gateway")
         )

@@ -1,4 +1,4 @@
-"""Gateway and hub can do no more than they need: in their cluster, and on its nodes."""
+"""Gateway, controller and hub can do no more than they need: in their cluster, and on its nodes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.mesh import gateway, hub, rbac
+from components.mesh import controller, gateway, hub, rbac
 
 ENVIRONMENTS = ["dev", "existing", "scale"]
 PEOPLES_OWN = {"", "apps", "batch", "rbac.authorization.k8s.io", "policy"}
@@ -18,7 +18,7 @@ def _ours(recorder: Any, kind: str) -> Iterator[dict[str, Any]]:
     for resource in recorder.registered:
         if resource.type.endswith(f":{kind}") and resource.inputs.get("metadata"):
             name = str(resource.inputs["metadata"].get("name"))
-            if name.startswith(("multicluster-", "gateway")):
+            if name.startswith(("multicluster-", gateway.NAME, controller.NAME)):
                 yield resource.inputs
 
 
@@ -34,7 +34,8 @@ def test_nobody_gets_a_role_of_kubernetes_own(environment: str, run: Any) -> Non
     assert given == created, "every role that is bound is one of ours, spelled out below"
 
 
-RULES = [(name, rule) for name in ("GATEWAY", "HUB", "HUB_HOME", "HUB_OWN") for rule in getattr(rbac, name)]
+SETS = ("GATEWAY", "CONTROLLER", "CONTROLLER_OWN", "HUB", "HUB_HOME", "HUB_OWN")
+RULES = [(name, rule) for name in SETS for rule in getattr(rbac, name)]
 
 
 @pytest.mark.parametrize(("name", "rule"), RULES)
@@ -55,18 +56,22 @@ def test_what_may_be_written_is_on_this_list() -> None:
         if set(rule["verbs"]) - set(rbac.READ) and group in PEOPLES_OWN
     }
     assert writing == {
-        ("GATEWAY", "", "services"),
+        ("CONTROLLER", "", "services"),
         ("HUB", "", "namespaces"),
         ("HUB", "", "events"),
     }, "derived Services of imports; namespaces of imports and events: nothing that runs, nothing that grants"
 
 
+def test_what_parses_the_networks_traffic_writes_nothing() -> None:
+    assert all(rule["verbs"] == list(rbac.READ) for rule in rbac.GATEWAY)
+
+
 def test_secrets_are_read_in_the_hubs_own_namespace_only(run: Any) -> None:
     reading = [name for name, rule in RULES if "secrets" in rule["resources"]]
     assert reading == ["HUB_OWN"]
-    (role,) = _ours(run("dev"), "Role")
-    assert role["rules"] == list(rbac.HUB_OWN)
-    assert role["metadata"]["namespace"] == "multicluster-system"
+    roles = {role["metadata"]["name"]: role for role in _ours(run("dev"), "Role")}
+    assert roles["multicluster-hub-own"]["rules"] == list(rbac.HUB_OWN)
+    assert {role["metadata"]["namespace"] for role in roles.values()} == {"multicluster-system"}
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -77,7 +82,11 @@ def test_the_pods_meet_kubernetes_strictest_standard(environment: str, run: Any)
     for namespace in namespaces:
         assert namespace["metadata"]["labels"] == {"pod-security.kubernetes.io/enforce": "restricted"}
     deployments = list(_ours(recorder, "Deployment"))
-    assert {deployment["metadata"]["name"] for deployment in deployments} == {gateway.NAME, hub.NAME}
+    assert {deployment["metadata"]["name"] for deployment in deployments} == {
+        gateway.NAME,
+        controller.NAME,
+        hub.NAME,
+    }
     for deployment in deployments:
         pod = deployment["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"] is True

@@ -20,6 +20,7 @@ FLOMESH = "flomesh.io/v1alpha1"
 
 HUB = "multicluster-hub"
 GATEWAY = "multicluster-gateway"
+CONTROLLER = "multicluster-controller"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 IMPORTED = "multicluster.flomesh.io/imported"
 DERIVED = {IMPORTED: "true", MANAGED_BY: GATEWAY}

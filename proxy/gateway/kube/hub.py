@@ -20,12 +20,13 @@ from gateway import process
 from gateway.core.conditions import Condition, managed
 from gateway.core.objects import HUB, Object, created, is_deleted, key_of, spec_of, uid_of
 from gateway.kube import finalizer
+from gateway.kube.admin import AdminServer
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import own_config
 from gateway.kube.connection import RESTART_SECONDS, Connection, cluster_of
 from gateway.kube.errors import Conflict, CredentialError, KubeError, NotFound
 from gateway.kube.events import condition_events
-from gateway.kube.hub_admin import AdminServer, HubMetrics
+from gateway.kube.hub_metrics import HubMetrics
 from gateway.kube.lease import Elected
 from gateway.kube.plan import plan
 from gateway.kube.resources import CLUSTER, EVENT, SECRET
@@ -260,7 +261,9 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
         async with contextlib.AsyncExitStack() as listening:
             if args.admin:
                 try:
-                    await listening.enter_async_context(AdminServer(args.admin, ready, metrics))
+                    unready = "the Cluster objects have not been read yet"
+                    admin = AdminServer(args.admin, ready, unready, metrics.registry)
+                    await listening.enter_async_context(admin)
                 except OSError as error:
                     log.error("cannot listen on %s: %s", args.admin, error)  # noqa: TRY400
                     return 2

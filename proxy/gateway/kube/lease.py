@@ -1,4 +1,4 @@
-"""Leader election by a Lease: of several hubs the holder writes, the others stand by.
+"""Leader election by a Lease: of several candidates the holder writes, the others stand by.
 
 The holder renews its Lease; whoever sees it unchanged for `LeaseTiming.lease` on its own clock takes it
 (clocks of different machines are never compared). A holder that cannot renew stops within

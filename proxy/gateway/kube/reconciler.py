@@ -1,7 +1,4 @@
-"""Writes what the gateway owes its own cluster: derived Services of imports, conditions on what it reads.
-
-Runs beside the routing loop and behind it: a slow or failing API server delays these writes, never a route.
-"""
+"""Writes what a cluster needs for its gateways: derived Services of imports, conditions on what is routed."""
 
 from __future__ import annotations
 
@@ -19,12 +16,10 @@ from gateway.core.snapshot import Compiled, Snapshot
 from gateway.kube.client import KubeClient
 from gateway.kube.derived import Action, peers, reconcile
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound
+from gateway.kube.follower import Taken
 from gateway.kube.resources import EXPORT, IMPORT, POLICY, SERVICE, SLICE, Resource
 from gateway.kube.status import status_patch
 from gateway.kube.watch import Backoff, Informer, Signal
-
-Taken = Mapping[str, Mapping[Key, Object]]
-"""Objects by kind, as they were at one moment."""
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +30,12 @@ SETTLE_SECONDS = 0.002
 
 @dataclass(frozen=True, slots=True)
 class GatewayIdentity:
-    """Which cluster a gateway serves, and where its own pods are found."""
+    """Where the gateways of the cluster are found."""
 
-    cluster_key: str
-    front_door: bool
     namespace: str
-    """Namespace of the gateway's own pods."""
+    """Namespace of their pods."""
     east_west_port: int
-    """0 when the gateway has no east-west listener: then imports get no derived Services."""
+    """Port of the east-west listener in a pod."""
     service: str = "gateway"
     """The Service that selects the gateway's pods."""
 
@@ -93,7 +86,7 @@ class Reconciler:
         """One round; derived Services first, for they carry traffic. False when something is left to do."""
         self._rejected.clear()
         taken = {kind: dict(informer.objects) for kind, informer in self._informers.items()}
-        # In threads: looking through ten thousand objects must keep no request waiting.
+        # In threads: looking through ten thousand objects must keep no watch waiting.
         actions = await asyncio.to_thread(self._actions, taken, compiled.snapshot)
         done = await self._all(self._act(action) for action in actions)
         patches = await asyncio.to_thread(list, self._patches(taken, compiled.problems))
@@ -103,8 +96,6 @@ class Reconciler:
         return all(await asyncio.gather(*calls))
 
     def _actions(self, taken: Taken, snapshot: Snapshot) -> list[Action]:
-        if not self._identity.east_west_port:
-            return []
         slices = taken[SLICE.kind]
         return list(
             reconcile(

@@ -25,7 +25,7 @@ DEFAULT_TIMING = Timing()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTiming:
-    """Of the hubs that share one Lease."""
+    """Of those who share one Lease."""
 
     lease: float = 15.0
     """How long a holder that fell silent is waited for."""
@@ -36,3 +36,5 @@ class LeaseTiming:
 
 
 DEFAULT_LEASE_TIMING = LeaseTiming()
+CONTROLLER_LEASE_TIMING = LeaseTiming(lease=6.0, give_up=4.0, renew=1.0)
+"""Shorter than the hub's: callers whose Service has no endpoints wait for the next controller."""

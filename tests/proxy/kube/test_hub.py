@@ -15,7 +15,7 @@ from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.finalizer import FINALIZER
 from gateway.kube.hub import Hub
-from gateway.kube.hub_admin import HubMetrics
+from gateway.kube.hub_metrics import HubMetrics
 from gateway.kube.timing import Timing
 
 MANAGED_BY = "app.kubernetes.io/managed-by"

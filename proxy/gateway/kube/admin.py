@@ -1,4 +1,4 @@
-"""The hub's admin pages: what Kubernetes' probes ask, and metrics."""
+"""Admin pages of hub and controller: what Kubernetes' probes ask, and metrics."""
 
 from __future__ import annotations
 
@@ -6,30 +6,21 @@ from collections.abc import Callable
 from typing import Self
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
-
-class HubMetrics:
-    """What can be asked of the hub over time."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.managed = Gauge(
-            "hub_cluster_managed", "1 while the cluster can be managed", ["cluster"], registry=self.registry
-        )
-        self.plans = Counter("hub_plans", "Plans made", registry=self.registry)
-        self.plan_seconds = Gauge("hub_plan_seconds", "Time the last plan took", registry=self.registry)
 
 
 class AdminServer:
     """/livez, /readyz and /metrics on one address."""
 
-    def __init__(self, address: str, ready: Callable[[], bool], metrics: HubMetrics) -> None:
-        """`address` is host:port or [v6]:port."""
+    def __init__(
+        self, address: str, ready: Callable[[], bool], unready: str, registry: CollectorRegistry | None = None
+    ) -> None:
+        """`address` is host:port or [v6]:port; `unready` says why it is not ready."""
         host, _, port = address.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
-        self._ready, self._metrics = ready, metrics
+        self._ready, self._unready = ready, unready
+        self._registry = registry or CollectorRegistry()
         self._runner: web.AppRunner
 
     async def __aenter__(self) -> Self:
@@ -56,8 +47,8 @@ class AdminServer:
     async def _readyz(self, _: web.Request) -> web.Response:
         if self._ready():
             return web.Response(text="ok\n")
-        return web.Response(status=503, text="the Cluster objects have not been read yet\n")
+        return web.Response(status=503, text=f"{self._unready}\n")
 
     async def _serve_metrics(self, _: web.Request) -> web.Response:
-        body = generate_latest(self._metrics.registry)
+        body = generate_latest(self._registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

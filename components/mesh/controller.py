@@ -1,0 +1,100 @@
+"""The controller of a cluster: writes the Services and conditions that its gateways need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster.cluster import Cluster
+from components.mesh import rbac
+from components.mesh.gateway import EAST_WEST_PORT
+from components.mesh.workload import ADMIN_PORT, pod_template
+
+NAME = "controller"
+LABELS = {"app": NAME}
+ROLE = "multicluster-controller"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllerArgs:
+    """`namespace` is the system namespace of the cluster. Of several `replicas` one writes."""
+
+    cluster: Cluster
+    namespace: pulumi.Input[str]
+    image: pulumi.Input[str]
+    digest: pulumi.Input[str]
+    replicas: int
+    front_door: bool
+
+
+def controller_arguments(*, cluster_key: str, front_door: bool) -> list[str]:
+    """Arguments of the image."""
+    return [
+        "control",
+        f"--cluster-key={cluster_key}",
+        f"--admin=0.0.0.0:{ADMIN_PORT}",
+        f"--east-west-port={EAST_WEST_PORT}",
+        *(["--front-door"] if front_door else []),
+    ]
+
+
+def deployment_spec(*, replicas: int, template: dict[str, Any]) -> dict[str, Any]:
+    """Spec of the Deployment. A new pod follows along before the old one gives up the Lease."""
+    return {"replicas": replicas, "selector": {"matchLabels": LABELS}, "template": template}
+
+
+class Controller(pulumi.ComponentResource):
+    """Creates a ServiceAccount with its rules, and the Deployment."""
+
+    deployment: pulumi.Resource
+
+    def __init__(self, name: str, args: ControllerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("multicluster-dapr:mesh:Controller", name, None, opts)
+        cluster = args.cluster
+        metadata = {"name": NAME, "namespace": args.namespace, "labels": LABELS}
+        account = kubernetes.core.v1.ServiceAccount(
+            f"{name}-account", metadata=metadata, opts=cluster.child(self)
+        )
+        subject = rbac.subject(account.metadata["name"], args.namespace)
+        role = kubernetes.rbac.v1.ClusterRole(
+            f"{name}-role", metadata={"name": ROLE}, rules=list(rbac.CONTROLLER), opts=cluster.child(self)
+        )
+        binding = kubernetes.rbac.v1.ClusterRoleBinding(
+            f"{name}-binding",
+            metadata={"name": ROLE},
+            role_ref=rbac.role_ref("ClusterRole", role.metadata["name"]),
+            subjects=[subject],
+            opts=cluster.child(self),
+        )
+        own = kubernetes.rbac.v1.Role(
+            f"{name}-own-role",
+            metadata={"name": f"{ROLE}-own", "namespace": args.namespace},
+            rules=list(rbac.CONTROLLER_OWN),
+            opts=cluster.child(self),
+        )
+        own_binding = kubernetes.rbac.v1.RoleBinding(
+            f"{name}-own-binding",
+            metadata={"name": f"{ROLE}-own", "namespace": args.namespace},
+            role_ref=rbac.role_ref("Role", own.metadata["name"]),
+            subjects=[subject],
+            opts=cluster.child(self),
+        )
+        template = pod_template(
+            labels=LABELS,
+            image=args.image,
+            digest=args.digest,
+            args=controller_arguments(cluster_key=cluster.key, front_door=args.front_door),
+            ports={},
+            cache=False,
+        )
+        self.deployment = kubernetes.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=metadata,
+            spec=deployment_spec(replicas=args.replicas, template=template),
+            # A controller without its rules never becomes ready.
+            opts=cluster.child(self, depends_on=[binding, own_binding], waits=True),
+        )
+        self.register_outputs({})

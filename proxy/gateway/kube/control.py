@@ -1,0 +1,98 @@
+"""`gateway control`: the controller of a cluster, which writes what its gateways read.
+
+It makes the derived Services, EndpointSlices and status conditions. It is a process of its own for two
+reasons: it must act when no gateway is ready, and what parses the network's HTTP must hold no right to write.
+Of several controllers the holder of a Lease writes; the others follow along, ready to go on within a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from functools import partial
+
+from gateway import process
+from gateway.core.objects import CONTROLLER, GATEWAY, Object
+from gateway.core.snapshot import Compiled
+from gateway.kube.admin import AdminServer
+from gateway.kube.client import KubeClient
+from gateway.kube.client_config import own_config
+from gateway.kube.errors import CredentialError
+from gateway.kube.follower import Follower, Viewpoint
+from gateway.kube.lease import Elected
+from gateway.kube.reconciler import GatewayIdentity, Reconciler
+from gateway.kube.timing import CONTROLLER_LEASE_TIMING, LeaseTiming
+
+log = logging.getLogger(__name__)
+
+
+class Controller:
+    """Follows the objects of one cluster, and writes while it holds the Lease."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        viewpoint: Viewpoint,
+        identity: GatewayIdentity,
+        name: str,
+        timing: LeaseTiming = CONTROLLER_LEASE_TIMING,
+    ) -> None:
+        """`name` is unlike that of every other candidate; the pod's name is."""
+        self._follower = Follower(client, viewpoint, self._take, self._wake)
+        self._reconciler = Reconciler(client, identity, self._follower.informers)
+        self._elected = Elected(client, identity.namespace, CONTROLLER, name, timing)
+
+    @property
+    def synced(self) -> bool:
+        return self._follower.synced
+
+    async def run(self) -> None:
+        """Until cancelled, or until one of the tasks fails (which is a defect)."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follower.run(), name="follow the objects")
+            tasks.create_task(self._elected.run(self._reconciler.run), name="write")
+
+    async def _take(self, _: Sequence[Object], compiled: Compiled) -> None:
+        self._reconciler.take(compiled)
+
+    def _wake(self) -> None:
+        self._reconciler.wake()
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run until SIGTERM. 2 when it cannot start."""
+    return process.run(partial(_run, args))
+
+
+async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
+    try:
+        config = own_config()
+    except (CredentialError, OSError) as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
+        return 2
+    # The field manager stays the gateways': it is the owner of what they wrote before there was a controller.
+    async with KubeClient(config, field_manager=GATEWAY) as client, contextlib.AsyncExitStack() as listening:
+        controller = Controller(
+            client,
+            Viewpoint(args.cluster_key, args.front_door),
+            GatewayIdentity(
+                namespace=os.environ.get("POD_NAMESPACE", "multicluster-system"),
+                east_west_port=args.east_west_port,
+            ),
+            os.environ.get("POD_NAME") or socket.gethostname(),
+        )
+        if args.admin:
+            try:
+                unready = "the objects of the cluster have not been read yet"
+                await listening.enter_async_context(
+                    AdminServer(args.admin, lambda: controller.synced, unready)
+                )
+            except OSError as error:
+                log.error("cannot listen on %s: %s", args.admin, error)  # noqa: TRY400
+                return 2
+        return await process.work_until(stop, controller.run())

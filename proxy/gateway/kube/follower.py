@@ -1,0 +1,132 @@
+"""Follows the objects of one cluster and compiles them, for the data plane and for the controller alike.
+
+watches -> settle a few ms -> compile, in a thread -> `on_compiled`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.core.objects import SERVICE_NAME, Key, Object, key_of, label, version_of
+from gateway.core.snapshot import Compiled, compile_snapshot
+from gateway.kube.client import KubeClient
+from gateway.kube.resources import EXPORT, IMPORT, POLICY, SERVICE, SLICE
+from gateway.kube.watch import Informer, Signal, without_managed_fields
+
+log = logging.getLogger(__name__)
+
+Taken = Mapping[str, Mapping[Key, Object]]
+"""Objects by kind, as they were at one moment."""
+
+SETTLE_SECONDS = 0.003
+"""Objects that are written together arrive together; compile once for them."""
+RESOURCES = (EXPORT, IMPORT, POLICY, SERVICE, SLICE)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewpoint:
+    """Which cluster the objects are read for, and whether its gateway is the front door too."""
+
+    cluster_key: str
+    front_door: bool = False
+
+
+class Follower:
+    """Informers of one cluster, and what their objects compile to.
+
+    `on_compiled` gets the objects that matter and their compilation whenever they changed; `on_other` is
+    called when something else did, such as a Service that nobody exports or imports.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        viewpoint: Viewpoint,
+        on_compiled: Callable[[Sequence[Object], Compiled], Awaitable[None]],
+        on_other: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._viewpoint = viewpoint
+        self._on_compiled = on_compiled
+        self._on_other = on_other
+        self._changed = Signal(SETTLE_SECONDS)
+        self._fingerprint: list[tuple[str, Key, str]] | None = None
+        self.informers = {
+            resource.kind: Informer(client, resource, self._changed.set, keep=without_managed_fields)
+            for resource in RESOURCES
+        }
+
+    @property
+    def synced(self) -> bool:
+        return all(informer.synced for informer in self.informers.values())
+
+    async def wait_synced(self) -> None:
+        for informer in self.informers.values():
+            await informer.wait_synced()
+
+    def taken(self) -> Taken:
+        """A copy of what is known now, for the watches go on."""
+        return {kind: dict(informer.objects) for kind, informer in self.informers.items()}
+
+    async def run(self) -> None:
+        """Until cancelled, or until one of the tasks fails (which is a defect)."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, informer in self.informers.items():
+                tasks.create_task(informer.run(), name=f"watch {name}")
+            tasks.create_task(self._follow(), name="follow")
+
+    async def _follow(self) -> None:
+        while True:
+            await self._changed.wait()
+            if not self.synced:
+                continue
+            taken = self.taken()
+            try:
+                # In a thread, for ten thousand objects take a second or more.
+                found = await asyncio.to_thread(self._look, taken)
+            except Exception:
+                # A defect met by one object: the routes so far are worth more than a restart into it.
+                log.exception("these objects cannot be compiled; the last good routes stay")
+                continue
+            if found is None:
+                self._on_other()
+            else:
+                await self._on_compiled(*found)
+
+    def _look(self, taken: Taken) -> tuple[Sequence[Object], Compiled] | None:
+        """The relevant objects and what they compile to; None when they are those of last time."""
+        objects = relevant(taken)
+        fingerprint = [(str(obj["kind"]), key_of(obj), version_of(obj)) for obj in objects]
+        if fingerprint == self._fingerprint:
+            return None
+        self._fingerprint = fingerprint
+        return objects, self.compile(objects)
+
+    def compile(self, objects: Sequence[Object]) -> Compiled:
+        # Collecting garbage stops every thread, and so many new objects would set it off again and again.
+        gc.disable()
+        try:
+            return compile_snapshot(objects, self._viewpoint.cluster_key, self._viewpoint.front_door)
+        finally:
+            gc.enable()
+
+
+def relevant(taken: Taken) -> list[Object]:
+    """All exports, imports and policies, and of the Services and slices those that belong to them.
+
+    Pods come and go all the time; those of other services must cost nothing here.
+    """
+    ours = [taken[resource.kind] for resource in (EXPORT, IMPORT, POLICY)]
+    names = {key for objects in ours for key in objects}
+    found = [objects[key] for objects in ours for key in sorted(objects)]
+    services = taken[SERVICE.kind]
+    found += [services[key] for key in sorted(names) if key in services]
+    found += [
+        obj
+        for key, obj in sorted(taken[SLICE.kind].items(), key=lambda item: item[0])
+        if (key[0], label(obj, SERVICE_NAME)) in names
+    ]
+    return found

@@ -1,0 +1,17 @@
+"""What can be asked of the hub over time."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class HubMetrics:
+    """Metrics of the hub, on a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.managed = Gauge(
+            "hub_cluster_managed", "1 while the cluster can be managed", ["cluster"], registry=self.registry
+        )
+        self.plans = Counter("hub_plans", "Plans made", registry=self.registry)
+        self.plan_seconds = Gauge("hub_plan_seconds", "Time the last plan took", registry=self.registry)

@@ -72,7 +72,13 @@ def test_dns_listens_where_the_service_sends_queries() -> None:
     node = _node()
     slice_ = json.loads(render.dns_endpoints(node))
     assert slice_["endpoints"][0]["addresses"] == [node.address]
-    assert f"bind {node.address}" in render.corefile(node)
+    assert "bind" not in render.corefile(), "a server block of the user's listens everywhere: so must ours"
+
+
+def test_dns_takes_in_what_k3s_takes_in() -> None:
+    first, last = render.corefile().strip().rsplit("}\n", 1)
+    assert "    import /etc/coredns/custom/*.override\n" in first
+    assert last == "import /etc/coredns/custom/*.server"
 
 
 def test_a_changed_added_or_removed_manifest_changes_the_signature(tmp_path: Path) -> None:

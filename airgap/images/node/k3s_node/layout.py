@@ -17,6 +17,7 @@ KUBECONFIG = Path("/etc/rancher/k3s/k3s.yaml")
 RUN = Path("/run/k3s-node")
 LOGS = Path("/var/log/k3s-node")
 COREDNS = Path("/etc/coredns")
+CUSTOM_DNS = COREDNS / "custom"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 # The provisioner inside kube-controller-manager always works here.
 HOSTPATH_PROVISIONER = Path("/tmp/hostpath_pv")  # noqa: S108

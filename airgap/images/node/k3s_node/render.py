@@ -153,11 +153,13 @@ def kube_proxy_config(node: Node) -> str:
     )
 
 
-def corefile(node: Node) -> str:
-    """CoreDNS answers for cluster.local and the node hosts k3d writes, and forwards the rest."""
+def corefile() -> str:
+    """CoreDNS answers for cluster.local and the node hosts k3d writes, and forwards the rest.
+
+    Like k3s's it takes in what `coredns-custom` holds: plugins (`*.override`) and server blocks (`*.server`).
+    """
     zones = "cluster.local in-addr.arpa ip6.arpa"
     return f""".:53 {{
-    bind {node.address}
     errors
     kubernetes {zones} {{
         kubeconfig {layout.KUBERNETES}/coredns.conf
@@ -171,11 +173,14 @@ def corefile(node: Node) -> str:
     }}
     forward . /etc/resolv.conf
     cache 30 {{
-        disable success cluster.local
-        disable denial cluster.local
+        disable success cluster.local clusterset.local
+        disable denial cluster.local clusterset.local
     }}
     loadbalance
+    reload 2s
+    import {layout.CUSTOM_DNS}/*.override
 }}
+import {layout.CUSTOM_DNS}/*.server
 """
 
 

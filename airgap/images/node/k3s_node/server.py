@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import layout, pki, render, store, watch
+from . import custom_dns, layout, pki, render, store, watch
 from .arguments import ServerOptions
 from .log import log
 from .processes import Processes
@@ -63,6 +64,8 @@ def run(options: ServerOptions) -> int:
         log("info", "k3s is up and running")
         log("info", "Cluster dns configmap has been set successfully")
         processes.start("kube-proxy", commands["kube-proxy"])
+        follow = (_get, layout.CUSTOM_DNS, stopping)
+        threading.Thread(target=custom_dns.follow, args=follow, name="custom-dns", daemon=True).start()
         watch.watch(stopping, applied if done else None)
         return 0
     finally:
@@ -107,13 +110,15 @@ def _prepare(node: render.Node) -> None:
         "/etc/cni/net.d/10-pods.conflist": render.cni_config(node),
         "/etc/k3s-node/kubelet.json": render.kubelet_config(node),
         "/etc/k3s-node/kube-proxy.json": render.kube_proxy_config(node),
-        str(layout.COREDNS / "Corefile"): render.corefile(node),
+        str(layout.COREDNS / "Corefile"): render.corefile(),
         str(layout.MANIFESTS / "dns-endpoints.json"): render.dns_endpoints(node),
     }
     for name, text in files.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
     (layout.COREDNS / "NodeHosts").touch()
+    if not layout.CUSTOM_DNS.exists():  # a restart keeps what was there
+        custom_dns.write(layout.CUSTOM_DNS, {})
     store.adopt()
     for manifest in layout.SHIPPED_MANIFESTS.iterdir():
         # A restart must keep what k3d wrote into coredns.yaml.
@@ -122,13 +127,22 @@ def _prepare(node: render.Node) -> None:
             (layout.MANIFESTS / manifest.name).write_text(text)
 
 
-def _wait_for_api(stopping: threading.Event) -> bool:
-    url = "https://127.0.0.1:6443/readyz"
+def _get(path: str, timeout: float = custom_dns.SILENT_SECONDS) -> http.client.HTTPResponse:
+    """Open a page of the API server, as its own client of the kubelet, who may read everything."""
     context = ssl.create_default_context(cafile=str(layout.PKI / "ca.crt"))
+    context.load_cert_chain(
+        layout.PKI / "apiserver-kubelet-client.crt", layout.PKI / "apiserver-kubelet-client.key"
+    )
+    url = f"https://127.0.0.1:6443{path}"
+    answer: http.client.HTTPResponse = urllib.request.urlopen(url, context=context, timeout=timeout)
+    return answer
+
+
+def _wait_for_api(stopping: threading.Event) -> bool:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and not stopping.wait(0.1):
         try:
-            with urllib.request.urlopen(url, context=context, timeout=5) as answer:
+            with _get("/readyz", timeout=5) as answer:
                 if answer.status == 200:
                     return True
         except OSError:

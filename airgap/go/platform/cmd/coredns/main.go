@@ -21,12 +21,13 @@ import (
 	_ "github.com/coredns/coredns/plugin/metrics"
 	_ "github.com/coredns/coredns/plugin/ready"
 	_ "github.com/coredns/coredns/plugin/reload"
+	_ "github.com/coredns/coredns/plugin/rewrite"
 )
 
 // A query passes the plugins in this order, whatever the order in the Corefile.
 var order = []string{
 	"reload", "bind", "health", "ready", "prometheus", "errors", "log",
-	"cache", "loadbalance", "hosts", "kubernetes", "loop", "forward",
+	"cache", "loadbalance", "rewrite", "hosts", "kubernetes", "loop", "forward",
 }
 
 func main() {

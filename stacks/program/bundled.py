@@ -10,6 +10,7 @@ import pulumi
 from components.cluster import k3d_config
 from components.cluster.cluster import NODE_PORTS, Cluster
 from components.mesh.cluster_membership import ClusterMembership, ClusterMembershipArgs
+from components.mesh.cluster_set_dns import ClusterSetDns, ClusterSetDnsArgs
 from components.mesh.controller import Controller, ControllerArgs
 from components.mesh.crds import Crds, CrdsArgs, load_definitions
 from components.mesh.gateway import Gateway, GatewayArgs
@@ -60,6 +61,9 @@ def install(
         ),
         waits,
     )
+    if config.source == "k3d":
+        provided = pulumi.ResourceOptions.merge(cluster.component(), shared.local)
+        ClusterSetDns(f"{name}-cluster-set-dns", ClusterSetDnsArgs(cluster=cluster), provided)
     if config.role == "control-plane":
         args = HubArgs(
             cluster=cluster,

@@ -14,6 +14,7 @@ from rich.markup import escape
 from airgap.report import Report, output_console
 from cli import settings
 from cli.doctor.check import Check, as_json, failed
+from cli.doctor.cluster_set import cluster_set_checks
 from cli.doctor.machine import machine_checks
 from cli.doctor.paths import path_checks
 from cli.doctor.platform import platform_checks
@@ -73,7 +74,8 @@ async def after(environment: Running, platform: Platform | None = None) -> list[
     """The clusters and every path of a running environment, as it is now or was in an earlier look."""
     platform = platform or await environment.look()
     reached = await ask_all(platform, environment.apis)
-    return [*platform_checks(platform), *path_checks(platform, reached)]
+    names = cluster_set_checks(platform, reached)
+    return [*platform_checks(platform), *names, *path_checks(platform, reached)]
 
 
 def lines(checks: list[Check], environment: str) -> Iterator[str]:

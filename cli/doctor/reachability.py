@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cli.observe.api import Api, ApiError
-from cli.observe.view import GATEWAY, SYSTEM, ClusterView, Platform, key_of, meta, spec
+from cli.observe.view import (
+    GATEWAY,
+    SYSTEM,
+    ClusterView,
+    Platform,
+    cluster_set_names,
+    key_of,
+    meta,
+    spec,
+)
 
 ANSWER_SECONDS = 2.5
 """Patience of each question; all are asked at once."""
@@ -20,10 +29,11 @@ SELF = "kubernetes.default"
 # itself whatever paths are exported; an inline PING is answered by Redis, with an error before login.
 SCRIPT = """
 import json, os, socket, sys, threading
-names, gateways, stores, seconds = json.loads(sys.argv[1])
+names, addresses, gateways, stores, seconds = json.loads(sys.argv[1])
 def resolve(name):
-    socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)
-    return ""
+    found = {entry[4][0] for entry in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)}
+    wanted = addresses.get(name)
+    return "" if wanted in (None, *found) else "is %s, not %s" % (", ".join(sorted(found)), wanted)
 def ask(text, line):
     host, _, port = text.rpartition(":")
     with socket.create_connection((host.strip("[]"), int(port)), seconds) as link:
@@ -73,6 +83,8 @@ class Questions:
     """What one cluster is asked."""
 
     names: tuple[str, ...] = ()
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """What a name has to resolve to, where that is known."""
     gateways: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
 
@@ -84,8 +96,10 @@ def questions(view: ClusterView) -> Questions:
         address for found in view.all("ServiceImport") for address in import_addresses(found).values()
     }
     stores = {store_address(component) for component in view.all("Component")}
+    addresses = cluster_set_names(view)
     return Questions(
-        names=tuple(sorted({SELF, *(f"{name}.{namespace}" for namespace, name in services)})),
+        names=tuple(sorted({SELF, *addresses, *(f"{name}.{namespace}" for namespace, name in services)})),
+        addresses=addresses,
         gateways=tuple(sorted(gateways)),
         stores=tuple(sorted(stores - {""})),
     )
@@ -123,7 +137,7 @@ async def _ask(view: ClusterView, api: Api | None) -> Reachability:
     if not pods:
         return Reachability(error="no gateway pod is ready to ask from")
     asked = questions(view)
-    words = json.dumps([asked.names, asked.gateways, asked.stores, ANSWER_SECONDS])
+    words = json.dumps([asked.names, asked.addresses, asked.gateways, asked.stores, ANSWER_SECONDS])
     pod = str(meta(pods[0])["name"])
     argv = ("exec", "-n", SYSTEM, pod, "-c", GATEWAY, "--", "python3", "-c", SCRIPT, words)
     try:

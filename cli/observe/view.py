@@ -25,6 +25,9 @@ SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 SLICE_WRITER = "multicluster-gateway"
 """What the gateway writes there."""
 
+CLUSTER_SET_SUFFIX = "-clusterset"
+"""Ends the name of the Service behind an import's name in the cluster set."""
+
 DEFAULT_WEIGHT = 100
 """Of a target whose policy gives it none."""
 
@@ -207,3 +210,14 @@ def slice_addresses(view: ClusterView, key: Key, *, imported: bool) -> set[str]:
         if (endpoint.get("conditions") or {}).get("ready") is not False
         for address in endpoint.get("addresses") or []
     }
+
+
+def cluster_set_names(view: ClusterView) -> dict[str, str]:
+    """The cluster set's names of a cluster's imports (KEP-1645), and the address each must have."""
+    found = {}
+    for imported in view.all("ServiceImport"):
+        namespace, name = key_of(imported)
+        service = view.one("Service", namespace, name + CLUSTER_SET_SUFFIX)
+        if service is not None and spec(service).get("clusterIP"):
+            found[f"{name}.{namespace}.svc.clusterset.local"] = str(spec(service)["clusterIP"])
+    return found

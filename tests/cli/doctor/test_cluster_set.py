@@ -1,0 +1,83 @@
+"""What doctor says of the cluster set's names."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from platforms.world import SERVICE, World, named
+
+from cli.doctor.check import Check
+from cli.doctor.cluster_set import cluster_set_checks
+from cli.doctor.reachability import SCRIPT, SELF, questions
+
+NAME = "nodeapp.dapr-test.svc.clusterset.local"
+ADDRESS = "10.43.0.7"
+
+
+def world_with_the_service(**answers: str) -> World:
+    """cluster-2 has the Service behind the name of its import; `answers` is what its pods resolve."""
+    world = World()
+    spec = {"clusterIP": ADDRESS, "ports": [{"port": 3000}]}
+    world["cluster-2"].add("Service", named(SERVICE[0], f"{SERVICE[1]}-clusterset", spec=spec))
+    world["cluster-2"].names |= answers
+    return world
+
+
+def checks(world: World) -> list[Check]:
+    return cluster_set_checks(world.platform(), world.reached())
+
+
+def test_a_cluster_without_such_a_service_has_no_such_name() -> None:
+    assert checks(World()) == []
+
+
+def test_a_name_that_resolves_is_fine() -> None:
+    (check,) = checks(world_with_the_service(**{NAME: ""}))
+    assert (check.name, check.result) == ("cluster-2: names of the cluster set", "ok")
+
+
+def test_a_cluster_of_ours_whose_dns_lost_the_names_is_a_fault_that_up_mends() -> None:
+    (check,) = checks(world_with_the_service(**{NAME: "Name or service not known"}))
+    assert check.result == "fail"
+    assert check.seen == f"1 of 1 do not resolve: {NAME}: Name or service not known"
+    assert check.hint == "./stack up dev --refresh"
+
+
+def test_somebody_elses_dns_is_theirs_to_configure() -> None:
+    world = world_with_the_service(**{NAME: "Name or service not known"})
+    (entry,) = (one for one in world.config["clusters"] if one["name"] == "cluster-2")
+    del entry["apiPort"], entry["httpPort"]
+    entry |= {
+        "source": "existing", "kubeconfig": "/k", "context": "c",
+        "gatewayHost": "192.0.2.1", "gatewayPort": 80,
+    }  # fmt: skip
+    world.config["images"] = {"registry": "registry.example.org/m"}
+    (check,) = checks(world)
+    assert check.result == "warn", "everything else goes on working"
+    assert "docs/existing-clusters.md" in check.hint
+
+
+def test_nothing_is_said_where_dns_itself_is_down_or_nobody_can_be_asked() -> None:
+    world = world_with_the_service(**{NAME: "no answer", SELF: "no answer"})
+    assert checks(world) == []
+    world["cluster-2"].reach_error = "cannot ask"
+    assert checks(world) == []
+
+
+def test_pods_are_asked_for_the_name_and_for_its_address() -> None:
+    view = world_with_the_service().platform().cluster("cluster-2")
+    asked = questions(view)
+    assert NAME in asked.names
+    assert asked.addresses == {NAME: ADDRESS}
+
+
+@pytest.mark.parametrize(("wanted", "said"), [("127.0.0.1", ""), (ADDRESS, f"is 127.0.0.1, not {ADDRESS}")])
+def test_a_name_that_somebody_else_answers_for_is_told(wanted: str, said: str) -> None:
+    """As where a resolver behind the cluster's has an address for every name."""
+    name = "127.0.0.1"  # resolves to itself, without DNS
+    words = json.dumps([[name], {name: wanted}, [], [], 5])
+    done = subprocess.run([sys.executable, "-c", SCRIPT, words], capture_output=True, check=True)
+    assert json.loads(done.stdout)["names"] == {name: said}

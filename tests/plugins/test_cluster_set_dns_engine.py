@@ -54,6 +54,11 @@ def test_one_key_comes_stays_and_goes_and_the_others_stay(
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(users))
     stack.refresh()
     assert stack.changed() == {}
+    lost = json.dumps([{"op": "remove", "path": f"/data/{KEY}"}])
+    where = ("-n", CONFIG_MAP["namespace"], "patch", "configmap", CONFIG_MAP["name"])
+    cluster.kubectl(*where, "--type=json", "-p", lost)
+    stack.up("--refresh")
+    assert keys() == {KEY, "users.server"}, "what doctor says to do"
     stack.program(inside)
     stack.up()
     assert keys() == {"users.server"}

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import fields
 
+from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.limits import Limits, change_limits
 from gateway.core.trust import TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.server import GatewayServer
+
+MAX_SERVICE_PORTS = 4096
+"""Each is a listener with a descriptor of its own."""
 
 
 def cluster_key(text: str) -> str:
@@ -27,6 +32,24 @@ def _trusted(text: str) -> TrustedProxies:
         return TrustedProxies(part.strip() for part in text.split(",") if part.strip())
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def port_range(text: str) -> range:
+    """`FIRST-LAST` as argparse wants to have it checked; nothing is no port."""
+    match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", text)
+    found = range(int(match[1]), int(match[2]) + 1) if match else range(0)
+    if text and not (0 < len(found) <= MAX_SERVICE_PORTS and found[0] > 0 and found[-1] < 65536):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a range of ports: give FIRST-LAST from 1 to 65535, at most {MAX_SERVICE_PORTS} "
+            "ports, for example 20000-20255"
+        )
+    return found
+
+
+def _cluster_domain(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a domain: give one such as {CLUSTER_DOMAIN}")
+    return text
 
 
 def _limit(text: str) -> str:
@@ -50,6 +73,21 @@ def add_viewpoint(parser: argparse.ArgumentParser) -> None:
         "--front-door",
         action="store_true",
         help="also serve imported paths north-south, by any cluster that exports them",
+    )
+    parser.add_argument(
+        "--service-ports",
+        type=port_range,
+        default=range(0),
+        metavar="FIRST-LAST",
+        help="where gateways listen besides their --east-west port: each port stands for the Service that an "
+        "EndpointSlice says, whatever the Host (default: nowhere)",
+    )
+    parser.add_argument(
+        "--cluster-domain",
+        type=_cluster_domain,
+        default=CLUSTER_DOMAIN,
+        metavar="DOMAIN",
+        help="what the names of Services end with here, after .svc (default: %(default)s)",
     )
 
 
@@ -117,4 +155,5 @@ def make_server(args: argparse.Namespace) -> GatewayServer:
         limits=change_limits(Limits(), args.limit),
         trusted=args.trusted_proxies,
         reuse_port=args.reuse_port,
+        service_ports=args.service_ports,
     )

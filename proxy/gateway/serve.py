@@ -128,9 +128,15 @@ def check(args: argparse.Namespace) -> int:
     return 1 if compiled.problems else 0
 
 
-def load(path: Path, cluster_key: str, front_door: bool) -> Compiled:
+def load(path: Path, args: argparse.Namespace) -> Compiled:
     """Read, compile, and log each problem."""
-    compiled = compile_snapshot(read_objects(path), cluster_key, front_door)
+    compiled = compile_snapshot(
+        read_objects(path),
+        args.cluster_key,
+        args.front_door,
+        cluster_domain=args.cluster_domain,
+        listening=args.service_ports,
+    )
     for problem in compiled.problems:
         log.warning("%s", problem_line(problem))
     return compiled
@@ -148,7 +154,7 @@ def main(args: argparse.Namespace) -> int:
 async def _serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
     path = Path(args.objects)
     seen = signature(path)
-    compiled = load(path, args.cluster_key, args.front_door)
+    compiled = load(path, args)
     server = make_server(args)
     server.swap(compiled.snapshot)
     # As in `run`: nobody is served yet, and what is here now is here to stay.
@@ -173,7 +179,7 @@ async def _follow(args: argparse.Namespace, path: Path, seen: Signature, server:
             continue
         seen = now
         try:
-            compiled = await asyncio.to_thread(load, path, args.cluster_key, args.front_door)
+            compiled = await asyncio.to_thread(load, path, args)
         except ObjectsError as error:
             log.error("kept the configuration in force: %s", error)  # noqa: TRY400  the message says it all
         else:

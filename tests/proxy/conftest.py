@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -14,6 +15,7 @@ import uvloop
 from hypothesis import settings
 
 from gateway.core.limits import Limits
+from gateway.core.objects import GATEWAY, IMPORT_NAME, SERVICE_NAME, SERVICE_PORTS, SLICE_MANAGED_BY
 from gateway.core.snapshot import compile_snapshot
 from gateway.core.trust import TrustedProxies
 from gateway.edge.accesslog import AccessLog
@@ -97,6 +99,24 @@ class Make:
         }
 
     @staticmethod
+    def gateway_slice(ports: object, service: str = "app", name: str = "", namespace: str = "demo") -> Raw:
+        """A slice that lists gateways. `ports`: Service ports by service port; text is an annotation as it
+        is."""
+        listed = [{"name": "http", "port": int(port)} for port in ports] if isinstance(ports, dict) else []
+        return {
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": name or f"{service}-imported",
+                "namespace": namespace,
+                "labels": {SERVICE_NAME: service, IMPORT_NAME: service, SLICE_MANAGED_BY: GATEWAY},
+                "annotations": {SERVICE_PORTS: ports if isinstance(ports, str) else json.dumps(ports)},
+            },
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.0.0.9"]}],
+            "ports": [*listed, {"name": "shared", "port": 15080}],
+        }
+
+    @staticmethod
     def policy(kind: str, name: str = "app", **targets: int | None) -> Raw:
         listed: list[Raw] = [
             {"clusterKey": key(cluster)} if weight is None else {"clusterKey": key(cluster), "weight": weight}
@@ -130,6 +150,7 @@ class Net:
         front_door: bool = False,
         trusted: tuple[str, ...] = (),
         access_log: AccessLog | None = None,
+        service_ports: range = range(0),
         **limits: Any,
     ) -> tuple[int, int, GatewayServer]:
         """A running gateway: north-south port, east-west port, the server."""
@@ -141,8 +162,10 @@ class Net:
             access_log=access_log,
             limits=Limits(**limits),
             trusted=TrustedProxies(trusted),
+            service_ports=service_ports,
         )
-        server.swap(compile_snapshot(objects, key(cluster), front_door).snapshot)
+        compiled = compile_snapshot(objects, key(cluster), front_door, listening=service_ports)
+        server.swap(compiled.snapshot)
         await server.start()
         server.set_ready(True)
         self.gateways.append(server)
@@ -231,6 +254,20 @@ class Net:
         server.close()
         await server.wait_closed()
         return port
+
+    async def free_ports(self, count: int) -> range:
+        """As many, one after the other."""
+        while True:
+            first = await self.free_port()
+            servers: list[asyncio.Server] = []
+            with contextlib.suppress(OSError, OverflowError):
+                for port in range(first, first + count):
+                    servers.append(await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", port))  # noqa: PERF401
+            for server in servers:
+                server.close()
+                await server.wait_closed()
+            if len(servers) == count:
+                return range(first, first + count)
 
     async def close(self) -> None:
         for writer in self._writers:

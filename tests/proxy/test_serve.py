@@ -18,7 +18,7 @@ import yaml
 
 import gateway
 from gateway import __version__
-from gateway.__main__ import main
+from gateway.__main__ import build_parser, main
 from gateway.serve import ObjectsError, read_objects
 
 KEY = "default/default/default/here"
@@ -96,6 +96,37 @@ def test_a_limit_that_is_none_is_refused(change: str, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         main(["serve", "--objects", ".", "--cluster-key", KEY, "--listen", ":0", "--limit", change])
     assert change in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "hint"),
+    [
+        ("--service-ports", "20000", "20000-20255"),
+        ("--service-ports", "2-1", "20000-20255"),
+        ("--service-ports", "0-1", "20000-20255"),
+        ("--service-ports", "60000-65536", "20000-20255"),
+        ("--service-ports", "1000-6000", "at most 4096"),
+        ("--cluster-domain", "cluster_local", "cluster.local"),
+        ("--cluster-domain", ".cluster.local", "cluster.local"),
+        ("--cluster-domain", "", "cluster.local"),
+    ],
+)
+def test_ports_and_domains_that_are_none_are_refused_with_an_example(
+    option: str, text: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--objects", ".", "--cluster-key", KEY, "--listen", ":0", f"{option}={text}"])
+    said = capsys.readouterr().err
+    assert repr(text) in said
+    assert hint in said
+
+
+def test_no_service_ports_are_an_empty_text() -> None:
+    command = ["serve", "--objects", ".", "--cluster-key", KEY, "--listen", ":0"]
+    read = build_parser().parse_args([*command, "--service-ports="])
+    assert (list(read.service_ports), read.cluster_domain) == ([], "cluster.local")
+    read = build_parser().parse_args([*command, "--service-ports", "20000-20001"])
+    assert list(read.service_ports) == [20000, 20001]
 
 
 @pytest.mark.parametrize("key", ["cluster-1", "a/b/c", "a//c/d", "a/b/c/d/e"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 REASONS = {
     400: b"Bad Request", 404: b"Not Found", 405: b"Method Not Allowed", 408: b"Request Timeout",
-    413: b"Content Too Large", 414: b"URI Too Long", 417: b"Expectation Failed",
+    413: b"Content Too Large", 414: b"URI Too Long", 417: b"Expectation Failed", 421: b"Misdirected Request",
     431: b"Request Header Fields Too Large", 500: b"Internal Server Error", 502: b"Bad Gateway",
     503: b"Service Unavailable", 504: b"Gateway Timeout", 505: b"HTTP Version Not Supported",
     508: b"Loop Detected",

@@ -18,9 +18,18 @@ HealthOf = Callable[[Route, WeightedCluster, Endpoint], EndpointHealth | None]
 
 
 def describe(snapshot: Snapshot, generation: int, health_of: HealthOf, now: float) -> dict[str, Any]:
-    """Every route of a gateway. `generation` counts its snapshots."""
+    """Every route of a gateway. `generation` counts its snapshots.
+
+    `servicePorts` of an east-west route: listening ports that stand for it.
+    """
     north_south = [describe_route(route, health_of, now) for route in snapshot.path_routes()]
-    east_west = [describe_route(route, health_of, now) for route in snapshot.host_routes()]
+    listening: dict[int, list[int]] = {}
+    for port, route in snapshot.ports.items():
+        listening.setdefault(id(route), []).append(port)
+    east_west = [
+        {**describe_route(route, health_of, now), "servicePorts": listening.get(id(route), [])}
+        for route in snapshot.host_routes()
+    ]
     return {
         "cluster": snapshot.cluster_key,
         "generation": generation,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
 from gateway.core.objects import SHAPES, Object
 from gateway.core.paths import is_reachable
+
+SERVICE_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+"""A label of DNS (RFC 1123), as names of Services and namespaces are."""
 
 
 class FieldError(ValueError):
@@ -45,6 +49,14 @@ def port_number(raw: Any, where: str) -> int:
 def text(raw: Any, where: str) -> str:
     if not isinstance(raw, str) or not raw:
         raise FieldError("Invalid", f"{where} is {raw!r}: give a string")
+    return raw
+
+
+def service_name(raw: Any, where: str) -> str:
+    """A name that a Service or a namespace can have: with a dot in it, one would pass for another."""
+    if not isinstance(raw, str) or SERVICE_NAME.fullmatch(raw) is None:
+        message = f"{where} is {raw!r}: give lower-case letters, digits and hyphens, at most 63"
+        raise FieldError("InvalidName", message)
     return raw
 
 

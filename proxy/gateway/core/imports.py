@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.core.fields import FieldError, address, mapping, mappings, path_text, port_number, text
-from gateway.core.objects import Object
+from gateway.core.fields import (
+    FieldError,
+    address,
+    mapping,
+    mappings,
+    path_text,
+    port_number,
+    service_name,
+    text,
+)
+from gateway.core.objects import Key, Object
 from gateway.core.route import Endpoint, WeightedCluster, normal_prefix
 
 
 def read_import(
-    raw: Object, own: str, report: Callable[[FieldError], None]
+    key: Key, raw: Object, own: str, report: Callable[[FieldError], None]
 ) -> dict[int, list[WeightedCluster]]:
     """Other clusters by imported port. Faulty parts are reported and left out, as is the own cluster."""
     ports: dict[int, list[WeightedCluster]] = {}
     try:
+        service_name(key[0], "metadata.namespace")
+        service_name(key[1], "metadata.name")
         listed = mappings(mapping(raw.get("spec"), "spec").get("ports"), "spec.ports")
     except FieldError as error:
         report(error)

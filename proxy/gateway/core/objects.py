@@ -28,6 +28,10 @@ DERIVED = {IMPORTED: "true", MANAGED_BY: GATEWAY}
 
 SERVICE_NAME = "kubernetes.io/service-name"
 """On an EndpointSlice: the Service it belongs to."""
+IMPORT_NAME = "multicluster.flomesh.io/service"
+"""On an EndpointSlice that lists gateways: the import whose requests it brings them."""
+SERVICE_PORTS = "multicluster.flomesh.io/service-ports"
+"""On such a slice: the Service's port by the gateways' service port, as JSON."""
 SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 """On an EndpointSlice: who writes it. Its other labels may be copies of the Service's."""
 
@@ -84,6 +88,10 @@ def created(obj: Object) -> str:
 def is_deleted(obj: Object) -> bool:
     """Whether it is being deleted and only finalizers keep it."""
     return bool(meta(obj).get("deletionTimestamp"))
+
+
+def annotation(obj: Object, name: str) -> str:
+    return str(section(meta(obj), "annotations").get(name) or "")
 
 
 def label(obj: Object, name: str) -> str:

@@ -1,20 +1,16 @@
-"""Routes: what a request is matched to, and the two tables it is matched by.
+"""Routes: what a request is matched to, and the table of paths it is matched by north-south.
 
-Path rules (north-south): an Exact hit first, then the longest Prefix by path element. Hosts (east-west):
-every form of an imported service's name is a key. Both are dictionaries: the number of routes costs nothing
-per request.
+An Exact hit first, then the longest Prefix by path element. All look-ups are in dictionaries: the number of
+routes costs nothing per request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.core.affinity import DEFAULT_BALANCING, Balancing
 from gateway.core.rewrite import Rewrite
-
-CLUSTER_SUFFIXES = ("", ".svc", ".svc.cluster.local", ".svc.clusterset.local")
-"""What may follow `name.namespace` in a Host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,29 +119,3 @@ class PathTable:
 def normal_prefix(path: str) -> bytes:
     """Key of a Prefix rule: `/a`, `/a/` and `/a/*` are the same rule."""
     return path.removesuffix("*").rstrip("/").encode()
-
-
-@dataclass(frozen=True, slots=True)
-class HostTable:
-    """Imported services of the east-west listener, by lower-case Host."""
-
-    hosts: Mapping[bytes, Route] = field(default_factory=dict)
-
-    def find(self, host: bytes) -> Route | None:
-        route = self.hosts.get(host)
-        if route is None:
-            name, colon, port = host.lower().partition(b":")
-            route = self.hosts.get(name.rstrip(b".") + colon + port)
-        return route
-
-
-def host_table(routes: Iterable[Route]) -> HostTable:
-    """Every name form of every route, with its port; without a port for port 80, else for the lowest port."""
-    hosts: dict[bytes, Route] = {}
-    for route in sorted(routes, key=lambda route: (route.port != 80, route.port)):
-        namespace, _, name = route.service.partition("/")
-        for suffix in CLUSTER_SUFFIXES:
-            host = f"{name}.{namespace}{suffix}".lower()
-            hosts[f"{host}:{route.port}".encode()] = route
-            hosts.setdefault(host.encode(), route)
-    return HostTable(hosts)

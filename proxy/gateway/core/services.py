@@ -19,6 +19,9 @@ from gateway.core.objects import (
 from gateway.core.problem import Problem
 from gateway.core.route import Endpoint
 
+NO_ADDRESS = (None, "", "None")
+"""What stands in place of a cluster IP where a Service has none."""
+
 
 @dataclass(slots=True)
 class ServicePort:
@@ -61,6 +64,15 @@ def read_service(raw: Object) -> Service:
     return Service(ports, spec.get("type") == "ExternalName", is_deleted(raw))
 
 
+def cluster_ips(raw: Object) -> list[str]:
+    """The addresses of a Service, for IPv4 and IPv6; none of a headless one."""
+    spec = mapping(raw.get("spec"), "spec")
+    listed = spec.get("clusterIPs") or [spec.get("clusterIP")]
+    if isinstance(listed, list):
+        listed = [one for one in listed if one not in NO_ADDRESS]
+    return addresses(listed, "spec.clusterIPs")
+
+
 def add_slice(service: Service, raw: Object) -> None:
     """Add the TCP endpoints of one EndpointSlice to its Service. FieldError, and none, when it is faulty."""
     if raw.get("addressType") not in (None, "IPv4", "IPv6"):  # not a set: any JSON value may stand there
@@ -95,11 +107,18 @@ class Objects:
     imports: dict[Key, Object] = field(default_factory=dict)
     policies: dict[Key, Object] = field(default_factory=dict)
     services: dict[Key, Service] = field(default_factory=dict)
+    addresses: dict[str, Key] = field(default_factory=dict)
+    """Services by cluster IP, the derived ones as well."""
+    gateway_slices: list[Object] = field(default_factory=list)
+    """Those that list gateways."""
     problems: list[Problem] = field(default_factory=list)
 
 
 def sort_objects(raw_objects: Iterable[Object]) -> Objects:
-    """Sort raw objects by kind, with endpoints joined to their Services. Derived ones are left out."""
+    """Sort raw objects by kind, with endpoints joined to their Services.
+
+    Of derived Services only the cluster IPs are taken, of the slices that list gateways no endpoint.
+    """
     objects = Objects()
     by_kind = {
         "ServiceExport": objects.exports,
@@ -116,8 +135,11 @@ def sort_objects(raw_objects: Iterable[Object]) -> Objects:
             if kind == "Service":
                 if not is_derived_service(raw):
                     objects.services[key] = read_service(raw)
+                objects.addresses.update(dict.fromkeys(cluster_ips(raw), key))
             elif kind == "EndpointSlice":
-                if not is_derived_slice(raw):
+                if is_derived_slice(raw):
+                    objects.gateway_slices.append(raw)
+                else:
                     slices.append(((key[0], label(raw, SERVICE_NAME)), raw))
             elif kind in by_kind:
                 by_kind[kind][key] = raw

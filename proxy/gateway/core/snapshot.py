@@ -14,13 +14,15 @@ from functools import partial
 from gateway.core.affinity import Balancing
 from gateway.core.exports import Evaluation, Rule, evaluate_exports
 from gateway.core.fields import FieldError
+from gateway.core.hosts import CLUSTER_DOMAIN, HostTable, host_table
 from gateway.core.imports import read_import
 from gateway.core.objects import Key, Object
 from gateway.core.paths import normalise
 from gateway.core.policy import ACTIVE_ACTIVE, LOCALITY, Policy, make_priorities, read_policy
 from gateway.core.problem import Problem
 from gateway.core.rewrite import Rewrite
-from gateway.core.route import HostTable, PathTable, Route, WeightedCluster, host_table, normal_prefix
+from gateway.core.route import PathTable, Route, WeightedCluster, normal_prefix
+from gateway.core.service_ports import service_ports
 from gateway.core.services import Objects, sort_objects
 
 __all__ = ["Compiled", "Problem", "Snapshot", "compile_snapshot"]
@@ -35,6 +37,8 @@ class Snapshot:
     """North-south."""
     hosts: HostTable = field(default_factory=HostTable)
     """East-west."""
+    ports: Mapping[int, Route] = field(default_factory=dict)
+    """East-west, by service port: what is served there whatever the Host."""
     imported: Mapping[Key, tuple[Route, ...]] = field(default_factory=dict)
     """Routes of the imported ports by (namespace, name)."""
 
@@ -45,13 +49,13 @@ class Snapshot:
 
     def host_routes(self) -> list[Route]:
         """East-west routes by name and port."""
-        return sorted(set(self.hosts.hosts.values()), key=lambda route: (route.service, route.port))
+        return self.hosts.routes()
 
     def holds(self, route: Route) -> bool:
         """Whether it has this route, or one like it in everything."""
         kind, path, pattern = route.where.partition(" ")
         if not path:
-            return self.hosts.hosts.get(route.where.lower().encode()) == route
+            return self.hosts.find(route.where.encode()) == route
         if kind == "Exact":
             return self.paths.exact.get(normalise(pattern.encode())) == route
         return self.paths.prefix.get(normalise(normal_prefix(pattern))) == route
@@ -70,15 +74,22 @@ class Compiled:
     exports: tuple[Evaluation, ...] = ()
 
 
-def compile_snapshot(objects: Iterable[Object], cluster_key: str, front_door: bool = False) -> Compiled:
+def compile_snapshot(
+    objects: Iterable[Object],
+    cluster_key: str,
+    front_door: bool = False,
+    *,
+    cluster_domain: str = CLUSTER_DOMAIN,
+    listening: range = range(0),
+) -> Compiled:
     """Compile raw objects (any order, unknown kinds ignored) into a snapshot for one cluster.
 
     Takes ServiceExport, ServiceImport, GlobalTrafficPolicy (flomesh.io/v1alpha1), Service (v1) and
-    EndpointSlice (discovery.k8s.io/v1). Services derived from imports and the slices that the gateway writes
-    are ignored.
+    EndpointSlice (discovery.k8s.io/v1). Services derived from imports have no endpoints here, and slices that
+    list gateways only say what the service ports (`listening`) stand for.
     Never raises for what is in an object: a bad object becomes a Problem.
     """
-    return _Compiler(sort_objects(objects), cluster_key).compile(front_door)
+    return _Compiler(sort_objects(objects), cluster_key).compile(front_door, cluster_domain, listening)
 
 
 class _Compiler:
@@ -92,11 +103,11 @@ class _Compiler:
         self._remotes: dict[Key, dict[int, list[WeightedCluster]]] = {}
         self._balancing: dict[Key, Balancing] = {}
 
-    def compile(self, front_door: bool) -> Compiled:
+    def compile(self, front_door: bool, cluster_domain: str, listening: range) -> Compiled:
         for key, raw in sorted(self._objects.policies.items()):
             self._read_policy(key, raw)
         for key, raw in sorted(self._objects.imports.items()):
-            self._remotes[key] = read_import(raw, self._own, partial(self._report, "ServiceImport", key))
+            self._remotes[key] = read_import(key, raw, self._own, partial(self._report, "ServiceImport", key))
         for key in sorted(self._policies):
             self._check_targets(key)
         exports = tuple(evaluate_exports(self._objects.exports, self._objects.services).values())
@@ -107,11 +118,14 @@ class _Compiler:
         paths.update({rule.match: self._export_route(rule, paths) for rule in rules})
         prefixes = {path: route for (exact, path), route in paths.items() if not exact}
         imported = {key: tuple(self._import_routes(key)) for key in self._remotes}
-        local_only = [
+        by_host = [
             route
             for key in {rule.key for rule in rules} - set(imported)
             for route in self._import_routes(key)
         ]
+        by_host.extend(route for routes in imported.values() for route in routes)
+        ports, problems = service_ports(self._objects.gateway_slices, by_host, listening)
+        self._problems.extend(problems)
         snapshot = Snapshot(
             self._own,
             PathTable(
@@ -119,7 +133,8 @@ class _Compiler:
                 prefixes,
                 max(map(len, prefixes), default=0),
             ),
-            host_table([*local_only, *(route for routes in imported.values() for route in routes)]),
+            host_table(by_host, self._objects.addresses, cluster_domain),
+            ports,
             imported,
         )
         return Compiled(snapshot, tuple(sorted(set(self._problems))), exports)

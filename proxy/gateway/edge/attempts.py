@@ -6,8 +6,9 @@ from typing import Final
 
 from gateway.core.affinity import Affinity
 from gateway.core.answers import NOT_FOUND_TEXT
-from gateway.core.balance import Pick, RouteState
+from gateway.core.balance import Pick
 from gateway.core.health import EndpointHealth
+from gateway.edge.headcache import CachedHead
 
 NOBODY: Final[list[EndpointHealth]] = []
 """Tried before a first attempt: shared by all requests, never changed."""
@@ -23,13 +24,14 @@ class Attempts:
     `state` is None for a request without a route: there is nowhere to go.
     """
 
-    __slots__ = ("affinity", "count", "limit", "pick", "same", "seen", "state", "tried")
+    __slots__ = ("affinity", "count", "limit", "nowhere", "pick", "same", "seen", "state", "tried")
 
     pick: Pick
     """The last choice; set from the first one on."""
 
-    def __init__(self, state: RouteState | None, limit: int) -> None:
-        self.state = state
+    def __init__(self, cached: CachedHead, limit: int) -> None:
+        self.state = cached.state
+        self.nowhere = cached.nowhere
         self.limit = limit
         self.affinity: Affinity | None = None
         self.tried = NOBODY
@@ -81,7 +83,7 @@ class Attempts:
         `full`: connections to the last one are all busy. `by_path`: the request was routed by its path.
         """
         if self.state is None:
-            return 404, NOT_FOUND_TEXT, "no-route"
+            return self.nowhere
         if self.seen is not None:
             return *self.seen, "no-answer"
         if full:

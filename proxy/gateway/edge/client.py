@@ -31,20 +31,25 @@ class Client(Downstream):
 
     __slots__ = (
         "all", "body", "buffer", "cache", "exchange", "forwarded", "forwarded_host", "lingered",
-        "listener", "queued", "reading", "registry", "runtime", "transport",
+        "listener", "queued", "reading", "registry", "runtime", "service_port", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
     body: Body
     """Finds the end of the request's body; set when it has one."""
 
-    def __init__(self, registry: Registry, downstreams: Downstreams, listener: Listener) -> None:
+    def __init__(
+        self, registry: Registry, downstreams: Downstreams, listener: Listener, service_port: int = 0
+    ) -> None:
+        """`service_port`: the listening port, when it may stand for one Service; else 0."""
         super().__init__(by_path=listener is Listener.NORTH_SOUTH)
         self.all = downstreams
         self.runtime: Runtime = registry.runtime
         self.registry = registry
         self.listener = listener
-        self.cache = registry.requests[listener]
+        self.service_port = service_port
+        cache = registry.requests[listener]
+        self.cache = cache.part(service_port) if service_port else cache
         self.forwarded_host = b""
         self.forwarded = b""
         """What is told the application about the Host asked for last: seldom another one on a connection."""
@@ -165,8 +170,13 @@ class Client(Downstream):
         if head.hops >= MAX_HOPS:
             raise ProtocolError(f"request has passed {head.hops} gateways: routes form a loop", 508)
         snapshot = self.registry.snapshot
-        route = snapshot.paths.find(head.path) if self.by_path else snapshot.hosts.find(head.host)
+        if self.by_path:
+            route = snapshot.paths.find(head.path)
+        else:
+            route = snapshot.ports.get(self.service_port) or snapshot.hosts.find(head.host)
         cached = CachedHead(head, route, None if route is None else self.registry.state(route))
+        if route is None and not self.by_path and (text := snapshot.hosts.ambiguity(head.host)):
+            cached.nowhere = (421, text, "ambiguous-host")
         self.cache.keep(raw, cached)
         return cached
 

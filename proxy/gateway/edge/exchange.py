@@ -48,7 +48,7 @@ class Exchange(UpstreamUser):
         self.wants_body = head.length != 0
         """More of the request's body is to come."""
         self.kept = ReplayBuffer(runtime.replay_bytes) if head.length else NO_BODY
-        self.attempts = Attempts(cached.state, runtime.attempts)
+        self.attempts = Attempts(cached, runtime.attempts)
         self.upstream: Upstream | None = None
         self.answer: ResponseHead | None = None
         self.answer_body: Body | None = None

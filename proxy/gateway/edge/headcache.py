@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from gateway.core.affinity import HASHING
+from gateway.core.answers import NOT_FOUND_TEXT
 from gateway.core.balance import ClusterState, RouteState
 from gateway.core.forward import request_start
 from gateway.core.request import RequestHead
@@ -18,8 +19,9 @@ from gateway.edge.accesslog import request_fields
 T = TypeVar("T")
 
 CACHE_BYTES = 8 * 1024 * 1024
-"""Heads kept per listener, and of answers: some 13,000 usual ones, so that thousands of routes fit. With what
-was read from it a head takes about three times its length. A full cache starts again empty."""
+"""Heads kept per listener (service ports are part of the east-west one), and of answers: some 13,000 usual
+ones, so that thousands of routes fit. With what was read from it a head takes about three times its length. A
+full cache starts again empty."""
 
 MAX_HEAD_BYTES = 2048
 """Longer heads are not worth keeping: they carry what changes with every request."""
@@ -29,37 +31,59 @@ ENTRY_BYTES = 512
 
 
 class HeadCache(Generic[T]):
-    """What was read, by the bytes it was read from. Look-ups go to `entries` directly."""
+    """What was read, by the bytes it was read from. Look-ups go to `entries` directly.
 
-    __slots__ = ("entries", "size")
+    `parts` are caches of their own within its size: a head leads elsewhere in each of them.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("entries", "parts", "size", "whole")
+
+    def __init__(self, whole: HeadCache[T] | None = None) -> None:
         self.entries: dict[bytes, T] = {}
+        self.whole = whole
+        """The one it is a part of."""
+        self.parts: dict[int, HeadCache[T]] = {}
         self.size = 0
+        """With its parts."""
+
+    def part(self, number: int) -> HeadCache[T]:
+        """The part of that number, from now on if it is new."""
+        found = self.parts.get(number)
+        if found is None:
+            found = self.parts[number] = HeadCache(self)
+        return found
 
     def keep(self, head: bytes, entry: T) -> None:
         if len(head) > MAX_HEAD_BYTES:
             return
-        self.size += len(head) + ENTRY_BYTES
-        if self.size > CACHE_BYTES:
-            self.clear()
-            self.size = len(head) + ENTRY_BYTES
+        whole = self.whole or self
+        whole.size += len(head) + ENTRY_BYTES
+        if whole.size > CACHE_BYTES:
+            whole.clear()
+            whole.size = len(head) + ENTRY_BYTES
         self.entries[head] = entry
 
     def clear(self) -> None:
         self.entries.clear()
+        for part in self.parts.values():
+            part.entries.clear()
         self.size = 0
+
+
+NO_ROUTE = (404, NOT_FOUND_TEXT, "no-route")
 
 
 class CachedHead:
     """A request head and where it leads by the snapshot in force, whoever sends it."""
 
-    __slots__ = ("affine", "head", "logged", "route", "starts", "state", "sticky")
+    __slots__ = ("affine", "head", "logged", "nowhere", "route", "starts", "state", "sticky")
 
     def __init__(self, head: RequestHead, route: Route | None, state: RouteState | None) -> None:
         self.head = head
         self.route = route
         self.state = state
+        self.nowhere = NO_ROUTE
+        """The answer without a route: status, text and reason."""
         self.affine = route is not None and (bool(head.cookie) or route.balancing.kind == HASHING)
         """Something in it may tie it to an endpoint."""
         self.sticky = route is not None and route.balancing.sticky

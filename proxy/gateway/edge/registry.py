@@ -22,7 +22,7 @@ FORGET_AT_ONCE = 20
 
 
 class Listener(Enum):
-    """How requests of a listener are routed."""
+    """How requests of a listener are routed. Service ports are east-west, each for one Service."""
 
     NORTH_SOUTH = "north-south"
     EAST_WEST = "east-west"

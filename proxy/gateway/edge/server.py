@@ -8,6 +8,7 @@ import resource
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -51,6 +52,8 @@ class GatewayServer:
     Not ready (`/readyz` 503) until `set_ready(True)`. Before the first `swap` every request is answered 404.
     Addresses are `host:port` or `[v6]:port`; port 0 picks a free one, see `addresses` after `start`.
 
+    `service_ports` are listened on at the east-west address: each may stand for one Service.
+
     `reuse_port`: other processes may serve the same addresses (SO_REUSEPORT), but for the admin listener's.
     The kernel spreads the connections over all of them. Without `access_log` no request is logged.
     """
@@ -66,12 +69,20 @@ class GatewayServer:
         limits: Limits | None = None,
         trusted: TrustedProxies = NOBODY,
         reuse_port: bool = False,
+        service_ports: range = range(0),
     ) -> None:
+        """ValueError names a bad address, or what is wrong with several of them together."""
         self._wanted = {
             name: parse_address(text)
             for name, text in (("listen", listen), ("east-west", east_west), ("admin", admin))
             if text is not None
         }
+        self._service_ports = {f"service port {port}": port for port in service_ports}
+        if self._service_ports and east_west is None:
+            raise ValueError("service ports belong to the east-west listener: give it an address")
+        self._wanted.update(
+            (name, (self._wanted["east-west"][0], port)) for name, port in self._service_ports.items()
+        )
         self._access_log = access_log
         self._limits = limits or Limits()
         self._trusted = trusted
@@ -87,11 +98,11 @@ class GatewayServer:
 
     @property
     def addresses(self) -> dict[str, tuple[str, int]]:
-        """Bound address by listener name: `listen`, `east-west`, `admin`."""
+        """Bound address by listener name: `listen`, `east-west`, `admin`. Service ports are as given."""
         return {
             name: server.sockets[0].getsockname()[:2]
             for name, server in self._servers.items()
-            if server.sockets
+            if server.sockets and name not in self._service_ports
         }
 
     async def start(self) -> None:
@@ -101,11 +112,13 @@ class GatewayServer:
         keep_freed_memory()
         runtime = Runtime(loop, self._limits, self._access_log, self._trusted)
         registry = self._registry = Registry(runtime, self._snapshot)
+        east_west = partial(Client, registry, self._downstreams, Listener.EAST_WEST)
         self._factories = {
-            "listen": lambda: Client(registry, self._downstreams, Listener.NORTH_SOUTH),
-            "east-west": lambda: Client(registry, self._downstreams, Listener.EAST_WEST),
+            "listen": partial(Client, registry, self._downstreams, Listener.NORTH_SOUTH),
+            "east-west": east_west,
             "admin": lambda: AdminConnection(self.pages),
         }
+        self._factories.update((name, partial(east_west, port)) for name, port in self._service_ports.items())
         try:
             for name, (host, port) in self._wanted.items():
                 self._servers[name] = await loop.create_server(

@@ -79,7 +79,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
     async with KubeClient(config, field_manager=GATEWAY) as client, contextlib.AsyncExitStack() as listening:
         controller = Controller(
             client,
-            Viewpoint(args.cluster_key, args.front_door),
+            Viewpoint(args.cluster_key, args.front_door, args.cluster_domain, args.service_ports),
             GatewayIdentity(
                 namespace=os.environ.get("POD_NAMESPACE", "multicluster-system"),
                 east_west_port=args.east_west_port,

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.objects import SERVICE_NAME, Key, Object, key_of, label, version_of
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.kube.client import KubeClient
@@ -29,10 +30,13 @@ RESOURCES = (EXPORT, IMPORT, POLICY, SERVICE, SLICE)
 
 @dataclass(frozen=True, slots=True)
 class Viewpoint:
-    """Which cluster the objects are read for, and whether its gateway is the front door too."""
+    """Which cluster the objects are read for, and what its gateways are: the front door too, or not; where
+    they listen besides."""
 
     cluster_key: str
     front_door: bool = False
+    cluster_domain: str = CLUSTER_DOMAIN
+    service_ports: range = range(0)
 
 
 class Follower:
@@ -109,7 +113,13 @@ class Follower:
         # Collecting garbage stops every thread, and so many new objects would set it off again and again.
         gc.disable()
         try:
-            return compile_snapshot(objects, self._viewpoint.cluster_key, self._viewpoint.front_door)
+            return compile_snapshot(
+                objects,
+                self._viewpoint.cluster_key,
+                self._viewpoint.front_door,
+                cluster_domain=self._viewpoint.cluster_domain,
+                listening=self._viewpoint.service_ports,
+            )
         finally:
             gc.enable()
 

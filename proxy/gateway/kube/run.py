@@ -111,7 +111,8 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
         return 2
     async with KubeClient(config, field_manager=GATEWAY) as client:
         cache = ObjectCache(Path(args.cache_dir), args.cluster_key)
-        plane = DataPlane(client, server, Viewpoint(args.cluster_key, args.front_door), cache)
+        viewpoint = Viewpoint(args.cluster_key, args.front_door, args.cluster_domain, args.service_ports)
+        plane = DataPlane(client, server, viewpoint, cache)
         # Routes keep following their pods while running requests finish; only then the watches end.
         return await process.work_until(
             stop, plane.run(), lambda: server.drain(args.drain_seconds, args.drain_delay)

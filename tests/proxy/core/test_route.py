@@ -123,33 +123,6 @@ def reference(rules: list[tuple[str, bool]], path: str) -> str | None:
     return best[1] if best else None
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "app.demo",
-        "app.demo:3000",
-        "app.demo.svc",
-        "app.demo.svc:3000",
-        "app.demo.svc.cluster.local:3000",
-        "app.demo.svc.clusterset.local",
-        "APP.Demo:3000",
-        "app.demo.svc.cluster.local.:3000",
-    ],
-)
-def test_every_form_of_a_services_name_is_its_host(make: Any, host: str) -> None:
-    snapshot = compiled(make.imported(c1=81))
-    route = snapshot.hosts.find(host.encode())
-    assert route is not None
-    assert (route.service, route.port) == ("demo/app", 3000)
-
-
-@pytest.mark.parametrize(
-    "host", ["app", "app.demo:80", "app.other", "x.app.demo", "", "app.demo.svc.cluster"]
-)
-def test_other_hosts_are_unknown(make: Any, host: str) -> None:
-    assert compiled(make.imported(c1=81)).hosts.find(host.encode()) is None
-
-
 REWRITES = [
     ("^/nodeapp/?", "/", "/nodeapp", "/"),
     ("^/nodeapp/?", "/", "/nodeapp/ports", "/ports"),

@@ -110,8 +110,8 @@ def programs(versions: Versions) -> dict[str, Program]:
         Program(
             name=name,
             version=versions.dapr,
-            # The scheduler's etcd library is 3.5, Kubernetes' is 3.6.
-            module="scheduler" if name == "scheduler" else "platform",
+            # Apart from Kubernetes: its etcd is 3.5, and all get the versions they were released with.
+            module="dapr",
             package=f"github.com/dapr/dapr/cmd/{name}",
             variables={"github.com/dapr/dapr/pkg/buildinfo.version": versions.dapr},
         )

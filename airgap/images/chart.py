@@ -50,7 +50,7 @@ def with_version(text: str, version: str) -> str:
 def _module_folder(version: str) -> Path:
     done = subprocess.run(
         ["go", "mod", "download", "-json", f"{MODULE}@v{version}"],
-        cwd=GO_FOLDER / "scheduler",
+        cwd=GO_FOLDER / "dapr",
         capture_output=True,
         text=True,
         check=False,

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from airgap import tools
 from airgap.gobuild import build_argv, ensure_programs, is_built, program_path
+from airgap.images import recipes
 from airgap.programs import GO_FOLDER, Program, programs
 from airgap.report import SupplyError
-from airgap.versions import load_versions
+from airgap.versions import VERSIONS_FILE, load_versions
 
 Put = Callable[[str, str], Path]
 
@@ -21,7 +23,7 @@ ONE = Program(
     name="one", version="1.2.3", module="platform", package="example.org/one", variables={"a.b": "v1"}
 )
 TWO = Program(name="two", version="4.5.6", module="platform", package="example.org/two")
-OTHER = Program(name="other", version="7", module="scheduler", package="example.org/other")
+OTHER = Program(name="other", version="7", module="dapr", package="example.org/other")
 
 # Stands in for Go: `go list` names two packages, `go build -o DIR/ PACKAGE...` writes one file per package.
 GO = r"""
@@ -99,6 +101,17 @@ def test_every_program_of_the_project_has_a_recipe_of_its_own() -> None:
     known = programs(load_versions())
     assert len({program.recipe for program in known.values()}) == len(known)
     assert known["scheduler"].module != known["kube"].module
+
+
+def test_every_dapr_program_is_of_the_version_on_file_and_so_is_the_chart() -> None:
+    version = load_versions().dapr
+    known = programs(load_versions())
+    assert {known[name].module for name in recipes.DAPR_PROGRAMS} == {"dapr"}
+    assert {known[name].version for name in recipes.DAPR_PROGRAMS} == {version}
+    module = (GO_FOLDER / "dapr" / "go.mod").read_text()
+    assert f"\nrequire github.com/dapr/dapr v{version}\n" in module, "required alone"
+    chart = yaml.safe_load(VERSIONS_FILE.read_text())["charts"]["dapr"]
+    assert chart["version"] == version
 
 
 def test_the_source_of_our_own_mains_is_part_of_the_recipe(

@@ -10,16 +10,18 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import Cluster
+from components.mesh.app_ids import APP_ID
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceExportArgs:
-    """`spec` as export_spec returns it."""
+    """`spec` as export_spec returns it. `app_id` is that of the Dapr app behind the Service."""
 
     cluster: Cluster
     namespace: pulumi.Input[str]
     service: str
     spec: Mapping[str, Any]
+    app_id: str | None = None
 
 
 def export_spec(
@@ -52,11 +54,12 @@ class ServiceExport(pulumi.ComponentResource):
         self, name: str, args: ServiceExportArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("multicluster-dapr:mesh:ServiceExport", name, None, opts)
+        annotations = {"annotations": {APP_ID: args.app_id}} if args.app_id else {}
         kubernetes.apiextensions.CustomResource(
             f"{name}-object",
             api_version="flomesh.io/v1alpha1",
             kind="ServiceExport",
-            metadata={"name": args.service, "namespace": args.namespace},
+            metadata={"name": args.service, "namespace": args.namespace, **annotations},
             spec=dict(args.spec),
             opts=args.cluster.child(self),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 import pulumi_kubernetes as kubernetes
 
@@ -11,6 +13,7 @@ from components.cluster.existing_cluster import ExistingCluster, ExistingCluster
 from components.cluster.k3d_cluster import K3dCluster, K3dClusterArgs
 from components.flomesh.osm_edge import mesh_namespace
 from components.image.image_import import ImageImport, ImageImportArgs
+from components.mesh.app_ids import CALLERS
 from stacks.config.model import ClusterSettings, Settings
 from stacks.config.supply import Supply
 from stacks.program import bundled, flomesh
@@ -26,11 +29,10 @@ def prepare(shared: SharedResources, config: ClusterSettings) -> PreparedCluster
         mesh = bundled.install(shared, config, cluster, imported)
     else:
         mesh = flomesh.install(shared, config, cluster)
-    in_osm = shared.settings.mesh == "flomesh" and config.role == "member"
     namespaces = {
         namespace: kubernetes.core.v1.Namespace(
             f"{name}-{namespace}",
-            metadata=mesh_namespace(namespace) if in_osm else {"name": namespace},
+            metadata=_namespace(shared.settings, config, namespace),
             opts=pulumi.ResourceOptions.merge(cluster.component(), cluster.child(None)),
         )
         for namespace in namespaces_of(shared.settings, name)
@@ -53,6 +55,14 @@ def namespaces_of(settings: Settings, cluster: str) -> tuple[str, ...]:
     wanted |= {export.namespace for export in settings.exports if imported or cluster in export.clusters}
     wanted |= {policy.namespace for policy in settings.policies if policy.cluster == cluster}
     return tuple(sorted(wanted))
+
+
+def _namespace(settings: Settings, config: ClusterSettings, name: str) -> dict[str, Any]:
+    """Metadata of a namespace. Those with apps have callers: all apps are Dapr apps."""
+    if settings.mesh == "flomesh":
+        return mesh_namespace(name) if config.role == "member" else {"name": name}
+    has_apps = any(app.namespace == name and config.name in app.clusters for app in settings.apps)
+    return {"name": name, "labels": CALLERS} if has_apps else {"name": name}
 
 
 def archives_of(settings: Settings, supply: Supply, cluster: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pulumi
 
+from components.app import node_app
 from components.mesh.global_traffic_policy import GlobalTrafficPolicy, GlobalTrafficPolicyArgs
 from components.mesh.service_export import ServiceExport, ServiceExportArgs, export_spec
 from stacks.config.model import ExportSettings, Settings
@@ -27,6 +28,7 @@ def export(
                     namespace=exporter.namespace(exported.namespace),
                     service=exported.service,
                     spec=spec,
+                    app_id=_app_id(settings, exported),
                 ),
                 # Joining comes first: an export created before is lost on clusters that join later (flomesh).
                 pulumi.ResourceOptions(
@@ -51,6 +53,11 @@ def steer(settings: Settings, clusters: dict[str, PreparedCluster]) -> None:
             # The CRD has to be there.
             pulumi.ResourceOptions(provider=prepared.cluster.provider, depends_on=list(prepared.mesh.crds)),
         )
+
+
+def _app_id(settings: Settings, export: ExportSettings) -> str | None:
+    """NodeApp's app-id is its Service's name. Behind the Service of curl nothing listens."""
+    return export.service if settings.mesh == "bundled" and export.service == node_app.NAME else None
 
 
 def _export_spec(export: ExportSettings) -> dict[str, object]:

@@ -10,6 +10,8 @@ import pytest
 import yaml
 from config.environments import read_environment
 
+from components.mesh import app_ids
+from gateway.core import app_ids as gateway_app_ids
 from stacks.config import loading, supply
 from stacks.program import bundled, clusters
 
@@ -195,6 +197,41 @@ def test_exports_follow_every_membership(run: Any) -> None:
     export = run().find("cluster-1-dapr-test-nodeapp-export")
     joined = {f"cluster-{n}-membership-cluster" for n in (1, 2, 3)}
     assert joined <= set(export.after), "an export created before a cluster joins is lost there"
+
+
+def test_the_exports_of_dapr_apps_say_their_app_id(run: Any) -> None:
+    def annotations(environment: str, name: str) -> Any:
+        return run(environment).find(name).inputs["metadata"].get("annotations")
+
+    assert annotations("dev", "cluster-1-dapr-test-nodeapp-export-object") == {app_ids.APP_ID: "nodeapp"}
+    assert annotations("article", "cluster-1-dapr-test-nodeapp-export-object") is None, "FSM knows no app-ids"
+
+
+def test_an_export_without_a_dapr_app_says_none(run: Any) -> None:
+    curl = {"service": "curl", "namespace": "curl", "clusters": ["cluster-2"],
+            "rules": [{"portNumber": 80, "path": "/curl"}]}  # fmt: skip
+    found = run("dev", lambda config: config["exports"].append(curl)).find(
+        "cluster-2-curl-curl-export-object"
+    )
+    assert "annotations" not in found.inputs["metadata"]
+
+
+def test_namespaces_with_dapr_apps_are_those_of_callers(run: Any) -> None:
+    def labelled(environment: str) -> set[str]:
+        namespaces = [r for r in run(environment).registered if r.type == "kubernetes:core/v1:Namespace"]
+        return {
+            r.name
+            for r in namespaces
+            if app_ids.CALLERS.items() <= r.inputs["metadata"].get("labels", {}).items()
+        }
+
+    assert labelled("dev") == {"cluster-1-dapr-test", "cluster-2-curl", "cluster-3-dapr-test"}
+    assert labelled("article") == set()
+
+
+def test_program_and_gateway_mean_the_same_by_app_ids() -> None:
+    assert gateway_app_ids.APP_ID == app_ids.APP_ID
+    assert {gateway_app_ids.CALLERS: "true"} == app_ids.CALLERS
 
 
 def test_a_policy_is_one_object_with_keys_and_weights(run: Any) -> None:

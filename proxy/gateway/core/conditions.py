@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from gateway.core.app_ids import CALLERS, Settled
 from gateway.core.exports import Evaluation
+from gateway.core.fields import FieldError
 from gateway.core.problem import Problem
 
-DESIRED = {"Valid": True, "Conflict": False, "Managed": True, "Programmed": True}
+INVOCABLE = "DaprInvocable"
+DESIRED = {"Valid": True, "Conflict": False, "Managed": True, "Programmed": True, INVOCABLE: True}
 """The status each condition type should have."""
 
 
@@ -28,10 +31,11 @@ def valid(export: Evaluation, *, reachable: bool, clusters: Collection[str]) -> 
     `reachable`: the exporter's gateway has an address. `clusters`: keys of all clusters.
     """
     if export.problems:
-        tail = "; its other rules are served" if export.rules else ""
+        tail = "; the rest of it is served" if export.rules else ""
         return Condition("Valid", False, "Failed", _joined(export.problems) + tail)
     numbers = ", ".join(str(port.number) for port in export.ports)
     notes = [f"ports {numbers} are exported"] if numbers else []
+    notes += [f"its app-id for Dapr is {export.app_id}"] if export.app_id else []
     notes += export.notes
     if not reachable:
         notes.append("not exported to other clusters: this cluster has no Cluster object with a gatewayHost")
@@ -52,6 +56,33 @@ def programmed(problems: Sequence[Problem]) -> Condition:
     if not problems:
         return Condition("Programmed", True, "Programmed", "the gateway routes by this object")
     return Condition("Programmed", False, problems[0].reason, _joined(problems))
+
+
+def dapr_invocable(settled: Settled) -> Condition:
+    """Whether Dapr apps of this cluster call an imported service by its app-id, and from which namespaces."""
+    notes = []
+    if settled.namespaces:
+        notes.append(f"HTTPEndpoint {settled.app_id} in {', '.join(settled.namespaces)}")
+    if settled.native:
+        notes.append("the policy keeps calls in this cluster, where Dapr's sidecars find each other")
+    if settled.refusals:
+        by_message: dict[str, list[str]] = {}
+        for refusal in settled.refusals:
+            by_message.setdefault(refusal.message, []).append(refusal.namespace)
+        refused = [
+            f"no HTTPEndpoint in {', '.join(where)}: {message}" for message, where in by_message.items()
+        ]
+        return Condition(INVOCABLE, False, settled.refusals[0].reason, "; ".join(notes + refused))
+    if not notes:
+        message = f"no namespace has the label {CALLERS}=true: give it to those whose Dapr apps call"
+        return Condition(INVOCABLE, False, "NoCallers", message)
+    reason = "Invocable" if settled.namespaces else "Native"
+    return Condition(INVOCABLE, True, reason, "; ".join(notes))
+
+
+def not_invocable(error: FieldError) -> Condition:
+    """What an import says whose app-id cannot be served anywhere."""
+    return Condition(INVOCABLE, False, error.reason, str(error))
 
 
 def managed(error: str = "", *, home: bool = False) -> Condition:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from gateway.core.affinity import HASH_ON, LOAD_BALANCERS, ROUND_ROBIN, Balancing
+from gateway.core.app_ids import read_app_id
 from gateway.core.fields import FieldError, mapping, mappings, path_text, port_number, text
 from gateway.core.objects import Key, Object, created, spec_of, texts
 from gateway.core.paths import normalise
@@ -73,6 +74,8 @@ class Evaluation:
     target_clusters: frozenset[str] = frozenset()
     """Keys of the clusters that may import; empty means all."""
     service_account: str = ""
+    app_id: str = ""
+    """By which Dapr apps of other clusters call the service; empty for none."""
 
 
 def evaluate_exports(exports: Mapping[Key, Object], services: Mapping[Key, Service]) -> dict[Key, Evaluation]:
@@ -102,6 +105,11 @@ def _evaluate(key: Key, raw: Object, service: Service | None, owners: dict[Match
                 errors.append(error)
     except FieldError as error:
         errors.append(error)
+    try:
+        app_id = read_app_id(raw)
+    except FieldError as error:
+        errors.append(error)
+        app_id = ""
     ports = _ports(rules, service) if service else {}
     only_exact = sorted({rule.port for rule in rules if rule.exact} - ports.keys())
     return Evaluation(
@@ -116,6 +124,7 @@ def _evaluate(key: Key, raw: Object, service: Service | None, owners: dict[Match
         ),
         frozenset(texts(spec_of(raw), "targetClusters")),
         str(spec_of(raw).get("serviceAccountName") or ""),
+        app_id,
     )
 
 
@@ -137,14 +146,15 @@ def _ports(rules: Iterable[Rule], service: Service) -> dict[int, ExportedPort]:
     for rule in rules:
         if not rule.exact and rule.port not in ports:
             port = service.ports[rule.port]
-            protocol = port.app_protocol or _by_name(port.name)
+            protocol = protocol_of(port.name, port.app_protocol)
             ports[rule.port] = ExportedPort(rule.port, port.name, port.app_protocol, protocol, rule.path)
     return ports
 
 
-def _by_name(name: str) -> str:
+def protocol_of(name: str, app_protocol: str) -> str:
+    """What is spoken on a port: its appProtocol, else the first part of its name, else http."""
     prefix = name.split("-", 1)[0].lower()
-    return prefix if prefix in PROTOCOLS else "http"
+    return app_protocol or (prefix if prefix in PROTOCOLS else "http")
 
 
 @lru_cache(maxsize=16384)

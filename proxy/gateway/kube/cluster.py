@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any
 
+from gateway.core.app_ids import APP_ID
 from gateway.core.conditions import Condition
 from gateway.core.objects import (
     HUB,
@@ -26,7 +27,7 @@ from gateway.core.objects import (
 from gateway.kube.client import KubeClient
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound, Refused
 from gateway.kube.events import condition_events
-from gateway.kube.plan import Address, ClusterView, same_import
+from gateway.kube.plan import Address, ClusterView, app_id_of, same_import
 from gateway.kube.resources import EVENT, EXPORT, IMPORT, NAMESPACE, SERVICE
 from gateway.kube.status import current, status_patch
 from gateway.kube.timing import DEFAULT_TIMING, Timing
@@ -167,7 +168,8 @@ class ClusterReconciler:
                     await self._create(namespace, body)
                 elif is_hub_import(before):
                     spec = {"serviceAccountName": None, **body["spec"]}
-                    metadata = {"resourceVersion": version_of(before)}
+                    annotations = {APP_ID: app_id_of(body) or None}
+                    metadata = {"resourceVersion": version_of(before), "annotations": annotations}
                     await self._client.merge(IMPORT, namespace, name, {"metadata": metadata, "spec": spec})
                 else:
                     return True

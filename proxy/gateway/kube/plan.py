@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.core.app_ids import APP_ID
 from gateway.core.conditions import Condition, conflict, valid
 from gateway.core.exports import Evaluation, ExportedPort, evaluate_exports
 from gateway.core.fields import FieldError
@@ -27,7 +28,9 @@ from gateway.core.objects import (
     is_derived_service,
     is_hub_import,
     listed,
+    meta,
     number,
+    section,
     spec_of,
 )
 from gateway.core.services import Service, read_service
@@ -82,6 +85,8 @@ class _Exporter:
     ports: list[ExportedPort] = field(default_factory=list)
     """Those that are imported elsewhere."""
     conflicts: list[str] = field(default_factory=list)
+    app_id: str = ""
+    """The app-id of the service, which its imports carry."""
 
     def reaches(self, key: str) -> bool:
         targets = self.export.target_clusters
@@ -92,6 +97,7 @@ def plan(views: Sequence[ClusterView]) -> Plan:
     services = _exporters(views)
     for exporters in services.values():
         _settle_ports(exporters)
+        _settle_app_id(exporters)
     unknown = {view.key for view in views if not view.known}
     writer = _Writer()
     imports: dict[str, dict[Key, Mapping[str, Any]]] = {}
@@ -146,7 +152,10 @@ class _Writer:
             return None
         accounts = [exporter.export.service_account for exporter in exporters]
         accounts.append(str(spec_of(existing).get("serviceAccountName") or ""))
-        return _import(key, ports, next(filter(None, accounts), ""))
+        app_ids = [exporter.app_id for exporter in exporters]
+        if any(kept["clusterKey"] in unknown for port in ports for kept in port["endpoints"]):
+            app_ids.append(app_id_of(existing))
+        return _import(key, ports, next(filter(None, accounts), ""), next(filter(None, app_ids), ""))
 
 
 def _exporters(views: Iterable[ClusterView]) -> dict[Key, list[_Exporter]]:
@@ -188,6 +197,24 @@ def _settle_ports(exporters: Sequence[_Exporter]) -> None:
                 )
 
 
+def _settle_app_id(exporters: Sequence[_Exporter]) -> None:
+    """One app-id per service, that of the oldest export that has one; exports without one agree to it."""
+    having = [exporter for exporter in exporters if exporter.ports and exporter.export.app_id]
+    for exporter in exporters if having else ():
+        exporter.app_id = having[0].export.app_id
+    for exporter in having:
+        if exporter.export.app_id != exporter.app_id:
+            exporter.conflicts.append(
+                f"its app-id is {exporter.export.app_id} here but {exporter.app_id} in {having[0].view.key}, "
+                f"which exported it first: Dapr apps of other clusters call it by that one"
+            )
+
+
+def app_id_of(imported: Object) -> str:
+    """The app-id an import carries; empty for none."""
+    return str(section(meta(imported), "annotations").get(APP_ID) or "")
+
+
 def _ports(exporters: Sequence[_Exporter], existing: Object, unknown: set[str]) -> list[dict[str, Any]]:
     ports: dict[int, dict[str, Any]] = {}
     for exporter in exporters:
@@ -224,17 +251,15 @@ def _port(ports: dict[int, dict[str, Any]], wanted: int, said: Object) -> dict[s
     return port
 
 
-def _import(key: Key, ports: list[dict[str, Any]], account: str) -> dict[str, Any]:
+def _import(key: Key, ports: list[dict[str, Any]], account: str, app_id: str) -> dict[str, Any]:
     spec: dict[str, Any] = {"type": "ClusterSetIP", "ports": ports}
     spec |= {"serviceAccountName": account} if account else {}
-    return {
-        "apiVersion": FLOMESH,
-        "kind": IMPORT.kind,
-        "metadata": {"namespace": key[0], "name": key[1], "labels": {MANAGED_BY: HUB}},
-        "spec": spec,
-    }
+    metadata: dict[str, Any] = {"namespace": key[0], "name": key[1], "labels": {MANAGED_BY: HUB}}
+    metadata |= {"annotations": {APP_ID: app_id}} if app_id else {}
+    return {"apiVersion": FLOMESH, "kind": IMPORT.kind, "metadata": metadata, "spec": spec}
 
 
 def same_import(existing: Object, wanted: Mapping[str, Any]) -> bool:
     """Whether the existing import says what is wanted. Nothing but defaults is added by the API server."""
-    return dict(spec_of(existing)) == wanted["spec"] and is_hub_import(existing)
+    same = dict(spec_of(existing)) == wanted["spec"] and app_id_of(existing) == app_id_of(wanted)
+    return same and is_hub_import(existing)

@@ -41,3 +41,5 @@ LEASE = Resource("coordination.k8s.io/v1", "Lease", "leases")
 SECRET = Resource("v1", "Secret", "secrets")
 NAMESPACE = Resource("v1", "Namespace", "namespaces", namespaced=False)
 EVENT = Resource("v1", "Event", "events")
+HTTP_ENDPOINT = Resource("dapr.io/v1alpha1", "HTTPEndpoint", "httpendpoints")
+"""Dapr's: a name that sidecars of a namespace call over HTTP instead of an app. There only where Dapr is."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from proxy.kube.mini_api import GOOD, MiniApi, Path
 
+from gateway.core.app_ids import APP_ID
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.finalizer import FINALIZER
@@ -134,6 +135,31 @@ async def test_an_export_is_imported_elsewhere_in_a_namespace_made_for_it(world:
         return bool(found.get("status", {}).get("clusters") == clusters)
 
     await until(shown, "the import's status names the exporter")
+
+
+async def test_the_app_id_of_an_export_comes_with_the_import_and_goes(world: World) -> None:
+    def app_id() -> object:
+        found = world.two.objects.get(("serviceimports", "demo", "app"), {"metadata": {}})
+        return (found["metadata"].get("annotations") or {}).get(APP_ID)
+
+    async def export(*app_ids: str) -> None:
+        await world.export(world.one)
+        raw = world.one.objects[EXPORT]
+        metadata = {"annotations": {APP_ID: app_ids[0]}} if app_ids else {}
+        await world.one.put("serviceexports", "demo", "app", spec=raw["spec"], metadata=metadata)
+
+    await world.join("cluster-1")
+    await world.join("cluster-2")
+    await export()
+    await world.expect(world.two, "cluster-1")
+    assert app_id() is None
+    await export("orders")
+    await until(lambda: app_id() == "orders", "the import has the app-id")
+    await world.condition(world.one, EXPORT, "Valid", "True", "its app-id for Dapr is orders")
+    await export("Orders")
+    await until(lambda: app_id() is None, "a faulty app-id is taken back")
+    await world.condition(world.one, EXPORT, "Valid", "False", "is 'Orders': give the app-id")
+    await world.expect(world.two, "cluster-1")
 
 
 async def test_a_late_joiner_and_one_that_leaves(world: World) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from gateway.core.app_ids import APP_ID
 from gateway.core.objects import DERIVED
 from gateway.core.snapshot import compile_snapshot
-from gateway.kube.plan import Address, ClusterView, Plan, plan, same_import
+from gateway.kube.plan import Address, ClusterView, Plan, app_id_of, plan, same_import
 
 KEY = ("dapr-test", "nodeapp")
 NAMES = {"namespace": "dapr-test", "name": "nodeapp"}
@@ -186,7 +187,7 @@ def test_a_bad_rule_leaves_the_good_ones_alone() -> None:
     assert who(made, member(2)) == {3000: ["cluster-1"]}
     status, message = condition(made, one, "Valid")
     assert status is False
-    assert "9999 is not a TCP port of the Service, which has 3000; its other rules are served" in message
+    assert "9999 is not a TCP port of the Service, which has 3000; the rest of it is served" in message
 
 
 def test_an_invalid_pattern_stops_only_its_own_export() -> None:
@@ -295,3 +296,48 @@ def test_a_plan_carried_out_changes_nothing_the_next_time() -> None:
     for view in views:
         for key, body in again.imports[view.key].items():
             assert same_import(first.imports[view.key][key], body)
+
+
+def named(app_id: str, created: str = "2026-01-01T00:00:00Z", **spec: Any) -> dict[str, Any]:
+    """An export with an app-id for Dapr."""
+    raw = export(created=created, **spec)
+    raw["metadata"] = {**raw["metadata"], "annotations": {APP_ID: app_id}}
+    return raw
+
+
+def test_imports_carry_the_app_id_of_the_export() -> None:
+    one, two = member(1, named("orders")), member(2)
+    made = plan([one, two])
+    assert made.imports[two.key][KEY]["metadata"]["annotations"] == {APP_ID: "orders"}
+    assert condition(made, one, "Valid") == (True, "ports 3000 are exported; its app-id for Dapr is orders")
+
+
+def test_one_export_with_an_app_id_is_enough() -> None:
+    made = plan([member(1, export()), member(2), member(3, named("orders", created="2026-02-01T00:00:00Z"))])
+    assert made.imports[cluster("cluster-2")][KEY]["metadata"]["annotations"] == {APP_ID: "orders"}
+
+
+def test_of_two_app_ids_the_older_export_decides() -> None:
+    one, three = member(1, named("orders", created="2026-01-02T00:00:00Z")), member(3, named("sales"))
+    made = plan([one, member(2), three])
+    assert {app_id_of(imports[KEY]) for imports in made.imports.values()} == {"sales"}
+    status, message = condition(made, one, "Conflict")
+    assert status is True
+    assert message.startswith("its app-id is orders here but sales in default/default/default/cluster-3")
+    assert condition(made, three, "Conflict")[0] is False
+
+
+def test_a_changed_app_id_is_another_import() -> None:
+    before = plan([member(1, export()), member(2)]).imports[cluster("cluster-2")][KEY]
+    wanted = plan([member(1, named("orders")), member(2)]).imports[cluster("cluster-2")][KEY]
+    assert same_import(before, before)
+    assert same_import(wanted, wanted)
+    assert not same_import(before, wanted)
+    assert not same_import(wanted, before)
+
+
+def test_the_app_id_of_an_unknown_member_is_kept() -> None:
+    one, two = member(1, named("orders")), member(2)
+    two = stored(plan([one, two]), two)
+    made = plan([replace(one, exports=None), two])
+    assert app_id_of(made.imports[two.key][KEY]) == "orders"

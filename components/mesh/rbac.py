@@ -41,6 +41,9 @@ CONTROLLER: tuple[Rule, ...] = (
     ),
     rule("", ["services"], ["create", "patch", "delete"]),
     rule("discovery.k8s.io", ["endpointslices"], ["create", "patch", "delete"]),
+    # Where Dapr's apps call imported services by app-id.
+    rule("dapr.io", ["httpendpoints"], [*READ, "create", "patch", "delete"]),
+    rule("", ["namespaces"], READ),
 )
 
 # The controller, in its own namespace: the Lease of which one of several controllers writes.

@@ -1,8 +1,9 @@
 """`gateway control`: the controller of a cluster, which writes what its gateways read.
 
-It makes the derived Services, EndpointSlices and status conditions. It is a process of its own for two
-reasons: it must act when no gateway is ready, and what parses the network's HTTP must hold no right to write.
-Of several controllers the holder of a Lease writes; the others follow along, ready to go on within a second.
+It makes the derived Services, EndpointSlices, status conditions and Dapr's HTTPEndpoints. It is a process of
+its own for two reasons: it must act when no gateway is ready, and what parses the network's HTTP must hold no
+right to write. Of several controllers the holder of a Lease writes; the others follow along, ready to go on
+within a second.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from gateway.kube.errors import CredentialError
 from gateway.kube.follower import Follower, Viewpoint
 from gateway.kube.lease import Elected
 from gateway.kube.reconciler import GatewayIdentity, Reconciler
+from gateway.kube.resources import HTTP_ENDPOINT, NAMESPACE
 from gateway.kube.timing import CONTROLLER_LEASE_TIMING, LeaseTiming
+from gateway.kube.watch import Informer, without_managed_fields
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +47,13 @@ class Controller:
     ) -> None:
         """`name` is unlike that of every other candidate; the pod's name is."""
         self._follower = Follower(client, viewpoint, self._take, self._wake)
-        self._reconciler = Reconciler(client, identity, self._follower.informers)
+        self._others = {
+            NAMESPACE.kind: Informer(client, NAMESPACE, self._wake, keep=without_managed_fields),
+            HTTP_ENDPOINT.kind: Informer(
+                client, HTTP_ENDPOINT, self._wake, keep=without_managed_fields, optional=True
+            ),
+        }
+        self._reconciler = Reconciler(client, identity, {**self._follower.informers, **self._others})
         self._elected = Elected(client, identity.namespace, CONTROLLER, name, timing)
 
     @property
@@ -55,6 +64,8 @@ class Controller:
         """Until cancelled, or until one of the tasks fails (which is a defect)."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follower.run(), name="follow the objects")
+            for name, informer in self._others.items():
+                tasks.create_task(informer.run(), name=f"watch {name}")
             tasks.create_task(self._elected.run(self._reconciler.run), name="write")
 
     async def _take(self, _: Sequence[Object], compiled: Compiled) -> None:
@@ -83,6 +94,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
             GatewayIdentity(
                 namespace=os.environ.get("POD_NAMESPACE", "multicluster-system"),
                 east_west_port=args.east_west_port,
+                cluster_domain=args.cluster_domain,
             ),
             os.environ.get("POD_NAME") or socket.gethostname(),
         )

@@ -55,11 +55,13 @@ class Action:
     key: Key
     body: Mapping[str, Any] = field(default_factory=dict)
     uid: str = ""
+    imported: Key | None = None
+    """Of an object that does not have the namespace or name of its import: that of the import."""
 
     @property
     def service(self) -> Key:
         """The Service that is written or whose slice is; its import has the same name."""
-        return self.key[0], label(self.body, SERVICE_NAME) or self.key[1]
+        return self.imported or (self.key[0], label(self.body, SERVICE_NAME) or self.key[1])
 
 
 def slice_name(name: str) -> str:

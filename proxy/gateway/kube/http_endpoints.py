@@ -90,15 +90,13 @@ def plan_endpoints(imports: Mapping[Key, Object], dapr: Dapr) -> Wanted:
                 claims.append(Claim(key, app_id, created(imported), key in dapr.exports, dapr.leaves(*key)))
         except FieldError as error:
             wanted.conditions[key] = not_invocable(error)
-    bodies: dict[Key, Mapping[str, object]] = {}
+    owners: dict[Key, Key] = {}
     if claims:
         foreign = {key for key, endpoint in dapr.endpoints.items() if not is_marked(endpoint)}
         for key, settled in settle(claims, _callers(dapr), local_apps(dapr.services), foreign).items():
             wanted.conditions[key] = dapr_invocable(settled)
-            for namespace in settled.namespaces:
-                name = (namespace, settled.app_id)
-                bodies[name] = _body(name, key, urls[key], dapr)
-    wanted.actions.extend(_writes(bodies, dapr.endpoints))
+            owners |= {(namespace, settled.app_id): key for namespace in settled.namespaces}
+    wanted.actions.extend(_writes(owners, urls, dapr))
     return wanted
 
 
@@ -157,14 +155,15 @@ def _body(name: Key, imported: Key, url: str, dapr: Dapr) -> Mapping[str, object
     }
 
 
-def _writes(bodies: Mapping[Key, Mapping[str, object]], endpoints: Mapping[Key, Object]) -> Iterator[Action]:
-    for key, body in sorted(bodies.items()):
-        existing = endpoints.get(key)
+def _writes(owners: Mapping[Key, Key], urls: Mapping[Key, str], dapr: Dapr) -> Iterator[Action]:
+    for name, imported in sorted(owners.items()):
+        body = _body(name, imported, urls[imported], dapr)
+        existing = dapr.endpoints.get(name)
         if existing is None:
-            yield Action("create", HTTP_ENDPOINT, key, body)
+            yield Action("create", HTTP_ENDPOINT, name, body, imported=imported)
         elif not covers(existing, body):
             based_on = {**meta(body), "resourceVersion": version_of(existing)}
-            yield Action("merge", HTTP_ENDPOINT, key, {**body, "metadata": based_on})
-    for key, endpoint in sorted(endpoints.items()):
-        if is_marked(endpoint) and key not in bodies:
-            yield Action("delete", HTTP_ENDPOINT, key, uid=uid_of(endpoint))
+            yield Action("merge", HTTP_ENDPOINT, name, {**body, "metadata": based_on}, imported=imported)
+    for name, endpoint in sorted(dapr.endpoints.items()):
+        if is_marked(endpoint) and name not in owners:
+            yield Action("delete", HTTP_ENDPOINT, name, uid=uid_of(endpoint))

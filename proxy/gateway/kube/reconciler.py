@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.conditions import programmed
+from gateway.core.conditions import INVOCABLE, programmed
 from gateway.core.objects import Key, Object, key_of
 from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, Snapshot
@@ -17,7 +17,17 @@ from gateway.kube.client import KubeClient
 from gateway.kube.derived import Action, peers, reconcile
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound
 from gateway.kube.follower import Taken
-from gateway.kube.resources import EXPORT, IMPORT, POLICY, SERVICE, SLICE, Resource
+from gateway.kube.http_endpoints import Dapr, Wanted, plan_endpoints
+from gateway.kube.resources import (
+    EXPORT,
+    HTTP_ENDPOINT,
+    IMPORT,
+    NAMESPACE,
+    POLICY,
+    SERVICE,
+    SLICE,
+    Resource,
+)
 from gateway.kube.status import status_patch
 from gateway.kube.watch import Backoff, Informer, Signal
 
@@ -38,6 +48,8 @@ class GatewayIdentity:
     """Port of the east-west listener in a pod."""
     service: str = "gateway"
     """The Service that selects the gateway's pods."""
+    cluster_domain: str = "cluster.local"
+    """Under which the cluster's Services have their names in DNS."""
 
 
 class Reconciler:
@@ -89,7 +101,10 @@ class Reconciler:
         # In threads: looking through ten thousand objects must keep no watch waiting.
         actions = await asyncio.to_thread(self._actions, taken, compiled.snapshot)
         done = await self._all(self._act(action) for action in actions)
-        patches = await asyncio.to_thread(list, self._patches(taken, compiled.problems))
+        dapr = await asyncio.to_thread(self._dapr, taken, compiled.snapshot)
+        if dapr is not None:
+            done = await self._all(self._act(action) for action in dapr.actions) and done
+        patches = await asyncio.to_thread(list, self._patches(taken, compiled.problems, dapr))
         return await self._all(self._patch(*patch) for patch in patches) and done
 
     async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]]) -> bool:
@@ -107,6 +122,24 @@ class Reconciler:
                 port=self._identity.east_west_port,
             )
         )
+
+    def _dapr(self, taken: Taken, snapshot: Snapshot) -> Wanted | None:
+        """What Dapr needs: nothing where there is no Dapr, None while that is not known."""
+        namespaces, endpoints = self._informers[NAMESPACE.kind], self._informers[HTTP_ENDPOINT.kind]
+        if not (namespaces.synced and endpoints.synced):
+            return None
+        if not endpoints.served:
+            return Wanted()
+        dapr = Dapr(
+            namespaces=taken[NAMESPACE.kind],
+            services=taken[SERVICE.kind],
+            exports=taken[EXPORT.kind],
+            endpoints=taken[HTTP_ENDPOINT.kind],
+            leaves=snapshot.leaves_cluster,
+            home=self._identity.namespace,
+            domain=self._identity.cluster_domain,
+        )
+        return plan_endpoints(taken[IMPORT.kind], dapr)
 
     async def _act(self, action: Action) -> bool:
         (namespace, name), resource = action.key, action.resource
@@ -134,15 +167,20 @@ class Reconciler:
         return True
 
     def _patches(
-        self, taken: Taken, problems: Iterable[Problem]
+        self, taken: Taken, problems: Iterable[Problem], dapr: Wanted | None
     ) -> Iterator[tuple[Resource, Object, Mapping[str, Any]]]:
         found: dict[tuple[str, Key], list[Problem]] = {}
         for problem in (*problems, *self._rejected):
             found.setdefault((problem.kind, (problem.namespace, problem.name)), []).append(problem)
         for resource in (EXPORT, IMPORT, POLICY):
             for key, obj in taken[resource.kind].items():
-                condition = programmed(found.get((resource.kind, key), []))
-                if (patch := status_patch(obj, [condition], time.time())) is not None:
+                conditions = [programmed(found.get((resource.kind, key), []))]
+                kept, dropped = ([INVOCABLE], []) if dapr is None else ([], [INVOCABLE])
+                if dapr is not None and resource is IMPORT and key in dapr.conditions:
+                    conditions.append(dapr.conditions[key])
+                    dropped = []
+                patch = status_patch(obj, conditions, time.time(), kept=kept, dropped=dropped)
+                if patch is not None:
                     yield resource, obj, patch
 
     async def _patch(self, resource: Resource, obj: Object, patch: Mapping[str, Any]) -> bool:

@@ -25,14 +25,22 @@ def current(obj: Object, kind: str) -> Object:
     return {}
 
 
-def status_patch(obj: Object, conditions: Iterable[Condition], now: float) -> Mapping[str, Any] | None:
+def status_patch(
+    obj: Object,
+    conditions: Iterable[Condition],
+    now: float,
+    *,
+    kept: Iterable[str] = (),
+    dropped: Iterable[str] = (),
+) -> Mapping[str, Any] | None:
     """Server-side apply body for the status subresource, or None when the object says all this already.
 
     Only our own condition types are in it: the list is a map by type, so other writers' conditions stay.
-    lastTransitionTime moves only when the status value does.
+    lastTransitionTime moves only when the status value does. `kept`: types of ours that stay as they are.
+    `dropped`: types of ours that must not be there; whoever applies without them takes them off.
     """
-    changed = False
-    entries = []
+    entries = [found for kind in kept if (found := current(obj, kind))]
+    changed = any(current(obj, kind) for kind in dropped)
     for condition in conditions:
         before = current(obj, condition.type)
         status = "Unknown" if condition.status is None else str(condition.status)

@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway.core.objects import Key, key_of, version_of
 from gateway.kube.client import KubeClient, Object
-from gateway.kube.errors import Gone, KubeError, Refused
+from gateway.kube.errors import Gone, KubeError, NotFound, Refused
 from gateway.kube.resources import Resource
 from gateway.kube.timing import DEFAULT_TIMING, Timing
 
@@ -83,7 +83,9 @@ class Informer:
     """An informer: lists and watches one resource, in one namespace or all, and tells `on_change` of changes.
 
     `synced` turns true with the first complete list and stays so. `error` is the last failure, None while
-    all is well. `run` never ends by itself; cancel its task.
+    all is well. `served`: the API server has the resource. One that is `optional` may be missing, as a CRD is
+    where its owner is not installed: then it has no objects, and is asked for again at the longest pause.
+    `run` never ends by itself; cancel its task.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Informer:
         namespace: str | None = None,
         keep: Callable[[Object], Object] = lambda obj: obj,
         timing: Timing = DEFAULT_TIMING,
+        optional: bool = False,
     ) -> None:
         """`keep` cuts an object down to what is needed before it is stored."""
         self._client = client
@@ -102,10 +105,12 @@ class Informer:
         self._namespace = namespace
         self._keep = keep
         self._timing = timing
+        self._optional = optional
         self._version = ""
         self._store = Store()
         self._synced = asyncio.Event()
         self.resource = resource
+        self.served = False
         self.error: KubeError | None = None
 
     @property
@@ -135,7 +140,10 @@ class Informer:
                 log.info("%s: version %s is gone, listing again", self.resource.plural, self._version)
                 self._version = ""
             except KubeError as error:
-                self._failed(error)
+                if self._optional and isinstance(error, NotFound):
+                    self._not_served()
+                else:
+                    self._failed(error)
                 if "resource version" in str(error).lower():
                     self._version = (
                         ""  # "Too large resource version": the server's data is older than what we saw
@@ -154,6 +162,16 @@ class Informer:
         if changed:
             self._on_change()
 
+    def _not_served(self) -> None:
+        self._version = ""
+        if not self.served and self.synced:
+            return
+        log.info("%s has no %s now", self._client.server, self.resource.plural)
+        self.served, self.error = False, None
+        self._store.replace(())
+        self._synced.set()
+        self._on_change()
+
     def _healthy(self) -> None:
         if self.error is not None:
             log.info("following %s at %s again", self.resource.plural, self._client.server)
@@ -168,9 +186,10 @@ class Informer:
             found.extend(self._keep(obj) for obj in page)
             if not token:
                 break
-        first = not self._synced.is_set()
+        first = not self.served
         changed = self._store.replace(found)
         self._version = version
+        self.served = True
         self._synced.set()
         self._healthy()
         if changed or first:

@@ -86,3 +86,16 @@ def test_no_conflict_is_no_news_until_there_was_one() -> None:
     assert (event["type"], event["reason"]) == ("Warning", "Conflict")
     (event,) = condition_events(export(*written(export(), bad)), [fine], NOW)
     assert (event["type"], event["reason"]) == ("Normal", "NotConflict")
+
+
+def test_a_kept_condition_is_applied_as_it_is_and_a_dropped_one_left_out() -> None:
+    other = {"type": "DaprInvocable", "status": "True", "reason": "Invocable", "message": "m"}
+    obj = export(*written(export(), VALID), other)
+    assert status_patch(obj, [VALID], NOW, kept=["DaprInvocable"]) is None
+    patch = status_patch(obj, [Condition("Valid", False, "Failed", "no")], NOW, kept=["DaprInvocable"])
+    assert patch is not None
+    assert other in patch["status"]["conditions"], "whoever applies without it takes it off"
+    patch = status_patch(obj, [VALID], NOW, dropped=["DaprInvocable"])
+    assert patch is not None
+    assert [condition["type"] for condition in patch["status"]["conditions"]] == ["Valid"]
+    assert status_patch(export(*written(export(), VALID)), [VALID], NOW, dropped=["DaprInvocable"]) is None

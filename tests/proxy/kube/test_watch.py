@@ -162,9 +162,9 @@ async def client(api: FakeApi) -> AsyncIterator[KubeClient]:
 class Follower:
     """A running informer and what it was told."""
 
-    def __init__(self, client: KubeClient) -> None:
+    def __init__(self, client: KubeClient, **how: Any) -> None:
         self.changes = 0
-        self.informer = Informer(client, EXPORT, self._changed)
+        self.informer = Informer(client, EXPORT, self._changed, **how)
         self.task = asyncio.create_task(self.informer.run())
 
     def _changed(self) -> None:
@@ -290,6 +290,41 @@ async def test_while_nothing_answers_the_copy_stays(api: FakeApi, follower: Foll
     await api.put("a", 2)
     await follower.expect({"a": 2})
     assert follower.changes <= before + 3, "an error and its end are told once each, not per attempt"
+
+
+async def test_an_optional_resource_may_be_missing_come_and_go(
+    api: FakeApi, client: KubeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = failure(404, "NotFound", "the server could not find the requested resource")
+    api.faults = [missing] * 4
+    await api.put("a", 1)
+    made = Follower(client, optional=True, timing=Timing(first_retry=0.02, last_retry=0.1))
+    try:
+        async with asyncio.timeout(5):
+            await made.informer.wait_synced()
+        assert (made.informer.served, made.informer.error, made.values) == (False, None, {})
+        await until(lambda: not api.faults)
+        await made.expect({"a": 1})
+        assert made.informer.served
+        api.faults = [missing] * 50
+        await api.hang_up()
+        await until(lambda: not made.informer.served)
+        assert made.values == {}
+        api.faults = []
+        await made.expect({"a": 1})
+    finally:
+        made.task.cancel()
+        await asyncio.gather(made.task, return_exceptions=True)
+    assert not [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]
+
+
+async def test_a_needed_resource_that_is_missing_is_an_error(api: FakeApi, client: KubeClient) -> None:
+    api.faults = [failure(404, "NotFound", "no such resource")] * 1000
+    made = Follower(client)
+    await until(lambda: made.informer.error is not None)
+    assert not made.informer.synced
+    made.task.cancel()
+    await asyncio.gather(made.task, return_exceptions=True)
 
 
 async def test_many_changes_at_random_end_in_the_same_objects(api: FakeApi, follower: Follower) -> None:

@@ -307,7 +307,7 @@ async def test_an_optional_resource_may_be_missing_come_and_go(
         await made.expect({"a": 1})
         assert made.informer.served
         api.faults = [missing] * 50
-        await api.hang_up()
+        await api.hang_up(in_order=True)
         await until(lambda: not made.informer.served)
         assert made.values == {}
         api.faults = []

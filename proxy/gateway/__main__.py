@@ -48,12 +48,6 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PORT",
         help="where the gateways' pods listen for imported services (default: %(default)s)",
     )
-    control.add_argument(
-        "--cluster-domain",
-        default="cluster.local",
-        metavar="NAME",
-        help="under which the cluster's Services have their names in DNS (default: %(default)s)",
-    )
 
     hub = commands.add_parser("hub", help="hub of the control plane")
     hub.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz and /metrics")

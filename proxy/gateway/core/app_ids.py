@@ -46,7 +46,7 @@ def read_app_id(raw: Object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Candidate:
     """An import that goes by an app-id."""
 
     key: Key
@@ -81,7 +81,7 @@ class Settled:
 
 
 def settle(
-    claims: Iterable[Claim],
+    candidates: Iterable[Candidate],
     callers: Collection[str],
     apps: Mapping[str, Collection[str]],
     foreign: Collection[Key],
@@ -92,13 +92,13 @@ def settle(
     apps by app-id. `foreign`: namespace and name of HTTPEndpoints that others made.
     """
     settled: dict[Key, Settled] = {}
-    by_id: dict[str, list[Claim]] = {}
-    for claim in claims:
-        settled[claim.key] = Settled(claim.app_id)
-        by_id.setdefault(claim.app_id, []).append(claim)
+    by_id: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        settled[candidate.key] = Settled(candidate.app_id)
+        by_id.setdefault(candidate.app_id, []).append(candidate)
     for app_id, group in by_id.items():
         for namespace in sorted(callers):
-            owner, *others = sorted(group, key=lambda claim: _rank(claim, namespace))
+            owner, *others = sorted(group, key=lambda candidate: _rank(candidate, namespace))
             mine = settled[owner.key]
             if owner.exported and not owner.leaves:
                 mine.native = True
@@ -112,23 +112,27 @@ def settle(
     return settled
 
 
-def _rank(claim: Claim, namespace: str) -> tuple[bool, str, Key]:
+def _rank(candidate: Candidate, namespace: str) -> tuple[bool, str, Key]:
     """A service of the caller's own namespace first, as Dapr has it; then the oldest import."""
-    return claim.key[0] != namespace, claim.created, claim.key
+    return candidate.key[0] != namespace, candidate.created, candidate.key
 
 
 def _in_the_way(
-    claim: Claim, namespace: str, apps: Collection[str], foreign: Collection[Key]
+    candidate: Candidate, namespace: str, apps: Collection[str], foreign: Collection[Key]
 ) -> Refusal | None:
-    home = claim.key[0]
-    if home in apps and not claim.exported:
-        message = f"{home} has a Dapr app {claim.app_id} in this cluster that is not exported: export it too"
+    home = candidate.key[0]
+    if home in apps and not candidate.exported:
+        message = (
+            f"{home} has a Dapr app {candidate.app_id} in this cluster that is not exported: export it too"
+        )
         return Refusal("LocalApp", message, namespace)
     hidden = sorted(set(apps) - {home})
     if hidden and namespace != home:
-        message = f"an HTTPEndpoint would hide the Dapr app {claim.app_id} in {', '.join(hidden)}"
+        message = f"an HTTPEndpoint would hide the Dapr app {candidate.app_id} in {', '.join(hidden)}"
         return Refusal("LocalApp", message, namespace)
-    if (namespace, claim.app_id) in foreign:
-        message = f"there is an HTTPEndpoint {claim.app_id} that the gateway did not make; it is left alone"
+    if (namespace, candidate.app_id) in foreign:
+        message = (
+            f"there is an HTTPEndpoint {candidate.app_id} that the gateway did not make; it is left alone"
+        )
         return Refusal("ForeignHTTPEndpoint", message, namespace)
     return None

@@ -19,14 +19,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gateway.core.app_ids import CALLERS, Claim, read_app_id, settle
+from gateway.core.app_ids import CALLERS, Candidate, read_app_id, settle
 from gateway.core.conditions import Condition, dapr_invocable, not_invocable
 from gateway.core.exports import protocol_of
 from gateway.core.fields import FieldError
+from gateway.core.hosts import CLUSTER_DOMAIN, DERIVED_SUFFIX
 from gateway.core.objects import (
     DERIVED,
     Key,
     Object,
+    annotation,
     covers,
     created,
     is_deleted,
@@ -35,7 +37,6 @@ from gateway.core.objects import (
     listed,
     meta,
     number,
-    section,
     spec_of,
     uid_of,
     version_of,
@@ -64,7 +65,7 @@ class Dapr:
     """Whether the policy of a service lets requests leave the cluster."""
     home: str
     """The gateway's own namespace."""
-    domain: str = "cluster.local"
+    domain: str = CLUSTER_DOMAIN
     """The cluster's DNS domain."""
 
 
@@ -80,20 +81,22 @@ class Wanted:
 def plan_endpoints(imports: Mapping[Key, Object], dapr: Dapr) -> Wanted:
     """The writes that bring the HTTPEndpoints to what they should be, and what the imports say of theirs."""
     wanted = Wanted()
-    claims: list[Claim] = []
+    candidates: list[Candidate] = []
     urls: dict[Key, str] = {}
     for key, imported in sorted(imports.items()):
         try:
             app_id = read_app_id(imported)
             if app_id:
                 urls[key] = _url(key, imported, dapr.domain)
-                claims.append(Claim(key, app_id, created(imported), key in dapr.exports, dapr.leaves(*key)))
+                candidates.append(
+                    Candidate(key, app_id, created(imported), key in dapr.exports, dapr.leaves(*key))
+                )
         except FieldError as error:
             wanted.conditions[key] = not_invocable(error)
     owners: dict[Key, Key] = {}
-    if claims:
+    if candidates:
         foreign = {key for key, endpoint in dapr.endpoints.items() if not is_marked(endpoint)}
-        for key, settled in settle(claims, _callers(dapr), local_apps(dapr.services), foreign).items():
+        for key, settled in settle(candidates, _callers(dapr), local_apps(dapr.services), foreign).items():
             wanted.conditions[key] = dapr_invocable(settled)
             owners |= {(namespace, settled.app_id): key for namespace in settled.namespaces}
     wanted.actions.extend(_writes(owners, urls, dapr))
@@ -105,9 +108,9 @@ def local_apps(services: Mapping[Key, Object]) -> dict[str, set[str]]:
     apps: dict[str, set[str]] = {}
     for (namespace, name), service in services.items():
         if name.endswith("-dapr") and label(service, DAPR_ENABLED) == "true":
-            app_id = section(meta(service), "annotations").get(DAPR_APP_ID)
+            app_id = annotation(service, DAPR_APP_ID)
             if name == f"{app_id}-dapr":
-                apps.setdefault(str(app_id), set()).add(namespace)
+                apps.setdefault(app_id, set()).add(namespace)
     return apps
 
 
@@ -130,7 +133,7 @@ def _url(key: Key, imported: Object, domain: str) -> str:
     if not ports:
         message = "no imported port speaks HTTP: Dapr calls other services by app-id only over HTTP"
         raise FieldError("NoHttpPort", message)
-    return f"http://{key[1]}-clusterset.{key[0]}.svc.{domain}:{min(ports)}"
+    return f"http://{key[1]}{DERIVED_SUFFIX}.{key[0]}.svc.{domain}:{min(ports)}"
 
 
 def _body(name: Key, imported: Key, url: str, dapr: Dapr) -> Mapping[str, object]:

@@ -25,12 +25,11 @@ from gateway.core.objects import (
     MANAGED_BY,
     Key,
     Object,
+    annotation,
     is_derived_service,
     is_hub_import,
     listed,
-    meta,
     number,
-    section,
     spec_of,
 )
 from gateway.core.services import Service, read_service
@@ -212,7 +211,7 @@ def _settle_app_id(exporters: Sequence[_Exporter]) -> None:
 
 def app_id_of(imported: Object) -> str:
     """The app-id an import carries; empty for none."""
-    return str(section(meta(imported), "annotations").get(APP_ID) or "")
+    return annotation(imported, APP_ID)
 
 
 def _ports(exporters: Sequence[_Exporter], existing: Object, unknown: set[str]) -> list[dict[str, Any]]:

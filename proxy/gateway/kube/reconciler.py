@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.conditions import INVOCABLE, programmed
+from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.objects import Key, Object, key_of
 from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, Snapshot
@@ -48,7 +49,7 @@ class GatewayIdentity:
     """Port of the east-west listener in a pod."""
     service: str = "gateway"
     """The Service that selects the gateway's pods."""
-    cluster_domain: str = "cluster.local"
+    cluster_domain: str = CLUSTER_DOMAIN
     """Under which the cluster's Services have their names in DNS."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.app_ids import APP_ID, Claim, Settled, read_app_id, settle
+from gateway.core.app_ids import APP_ID, Candidate, Settled, read_app_id, settle
 from gateway.core.conditions import dapr_invocable, not_invocable
 from gateway.core.exports import evaluate_exports
 from gateway.core.fields import FieldError
@@ -19,14 +19,14 @@ def annotated(value: object) -> dict[str, Any]:
     return {"metadata": {"annotations": {APP_ID: value}}}
 
 
-def claim(
+def candidate(
     key: tuple[str, str] = ORDERS,
     *,
     created: str = "2026-01-01",
     exported: bool = False,
     leaves: bool = False,
-) -> Claim:
-    return Claim(key, "orders", created, exported, leaves)
+) -> Candidate:
+    return Candidate(key, "orders", created, exported, leaves)
 
 
 def said(settled: Settled) -> tuple[bool | None, str, str]:
@@ -72,33 +72,36 @@ def test_a_faulty_app_id_takes_no_rule_with_it(make: Any) -> None:
 
 
 def test_every_namespace_of_callers_gets_the_app_id() -> None:
-    found = settle([claim()], ["web", "curl"], {}, [])[ORDERS]
+    found = settle([candidate()], ["web", "curl"], {}, [])[ORDERS]
     assert found.namespaces == ["curl", "web"]
     assert said(found) == (True, "Invocable", "HTTPEndpoint orders in curl, web")
 
 
 def test_without_callers_the_import_says_what_to_do() -> None:
-    status, reason, message = said(settle([claim()], [], {}, [])[ORDERS])
+    status, reason, message = said(settle([candidate()], [], {}, [])[ORDERS])
     assert (status, reason) == (False, "NoCallers")
     assert "label multicluster.flomesh.io/dapr-callers=true" in message
 
 
 @pytest.mark.parametrize("leaves", [True, False])
 def test_an_importer_has_it_whatever_the_policy(leaves: bool) -> None:
-    assert settle([claim(leaves=leaves)], ["curl"], {}, [])[ORDERS].namespaces == ["curl"]
+    assert settle([candidate(leaves=leaves)], ["curl"], {}, [])[ORDERS].namespaces == ["curl"]
 
 
 def test_an_exporter_has_it_only_while_the_policy_lets_requests_leave() -> None:
     apps = {"orders": ["shop"]}
-    leaving = settle([claim(exported=True, leaves=True)], ["curl", "shop"], apps, [])[ORDERS]
+    leaving = settle([candidate(exported=True, leaves=True)], ["curl", "shop"], apps, [])[ORDERS]
     assert leaving.namespaces == ["curl", "shop"]
-    staying = settle([claim(exported=True)], ["curl", "shop"], apps, [])[ORDERS]
+    staying = settle([candidate(exported=True)], ["curl", "shop"], apps, [])[ORDERS]
     assert (staying.namespaces, staying.refusals) == ([], [])
     assert said(staying)[:2] == (True, "Native")
 
 
 def test_of_two_services_with_one_app_id_the_older_has_it() -> None:
-    old, young = claim(("z", "orders"), created="2026-01-01"), claim(("a", "orders"), created="2026-01-02")
+    old, young = (
+        candidate(("z", "orders"), created="2026-01-01"),
+        candidate(("a", "orders"), created="2026-01-02"),
+    )
     found = settle([young, old], ["curl"], {}, [])
     assert found["z", "orders"].namespaces == ["curl"]
     assert said(found["a", "orders"]) == (
@@ -107,25 +110,28 @@ def test_of_two_services_with_one_app_id_the_older_has_it() -> None:
 
 
 def test_of_two_of_one_age_the_first_by_name_has_it() -> None:
-    found = settle([claim(("b", "orders")), claim(("a", "orders"))], ["curl"], {}, [])
+    found = settle([candidate(("b", "orders")), candidate(("a", "orders"))], ["curl"], {}, [])
     assert found["a", "orders"].namespaces == ["curl"]
 
 
 def test_in_its_own_namespace_a_service_comes_first() -> None:
-    old, young = claim(("a", "orders"), created="2026-01-01"), claim(("b", "orders"), created="2026-01-02")
+    old, young = (
+        candidate(("a", "orders"), created="2026-01-01"),
+        candidate(("b", "orders"), created="2026-01-02"),
+    )
     found = settle([old, young], ["b", "curl"], {}, [])
     assert found["b", "orders"].namespaces == ["b"]
     assert found["a", "orders"].namespaces == ["curl"]
 
 
 def test_the_app_id_of_a_service_that_stays_native_goes_to_nobody_else() -> None:
-    native = claim(exported=True, created="2026-01-01")
-    other = claim(("b", "orders"), created="2026-01-02", leaves=True)
+    native = candidate(exported=True, created="2026-01-01")
+    other = candidate(("b", "orders"), created="2026-01-02", leaves=True)
     assert settle([native, other], ["curl"], {}, [])["b", "orders"].namespaces == []
 
 
 def test_a_local_app_that_does_not_export_is_not_hidden() -> None:
-    found = settle([claim()], ["curl", "shop"], {"orders": ["shop"]}, [])[ORDERS]
+    found = settle([candidate()], ["curl", "shop"], {"orders": ["shop"]}, [])[ORDERS]
     assert not found.namespaces
     status, reason, message = said(found)
     assert (status, reason) == (False, "LocalApp")
@@ -136,7 +142,7 @@ def test_a_local_app_that_does_not_export_is_not_hidden() -> None:
 
 
 def test_a_local_app_of_another_namespace_is_not_hidden() -> None:
-    found = settle([claim()], ["curl", "shop", "test"], {"orders": ["test"]}, [])[ORDERS]
+    found = settle([candidate()], ["curl", "shop", "test"], {"orders": ["test"]}, [])[ORDERS]
     assert found.namespaces == ["shop"], "callers of the service's own namespace mean the service"
     status, reason, message = said(found)
     assert (status, reason) == (False, "LocalApp")
@@ -147,7 +153,7 @@ def test_a_local_app_of_another_namespace_is_not_hidden() -> None:
 
 
 def test_an_http_endpoint_of_others_is_left_alone() -> None:
-    found = settle([claim()], ["curl", "web"], {}, {("curl", "orders")})[ORDERS]
+    found = settle([candidate()], ["curl", "web"], {}, {("curl", "orders")})[ORDERS]
     assert found.namespaces == ["web"]
     status, reason, message = said(found)
     assert (status, reason) == (False, "ForeignHTTPEndpoint")

@@ -8,7 +8,7 @@ from gateway.core.request import STRIPPED, RequestHead
 from gateway.core.response import ResponseHead
 
 STRIPPED_FIELDS = re.compile(
-    rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|x-forwarded-(?:for|proto|host)|x-gateway-(?:hops|probe))"
+    rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|x-forwarded-(?:for|proto|host)|x-gateway-(?:hops|probe)|dapr-api-token)"
     rb":[^\r]*",
     re.IGNORECASE,
 )

@@ -16,6 +16,7 @@ NAMED = (
     b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"te",
     b"keep-alive", b"proxy-connection", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
     b"x-request-id", b"idempotency-key", b"x-gateway-hops", b"x-gateway-probe", b"cookie",
+    b"dapr-api-token",
 )  # fmt: skip
 OTHER_FORWARDED = (
     rb"x-forwarded-[^:\r]*|x-original-[^:\r]*|forwarded|x-real-ip|true-client-ip|x-client-ip|x-rewrite-url"
@@ -34,8 +35,9 @@ ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]*)(.*)", re.DOTALL)
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
-STRIPPED = HOP_BY_HOP | FORWARDED | {b"x-gateway-hops", b"x-gateway-probe"}
-"""Fields that are not forwarded as they came."""
+STRIPPED = HOP_BY_HOP | FORWARDED | {b"x-gateway-hops", b"x-gateway-probe", b"dapr-api-token"}
+"""Fields that are not forwarded as they came. A Dapr sidecar before 1.18 sends whom it calls over HTTP the
+secret by which its own application knows it (`dapr-api-token`): nobody else may learn it."""
 
 PROTECTED = FORWARDED | {
     b"host",

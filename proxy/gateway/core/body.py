@@ -1,4 +1,5 @@
-"""Message bodies (RFC 9112 section 6): where one ends, without holding it; bytes are forwarded as they came.
+"""Message bodies (RFC 9112 section 6): where one ends, without holding it; bytes are forwarded as they came,
+but for trailer fields that may not be sent.
 
 `feed(data, start)` returns the index in `data` after the body's last byte, or -1 when all of it belongs to
 the body and more is to come.
@@ -18,11 +19,15 @@ SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?
 
 TRAILER_LINE = re.compile(FIELD)
 FORBIDDEN_TRAILER = re.compile(
-    rb"(?:content-length|transfer-encoding|host|connection|trailer|te|upgrade|x-forwarded-\w+|authorization"
-    rb"|content-encoding|content-type|content-range|x-request-id|x-gateway-\w+):",
+    rb"(?:content-(?:length|encoding|type|range)|transfer-encoding|trailer|te|connection|keep-alive|upgrade"
+    rb"|proxy-[a-z-]+|host|expect|range|max-forwards|if-[a-z-]+|authorization|www-authenticate|cookie|set-cookie"
+    rb"|cache-control|location|age|expires|date|vary|retry-after|idempotency-key|dapr-api-token|forwarded"
+    rb"|x-forwarded-[a-z-]+|x-original-[a-z-]+|x-real-ip|true-client-ip|x-client-ip|x-rewrite-url|x-request-id"
+    rb"|x-gateway-[a-z-]+):",
     re.IGNORECASE,
 )
-"""Fields that decide framing, routing or trust mean nothing after the body, unless one is fooled by them."""
+"""Fields of framing, routing, trust, conditions, authentication and content: none may stand after the body
+(RFC 9110, section 6.5.1)."""
 
 SIZE: Final = 0
 DATA: Final = 1
@@ -61,14 +66,17 @@ class EndlessBody:
 class ChunkedBody:
     """A chunked body: every size line, chunk end and trailer field is checked, chunk data is skipped over.
 
-    With `payload` a list, the decoded data is appended to it for a client that cannot read chunks.
+    With `payload` a list, the decoded data is appended to it for a client that cannot read chunks. `changed`
+    is what is forwarded in place of the bytes fed last, when it is not they: a trailer field is held until it
+    is complete, and dropped when it is forbidden.
     """
 
-    __slots__ = ("_carry", "_left", "_limit", "_state", "_trailer", "payload", "total")
+    __slots__ = ("_carry", "_left", "_limit", "_state", "_trailer", "changed", "payload", "total")
 
     def __init__(self, limit: int | None = None, *, decode: bool = False) -> None:
         self.total = 0
         self.payload: list[bytes] | None = [] if decode else None
+        self.changed: bytes | None = None
         self._limit = limit
         self._state = SIZE
         self._left = 0
@@ -78,7 +86,10 @@ class ChunkedBody:
     def feed(self, data: bytes, start: int) -> int:
         at = start
         end = len(data)
+        self.changed = None
         while at < end:
+            if self._state == TRAILER:
+                return self._feed_trailer(data, start, at)
             if self._state == DATA:
                 take = min(self._left, end - at)
                 if self.payload is not None:
@@ -99,9 +110,34 @@ class ChunkedBody:
                 self._carry = b""
             at = stop
             self._line(line)
-            if self._state == DONE:
-                return at
         return -1
+
+    def _feed_trailer(self, data: bytes, start: int, at: int) -> int:
+        """As `feed`, from a byte of the trailer section on."""
+        if not self._trailer and not self._carry and data.startswith(b"\r\n", at):  # as nearly all bodies end
+            self._state = DONE
+            return at + 2
+        kept = [data[start:at]]
+        while self._state == TRAILER:
+            stop = data.find(b"\n", at) + 1
+            if not stop:
+                self._hold(data[at:])
+                break
+            line = self._carry + data[at:stop]
+            self._carry = b""
+            at = stop
+            if line == b"\r\n":
+                self._state = DONE
+            else:
+                self._trailer += len(line)
+                if self._trailer > TRAILER_BYTES:
+                    raise ProtocolError("trailer section too long", 431)
+                if TRAILER_LINE.fullmatch(line) is None:
+                    raise ProtocolError("malformed trailer field")
+            if FORBIDDEN_TRAILER.match(line) is None:
+                kept.append(line)
+        self.changed = b"".join(kept)
+        return at if self._state == DONE else -1
 
     def _hold(self, part: bytes) -> None:
         self._carry += part
@@ -121,18 +157,26 @@ class ChunkedBody:
             if self._limit is not None and self.total > self._limit:
                 raise ProtocolError(f"body longer than {self._limit} bytes", 413)
             self._state = DATA if self._left else TRAILER
-        elif self._state == DATA_END:
+        else:
             if line != b"\r\n":
                 raise ProtocolError("chunk longer than its size")
             self._state = SIZE
-        elif line == b"\r\n":
-            self._state = DONE
-        else:
-            self._trailer += len(line)
-            if self._trailer > TRAILER_BYTES:
-                raise ProtocolError("trailer section too long", 431)
-            if TRAILER_LINE.fullmatch(line) is None or FORBIDDEN_TRAILER.match(line):
-                raise ProtocolError("malformed or forbidden trailer field")
 
 
 Body = LengthBody | ChunkedBody | EndlessBody
+
+
+def passed_on(body: Body, data: bytes, start: int, end: int, head: bytes = b"") -> bytes:
+    """What is forwarded of `data`, which was fed from `start` on and holds body up to `end` (-1: all of it).
+
+    What is before `start` is the head, unless `head` replaces it.
+    """
+    if isinstance(body, ChunkedBody):
+        if body.payload is not None:
+            out = head + b"".join(body.payload)
+            body.payload.clear()
+            return out
+        if body.changed is not None:
+            return (head or data[:start]) + body.changed
+    out = data if end < 0 or end == len(data) else data[:end]
+    return head + out[start:] if head else out

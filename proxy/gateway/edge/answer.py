@@ -39,19 +39,6 @@ def framing(length: int, here: int, *, decode: bool) -> Body | None:
     return LengthBody(length) if length and length != here else None
 
 
-def passed_on(body: Body, data: bytes, start: int, end: int, head: bytes) -> bytes:
-    """What the client is sent of `data`, which holds body from `start` to `end` (-1: all of it).
-
-    What is before `start` is the head, unless `head` replaces it.
-    """
-    if isinstance(body, ChunkedBody) and body.payload is not None:
-        out = head + b"".join(body.payload)
-        body.payload.clear()
-        return out
-    out = data if end < 0 or end == len(data) else data[:end]
-    return head + out[start:] if head else out
-
-
 def added_fields(request: CachedHead, answer: ResponseHead, pick: Pick, affinity: Affinity | None) -> bytes:
     """For the client a session cookie, for a gateway in front a mark: this is no stranger's."""
     added = b""

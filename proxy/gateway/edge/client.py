@@ -7,7 +7,7 @@ from typing import cast
 
 from gateway.core.answers import H2_REFUSAL, HEALTH_CHECK_ANSWER, NOT_FOUND_TEXT, make_answer
 from gateway.core.balance import RouteState
-from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody
+from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody, passed_on
 from gateway.core.errors import ProtocolError
 from gateway.core.forward import MAX_HOPS, forwarded_fields, response_head
 from gateway.core.heads import CHUNKED, head_end
@@ -210,8 +210,7 @@ class Client(Downstream):
             return
         if 0 <= end < len(data):
             self.buffer = data[end:]
-            data = data[:end]
-        exchange.body_data(data, last=end >= 0)
+        exchange.body_data(passed_on(self.body, data, 0, end), last=end >= 0)
         self.update_reading()
 
     def _answer_health_check(self, head: RequestHead, state: RouteState | None, rest: bytes) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from time import monotonic
 
 from gateway.core.affinity import read_affinity
-from gateway.core.body import Body, EndlessBody
+from gateway.core.body import Body, EndlessBody, passed_on
 from gateway.core.errors import ProtocolError
 from gateway.core.forward import continued_fields
 from gateway.core.heads import CHUNKED, UNTIL_CLOSE
 from gateway.core.health import EndpointHealth
 from gateway.core.response import ResponseHead
 from gateway.edge.accesslog import exchange_fields
-from gateway.edge.answer import added_fields, body_length, by_a_stranger, framing, passed_on
+from gateway.edge.answer import added_fields, body_length, by_a_stranger, framing
 from gateway.edge.attempts import LAST_SECONDS, Attempts
 from gateway.edge.downstream import Downstream
 from gateway.edge.headcache import CachedHead

@@ -23,8 +23,11 @@ WRITE_HIGH_BYTES = 256 * 1024
 """Unsent bytes towards a slow peer at which the other side is no longer read. Large enough that a fast
 transfer does not stop and go, small enough that 1,000 stalled clients cost 256 MiB at the very most."""
 
-LINGER_BYTES = 1024 * 1024
-"""What is still read and dropped after a final answer, so that the peer reads it instead of a reset."""
+LINGER_BYTES = 256 * 1024 * 1024
+LINGER_SECONDS = 30.0
+"""What is still read and dropped after a final answer, so that the peer reads it instead of a reset: many
+clients send a whole body before they read. Dropping costs no memory, and the time is nginx's
+`lingering_time`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +67,9 @@ class Limits:
     total_seconds: float = 3600.0
     """A whole exchange, except tunnels. Beyond: cut off."""
 
-    linger_seconds: float = 2.0
-    """How long a refused client's bytes are read and dropped before its connection is closed."""
+    linger_seconds: float = 5.0
+    """How long a client that was answered for good may be quiet before its connection is closed. While it
+    sends on, what it sends is dropped."""
 
     clients: int = 16384
     """Client connections of one process. Beyond: 503 and close."""

@@ -11,7 +11,7 @@ from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody, passed
 from gateway.core.errors import ProtocolError
 from gateway.core.forward import MAX_HOPS, forwarded_fields, response_head
 from gateway.core.heads import CHUNKED, head_end
-from gateway.core.limits import LINGER_BYTES, READ_AHEAD_BYTES, WRITE_HIGH_BYTES
+from gateway.core.limits import LINGER_BYTES, LINGER_SECONDS, READ_AHEAD_BYTES, WRITE_HIGH_BYTES
 from gateway.core.request import H2_PREFACE, RequestHead, parse_request_head
 from gateway.core.response import ResponseHead
 from gateway.edge.accesslog import quoted
@@ -30,8 +30,8 @@ class Client(Downstream):
     """
 
     __slots__ = (
-        "all", "body", "buffer", "cache", "exchange", "forwarded", "forwarded_host", "lingered",
-        "listener", "queued", "reading", "registry", "runtime", "service_port", "transport",
+        "all", "body", "buffer", "cache", "exchange", "forwarded", "forwarded_host", "linger_end",
+        "lingered", "listener", "queued", "reading", "registry", "runtime", "service_port", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -58,6 +58,7 @@ class Client(Downstream):
         self.exchange: Exchange | None = None
         self.lingered = -1
         """Bytes dropped since the final answer; -1 while the connection is in use."""
+        self.linger_end = 0.0
         self.queued = False
         """A pipelined request in `buffer` is about to be read."""
         self.reading = True
@@ -101,6 +102,8 @@ class Client(Downstream):
             self.lingered += len(data)
             if self.lingered > LINGER_BYTES:
                 self.transport.abort()
+            else:
+                self.deadline = min(self.runtime.now + self.runtime.limits.linger_seconds, self.linger_end)
 
     def eof_received(self) -> bool:
         return self.exchange is not None and self.exchange.client_eof()
@@ -320,11 +323,15 @@ class Client(Downstream):
         self.linger()
 
     def linger(self) -> None:
-        """Send the end of our side, then drop what still comes: closing at once could reset it away."""
+        """Send the end of our side, then drop what still comes.
+
+        Closing at once would reset the connection of a client that still sends, and take the answer from it.
+        """
         if self.transport.is_closing():
             return
         self.lingered = 0
         self.buffer = b""
+        self.linger_end = self.runtime.now + LINGER_SECONDS
         self.deadline = self.runtime.now + self.runtime.limits.linger_seconds
         if self.transport.can_write_eof():
             self.transport.write_eof()

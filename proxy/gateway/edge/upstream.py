@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from abc import ABC, abstractmethod
 from collections import deque
+from contextlib import suppress
 from typing import Any, cast
 
 from gateway.core.errors import ProtocolError
@@ -18,6 +20,10 @@ from gateway.edge.runtime import Runtime
 REUSE_SECONDS = 1.0
 """How long a connection may have been idle to be used for a request that cannot be replayed: well below
 the 5 s after which the quickest of common servers (Node.js) close theirs."""
+
+
+READ_BYTES = 64 * 1024
+"""Read at once of what is left when a connection is lost."""
 
 
 class PoolFull(Exception):  # noqa: N818  a state, not a fault
@@ -137,10 +143,23 @@ class Upstream:
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
+        if error is not None:
+            self._read_rest()
         user, self.user = self.user, None
         self.pool.lost(self)
         if user is not None:
             user.upstream_lost(error)
+
+    def _read_rest(self) -> None:
+        """Read what came before a reset.
+
+        Who answers early and closes resets the connection of a sender; the failed write is noticed before the
+        answer that lies in the kernel's buffer is read. The transport has not closed its descriptor yet.
+        """
+        with suppress(OSError):  # nothing is there, or what is left cannot be read
+            descriptor = self.transport.get_extra_info("socket").fileno()
+            while self.user is not None and (data := os.read(descriptor, READ_BYTES)):
+                self.data_received(data)
 
     def pause_writing(self) -> None:
         self.write_blocked = True
@@ -173,9 +192,9 @@ class Upstream:
 
     def give_back(self, *, keep: bool) -> None:
         """The answer is complete. `keep`: the connection can carry another one."""
+        self.user = None
         if self.lost:
             return
-        self.user = None
         self.used = True
         self.set_reading(True)
         if keep:

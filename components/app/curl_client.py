@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -16,11 +17,12 @@ LABELS = {"app": NAME}
 
 @dataclass(frozen=True, kw_only=True)
 class CurlClientArgs:
-    """`image` has `curl` and `sleep` in it."""
+    """`image` has `curl` and `sleep` in it. `restarts_with` is as in NodeAppArgs."""
 
     cluster: Cluster
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
+    restarts_with: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
 
 
 def service_spec() -> dict[str, Any]:
@@ -28,7 +30,7 @@ def service_spec() -> dict[str, Any]:
     return {"selector": LABELS, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}
 
 
-def deployment_spec(*, image: Any) -> dict[str, Any]:
+def deployment_spec(*, image: Any, restarts_with: Mapping[str, Any]) -> dict[str, Any]:
     """Spec of the Deployment, as in the article."""
     return {
         "replicas": 1,
@@ -41,6 +43,7 @@ def deployment_spec(*, image: Any) -> dict[str, Any]:
                     "dapr.io/app-id": NAME,
                     "dapr.io/enable-api-logging": "true",
                     "dapr.io/log-level": "debug",
+                    **restarts_with,
                 },
             },
             "spec": {
@@ -72,7 +75,7 @@ class CurlClient(pulumi.ComponentResource):
         kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
-            spec=deployment_spec(image=args.image),
+            spec=deployment_spec(image=args.image, restarts_with=args.restarts_with),
             # Admission refuses pods of a ServiceAccount that is not there, and retries ever more slowly.
             opts=args.cluster.child(self, depends_on=[account], waits=True),
         )

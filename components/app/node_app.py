@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -18,12 +19,16 @@ PORT = 3000
 
 @dataclass(frozen=True, kw_only=True)
 class NodeAppArgs:
-    """`image` and `digest` of a BuiltImage that the cluster's nodes can run."""
+    """`image` and `digest` of a BuiltImage that the cluster's nodes can run.
+
+    `restarts_with` are annotations of the pods: a changed value restarts them.
+    """
 
     cluster: Cluster
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     digest: pulumi.Input[str]
+    restarts_with: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
 
 
 def service_spec() -> dict[str, Any]:
@@ -31,7 +36,9 @@ def service_spec() -> dict[str, Any]:
     return {"selector": LABELS, "ports": [{"protocol": "TCP", "port": PORT, "targetPort": PORT}]}
 
 
-def deployment_spec(*, cluster: str, image: Any, digest: Any) -> dict[str, Any]:
+def deployment_spec(
+    *, cluster: str, image: Any, digest: Any, restarts_with: Mapping[str, Any]
+) -> dict[str, Any]:
     """Spec of the Deployment, as in the article, with our image and what keeps a rollout clean."""
     return {
         "replicas": 1,
@@ -45,6 +52,7 @@ def deployment_spec(*, cluster: str, image: Any, digest: Any) -> dict[str, Any]:
                     "dapr.io/app-port": str(PORT),
                     "dapr.io/enable-api-logging": "true",
                     DIGEST_ANNOTATION: digest,
+                    **restarts_with,
                 },
             },
             "spec": {
@@ -78,7 +86,12 @@ class NodeApp(pulumi.ComponentResource):
         kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
-            spec=deployment_spec(cluster=args.cluster.name, image=args.image, digest=args.digest),
+            spec=deployment_spec(
+                cluster=args.cluster.name,
+                image=args.image,
+                digest=args.digest,
+                restarts_with=args.restarts_with,
+            ),
             opts=args.cluster.child(self, waits=True),
         )
         kubernetes.core.v1.Service(

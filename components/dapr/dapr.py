@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,17 +10,20 @@ import pulumi
 
 from components import chart
 from components.cluster.cluster import Cluster
+from components.dapr.certificates import Issuer
 
 NAMESPACE = "dapr-system"
 # The class k3s provides; the chart's scheduler always asks for volumes.
 LOCAL_STORAGE_CLASS = "local-path"
+ROOT_LABEL = "multicluster-dapr/trust-root"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DaprArgs:
     """`chart` is a folder or a name in `repository`; `images` the registry path of Dapr's images.
 
-    `storage_class` empty means the cluster's default class.
+    `issuer` is what Sentry signs with; without one Dapr's mTLS is off. `storage_class` empty means the
+    cluster's default class.
     """
 
     cluster: Cluster
@@ -28,23 +32,42 @@ class DaprArgs:
     repository: str | None
     images: pulumi.Input[str]
     version: str
-    mtls: bool
+    issuer: pulumi.Output[Issuer] | None
     storage_class: str
 
 
-def dapr_values(*, images: Any, version: str, mtls: bool, storage_class: str) -> dict[str, Any]:
-    """Values of the chart: where images come from, the article's mTLS choice, storage of the scheduler."""
+def dapr_values(
+    *, images: Any, version: str, issuer: pulumi.Output[Issuer] | None, storage_class: str
+) -> dict[str, Any]:
+    """Values of the chart: where images come from, mTLS and its root, storage of the scheduler."""
     values: dict[str, Any] = {
         "global": {
             "registry": images,
             "tag": version,
             "imagePullPolicy": "IfNotPresent",
-            "mtls": {"enabled": mtls},
+            "mtls": {"enabled": issuer is not None},
         },
     }
+    if issuer is not None:
+        # A label of its pods: Dapr's control plane restarts with a new root, or it would keep, for half a
+        # day, certificates that nobody trusts any more.
+        values["global"]["labels"] = {ROOT_LABEL: _root_id(issuer)}
+        values["dapr_sentry"] = {
+            "tls": {
+                "root": {"certPEM": issuer.apply(lambda one: one.root)},
+                "issuer": {
+                    "certPEM": issuer.apply(lambda one: one.certificate),
+                    "keyPEM": issuer.apply(lambda one: one.key),
+                },
+            }
+        }
     if _has_scheduler(version):
         values["dapr_scheduler"] = {"cluster": {"storageClassName": storage_class}}
     return values
+
+
+def _root_id(issuer: pulumi.Output[Issuer]) -> pulumi.Output[str]:
+    return pulumi.Output.unsecret(issuer.apply(lambda one: one.root_id))
 
 
 def _has_scheduler(version: str) -> bool:
@@ -54,7 +77,12 @@ def _has_scheduler(version: str) -> bool:
 
 
 class Dapr(pulumi.ComponentResource):
-    """Creates the namespace and the Helm release, and waits until its pods are ready."""
+    """Creates the namespace and the Helm release, and waits until its pods are ready.
+
+    `restarts_sidecars` are annotations for pods with a sidecar, which learns the root when its pod starts.
+    """
+
+    restarts_sidecars: Mapping[str, pulumi.Input[str]]
 
     def __init__(self, name: str, args: DaprArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:dapr:Dapr", name, None, opts)
@@ -68,8 +96,9 @@ class Dapr(pulumi.ComponentResource):
             version=args.chart_version,
             repository=args.repository,
             values=dapr_values(
-                images=args.images, version=args.version, mtls=args.mtls, storage_class=args.storage_class
+                images=args.images, version=args.version, issuer=args.issuer, storage_class=args.storage_class
             ),
             seconds=600,
         )
+        self.restarts_sidecars = {} if args.issuer is None else {ROOT_LABEL: _root_id(args.issuer)}
         self.register_outputs({})

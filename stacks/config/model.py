@@ -139,7 +139,10 @@ class DaprSettings(Section):
     version: Version | None = Field(
         default=None, description="Chart and runtime version; default that of the supply."
     )
-    mtls: bool = Field(default=False, description="mTLS between Dapr sidecars; the article switches it off.")
+    mtls: bool = Field(
+        default=False,
+        description="mTLS between Dapr sidecars, one root for all members; the article switches it off.",
+    )
 
 
 class RedisSettings(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pulumi
 
@@ -18,6 +18,7 @@ from stacks.program.shared_resources import SharedResources
 def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.Output[str]) -> None:
     """Create Dapr, a state store in each namespace of NodeApp, and the apps of this member."""
     cluster, supply = member.cluster, shared.supply
+    issuer = shared.trust_root.issuer(cluster.name) if shared.trust_root is not None else None
     dapr = Dapr(
         f"{cluster.name}-dapr",
         DaprArgs(
@@ -27,7 +28,7 @@ def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.
             repository=supply.dapr_chart.repository,
             images=shared.image("dapr", member.config),
             version=supply.dapr_version,
-            mtls=shared.settings.dapr.mtls,
+            issuer=issuer,
             storage_class=LOCAL_STORAGE_CLASS if member.config.source == "k3d" else "",
         ),
         cluster.component(),
@@ -50,20 +51,35 @@ def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.
     for app in apps:
         if cluster.name in app.clusters:
             store = [stores[app.namespace]] if app.namespace in stores else []
-            _app(shared, member, app, [dapr, *member.mesh.before_pods, *member.imported, *store])
+            waits = [dapr, *member.mesh.before_pods, *member.imported, *store]
+            _app(shared, member, app, dapr.restarts_sidecars, waits)
 
 
 def _app(
-    shared: SharedResources, member: PreparedCluster, app: AppSettings, waits: Sequence[pulumi.Resource]
+    shared: SharedResources,
+    member: PreparedCluster,
+    app: AppSettings,
+    restarts: Mapping[str, pulumi.Input[str]],
+    waits: Sequence[pulumi.Resource],
 ) -> None:
     cluster, namespace = member.cluster, member.namespace(app.namespace)
     name = f"{cluster.name}-{app.namespace}-{app.app}"
-    # A pod admitted before Dapr's injector runs has no sidecar, and a sidecar reads its components once.
+    # A pod admitted before Dapr's injector runs has no sidecar; before 1.18 a sidecar reads components once.
     options = pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(waits))
     if app.app == "curl":
-        image = shared.image("curl", member.config)
-        CurlClient(name, CurlClientArgs(cluster=cluster, namespace=namespace, image=image), options)
+        caller = CurlClientArgs(
+            cluster=cluster,
+            namespace=namespace,
+            image=shared.image("curl", member.config),
+            restarts_with=restarts,
+        )
+        CurlClient(name, caller, options)
         return
-    built = shared.nodeapp
-    args = NodeAppArgs(cluster=cluster, namespace=namespace, image=built.ref, digest=built.digest)
+    args = NodeAppArgs(
+        cluster=cluster,
+        namespace=namespace,
+        image=shared.nodeapp.ref,
+        digest=shared.nodeapp.digest,
+        restarts_with=restarts,
+    )
     NodeApp(name, args, options)

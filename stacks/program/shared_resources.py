@@ -12,6 +12,7 @@ import pulumi_docker as docker
 
 from components.cluster.cluster import Cluster
 from components.cluster.local_network import LocalNetwork, LocalNetworkArgs
+from components.dapr.trust_root import TrustRoot
 from components.image.built_image import BuiltImage, BuiltImageArgs
 from components.image.published_images import PublishedImages, PublishedImagesArgs, republished
 from components.redis.generated_password import GeneratedPassword
@@ -28,6 +29,7 @@ class SharedResources:
 
     `kubeconfigs` are those of clusters that exist. `local` holds the providers of what runs on this machine:
     Docker objects and commands. `published` holds images that existing clusters get from a registry.
+    `trust_root` is there when Dapr's mTLS is on.
     """
 
     settings: Settings
@@ -39,6 +41,7 @@ class SharedResources:
     gateway: BuiltImage | None
     nodeapp: BuiltImage
     password: pulumi.Output[str]
+    trust_root: TrustRoot | None
     published: Mapping[str, PublishedImages]
 
     def image(self, name: str, config: ClusterSettings) -> pulumi.Input[str]:
@@ -66,6 +69,7 @@ def create(
         else None,
         nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local),
         password=_password(settings, local),
+        trust_root=TrustRoot("dapr-trust-root", local) if settings.dapr.mtls else None,
         published={
             name: PublishedImages(
                 f"{name}-images",

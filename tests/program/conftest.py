@@ -18,6 +18,7 @@ from stacks.program import outputs, topology
 
 CLUSTER_IPS = {"kube-system/kube-dns": "10.43.0.10", "default/kubernetes": "10.43.0.1"}
 TOKEN = {"ca.crt": "Q0E=", "token": "dG9rZW4="}
+SEED = f"1764190000\n{'5eed' * 16}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,8 @@ class _Outputs(mocks.Mocks):
             outputs |= {"spec": {"clusterIP": CLUSTER_IPS[args.resource_id]}}
         if not self.recorder.unknown:
             if args.typ == "command:local:Command":
-                outputs |= {"stdout": f"stdout of {args.name}", "stderr": ""}
+                text = SEED if args.name == "dapr-trust-root-seed" else f"stdout of {args.name}"
+                outputs |= {"stdout": text, "stderr": ""}
             if args.typ == "docker:index/image:Image":
                 outputs |= {"repoDigest": f"sha256:{args.name}"}
             if args.inputs.get("type") == "kubernetes.io/service-account-token":

@@ -62,11 +62,11 @@ def test_redis_in_a_cluster_is_published_where_members_reach_it() -> None:
 
 def test_dapr_values_follow_the_article() -> None:
     assert dapr.dapr_values(
-        images="ghcr.io/dapr", version="1.16.0", mtls=False, storage_class="local-path"
+        images="ghcr.io/dapr", version="1.18.2", issuer=None, storage_class="local-path"
     ) == {
         "global": {
             "registry": "ghcr.io/dapr",
-            "tag": "1.16.0",
+            "tag": "1.18.2",
             "imagePullPolicy": "IfNotPresent",
             "mtls": {"enabled": False},
         },
@@ -75,7 +75,7 @@ def test_dapr_values_follow_the_article() -> None:
 
 
 def test_dapr_without_a_scheduler_gets_no_values_for_one() -> None:
-    values = dapr.dapr_values(images="ghcr.io/dapr", version="1.9.6", mtls=False, storage_class="local-path")
+    values = dapr.dapr_values(images="ghcr.io/dapr", version="1.9.6", issuer=None, storage_class="local-path")
     assert set(values) == {"global"}
 
 
@@ -118,7 +118,9 @@ def test_the_state_store_names_the_secret_and_holds_no_password() -> None:
 
 
 def test_nodeapp_is_annotated_as_in_the_article() -> None:
-    spec = node_app.deployment_spec(cluster="cluster-1", image="nodeapp:dev", digest="sha256:1")
+    spec = node_app.deployment_spec(
+        cluster="cluster-1", image="nodeapp:dev", digest="sha256:1", restarts_with={}
+    )
     assert spec["template"]["metadata"]["annotations"] == {
         "dapr.io/enabled": "true",
         "dapr.io/app-id": "nodeapp",
@@ -138,7 +140,7 @@ def test_nodeapp_is_annotated_as_in_the_article() -> None:
 
 
 def test_the_curl_client_sleeps_with_a_sidecar() -> None:
-    spec = curl_client.deployment_spec(image="curl:1")
+    spec = curl_client.deployment_spec(image="curl:1", restarts_with={})
     assert spec["template"]["metadata"]["annotations"] == {
         "dapr.io/enabled": "true",
         "dapr.io/app-id": "curl",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -12,28 +13,35 @@ from components.cluster.cluster import Cluster
 SECRET = "redis"  # noqa: S105 - the name of the Secret, as in the article
 SECRET_KEY = "redis-password"  # noqa: S105
 COMPONENT = "statestore"
+STORE_ANNOTATION = "multicluster-dapr/state-store"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StateStoreArgs:
-    """`address` is host:port of Redis as pods reach it."""
+    """`address` is host:port of Redis as pods reach it, `database` the number of the database in it.
+
+    `actors` says that actors and workflows are kept in it, too.
+    """
 
     cluster: Cluster
     namespace: pulumi.Input[str]
     address: pulumi.Input[str]
     password: pulumi.Input[str]
+    database: int
+    actors: bool
 
 
-def state_store_spec(address: pulumi.Input[str]) -> dict[str, object]:
+def state_store_spec(address: pulumi.Input[str], *, database: int, actors: bool) -> dict[str, object]:
     """Spec of the Dapr component; the password is read from the Secret, never written here."""
-    return {
-        "type": "state.redis",
-        "version": "v1",
-        "metadata": [
-            {"name": "redisHost", "value": address},
-            {"name": "redisPassword", "secretKeyRef": {"name": SECRET, "key": SECRET_KEY}},
-        ],
-    }
+    metadata: list[dict[str, object]] = [
+        {"name": "redisHost", "value": address},
+        {"name": "redisPassword", "secretKeyRef": {"name": SECRET, "key": SECRET_KEY}},
+    ]
+    if database:  # Redis' own default is 0
+        metadata.append({"name": "redisDB", "value": str(database)})
+    if actors:
+        metadata.append({"name": "actorStateStore", "value": "true"})
+    return {"type": "state.redis", "version": "v1", "metadata": metadata}
 
 
 class DaprComponent(pulumi.CustomResource):
@@ -58,7 +66,13 @@ class DaprComponent(pulumi.CustomResource):
 
 
 class StateStore(pulumi.ComponentResource):
-    """Creates the Secret with the password and the Dapr component that names it."""
+    """Creates the Secret with the password and the Dapr component that names it.
+
+    `restarts_sidecars` are annotations for pods with a sidecar: no sidecar before 1.18, nor one with actors
+    before 1.18.3, takes in a component that changed.
+    """
+
+    restarts_sidecars: Mapping[str, pulumi.Input[str]]
 
     def __init__(self, name: str, args: StateStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:dapr:StateStore", name, None, opts)
@@ -71,7 +85,9 @@ class StateStore(pulumi.ComponentResource):
         DaprComponent(
             f"{name}-component",
             metadata={"name": COMPONENT, "namespace": secret.metadata["namespace"]},
-            spec=state_store_spec(args.address),
+            spec=state_store_spec(args.address, database=args.database, actors=args.actors),
             opts=args.cluster.child(self),
         )
+        chosen = [f"database-{args.database}"] * bool(args.database) + ["actors"] * args.actors
+        self.restarts_sidecars = {STORE_ANNOTATION: ".".join(chosen)} if chosen else {}
         self.register_outputs({})

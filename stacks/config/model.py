@@ -133,6 +133,18 @@ class NetworkSettings(Section):
         return str(next(ipaddress.IPv4Network(self.subnet).hosts()))
 
 
+class StateStoreSettings(Section):
+    """The Dapr state store of the demo apps, which all members share unless each has a Redis database."""
+
+    actors: bool = Field(
+        default=False, description="Keep actors and workflows in it, too; members must not share them."
+    )
+    per_cluster: bool = Field(
+        default=False,
+        description="A Redis database of its own for each member, by its place among them: 0 is the first's.",
+    )
+
+
 class DaprSettings(Section):
     """The Dapr control plane of each member."""
 
@@ -142,6 +154,9 @@ class DaprSettings(Section):
     mtls: bool = Field(
         default=False,
         description="mTLS between Dapr sidecars, one root for all members; the article switches it off.",
+    )
+    state_store: StateStoreSettings = Field(
+        default=StateStoreSettings(), description="The state store of the demo apps."
     )
 
 
@@ -279,7 +294,9 @@ class Settings(Section):
     mesh: Literal["bundled", "flomesh"] = Field(
         default="bundled", description="Who carries traffic between the clusters."
     )
-    dapr: DaprSettings = Field(default=DaprSettings(), description="Dapr on every member: version and mtls.")
+    dapr: DaprSettings = Field(
+        default=DaprSettings(), description="Dapr on every member: version, mtls and the state store."
+    )
     redis: RedisSettings = Field(
         default=RedisSettings(), description="The shared state store: mode, host, port and namespace."
     )

@@ -33,7 +33,8 @@ def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.
         ),
         cluster.component(),
     )
-    apps = shared.settings.apps
+    apps, store_settings = shared.settings.apps, shared.settings.dapr.state_store
+    database = shared.settings.members.index(member.config) if store_settings.per_cluster else 0
     stores = {
         namespace: StateStore(
             f"{cluster.name}-{namespace}-statestore",
@@ -42,6 +43,8 @@ def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.
                 namespace=member.namespace(namespace),
                 address=redis_address,
                 password=shared.password,
+                database=database,
+                actors=store_settings.actors,
             ),
             # The Component CRD comes with Dapr.
             pulumi.ResourceOptions(provider=cluster.provider, depends_on=[dapr]),
@@ -50,9 +53,12 @@ def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.
     }
     for app in apps:
         if cluster.name in app.clusters:
-            store = [stores[app.namespace]] if app.namespace in stores else []
-            waits = [dapr, *member.mesh.before_pods, *member.imported, *store]
-            _app(shared, member, app, dapr.restarts_sidecars, waits)
+            read: list[Dapr | StateStore] = [
+                dapr,
+                *([stores[app.namespace]] if app.namespace in stores else []),
+            ]
+            restarts = {key: value for one in read for key, value in one.restarts_sidecars.items()}
+            _app(shared, member, app, restarts, [*read, *member.mesh.before_pods, *member.imported])
 
 
 def _app(

@@ -27,6 +27,14 @@ def two_existing(**second: Any) -> Config:
     }
 
 
+def members(count: int) -> Config:
+    """That many members, of which dev has three."""
+    return {
+        f"clusters[{n}]": {"name": f"cluster-{n}", "apiPort": 7000 + n, "httpPort": 8000 + n}
+        for n in range(4, count + 1)
+    }
+
+
 def policy(*targets: Config, **keys: Any) -> Config:
     return {"policies[0]": {**POLICY, "targets": list(targets), **keys}}
 
@@ -172,6 +180,23 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
         {"redis": {"mode": "statefulset", "host": "172.28.0.1"}},
         "redis.mode = 'statefulset': the control plane is a k3d cluster, which publishes no port for it.",
         "Use `mode: container`."),
+
+    # The state store.
+    "actors that members share": (
+        {"dapr": {"stateStore": {"actors": True}}},
+        ("dapr.stateStore.actors = True: cluster-1, cluster-2, cluster-3 share the store, and each would run "
+         "every actor in it, one undoing what the other wrote."),
+        "Set `perCluster: true` beside it, and each member has its own; or leave actors out."),
+    "actors that namespaces share": (
+        {"dapr": {"stateStore": {"actors": True, "perCluster": True}},
+         "apps[2]": {**APP, "namespace": "other"}},
+        ("dapr.stateStore.actors = True: namespaces dapr-test, other share the store, and Dapr's keys of "
+         "actors hold no namespace."),
+        "Put nodeapp in one namespace, or leave actors out."),
+    "more members than databases": (
+        {"dapr": {"stateStore": {"perCluster": True}}, **members(17)},
+        "dapr.stateStore.perCluster = True: Redis has 16 databases, and there are 17 members.",
+        "Share the store, or use fewer members."),
 
     # Apps and exports.
     "app on no cluster": (

@@ -45,6 +45,15 @@ def test_a_target_is_a_cluster_by_its_name_or_its_key(dev: Config) -> None:
     ]
 
 
+def test_actors_are_kept_where_nobody_shares_the_store(dev: Config) -> None:
+    actors = {"stateStore": {"actors": True}}
+    alone = {"stateStore": {"actors": True, "perCluster": True}}
+    assert loading.parse(changed(dev, {"dapr": alone})).dapr.state_store.actors
+    assert problems(changed(dev, {"dapr": actors, "apps": [], "exports": [], "policies": []})) == []
+    one_member = {"clusters": dev["clusters"][:2], "apps": [{**dev["apps"][0], "clusters": ["cluster-1"]}]}
+    assert problems({**dev, **one_member, "dapr": actors, "exports": [], "policies": []}) == []
+
+
 def test_wrong_types_of_value_are_said_in_plain_words(dev: Config) -> None:
     found = problems({**dev, "gateway": 3, "apps": {}, "exports": [{"service": 1}]})
     for expected in (

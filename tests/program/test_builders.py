@@ -107,7 +107,7 @@ def test_fsm_takes_a_kubeconfig_of_one_document() -> None:
 
 
 def test_the_state_store_names_the_secret_and_holds_no_password() -> None:
-    assert state_store.state_store_spec("172.28.0.1:6379") == {
+    assert state_store.state_store_spec("172.28.0.1:6379", database=0, actors=False) == {
         "type": "state.redis",
         "version": "v1",
         "metadata": [
@@ -115,6 +115,14 @@ def test_the_state_store_names_the_secret_and_holds_no_password() -> None:
             {"name": "redisPassword", "secretKeyRef": {"name": "redis", "key": "redis-password"}},
         ],
     }
+
+
+def test_a_state_store_of_a_member_alone_may_keep_actors() -> None:
+    spec: Any = state_store.state_store_spec("172.28.0.1:6379", database=2, actors=True)
+    assert spec["metadata"][2:] == [
+        {"name": "redisDB", "value": "2"},
+        {"name": "actorStateStore", "value": "true"},
+    ]
 
 
 def test_nodeapp_is_annotated_as_in_the_article() -> None:

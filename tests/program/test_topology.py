@@ -99,6 +99,34 @@ def test_redis_can_live_in_the_control_plane(run: Any) -> None:
     assert store[0] == {"name": "redisHost", "value": "192.0.2.10:30379"}
 
 
+def test_each_member_can_have_a_database_of_its_own(run: Any) -> None:
+    def stores(recorder: Any) -> list[Any]:
+        names = [f"cluster-{n}-dapr-test-statestore-component" for n in (1, 2, 3)]
+        return [recorder.find(name).inputs["spec"]["metadata"][2:] for name in names]
+
+    assert stores(run()) == [[], [], []], "shared, and no store of actors"
+    alone = {"stateStore": {"perCluster": True, "actors": True}}
+    actors = {"name": "actorStateStore", "value": "true"}
+    assert stores(run("dev", lambda config: config.update(dapr=alone))) == [
+        [actors],
+        [{"name": "redisDB", "value": "1"}, actors],
+        [{"name": "redisDB", "value": "2"}, actors],
+    ]
+
+
+def test_apps_restart_when_their_state_store_is_another_one(run: Any) -> None:
+    def annotations(recorder: Any, app: str) -> Any:
+        return recorder.find(f"{app}-deployment").inputs["spec"]["template"]["metadata"]["annotations"]
+
+    changed = run(
+        "dev", lambda config: config.update(dapr={"stateStore": {"perCluster": True, "actors": True}})
+    )
+    key = "multicluster-dapr/state-store"
+    assert annotations(changed, "cluster-3-dapr-test-nodeapp")[key] == "database-2.actors"
+    assert key not in annotations(changed, "cluster-2-curl-curl"), "its namespace has no store"
+    assert key not in annotations(run(), "cluster-3-dapr-test-nodeapp")
+
+
 def containers(recorder: Any, deployment: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = recorder.find(deployment).inputs["spec"]["template"]["spec"]["containers"]
     return found

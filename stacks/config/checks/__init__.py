@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from stacks.config.checks import clusters, host, paths, services
+from stacks.config.checks import clusters, host, paths, services, state
 from stacks.config.model import Settings
 from stacks.config.problem import Problem
 
@@ -21,6 +21,8 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (host.subnet_is_free, frozenset({"clusters", "network"})),
     (host.ranges_are_apart, frozenset({"clusters"})),
     (host.redis_fits_its_mode, frozenset({"clusters", "redis", "redis_password"})),
+    (state.actors_have_one_owner, frozenset({"clusters", "apps", "dapr"})),
+    (state.databases_suffice, frozenset({"clusters", "dapr"})),
     (services.apps_run_on_members, frozenset({"clusters", "apps"})),
     (services.exports_have_apps, frozenset({"clusters", "apps", "exports"})),
     (paths.paths_have_one_owner, frozenset({"exports"})),

@@ -37,7 +37,7 @@ from cli.paths import Paths
 REFRESH_SECONDS = 2.0
 SHOWN_CONDITIONS = {
     "ServiceExport": ("Valid", "Conflict", "Programmed"),
-    "ServiceImport": ("Programmed",),
+    "ServiceImport": ("Programmed", "DaprInvocable"),
     "GlobalTrafficPolicy": ("Programmed",),
 }
 GOOD_WHEN_FALSE = {"Conflict"}

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from airgap.report import Report, output_console
 from cli import settings
+from cli.doctor.app_ids import app_id_checks
 from cli.doctor.check import Check, as_json, failed
 from cli.doctor.cluster_set import cluster_set_checks
 from cli.doctor.machine import machine_checks
@@ -75,7 +76,8 @@ async def after(environment: Running, platform: Platform | None = None) -> list[
     platform = platform or await environment.look()
     reached = await ask_all(platform, environment.apis)
     names = cluster_set_checks(platform, reached)
-    return [*platform_checks(platform), *names, *path_checks(platform, reached)]
+    clusters = [*platform_checks(platform), *app_id_checks(platform), *names]
+    return [*clusters, *path_checks(platform, reached)]
 
 
 def lines(checks: list[Check], environment: str) -> Iterator[str]:

@@ -29,7 +29,10 @@ EVERYWHERE = {
     "GlobalTrafficPolicy": f"{FLOMESH}/globaltrafficpolicies",
 }
 ON_THE_PLANE = {"Cluster": f"{FLOMESH}/clusters"}
-ON_MEMBERS = {"Component": "/apis/dapr.io/v1alpha1/components"}
+ON_MEMBERS = {
+    "Component": "/apis/dapr.io/v1alpha1/components",
+    "HTTPEndpoint": "/apis/dapr.io/v1alpha1/httpendpoints",
+}
 # Of the namespaces that concern us alone: a cluster of someone else may hold thousands of pods.
 OF_NAMESPACES = {
     "Pod": "/api/v1/namespaces/{}/pods",

@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import Cluster
 from components.mesh import rbac
-from components.mesh.gateway import EAST_WEST_PORT
+from components.mesh.gateway import EAST_WEST_PORT, SERVICE_PORTS
 from components.mesh.workload import ADMIN_PORT, pod_template
 
 NAME = "controller"
@@ -37,6 +37,7 @@ def controller_arguments(*, cluster_key: str, front_door: bool) -> list[str]:
         f"--cluster-key={cluster_key}",
         f"--admin=0.0.0.0:{ADMIN_PORT}",
         f"--east-west-port={EAST_WEST_PORT}",
+        f"--service-ports={SERVICE_PORTS}",
         *(["--front-door"] if front_door else []),
     ]
 

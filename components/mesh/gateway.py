@@ -17,6 +17,9 @@ NAME = "gateway"
 LABELS = {"app": NAME}
 HTTP_PORT = 8080
 EAST_WEST_PORT = 15080
+# Each stands for one port of one Service, whatever Host a caller sends. A listening socket costs a gateway
+# some 2 KiB: so many are a small part of its memory, and what is beyond shares the east-west port.
+SERVICE_PORTS = "20000-20255"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,7 @@ def gateway_arguments(
         f"--cluster-key={cluster_key}",
         f"--listen=0.0.0.0:{HTTP_PORT}",
         f"--east-west=0.0.0.0:{EAST_WEST_PORT}",
+        f"--service-ports={SERVICE_PORTS}",
         f"--admin=0.0.0.0:{ADMIN_PORT}",
         "--access-log" if access_log else "--no-access-log",
         *(["--front-door"] if front_door else []),

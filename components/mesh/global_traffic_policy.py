@@ -11,16 +11,22 @@ import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import Cluster
 
+EVERY_CALLER = "multicluster.flomesh.io/every-caller"
+
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalTrafficPolicyArgs:
-    """`targets` are pairs of cluster key and weight; a weight of None is the CRD's default."""
+    """`targets` are pairs of cluster key and weight; a weight of None is the CRD's default.
+
+    `every_caller` has the bundled mesh take a local Service over, so that the policy holds for its callers.
+    """
 
     cluster: Cluster
     namespace: pulumi.Input[str]
     service: str
     lb_type: str
     targets: Sequence[tuple[str, int | None]]
+    every_caller: bool
 
 
 def policy_spec(*, lb_type: str, targets: Sequence[tuple[str, int | None]]) -> dict[str, Any]:
@@ -45,7 +51,11 @@ class GlobalTrafficPolicy(pulumi.ComponentResource):
             f"{name}-object",
             api_version="flomesh.io/v1alpha1",
             kind="GlobalTrafficPolicy",
-            metadata={"name": args.service, "namespace": args.namespace},
+            metadata={
+                "name": args.service,
+                "namespace": args.namespace,
+                "annotations": {EVERY_CALLER: "true"} if args.every_caller else {},
+            },
             spec=policy_spec(lb_type=args.lb_type, targets=args.targets),
             opts=args.cluster.child(self),
         )

@@ -39,7 +39,11 @@ CONTROLLER: tuple[Rule, ...] = (
     rule(
         GROUP, ["serviceexports/status", "serviceimports/status", "globaltrafficpolicies/status"], ["patch"]
     ),
+    # A finalizer on policies whose Service is taken over.
+    rule(GROUP, ["globaltrafficpolicies"], ["patch"]),
     rule("", ["services"], ["create", "patch", "delete"]),
+    # The Endpoints object that Kubernetes leaves behind on a Service that was taken over.
+    rule("", ["endpoints"], ["delete"]),
     rule("discovery.k8s.io", ["endpointslices"], ["create", "patch", "delete"]),
     # Where Dapr's apps call imported services by app-id.
     rule("dapr.io", ["httpendpoints"], [*READ, "create", "patch", "delete"]),

@@ -260,6 +260,11 @@ class PolicySettings(Section):
         default="Locality", description="Kind of policy."
     )
     targets: tuple[PolicyTarget, ...] = Field(default=(), description="Where to; empty is every exporter.")
+    every_caller: bool = Field(
+        default=True,
+        description="It holds for callers of a local Service's own name too: its endpoints become the "
+        "gateways (bundled mesh).",
+    )
 
 
 class K3dSettings(Section):

@@ -49,15 +49,21 @@ def steer(settings: Settings, clusters: dict[str, PreparedCluster]) -> None:
                 service=policy.name,
                 lb_type=policy.lb_type,
                 targets=tuple((settings.target_key(target), target.weight) for target in policy.targets),
+                every_caller=policy.every_caller and settings.mesh == "bundled",
             ),
-            # The CRD has to be there.
-            pulumi.ResourceOptions(provider=prepared.cluster.provider, depends_on=list(prepared.mesh.crds)),
+            pulumi.ResourceOptions(provider=prepared.cluster.provider, depends_on=_before_policies(prepared)),
         )
 
 
 def _app_id(settings: Settings, export: ExportSettings) -> str | None:
     """NodeApp's app-id is its Service's name. Behind the Service of curl nothing listens."""
     return export.service if settings.mesh == "bundled" and export.service == node_app.NAME else None
+
+
+def _before_policies(prepared: PreparedCluster) -> list[pulumi.Resource]:
+    """The CRD, and the controller: a deleted policy waits until that has taken back what it wrote for it."""
+    controller = prepared.mesh.controller
+    return [*prepared.mesh.crds, *([controller] if controller is not None else [])]
 
 
 def _export_spec(export: ExportSettings) -> dict[str, object]:

@@ -164,6 +164,7 @@ def test_the_gateways_arguments() -> None:
         "--cluster-key=a/b/c/d",
         "--listen=0.0.0.0:8080",
         "--east-west=0.0.0.0:15080",
+        "--service-ports=20000-20255",
         "--admin=0.0.0.0:9090",
         "--no-access-log",
         "--front-door",

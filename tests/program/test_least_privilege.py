@@ -57,9 +57,10 @@ def test_what_may_be_written_is_on_this_list() -> None:
     }
     assert writing == {
         ("CONTROLLER", "", "services"),
+        ("CONTROLLER", "", "endpoints"),
         ("HUB", "", "namespaces"),
         ("HUB", "", "events"),
-    }, "derived Services of imports; namespaces of imports and events: nothing that runs, nothing that grants"
+    }, "Services and Endpoints of imports; their namespaces, events: nothing that runs, nothing that grants"
 
 
 def test_what_parses_the_networks_traffic_writes_nothing() -> None:

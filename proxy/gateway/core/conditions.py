@@ -10,8 +10,17 @@ from gateway.core.exports import Evaluation
 from gateway.core.fields import FieldError
 from gateway.core.problem import Problem
 
+EVERY_CALLER_CONDITION = "EveryCaller"
+"""Whether a policy holds for callers of a local Service's own name too; only where that is asked for."""
 INVOCABLE = "DaprInvocable"
-DESIRED = {"Valid": True, "Conflict": False, "Managed": True, "Programmed": True, INVOCABLE: True}
+DESIRED = {
+    "Valid": True,
+    "Conflict": False,
+    "Managed": True,
+    "Programmed": True,
+    EVERY_CALLER_CONDITION: True,
+    INVOCABLE: True,
+}
 """The status each condition type should have."""
 
 

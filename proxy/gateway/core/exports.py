@@ -28,6 +28,9 @@ has no field."""
 PROTOCOLS = {"http", "https", "http2", "h2c", "grpc", "grpc-web", "tcp", "tls", "ws", "wss"}
 """Words that name a protocol as appProtocol or as the first part of a port's name."""
 
+HTTP = {"http", "ws", "kubernetes.io/ws"}
+"""Protocols of a port that a gateway carries."""
+
 Match = tuple[bool, bytes]
 """Whether a path is exact, and its normal form: what no two rules of a cluster may share."""
 

@@ -12,14 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
+from gateway.core.derived_names import cluster_set_name
 from gateway.core.objects import Key
 from gateway.core.route import Route
 
 CLUSTER_DOMAIN = "cluster.local"
 """Kubernetes' default."""
-
-DERIVED_SUFFIX = "-clusterset"
-"""After a service's name: the Service whose callers the policy always decides for."""
 
 NAMED_AT_MOST = 5
 """Services that an answer lists when a Host may mean any of them."""
@@ -102,7 +100,7 @@ def host_table(
         ports[b"%d" % route.port] = route
         ports.setdefault(b"", route)
     # A service's own name comes before a name that is made for another one.
-    derived = {(f"{name}{DERIVED_SUFFIX}", namespace): ports for (name, namespace), ports in found.items()}
+    derived = {(cluster_set_name(name), namespace): ports for (name, namespace), ports in found.items()}
     services: dict[bytes, Ports] = {}
     short: dict[str, list[tuple[str, Ports]]] = {}
     for (name, namespace), ports in (derived | found).items():

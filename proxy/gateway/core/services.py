@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from gateway.core.derived_names import LOCAL_OF
 from gateway.core.fields import FieldError, addresses, mapping, mappings, port_number, text
 from gateway.core.objects import (
     SERVICE_NAME,
@@ -140,7 +141,8 @@ def sort_objects(raw_objects: Iterable[Object]) -> Objects:
                 if is_derived_slice(raw):
                     objects.gateway_slices.append(raw)
                 else:
-                    slices.append(((key[0], label(raw, SERVICE_NAME)), raw))
+                    # Of a Service that was taken over, the slices of its pods belong to the one beside it.
+                    slices.append(((key[0], label(raw, LOCAL_OF) or label(raw, SERVICE_NAME)), raw))
             elif kind in by_kind:
                 by_kind[kind][key] = raw
         except FieldError as error:

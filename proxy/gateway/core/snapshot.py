@@ -16,7 +16,7 @@ from gateway.core.exports import Evaluation, Rule, evaluate_exports
 from gateway.core.fields import FieldError
 from gateway.core.hosts import CLUSTER_DOMAIN, HostTable, host_table
 from gateway.core.imports import read_import
-from gateway.core.objects import Key, Object
+from gateway.core.objects import Key, Object, is_deleted
 from gateway.core.paths import normalise
 from gateway.core.policy import ACTIVE_ACTIVE, LOCALITY, Policy, make_priorities, read_policy
 from gateway.core.problem import Problem
@@ -60,9 +60,9 @@ class Snapshot:
             return self.paths.exact.get(normalise(pattern.encode())) == route
         return self.paths.prefix.get(normalise(normal_prefix(pattern))) == route
 
-    def leaves_cluster(self, namespace: str, name: str) -> bool:
+    def leaves_cluster(self, key: Key) -> bool:
         """Whether a request for an imported service may go to another cluster at all."""
-        return any(route.leaves for route in self.imported.get((namespace, name), ()))
+        return any(route.leaves for route in self.imported.get(key, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,8 @@ class _Compiler:
 
     def compile(self, front_door: bool, cluster_domain: str, listening: range) -> Compiled:
         for key, raw in sorted(self._objects.policies.items()):
-            self._read_policy(key, raw)
+            if not is_deleted(raw):  # it is kept only until what it brought about is undone
+                self._read_policy(key, raw)
         for key, raw in sorted(self._objects.imports.items()):
             self._remotes[key] = read_import(key, raw, self._own, partial(self._report, "ServiceImport", key))
         for key in sorted(self._policies):

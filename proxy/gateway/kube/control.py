@@ -94,6 +94,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
             GatewayIdentity(
                 namespace=os.environ.get("POD_NAMESPACE", "multicluster-system"),
                 east_west_port=args.east_west_port,
+                service_ports=args.service_ports,
                 cluster_domain=args.cluster_domain,
             ),
             os.environ.get("POD_NAME") or socket.gethostname(),

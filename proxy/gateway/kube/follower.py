@@ -11,8 +11,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.core.derived_names import LOCAL_OF, cluster_set_name
 from gateway.core.hosts import CLUSTER_DOMAIN
-from gateway.core.objects import SERVICE_NAME, Key, Object, key_of, label, version_of
+from gateway.core.objects import IMPORT_NAME, SERVICE_NAME, Key, Object, key_of, label, version_of
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.kube.client import KubeClient
 from gateway.kube.resources import EXPORT, IMPORT, POLICY, SERVICE, SLICE
@@ -133,10 +134,17 @@ def relevant(taken: Taken) -> list[Object]:
     names = {key for objects in ours for key in objects}
     found = [objects[key] for objects in ours for key in sorted(objects)]
     services = taken[SERVICE.kind]
-    found += [services[key] for key in sorted(names) if key in services]
+    derived = {(namespace, cluster_set_name(name)) for namespace, name in taken[IMPORT.kind]}
+    found += [services[key] for key in sorted(names | derived) if key in services]
     found += [
         obj
         for key, obj in sorted(taken[SLICE.kind].items(), key=lambda item: item[0])
-        if (key[0], label(obj, SERVICE_NAME)) in names
+        if (key[0], _service_of(obj)) in names
     ]
     return found
+
+
+def _service_of(endpoint_slice: Object) -> str:
+    """The Service, local or imported, that a slice is about."""
+    names = (label(endpoint_slice, name) for name in (LOCAL_OF, IMPORT_NAME, SERVICE_NAME))
+    return next(filter(None, names), "")

@@ -21,27 +21,25 @@ from dataclasses import dataclass, field
 
 from gateway.core.app_ids import CALLERS, Candidate, read_app_id, settle
 from gateway.core.conditions import Condition, dapr_invocable, not_invocable
-from gateway.core.exports import protocol_of
+from gateway.core.derived_names import cluster_set_name
+from gateway.core.exports import HTTP, protocol_of
 from gateway.core.fields import FieldError
-from gateway.core.hosts import CLUSTER_DOMAIN, DERIVED_SUFFIX
+from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.objects import (
     DERIVED,
     Key,
     Object,
     annotation,
-    covers,
     created,
     is_deleted,
     is_marked,
     label,
     listed,
-    meta,
     number,
     spec_of,
     uid_of,
-    version_of,
 )
-from gateway.kube.derived import Action
+from gateway.kube.actions import Action, delete, ensure
 from gateway.kube.resources import HTTP_ENDPOINT, NAMESPACE
 
 DAPR_ENABLED = "dapr.io/enabled"
@@ -49,7 +47,6 @@ DAPR_APP_ID = "dapr.io/app-id"
 """Label and annotation of the Service `<app-id>-dapr` that Dapr's operator makes for each app."""
 IMPORT_OF = "multicluster.flomesh.io/import"
 """Annotation of an HTTPEndpoint: the import it is for."""
-HTTP = {"http", "ws", "kubernetes.io/ws"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +58,7 @@ class Dapr:
     exports: Mapping[Key, Object]
     endpoints: Mapping[Key, Object]
     """The HTTPEndpoints that there are."""
-    leaves: Callable[[str, str], bool]
+    leaves: Callable[[Key], bool]
     """Whether the policy of a service lets requests leave the cluster."""
     home: str
     """The gateway's own namespace."""
@@ -89,7 +86,7 @@ def plan_endpoints(imports: Mapping[Key, Object], dapr: Dapr) -> Wanted:
             if app_id:
                 urls[key] = _url(key, imported, dapr.domain)
                 candidates.append(
-                    Candidate(key, app_id, created(imported), key in dapr.exports, dapr.leaves(*key))
+                    Candidate(key, app_id, created(imported), key in dapr.exports, dapr.leaves(key))
                 )
         except FieldError as error:
             wanted.conditions[key] = not_invocable(error)
@@ -133,7 +130,7 @@ def _url(key: Key, imported: Object, domain: str) -> str:
     if not ports:
         message = "no imported port speaks HTTP: Dapr calls other services by app-id only over HTTP"
         raise FieldError("NoHttpPort", message)
-    return f"http://{key[1]}{DERIVED_SUFFIX}.{key[0]}.svc.{domain}:{min(ports)}"
+    return f"http://{cluster_set_name(key[1])}.{key[0]}.svc.{domain}:{min(ports)}"
 
 
 def _body(name: Key, imported: Key, url: str, dapr: Dapr) -> Mapping[str, object]:
@@ -161,12 +158,7 @@ def _body(name: Key, imported: Key, url: str, dapr: Dapr) -> Mapping[str, object
 def _writes(owners: Mapping[Key, Key], urls: Mapping[Key, str], dapr: Dapr) -> Iterator[Action]:
     for name, imported in sorted(owners.items()):
         body = _body(name, imported, urls[imported], dapr)
-        existing = dapr.endpoints.get(name)
-        if existing is None:
-            yield Action("create", HTTP_ENDPOINT, name, body, imported=imported)
-        elif not covers(existing, body):
-            based_on = {**meta(body), "resourceVersion": version_of(existing)}
-            yield Action("merge", HTTP_ENDPOINT, name, {**body, "metadata": based_on}, imported=imported)
+        yield from ensure(HTTP_ENDPOINT, name, body, dapr.endpoints.get(name), imported)
     for name, endpoint in sorted(dapr.endpoints.items()):
         if is_marked(endpoint) and name not in owners:
-            yield Action("delete", HTTP_ENDPOINT, name, uid=uid_of(endpoint))
+            yield delete(HTTP_ENDPOINT, name, endpoint)

@@ -7,15 +7,19 @@ import logging
 import time
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from gateway.core.conditions import INVOCABLE, programmed
+from gateway.core.conditions import EVERY_CALLER_CONDITION, INVOCABLE, programmed
+from gateway.core.every_caller import Reach
 from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.objects import Key, Object, key_of
 from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, Snapshot
+from gateway.kube.actions import Action
 from gateway.kube.client import KubeClient
-from gateway.kube.derived import Action, peers, reconcile
+from gateway.kube.derived import reconcile
+from gateway.kube.endpoints import peers
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound
 from gateway.kube.follower import Taken
 from gateway.kube.http_endpoints import Dapr, Wanted, plan_endpoints
@@ -29,7 +33,9 @@ from gateway.kube.resources import (
     SLICE,
     Resource,
 )
+from gateway.kube.slices import Gateways
 from gateway.kube.status import status_patch
+from gateway.kube.takeovers import Takeovers
 from gateway.kube.watch import Backoff, Informer, Signal
 
 log = logging.getLogger(__name__)
@@ -37,6 +43,8 @@ log = logging.getLogger(__name__)
 PARALLEL = 8
 """Writes under way at once: enough to hide latency, too few to be throttled."""
 SETTLE_SECONDS = 0.002
+ROUND_SECONDS = 30.0
+"""A round is made at least this often: a Service that was left alone is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,8 @@ class GatewayIdentity:
     """Namespace of their pods."""
     east_west_port: int
     """Port of the east-west listener in a pod."""
+    service_ports: range = range(0)
+    """Ports there that stand for one Service's port each."""
     service: str = "gateway"
     """The Service that selects the gateway's pods."""
     cluster_domain: str = CLUSTER_DOMAIN
@@ -62,6 +72,7 @@ class Reconciler:
         self._client = client
         self._identity = identity
         self._informers = informers
+        self._takeovers = Takeovers(time.monotonic)
         self._compiled: Compiled | None = None
         self._wake = Signal(SETTLE_SECONDS)
         self._limit = asyncio.Semaphore(PARALLEL)
@@ -81,7 +92,7 @@ class Reconciler:
         backoff = Backoff()
         retry: float | None = None
         while True:
-            await self._wake.wait(retry)
+            await self._wake.wait(ROUND_SECONDS if retry is None else retry)
             if self._compiled is None:
                 continue
             try:
@@ -100,29 +111,34 @@ class Reconciler:
         self._rejected.clear()
         taken = {kind: dict(informer.objects) for kind, informer in self._informers.items()}
         # In threads: looking through ten thousand objects must keep no watch waiting.
-        actions = await asyncio.to_thread(self._actions, taken, compiled.snapshot)
+        reached = await asyncio.to_thread(self._takeovers.reaches, taken, compiled)
+        actions = await asyncio.to_thread(self._actions, taken, compiled.snapshot, reached)
+        actions, settled = self._takeovers.settled(actions)
         done = await self._all(self._act(action) for action in actions)
         dapr = await asyncio.to_thread(self._dapr, taken, compiled.snapshot)
         if dapr is not None:
             done = await self._all(self._act(action) for action in dapr.actions) and done
-        patches = await asyncio.to_thread(list, self._patches(taken, compiled.problems, dapr))
-        return await self._all(self._patch(*patch) for patch in patches) and done
+        patches = await asyncio.to_thread(list, self._patches(taken, compiled.problems, reached, dapr))
+        return await self._all(self._patch(*patch) for patch in patches) and done and settled
 
     async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]]) -> bool:
         return all(await asyncio.gather(*calls))
 
-    def _actions(self, taken: Taken, snapshot: Snapshot) -> list[Action]:
+    def _actions(self, taken: Taken, snapshot: Snapshot, reached: Mapping[Key, Reach]) -> list[Action]:
         slices = taken[SLICE.kind]
-        return list(
-            reconcile(
-                taken[IMPORT.kind],
-                taken[SERVICE.kind],
-                slices,
-                snapshot.leaves_cluster,
-                pods=peers(slices, self._identity.namespace, self._identity.service),
-                port=self._identity.east_west_port,
-            )
+        actions = reconcile(
+            taken[IMPORT.kind],
+            taken[SERVICE.kind],
+            slices,
+            Gateways(
+                peers(slices, self._identity.namespace, self._identity.service),
+                self._identity.east_west_port,
+                self._identity.service_ports,
+            ),
+            leaves=snapshot.leaves_cluster,
+            takes_over=partial(self._takeovers.may_begin, taken, reached),
         )
+        return [*self._takeovers.held(taken, reached), *actions]
 
     def _dapr(self, taken: Taken, snapshot: Snapshot) -> Wanted | None:
         """What Dapr needs: nothing where there is no Dapr, None while that is not known."""
@@ -146,6 +162,8 @@ class Reconciler:
         (namespace, name), resource = action.key, action.resource
         async with self._limit:
             try:
+                if action.takes_over and not await self._may_take(action.key):
+                    return False
                 if action.verb == "create":
                     await self._client.create(resource, namespace, action.body)
                 elif action.verb == "merge":
@@ -165,22 +183,38 @@ class Reconciler:
                 log.warning("%s %s %s/%s: %s", action.verb, resource.kind, namespace, name, error)
                 return False
         log.info("%s %s %s/%s", action.verb, resource.kind, namespace, name)
+        if action.takes_over:
+            self._takeovers.taken(action.key)
         return True
 
+    async def _may_take(self, key: Key) -> bool:
+        """Whether a Service's selector may be taken over once more."""
+        # Asked for again, because the informer drops what says who wrote the selector.
+        service = await self._client.get(SERVICE, *key)
+        return self._takeovers.may_take(service, self._informers[POLICY.kind].objects.get(key, {}))
+
     def _patches(
-        self, taken: Taken, problems: Iterable[Problem], dapr: Wanted | None
+        self, taken: Taken, problems: Iterable[Problem], reached: Mapping[Key, Reach], dapr: Wanted | None
     ) -> Iterator[tuple[Resource, Object, Mapping[str, Any]]]:
         found: dict[tuple[str, Key], list[Problem]] = {}
         for problem in (*problems, *self._rejected):
             found.setdefault((problem.kind, (problem.namespace, problem.name)), []).append(problem)
+        reaches = {key: reach.condition for key, reach in reached.items()}
+        # Beside Programmed an object has at most one more condition of ours; None: it is not known yet.
+        more = {
+            IMPORT.kind: (INVOCABLE, dapr.conditions if dapr is not None else None),
+            POLICY.kind: (EVERY_CALLER_CONDITION, reaches),
+        }
         for resource in (EXPORT, IMPORT, POLICY):
+            kind, conditions = more.get(resource.kind, ("", {}))
             for key, obj in taken[resource.kind].items():
-                conditions = [programmed(found.get((resource.kind, key), []))]
-                kept, dropped = ([INVOCABLE], []) if dapr is None else ([], [INVOCABLE])
-                if dapr is not None and resource is IMPORT and key in dapr.conditions:
-                    conditions.append(dapr.conditions[key])
-                    dropped = []
-                patch = status_patch(obj, conditions, time.time(), kept=kept, dropped=dropped)
+                own = [programmed(found.get((resource.kind, key), []))]
+                if conditions is not None and key in conditions:
+                    patch = status_patch(obj, [*own, conditions[key]], time.time())
+                elif conditions is not None:
+                    patch = status_patch(obj, own, time.time(), dropped=[kind])
+                else:
+                    patch = status_patch(obj, own, time.time(), kept=[kind])
                 if patch is not None:
                     yield resource, obj, patch
 

@@ -77,7 +77,7 @@ def test_the_policy_table(
 def test_without_a_policy_a_service_stays_in_its_cluster(make: Any) -> None:
     harness = Harness(make.imported(**REMOTES))
     assert picks(harness.state(), 10) == {"none": 10}
-    assert not harness.snapshot.leaves_cluster("demo", "app")
+    assert not harness.snapshot.leaves_cluster(("demo", "app"))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_whether_a_policy_lets_traffic_out(
     make: Any, kind: str, targets: dict[str, int | None], leaves: bool
 ) -> None:
     harness = Harness(make.imported(**REMOTES), make.policy(kind, **targets))
-    assert harness.snapshot.leaves_cluster("demo", "app") is leaves
+    assert harness.snapshot.leaves_cluster(("demo", "app")) is leaves
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=6))

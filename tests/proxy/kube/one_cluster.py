@@ -67,10 +67,13 @@ class Cluster:
         spec = {"ports": [{"name": "http", "port": port, "endpoints": endpoints}]}
         self.apply(f"{FLOMESH}/serviceimports", made("ServiceImport", name, spec))
 
-    def policy(self, kind: str, *names: str, name: str = "nodeapp") -> None:
+    def policy(self, kind: str, *names: str, name: str = "nodeapp", every_caller: bool = False) -> None:
         targets = [{"clusterKey": f"default/default/default/{cluster}"} for cluster in names]
         spec = {"lbType": kind, "targets": targets}
-        self.apply(f"{FLOMESH}/globaltrafficpolicies", made("GlobalTrafficPolicy", name, spec))
+        body = made("GlobalTrafficPolicy", name, spec)
+        if every_caller:
+            body["metadata"]["annotations"] = {"multicluster.flomesh.io/every-caller": "true"}
+        self.apply(f"{FLOMESH}/globaltrafficpolicies", body)
 
     def gateway_pods(self, *addresses: str) -> None:
         ready = {"ready": True}

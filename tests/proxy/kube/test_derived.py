@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.kube.derived import Action, peers, reconcile
+from gateway.kube.actions import Action
+from gateway.kube.derived import reconcile
+from gateway.kube.endpoints import peers
+from gateway.kube.slices import Gateways
 
 KEY = ("dapr-test", "nodeapp")
 SLICE_KEY = ("dapr-test", "nodeapp-imported")
+CLUSTER_SET = ("dapr-test", "nodeapp-clusterset")
 OURS = {"multicluster.flomesh.io/imported": "true", "app.kubernetes.io/managed-by": "multicluster-gateway"}
 PODS = ("10.42.0.10", "10.42.0.11")
 
@@ -17,11 +21,17 @@ def imported(*ports: dict[str, Any], uid: str = "import-uid") -> dict[str, Any]:
     return {"metadata": {"namespace": "dapr-test", "name": "nodeapp", "uid": uid}, "spec": {"ports": listed}}
 
 
-def run(
+def everything(
     imports: dict[Any, Any], services: dict[Any, Any] | None = None, slices: dict[Any, Any] | None = None,
-    leaves: bool = True, pods: tuple[str, ...] = PODS,
+    leaves: bool = True, *, pods: tuple[str, ...] = PODS, listening: range = range(0),
 ) -> list[Action]:  # fmt: skip
-    return list(reconcile(imports, services or {}, slices or {}, lambda *_: leaves, pods=pods, port=15080))
+    gateways = Gateways(pods, 15080, listening)
+    return list(reconcile(imports, services or {}, slices or {}, gateways, leaves=lambda _: leaves))
+
+
+def run(*args: Any, **more: Any) -> list[Action]:
+    """What is written for callers of the service's own name."""
+    return [action for action in everything(*args, **more) if action.key != CLUSTER_SET]
 
 
 def after(actions: list[Action]) -> tuple[dict[Any, Any], dict[Any, Any]]:
@@ -43,6 +53,84 @@ def after(actions: list[Action]) -> tuple[dict[Any, Any], dict[Any, Any]]:
         else:
             slices[action.key] = {**body, "endpoints": body["endpoints"] or None}
     return services, slices
+
+
+def test_the_cluster_sets_name_has_a_service_of_its_own() -> None:
+    """Beside a local Service too: it always follows the policy."""
+    for local in ({}, local_service()):
+        actions = everything({KEY: imported()}, local, local_pods(True))
+        service, endpoint_slice = (action for action in actions if action.key == CLUSTER_SET)
+        assert service.body["spec"]["ports"] == [{"port": 3000, "protocol": "TCP", "name": "http"}]
+        assert addresses(endpoint_slice) == list(PODS)
+        assert endpoint_slice.body["metadata"]["labels"]["kubernetes.io/service-name"] == CLUSTER_SET[1]
+        assert endpoint_slice.body["metadata"]["labels"]["multicluster.flomesh.io/service"] == "nodeapp"
+
+
+def test_the_cluster_sets_name_is_refused_when_nobody_may_serve() -> None:
+    def listed(leaves: bool, ready: bool) -> list[str]:
+        actions = everything({KEY: imported()}, local_service(), local_pods(ready), leaves)
+        return addresses(
+            next(a for a in actions if a.key == CLUSTER_SET and a.resource.kind == "EndpointSlice")
+        )
+
+    assert listed(leaves=False, ready=True) == list(PODS), "the local pods serve, through a gateway"
+    assert listed(leaves=True, ready=False) == list(PODS)
+    assert listed(leaves=False, ready=False) == []
+
+
+def test_while_no_gateway_is_ready_the_local_pods_are_in_the_cluster_sets_slice() -> None:
+    pods = local_pods(True)
+    for one in pods.values():
+        one |= {"addressType": "IPv4", "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}]}
+    actions = everything({KEY: imported()}, local_service(), pods, pods=())
+    endpoint_slice = next(a for a in actions if a.key == CLUSTER_SET and a.resource.kind == "EndpointSlice")
+    assert addresses(endpoint_slice) == ["10.42.0.20"]
+    assert endpoint_slice.body["ports"] == [{"name": "http", "port": 8080, "protocol": "TCP"}]
+
+
+def test_a_service_of_somebody_else_with_the_cluster_sets_name_stays() -> None:
+    foreign = {
+        "metadata": {"namespace": "dapr-test", "name": CLUSTER_SET[1]},
+        "spec": {"selector": {"a": "b"}},
+    }
+    assert [a.key for a in everything({KEY: imported()}, {CLUSTER_SET: foreign})] == [KEY, SLICE_KEY]
+
+
+def test_each_port_of_a_service_gets_a_service_port_and_keeps_it() -> None:
+    ports = [
+        {"port": 3000, "name": "http", "endpoints": []},
+        {"port": 4000, "name": "admin", "endpoints": []},
+    ]
+    wanted = {KEY: imported(*ports)}
+    actions = everything(wanted, listening=range(20000, 20002))
+    found = [a for a in actions if a.resource.kind == "EndpointSlice"]
+    for endpoint_slice in found:
+        assert [port["port"] for port in endpoint_slice.body["ports"]] == [20000, 20001]
+        said = endpoint_slice.body["metadata"]["annotations"]["multicluster.flomesh.io/service-ports"]
+        assert said == '{"20000": 3000, "20001": 4000}'
+    services, slices = after(actions)
+    earlier = ("dapr-test", "a")
+    other = imported({"port": 80, "endpoints": []})
+    other["metadata"] |= {"name": "a"}
+    actions = everything({**wanted, earlier: other}, services, slices, listening=range(20000, 20002))
+    (new,) = (a for a in actions if a.key == ("dapr-test", "a-imported"))
+    assert new.body["ports"][0]["port"] == 15080, (
+        "the range is used up: it shares the port that routes by Host"
+    )
+    assert {a.key[1] for a in actions} == {"a", "a-imported", "a-clusterset"}, "the first keeps its ports"
+
+
+def test_a_slice_that_somebody_wrote_into_is_written_again() -> None:
+    services, slices = after(everything({KEY: imported()}, listening=range(20000, 20010)))
+    for wrong in ("[]", "{", '{"x": 1}', '{"20000": null}', '{"7": 3000}'):
+        slices[SLICE_KEY]["metadata"]["annotations"] = {"multicluster.flomesh.io/service-ports": wrong}
+        (action,) = everything({KEY: imported()}, services, slices, listening=range(20000, 20010))
+        assert action.key == SLICE_KEY
+        assert action.body["ports"][0]["port"] == 20000
+
+
+def addresses(action: Action) -> list[str]:
+    return [address for endpoint in action.body["endpoints"] for address in endpoint["addresses"]]
 
 
 def test_an_import_gets_a_service_and_a_slice_with_the_gateways() -> None:

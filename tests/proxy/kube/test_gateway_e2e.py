@@ -214,3 +214,62 @@ def test_without_anything_on_disk_a_gateway_waits_for_the_api_server(clean: Clus
         clean.server.start_api()
     eventually(lambda: waiting.ready, "ready with the first answer", 30)
     waiting.stop()
+
+
+def test_a_policy_for_every_caller_takes_the_local_service_over(
+    clean: Cluster, controller: Controller, remote: int
+) -> None:
+    """Kubernetes' own controllers, which do not run here, are played by the test."""
+
+    def kubernetes(service: str, labels: dict[str, str]) -> None:
+        writer = {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+        body = {
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.42.0.30"], "conditions": {"ready": True}}],
+            "metadata": {
+                "name": f"{service}-x", "labels": {"kubernetes.io/service-name": service, **writer, **labels},
+            },
+            "ports": [{"name": "web", "port": 8080, "protocol": "TCP"}],
+        }  # fmt: skip
+        clean.apply(SLICES, body)
+
+    def reach() -> tuple[str, str]:
+        status = (clean.get(f"{FLOMESH}/globaltrafficpolicies/nodeapp") or {}).get("status") or {}
+        found = {one["type"]: (one["status"], one["reason"]) for one in status.get("conditions", [])}
+        return found.get("EveryCaller", ("", ""))
+
+    port = {"name": "web", "port": 3000, "targetPort": 8080, "protocol": "TCP"}
+    spec = {"ports": [port], "selector": {"app": "nodeapp"}}
+    body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "nodeapp"}, "spec": spec}
+    clean.apply(SERVICES, body)
+    kubernetes("nodeapp", {})
+    clean.imported(remote)
+    clean.policy("ActiveActive", every_caller=True)
+    eventually(lambda: reach() == ("False", "NotExported"), "an export is missing, and that is said")
+    rule = {"portNumber": 3000, "path": "/nodeapp", "pathType": "Prefix"}
+    clean.apply(f"{FLOMESH}/serviceexports", made("ServiceExport", "nodeapp", {"rules": [rule]}))
+    eventually(lambda: clean.get(f"{SERVICES}/nodeapp-local"), "a Service that selects the local pods")
+    kubernetes("nodeapp-local", {"multicluster.flomesh.io/local-of": "nodeapp"})
+    eventually(
+        lambda: "selector" not in clean.get(f"{SERVICES}/nodeapp")["spec"], "the selector is taken over"
+    )
+    eventually(lambda: clean.get(f"{SLICES}/nodeapp-x") is None, "what Kubernetes wrote is gone")
+    assert clean.derived() == ["10.42.0.10", "10.42.0.11"]
+    eventually(lambda: reach() == ("True", "TakenOver"), "the policy says so")
+
+    clean.apply(SERVICES, body)
+    kubernetes("nodeapp", {})
+    followed = seconds(lambda: clean.get(f"{SLICES}/nodeapp-x") is None, "a Service that is applied again")
+    assert "selector" not in clean.get(f"{SERVICES}/nodeapp")["spec"]
+    assert followed < 2
+
+    clean.delete(f"{FLOMESH}/globaltrafficpolicies/nodeapp")
+    assert clean.get(f"{FLOMESH}/globaltrafficpolicies/nodeapp"), "it waits until all is as it was"
+    eventually(
+        lambda: clean.get(f"{SERVICES}/nodeapp")["spec"].get("selector") == {"app": "nodeapp"}, "it is back"
+    )
+    assert clean.derived() == ["10.42.0.10", "10.42.0.11"], "the gateways stay until the pods are listed"
+    kubernetes("nodeapp", {})
+    eventually(lambda: clean.get(f"{FLOMESH}/globaltrafficpolicies/nodeapp") is None, "the policy is gone")
+    eventually(lambda: clean.get(f"{SERVICES}/nodeapp-local") is None, "nothing of it is left")
+    assert "annotations" not in clean.get(f"{SERVICES}/nodeapp")["metadata"]

@@ -10,13 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.conditions import Condition
+from gateway.core.every_caller import reaches
 from gateway.core.objects import DERIVED
 from gateway.core.snapshot import compile_snapshot
 from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.connection import cluster_key
-from gateway.kube.derived import peers, reconcile
+from gateway.kube.derived import reconcile
+from gateway.kube.endpoints import peers
 from gateway.kube.errors import CredentialError
 from gateway.kube.plan import Address, ClusterView, plan
+from gateway.kube.slices import Gateways
 from gateway.kube.status import status_patch
 
 KEY = ("demo", "app")
@@ -85,18 +88,24 @@ def test_derived_services_stand_any_object(imported: Any, service: Any, endpoint
     if isinstance(endpoint_slice, dict):
         slices["demo", "x"].update(endpoint_slice)
     peers(slices, "demo", "app")
-    for marks in ({}, DERIVED):
-        services = {KEY: obj("Service", service, marks)}
-        list(
-            reconcile(
-                {KEY: obj("ServiceImport", imported)},
-                services,
-                slices,
-                lambda *_: True,
-                pods=("1.1.1.1",),
-                port=1,
+    gateways = Gateways(("1.1.1.1",), 1, range(20000, 20002))
+    for marks, kept in (({}, ""), (DERIVED, ""), ({}, '{"app": "x"}')):
+        local = obj("Service", service, marks)
+        local["metadata"]["annotations"] = {"multicluster.flomesh.io/selector": kept}
+        services = {KEY: local}
+        asked = {"metadata": {"annotations": {"multicluster.flomesh.io/every-caller": "true"}}}
+        reaches({KEY: asked}, services, {}, lambda _: True, {})
+        for taken in (True, False):
+            list(
+                reconcile(
+                    {KEY: obj("ServiceImport", imported)},
+                    services,
+                    slices,
+                    gateways,
+                    leaves=lambda _: True,
+                    takes_over=lambda _, taken=taken: taken,
+                )
             )
-        )
 
 
 @given(export=EXPORT, service=SERVICE, imported=IMPORT, policy=JUNK)

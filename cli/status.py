@@ -18,6 +18,7 @@ from cli import settings as settings_files
 from cli.doctor.check import Check, failed
 from cli.doctor.platform import dapr, dapr_version, platform_checks
 from cli.observe import serving
+from cli.observe.callers import Callers, callers
 from cli.observe.environment import engine_of, running
 from cli.observe.serving import RouteView
 from cli.observe.view import (
@@ -38,7 +39,7 @@ REFRESH_SECONDS = 2.0
 SHOWN_CONDITIONS = {
     "ServiceExport": ("Valid", "Conflict", "Programmed"),
     "ServiceImport": ("Programmed", "DaprInvocable"),
-    "GlobalTrafficPolicy": ("Programmed",),
+    "GlobalTrafficPolicy": ("Programmed", "EveryCaller"),
 }
 GOOD_WHEN_FALSE = {"Conflict"}
 
@@ -104,7 +105,7 @@ def _cluster_json(view: ClusterView) -> dict[str, Any]:
             | {"lbType": spec(obj).get("lbType"), "targets": spec(obj).get("targets") or []}
             for obj in view.all("GlobalTrafficPolicy")
         ],
-        "serves": [_route_json(route, serving.answered(view)) for route in serving.routes(view.config)],
+        "serves": [*_front_json(view), *_callers_json(view)],
     }
 
 
@@ -114,21 +115,37 @@ def _object_json(kind: str, obj: Object) -> dict[str, Any]:
     return {"service": "/".join(key_of(obj)), "conditions": conditions}
 
 
-def _route_json(route: RouteView, answered: Mapping[Key, int]) -> dict[str, Any]:
+def _front_json(view: ClusterView) -> Iterator[dict[str, Any]]:
+    for route in serving.routes(view.config):
+        if route.door == "north-south":
+            yield {"door": route.door, "where": route.where, **_shares_json(view, route)}
+
+
+def _callers_json(view: ClusterView) -> Iterator[dict[str, Any]]:
+    """`direct` says why these callers reach local pods past the gateways; empty when the policy holds."""
+    for found in callers(view):
+        yield {
+            "door": "east-west",
+            "callers": list(found.names),
+            "direct": found.direct,
+            **_shares_json(view, found),
+        }
+
+
+def _shares_json(view: ClusterView, served: RouteView | Callers) -> dict[str, Any]:
+    answered = {} if isinstance(served, Callers) and served.direct else serving.answered(view)
     return {
-        "door": route.door,
-        "where": route.where,
-        "service": route.service,
-        "policy": route.policy,
+        "service": served.service,
+        "policy": served.policy,
         "shares": [
             {
                 "cluster": found.cluster,
                 "weight": found.weight,
                 "percent": found.percent,
                 "ejected": found.ejected,
-                "answered": answered.get((route.service, found.cluster), 0),
+                "answered": answered.get((served.service, found.cluster), 0),
             }
-            for found in route.clusters
+            for found in served.clusters
         ],
     }
 
@@ -220,23 +237,31 @@ def _serving(platform: Platform, before: Platform | None) -> Table:
     for view in platform.clusters:
         earlier = serving.answered(before.cluster(view.name)) if before else {}
         answers = {key: n - earlier.get(key, 0) for key, n in serving.answered(view).items()}
-        for route in serving.routes(view.config):
-            outside = f"from outside, {route.where.partition(' ')[2]}"
-            callers = f"{view.name}: {outside if route.door == 'north-south' else 'its pods'}"
-            served = escape(served_by(platform, route))
-            table.add_row(callers, route.service, route.policy, served, _answers(platform, route, answers))
+        rows: list[tuple[str, RouteView | Callers]] = [
+            (f"from outside, {route.where.partition(' ')[2]}", route)
+            for route in serving.routes(view.config)
+            if route.door == "north-south"
+        ]
+        rows += [(", ".join(found.names), found) for found in callers(view)]
+        for who, served in rows:
+            words, counts = escape(served_by(platform, served)), _answers(platform, served, answers)
+            table.add_row(f"{view.name}: {who}", served.service, served.policy, words, counts)
     return table
 
 
-def served_by(platform: Platform, route: RouteView) -> str:
-    """Who gets the next requests of a route, in words."""
-    parts = [f"{platform.short(s.cluster)} {s.percent:.0f} %" for s in route.clusters if s.percent]
-    ejected = [f"{platform.short(found.cluster)} is ejected" for found in route.clusters if found.ejected]
+def served_by(platform: Platform, served: RouteView | Callers) -> str:
+    """Who gets the next requests, in words."""
+    parts = [f"{platform.short(s.cluster)} {s.percent:.0f} %" for s in served.clusters if s.percent]
+    if isinstance(served, Callers) and served.direct:
+        return f"{', '.join(parts)} (local pods directly: {served.direct})"
+    ejected = [f"{platform.short(found.cluster)} is ejected" for found in served.clusters if found.ejected]
     return ", ".join([*(parts or ["nobody: refused"]), *ejected])
 
 
-def _answers(platform: Platform, route: RouteView, answers: Mapping[Key, int]) -> str:
-    seen = [(found.cluster, answers.get((route.service, found.cluster), 0)) for found in route.clusters]
+def _answers(platform: Platform, served: RouteView | Callers, answers: Mapping[Key, int]) -> str:
+    if isinstance(served, Callers) and served.direct:
+        return ""  # no gateway counts these
+    seen = [(found.cluster, answers.get((served.service, found.cluster), 0)) for found in served.clusters]
     return ", ".join(f"{platform.short(cluster)} {number}" for cluster, number in seen if number)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from cli.doctor import hints
 from cli.doctor.check import Check
-from cli.doctor.platform import check
+from cli.doctor.deployments import check
+from cli.observe.services import DERIVED
 from cli.observe.view import (
-    DERIVED,
     SIDECAR,
     ClusterView,
     Object,

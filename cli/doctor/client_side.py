@@ -6,11 +6,21 @@ from collections.abc import Iterator
 
 from cli.doctor import hints
 from cli.doctor.check import Finding, fail, ok
-from cli.doctor.path import LOCALITY, CallPath, file_of, local_service, refresh
-from cli.doctor.platform import deployment, reachable
+from cli.doctor.deployments import deployment
+from cli.doctor.path import LOCALITY, CallPath, file_of, refresh
+from cli.doctor.platform import reachable
 from cli.doctor.reachability import SELF, import_addresses
+from cli.observe.services import (
+    gateway_addresses,
+    is_taken_over,
+    listed_addresses,
+    local_service,
+    own_addresses,
+    pod_addresses,
+    selector_of,
+)
 from cli.observe.serving import RouteView, route_to
-from cli.observe.view import GATEWAY, HUB, SYSTEM, condition, slice_addresses, spec, status
+from cli.observe.view import CONTROLLER, GATEWAY, HUB, SYSTEM, condition
 
 
 def cluster(path: CallPath) -> Finding | None:
@@ -41,48 +51,57 @@ def service(path: CallPath) -> Finding | None:
         return fail(where, refresh(path))
     if path.imported is None:
         return not_imported(path, where)
-    if (gateway_finding := gateway(path)) and gateway_finding.result == "fail":
-        seen = f"{where}: its gateway, which writes it, is down: {gateway_finding.seen}"
-        return fail(seen, gateway_finding.hint)
     message = condition(path.imported, "Programmed").get("message")
-    return fail(
-        f"{where} although it is imported: {message or 'the gateway could not write it'}",
-        f"Read why: {hints.logs(path.importer.settings, GATEWAY)}",
-    )
+    return _not_written(path, f"{where} although it is imported", str(message or "it does not say why"))
+
+
+def _not_written(path: CallPath, where: str, why: str = "") -> Finding:
+    """Something of the controller's is missing or wrong: because it is down, or for the reason it gives."""
+    controller = deployment(path.importer, SYSTEM, CONTROLLER, "controller")
+    if controller.result == "fail":
+        return fail(f"{where}: the controller, which writes it, is down: {controller.seen}", controller.hint)
+    hint = f"Read why: {hints.logs(path.importer.settings, CONTROLLER)}"
+    return fail(f"{where}: {why}" if why else where, hint)
 
 
 def endpoint_slice(path: CallPath) -> Finding | None:
-    """The Service has the endpoints it should have: own pods, or the gateway's while calls may leave."""
-    view = path.importer
+    """The Service has the endpoints it should have: own pods, or the gateways while calls may leave."""
+    view, found = path.importer, local_service(path.importer, path.service)
+    taken = found is not None and is_taken_over(found)
     if path.is_local:
-        return _local_slice(path)
+        return _own_slice(path) or (_gateways_slice(path, in_place=True) if taken else ok())
     route = route_to(view.config, path.service)
-    pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
-    if route is None or not pods:
-        return None  # the gateway writes the slice: its own hop tells
-    if local_service(view, path.service) and slice_addresses(view, path.service, imported=False):
+    if route is None or not gateway_addresses(view):
+        return None  # their own hop tells
+    if found is not None and own_addresses(view, path.service):
         return ok("own pods are ready")
-    listed = slice_addresses(view, path.service, imported=True)
-    ready = {str(status(pod).get("podIP")) for pod in pods}
-    if not route.leaves:
+    if not route.leaves and not taken:
         return ok("lists nobody, as the policy has it")
-    if not listed & ready:
-        seen = f"lists {', '.join(sorted(listed)) or 'nobody'}, not the gateway at {', '.join(sorted(ready))}"
-        hint = hints.logs(view.settings, GATEWAY)
-        return fail(f"the EndpointSlice of {path.text} {seen}", f"Read why: {hint}")
-    return ok()
+    return _gateways_slice(path)
 
 
-def _local_slice(path: CallPath) -> Finding | None:
-    found = local_service(path.importer, path.service)
-    labels = spec(found or {}).get("selector") or {}
-    ready = path.importer.ready_pods(path.service[0], labels) if labels else []
-    if ready and not slice_addresses(path.importer, path.service, imported=False):
-        hint = hints.kubectl(
-            path.importer.settings, f"-n {path.service[0]} describe service {path.service[1]}"
-        )
-        return fail(f"no EndpointSlice of {path.text} lists its {len(ready)} ready pods", hint)
-    return ok()
+def _own_slice(path: CallPath) -> Finding | None:
+    """A fault when Kubernetes lists none of the Service's ready pods."""
+    view, (namespace, name) = path.importer, path.service
+    labels = selector_of(local_service(view, path.service) or {})
+    ready = view.ready_pods(namespace, labels) if labels else []
+    if not ready or pod_addresses(view, path.service):
+        return None
+    hint = hints.kubectl(view.settings, f"-n {namespace} describe service {name}")
+    return fail(f"no EndpointSlice of {path.text} lists its {len(ready)} ready pods", hint)
+
+
+def _gateways_slice(path: CallPath, *, in_place: bool = False) -> Finding:
+    """The controller's slice lists the gateways, or with `in_place` local pods while no gateway is ready."""
+    view = path.importer
+    listed, gateways = listed_addresses(view, path.service), gateway_addresses(view)
+    wanted, who = gateways, "the gateway"
+    if in_place and not gateways:
+        wanted, who = pod_addresses(view, path.service), "the local pod, while no gateway is ready,"
+    if not wanted or listed & wanted:
+        return ok()
+    seen = f"lists {', '.join(sorted(listed)) or 'nobody'}, not {who} at {', '.join(sorted(wanted))}"
+    return _not_written(path, f"the EndpointSlice of {path.text} {seen}")
 
 
 def gateway(path: CallPath) -> Finding | None:
@@ -98,7 +117,7 @@ def gateway(path: CallPath) -> Finding | None:
 def route(path: CallPath) -> Finding | None:
     """The callers' gateway has a route, and the serving cluster is in it."""
     view = path.importer
-    if path.platform.settings.mesh != "bundled" or path.is_local or view.config is None:
+    if path.platform.settings.mesh != "bundled" or path.is_direct or view.config is None:
         return None
     if path.imported is None:
         return not_imported(path, f"{view.name} has no ServiceImport {path.text}")
@@ -111,7 +130,7 @@ def route(path: CallPath) -> Finding | None:
         )
     exports = path.exported
     expected = exports is not None and path.exporter is not None and path.exporter.name in exports.clusters
-    if expected and path.target not in import_addresses(path.imported):
+    if expected and not path.is_local and path.target not in import_addresses(path.imported):
         return not_imported(
             path, f"the import {path.text} in {view.name} does not list {path.platform.short(path.target)}"
         )
@@ -125,7 +144,9 @@ def door(path: CallPath) -> RouteView | None:
 
 def policy(path: CallPath) -> Finding | None:
     """The policy lets calls go to the serving cluster."""
-    return None if path.is_local or path.front_door else next(_policy_faults(path), ok())
+    if path.is_direct or path.front_door:
+        return None
+    return next(_weights(path) if path.is_local else _policy_faults(path), ok())
 
 
 def _policy_faults(path: CallPath) -> Iterator[Finding]:
@@ -145,6 +166,13 @@ def _policy_faults(path: CallPath) -> Iterator[Finding]:
             f"{policy_text} targets {path.target}, which exports no {path.text}",
             f"Correct its targets in {file_of(path)}: exporters are {exporters}",
         )
+    yield from _weights(path)
+
+
+def _weights(path: CallPath) -> Iterator[Finding]:
+    live = path.policy
+    if live is None:
+        return
     if path.target and live.weight(path.target) == 0:
         hint = "Give it a weight above 0 in `policies` to let calls go there"
         yield Finding("warn", f"{path.platform.short(path.target)} is drained (weight 0)", hint)

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from cli.doctor import hints
 from cli.doctor.check import Check
+from cli.doctor.deployments import check
 from cli.doctor.path import NOBODY_ASKED
-from cli.doctor.platform import check
 from cli.doctor.reachability import SELF, Reachability
-from cli.observe.view import ClusterView, Platform, cluster_set_names
+from cli.observe.services import cluster_set_names
+from cli.observe.view import ClusterView, Platform
 
 WHAT = "names of the cluster set"
 DOCUMENT = "docs/existing-clusters.md"

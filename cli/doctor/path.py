@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from cli.doctor import hints
 from cli.doctor.check import Check, Finding
 from cli.doctor.reachability import Reachability
-from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Key, Object, Platform, is_derived, spec
+from cli.observe.services import is_taken_over, local_service
+from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Key, Object, Platform, spec
 from stacks.config.model import ExportSettings, PolicySettings
 
 LOCALITY = "Locality"
@@ -60,6 +61,11 @@ class CallPath:
     def is_local(self) -> bool:
         """Whether the callers' own cluster serves."""
         return self.target == self.importer.key and not self.front_door
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the callers' own cluster serves, and they reach its pods past the gateways."""
+        return self.is_local and not is_taken_over(local_service(self.importer, self.service) or {})
 
     @property
     def imported(self) -> Object | None:
@@ -132,9 +138,3 @@ def wanted_policy(platform: Platform, view: ClusterView, service: Key) -> Policy
     return next(
         (one for one in policies if (one.cluster, one.namespace, one.name) == (view.name, *service)), None
     )
-
-
-def local_service(view: ClusterView, service: Key) -> Object | None:
-    """A Service of the cluster's own; one that the gateway derived from an import does not count."""
-    found = view.one("Service", *service)
-    return None if found is None or is_derived(found) else found

@@ -14,11 +14,11 @@ from cli.doctor.path import (
     Hop,
     Policy,
     live_policy,
-    local_service,
     walk,
     wanted_policy,
 )
 from cli.doctor.reachability import Reachability
+from cli.observe.services import local_service
 from cli.observe.view import ClusterView, Key, Platform, key_of
 
 CLIENT_SIDE: tuple[Hop, ...] = (
@@ -136,7 +136,8 @@ def _walk(facts: Facts, importer: ClusterView, service: Key, target: str = "") -
     """Calls from inside a cluster; without a target they are not let out."""
     path = facts.path(importer, service, target)
     where = f" at {facts.platform.short(target)}" if target else ""
-    hops = (*CLIENT_SIDE[:4], *SERVING) if path.is_local else (*CLIENT_SIDE, *(SERVER_SIDE if target else ()))
+    ends = SERVING if path.is_local else SERVER_SIDE if target else ()
+    hops = (*(CLIENT_SIDE[:4] if path.is_direct else CLIENT_SIDE), *ends)
     return walk(path, f"{importer.name} → {path.text}{where}", hops)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from cli.doctor import hints
 from cli.doctor.check import Check, Result
+from cli.doctor.deployments import check, deployment, why_not_ready
+from cli.doctor.every_caller import left_without_selector, not_for_every_caller
 from cli.observe.view import (
     CONTROLLER,
     DAPR,
@@ -15,7 +17,6 @@ from cli.observe.view import (
     ClusterView,
     Object,
     Platform,
-    complaint,
     condition,
     key_of,
     labels_of,
@@ -46,15 +47,9 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
     else:
         yield dapr(view)
     yield from objects(view)
+    yield from not_for_every_caller(view)
+    yield from left_without_selector(view)
     yield from unread(view)
-
-
-def check(view: ClusterView, what: str, result: Result, seen: str, hint: str = "") -> Check:
-    """A finding about one cluster."""
-    return Check(
-        group="platform", name=f"{view.name}: {what}", result=result, seen=seen,
-        hint="" if result == "ok" else hint,
-    )  # fmt: skip
 
 
 def reachable(platform: Platform, view: ClusterView) -> Check:
@@ -73,40 +68,6 @@ def reachable(platform: Platform, view: ClusterView) -> Check:
         hint = hints.kubectl(view.settings, f"describe node {tired[0]}")
         return check(view, "API server", "fail", f"answers, but not ready: {', '.join(tired)}", hint)
     return check(view, "API server", "ok", f"Kubernetes {view.version} answers")
-
-
-def deployment(view: ClusterView, namespace: str, name: str, what: str) -> Check:
-    """Whether a Deployment has the pods it wants."""
-    found = view.one("Deployment", namespace, name)
-    if found is None:
-        return check(
-            view,
-            what,
-            "fail",
-            f"there is no Deployment {namespace}/{name}",
-            hints.again(view.environment),
-        )
-    wanted, ready = int(spec(found).get("replicas", 1)), int(status(found).get("readyReplicas") or 0)
-    if not wanted:
-        hint = hints.scale(view.settings, namespace, name)
-        return check(view, what, "fail", f"Deployment {namespace}/{name} is scaled to zero", hint)
-    if ready < wanted:
-        seen, hint = why_not_ready(view, found)
-        result: Result = "warn" if ready else "fail"
-        return check(view, what, result, f"{ready} of {wanted} pods ready: {seen}", hint)
-    return check(view, what, "ok", f"{ready} of {wanted} pods ready")
-
-
-def why_not_ready(view: ClusterView, workload: Object) -> tuple[str, str]:
-    """What holds a workload's pods back, and where to look."""
-    namespace, _ = key_of(workload)
-    labels: Mapping[str, str] = (spec(workload).get("selector") or {}).get("matchLabels") or {}
-    pods = [pod for pod in view.pods(namespace, labels) if condition(pod, "Ready").get("status") != "True"]
-    if not pods:
-        hint = hints.kubectl(view.settings, f"-n {namespace} get events --sort-by=.lastTimestamp")
-        return "it has made none", hint
-    pod = key_of(pods[0])[1]
-    return f"{pod}: {complaint(pods[0])}", hints.describe(view.settings, namespace, pod)
 
 
 def silent_gateways(view: ClusterView) -> Iterator[Check]:

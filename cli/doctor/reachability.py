@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cli.observe.api import Api, ApiError
+from cli.observe.services import cluster_set_names
 from cli.observe.view import (
     GATEWAY,
     SYSTEM,
     ClusterView,
     Platform,
-    cluster_set_names,
     key_of,
     meta,
     spec,

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from cli.doctor import hints
 from cli.doctor.check import Finding, fail, ok
-from cli.doctor.path import CallPath, file_of, local_service, refresh
-from cli.doctor.platform import dapr, deployment, reachable, redis, why_not_ready
+from cli.doctor.deployments import deployment, why_not_ready
+from cli.doctor.path import CallPath, file_of, refresh
+from cli.doctor.platform import dapr, reachable, redis
 from cli.doctor.reachability import import_addresses, store_address
+from cli.observe.services import local_service, selector_of
 from cli.observe.serving import route_to
 from cli.observe.view import (
     GATEWAY,
@@ -97,7 +99,7 @@ def app(path: CallPath) -> Finding | None:
 
 
 def _pods(view: ClusterView, path: CallPath) -> list[Object]:
-    labels = spec(local_service(view, path.service) or {}).get("selector") or {}
+    labels = selector_of(local_service(view, path.service) or {})
     return view.pods(path.service[0], labels) if labels else []
 
 
@@ -110,7 +112,7 @@ def _works(pod: Object) -> bool:
 def _no_pod(path: CallPath, view: ClusterView, pods: list[Object]) -> Finding:
     namespace = path.service[0]
     where = f"{path.text} in {view.name}"
-    selector = spec(local_service(view, path.service) or {}).get("selector") or {}
+    selector = selector_of(local_service(view, path.service) or {})
     for workload in view.all("Deployment", namespace):
         labels = ((spec(workload).get("template") or {}).get("metadata") or {}).get("labels") or {}
         if not selector or not selector.items() <= labels.items():

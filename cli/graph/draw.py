@@ -101,7 +101,8 @@ def _card(box: Box) -> str:
         parts.append(svg.words(x, y, _fitting(card.error, box.width - 32, 13), size=12, fill=RED, weight=600))
         y += LINE
     for policy in card.policies:
-        text = f"{policy.service}: {policy.lb_type}" + ("" if policy.followed else ", not programmed")
+        notes = [policy.note] if policy.followed else ["not programmed"]
+        text = ", ".join([f"{policy.service}: {policy.lb_type}", *filter(None, notes)])
         colour = COLOURS.get(policy.lb_type, MUTED) if policy.followed else RED
         parts.append(svg.pill(x, y + 2, _fitting(text, box.width - 46, 11), fill=colour, ink="#ffffff"))
         y += 25

@@ -8,21 +8,25 @@ from typing import Literal
 
 from cli.doctor.path import policy_of
 from cli.doctor.platform import platform_checks, redis_container
+from cli.observe.callers import callers
 from cli.observe.serving import RouteView, routes
 from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Platform, condition, key_of
 from stacks.config.model import ClusterSettings, ExportSettings, PolicySettings, Settings
 
 State = Literal["planned", "good", "bad"]
 """planned: from the settings, nobody was asked."""
+NOT_BY_NAME = "not by name"
+"""Callers of the Service's own name reach its local pods directly."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CardPolicy:
-    """A policy of a cluster. `followed`: its gateway routes by it."""
+    """A policy of a cluster. `followed`: its gateway routes by it; `note`: for whom it does not hold."""
 
     service: str
     lb_type: str
     followed: bool = True
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +113,24 @@ def _card(settings: Settings, cluster: ClusterSettings) -> Card:
             *(_export(export) for export in exported),
         ),
         policies=tuple(
-            CardPolicy(service=f"{one.namespace}/{one.name}", lb_type=one.lb_type) for one in policies
+            CardPolicy(
+                service=f"{one.namespace}/{one.name}", lb_type=one.lb_type, note=_planned_note(settings, one)
+            )
+            for one in policies
         ),
         exports=bool(exported),
         store=any(app.app == "nodeapp" for app in apps),
     )
+
+
+def _planned_note(settings: Settings, policy: PolicySettings) -> str:
+    """Whom a policy lets go past it: callers of local pods, where it is not for every caller."""
+    return NOT_BY_NAME if policy.cluster in _exporting(settings, policy) and not policy.every_caller else ""
+
+
+def _exporting(settings: Settings, policy: PolicySettings) -> set[str]:
+    service = (policy.namespace, policy.name)
+    return {n for e in settings.exports if (e.namespace, e.service) == service for n in e.clusters}
 
 
 def _address(settings: Settings, cluster: ClusterSettings) -> str:
@@ -150,8 +167,7 @@ def _targets(settings: Settings, policy: PolicySettings) -> list[tuple[str, int]
             (settings.target_key(target), DEFAULT_WEIGHT if target.weight is None else target.weight)
             for target in policy.targets
         ]
-    service = (policy.namespace, policy.name)
-    exporting = {n for e in settings.exports if (e.namespace, e.service) == service for n in e.clusters}
+    exporting = _exporting(settings, policy)
     return [(cluster.key, DEFAULT_WEIGHT) for cluster in settings.clusters if cluster.name in exporting]
 
 
@@ -184,9 +200,15 @@ def _door(platform: Platform, view: ClusterView) -> Iterator[str]:
 
 
 def _live_policies(view: ClusterView) -> Iterator[CardPolicy]:
+    direct = {found.service for found in callers(view) if found.direct}
     for found in view.all("GlobalTrafficPolicy"):
-        followed = condition(found, "Programmed").get("status") == "True"
-        yield CardPolicy(service="/".join(key_of(found)), lb_type=policy_of(found).lb_type, followed=followed)
+        service = "/".join(key_of(found))
+        yield CardPolicy(
+            service=service,
+            lb_type=policy_of(found).lb_type,
+            followed=condition(found, "Programmed").get("status") == "True",
+            note=NOT_BY_NAME if service in direct else "",
+        )
 
 
 def _routes(view: ClusterView, door: str) -> list[RouteView]:
@@ -195,8 +217,9 @@ def _routes(view: ClusterView, door: str) -> list[RouteView]:
 
 def _live_links(platform: Platform) -> Iterator[Link]:
     for view in platform.clusters:
-        for route in _routes(view, "east-west"):
-            for serving in route.clusters:
+        for found in callers(view):
+            by = "" if found.by_own_name else " by app-id" if found.by_app_id else " by cluster set"
+            for serving in found.clusters:
                 target = platform.by_key(serving.cluster)
                 if not serving.remote or target is None:
                     continue
@@ -204,8 +227,8 @@ def _live_links(platform: Platform) -> Iterator[Link]:
                 yield Link(
                     source=view.name,
                     target=target.name,
-                    lb_type=route.policy,
-                    label="ejected" if serving.ejected else f"{serving.percent:.0f} %",
+                    lb_type=found.policy,
+                    label="ejected" if serving.ejected else f"{serving.percent:.0f} %{by}",
                     state="bad" if bad else "good",
                     idle=not serving.percent,
                 )

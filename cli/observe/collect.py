@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cli.observe import serving
@@ -33,6 +33,10 @@ ON_MEMBERS = {
     "Component": "/apis/dapr.io/v1alpha1/components",
     "HTTPEndpoint": "/apis/dapr.io/v1alpha1/httpendpoints",
 }
+MAY_LACK = {"HTTPEndpoint"}
+"""Not in every version: then there are none."""
+NAMED = ("ServiceExport", "ServiceImport", "GlobalTrafficPolicy", "HTTPEndpoint")
+"""What is for services and callers in namespaces of users."""
 # Of the namespaces that concern us alone: a cluster of someone else may hold thousands of pods.
 OF_NAMESPACES = {
     "Pod": "/api/v1/namespaces/{}/pods",
@@ -42,6 +46,7 @@ OF_NAMESPACES = {
     "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets",
 }
 DNS = "kube-system"
+NOT_FOUND = 404
 
 
 def namespaces(settings: Settings) -> list[str]:
@@ -88,32 +93,38 @@ async def _cluster(
     except ApiError as error:
         return replace(view, error=str(error))
     listed = EVERYWHERE | (ON_THE_PLANE if config.role == "control-plane" else ON_MEMBERS)
-    pages = list(listed.items())
-    pages += [
+    view = replace(view, version=version)
+    view = await _read(view, api, list(listed.items()))
+    concerned = {key_of(obj)[0] for kind in NAMED for obj in view.all(kind)} | set(namespaces(settings))
+    pages = [
         (kind, path.format(namespace))
         for kind, path in OF_NAMESPACES.items()
-        for namespace in namespaces(settings)
+        for namespace in sorted(concerned)
     ]
-    objects: dict[str, tuple[Object, ...]] = {}
-    unread: dict[str, str] = {}
-    answers = await asyncio.gather(*(_list(api, path) for _, path in pages))
-    for (kind, _), answer in zip(pages, answers, strict=True):
-        if isinstance(answer, str):
-            unread[kind] = answer
-        else:
-            objects[kind] = (*objects.get(kind, ()), *answer)
-    view = replace(view, version=version, objects=objects, unread=unread)
+    view = await _read(view, api, pages)
     pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
     gateways = await asyncio.gather(*(_gateway(api, pod) for pod in pods))
     return replace(view, gateways=tuple(gateways))
 
 
-async def _list(api: Api, path: str) -> Iterable[Object] | str:
+async def _read(view: ClusterView, api: Api, pages: Sequence[tuple[str, str]]) -> ClusterView:
+    """The view with the objects of more pages, each a kind and a path."""
+    objects, unread = dict(view.objects), dict(view.unread)
+    answers = await asyncio.gather(*(_list(api, *page) for page in pages))
+    for (kind, _), answer in zip(pages, answers, strict=True):
+        if isinstance(answer, str):
+            unread[kind] = answer
+        else:
+            objects[kind] = (*objects.get(kind, ()), *answer)
+    return replace(view, objects=objects, unread=unread)
+
+
+async def _list(api: Api, kind: str, path: str) -> tuple[Object, ...] | str:
     """Objects at a path; a text when they cannot be had."""
     try:
         return tuple((await api.json(path)).get("items") or [])
     except ApiError as error:
-        return str(error)
+        return () if error.status == NOT_FOUND and kind in MAY_LACK else str(error)
 
 
 async def _gateway(api: Api, running: Object) -> GatewayView:

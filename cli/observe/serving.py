@@ -31,12 +31,13 @@ class ServingCluster:
 class RouteView:
     """A route in force. `door` is north-south or east-west; `where` the path or name it is reached by.
 
-    `leaves`: requests may go to another cluster; then an import has endpoints.
+    `port` is that of the Service. `leaves`: requests may go to another cluster; then an import has endpoints.
     """
 
     door: str
     where: str
     service: str
+    port: int
     policy: str
     leaves: bool
     clusters: tuple[ServingCluster, ...]
@@ -49,6 +50,7 @@ def routes(config: Object | None) -> list[RouteView]:
             door=door,
             where=str(raw["where"]),
             service=str(raw["service"]),
+            port=int(raw["port"]),
             policy=str(raw["policy"]),
             leaves=bool(raw["leaves"]),
             clusters=tuple(_cluster(found) for priority in raw["priorities"] for found in priority),

@@ -14,19 +14,6 @@ GATEWAY = "gateway"
 CONTROLLER = "controller"
 HUB = "multicluster-hub"
 SIDECAR = "daprd"
-DERIVED = {
-    "multicluster.flomesh.io/imported": "true",
-    "app.kubernetes.io/managed-by": "multicluster-gateway",
-}
-"""Labels of a Service that the gateway derives from an import."""
-SERVICE_NAME = "kubernetes.io/service-name"
-SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
-"""On an EndpointSlice: who writes it. The other labels may be copies of the Service's."""
-SLICE_WRITER = "multicluster-gateway"
-"""What the gateway writes there."""
-
-CLUSTER_SET_SUFFIX = "-clusterset"
-"""Ends the name of the Service behind an import's name in the cluster set."""
 
 DEFAULT_WEIGHT = 100
 """Of a target whose policy gives it none."""
@@ -154,6 +141,12 @@ def labels_of(obj: Object) -> Mapping[str, str]:
     return labels
 
 
+def annotations_of(obj: Object) -> Mapping[str, str]:
+    """Its annotations."""
+    annotations: Mapping[str, str] = meta(obj).get("annotations") or {}
+    return annotations
+
+
 def condition(obj: Object, kind: str) -> Object:
     """The condition of this type; empty when there is none."""
     return next((entry for entry in status(obj).get("conditions") or [] if entry.get("type") == kind), {})
@@ -192,32 +185,3 @@ def complaint(pod: Object) -> str:
         if found.get("status") == "False":
             return str(found.get("message") or found.get("reason") or f"not {kind}")
     return str(status(pod).get("reason") or status(pod).get("phase") or "not ready")
-
-
-def is_derived(service: Object) -> bool:
-    """Whether the gateway derived this Service from an import (KEP-1645). With a selector it is local."""
-    return labels_of(service).items() >= DERIVED.items() and not spec(service).get("selector")
-
-
-def slice_addresses(view: ClusterView, key: Key, *, imported: bool) -> set[str]:
-    """Ready addresses that a Service's EndpointSlices list: those the gateway writes, or the others."""
-    return {
-        str(address)
-        for endpoint_slice in view.all("EndpointSlice", key[0])
-        if labels_of(endpoint_slice).get(SERVICE_NAME) == key[1]
-        and (labels_of(endpoint_slice).get(SLICE_MANAGED_BY) == SLICE_WRITER) is imported
-        for endpoint in endpoint_slice.get("endpoints") or []
-        if (endpoint.get("conditions") or {}).get("ready") is not False
-        for address in endpoint.get("addresses") or []
-    }
-
-
-def cluster_set_names(view: ClusterView) -> dict[str, str]:
-    """The cluster set's names of a cluster's imports (KEP-1645), and the address each must have."""
-    found = {}
-    for imported in view.all("ServiceImport"):
-        namespace, name = key_of(imported)
-        service = view.one("Service", namespace, name + CLUSTER_SET_SUFFIX)
-        if service is not None and spec(service).get("clusterIP"):
-            found[f"{name}.{namespace}.svc.clusterset.local"] = str(spec(service)["clusterIP"])
-    return found

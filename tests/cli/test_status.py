@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from platforms.world import World
+from platforms.world import World, condition, endpoint_slice, http_endpoint
 from rich.console import Console
 
 from cli import status
@@ -52,6 +52,103 @@ def test_json_carries_who_serves_what() -> None:
         "cluster-3": 50.0,
     }
     assert caller["policies"][0]["conditions"][0]["status"] == "True"
+
+
+def served(world: World, callers: str) -> str:
+    """What the table says of these callers: policy, who serves, and how many answers."""
+    rows = [line.split("│")[1:-1] for line in shown(world).splitlines() if "dapr-test/nodeapp" in line]
+    return next(", ".join(cell.strip() for cell in row[2:]) for row in rows if row[0].strip() == callers)
+
+
+def test_callers_of_a_service_that_is_taken_over_get_the_shares_of_the_policy() -> None:
+    world = World()
+    world.take_over()
+    assert served(world, "cluster-1: its pods") == "ActiveActive, cluster-1 50 %, cluster-3 50 %, "
+
+
+def test_callers_who_go_past_the_gateways_are_told_with_the_reason() -> None:
+    world = World()
+    cluster = world.take_over(reason="PortNotCarried", message="port 9000 speaks grpc")
+    direct = "ActiveActive, cluster-1 100 % (local pods directly: {}), "
+    assert served(world, "cluster-1: its pods") == direct.format("PortNotCarried")
+    assert (
+        served(world, "cluster-1: svc.clusterset.local") == "ActiveActive, cluster-1 50 %, cluster-3 50 %, "
+    )
+    assert "✗" in next(line for line in shown(world).splitlines() if "EveryCaller: PortNotCarried" in line)
+    policy = cluster.get("GlobalTrafficPolicy", "nodeapp")
+    policy["status"]["conditions"] = [condition("Programmed")]
+    assert served(world, "cluster-1: its pods") == direct.format("not taken over yet")
+    policy["metadata"]["annotations"] = {}
+    assert served(world, "cluster-1: its pods") == direct.format("everyCaller is off")
+
+
+def test_under_locality_local_pods_are_what_the_policy_says() -> None:
+    world = World()
+    cluster = world.take_over(lb_type="Locality", reason="NotNeeded", message="")
+    cluster.get("GlobalTrafficPolicy", "nodeapp")["spec"]["targets"] = []
+    cluster.follow()
+    assert served(world, "cluster-1: its pods") == "Locality, cluster-1 100 %, "
+    assert "svc.clusterset.local" not in shown(world)
+
+
+def test_callers_reach_local_pods_while_no_gateway_is_ready() -> None:
+    world = World()
+    cluster = world.take_over()
+    cluster.scale_to_zero("gateway")
+    for name in ("nodeapp", "nodeapp-clusterset"):
+        cluster.drop("EndpointSlice", f"{name}-x")
+        cluster.add("EndpointSlice", endpoint_slice(name, "dapr-test", "10.42.0.9", imported=True))
+    assert (
+        served(world, "cluster-1: its pods")
+        == "ActiveActive, cluster-1 100 % (local pods directly: no gateway is ready), "
+    )
+    world["cluster-2"].scale_to_zero("gateway")
+    world["cluster-2"].objects["EndpointSlice"] = [endpoint_slice("nodeapp", "dapr-test", imported=True)]
+    assert served(world, "cluster-2: its pods") == "FailOver, nobody: refused, "
+
+
+def test_an_app_id_has_a_row_of_its_own_only_where_it_differs() -> None:
+    world = World()
+    world["cluster-2"].add("HTTPEndpoint", http_endpoint())
+    follows = "FailOver, cluster-1 50 %, cluster-3 50 %, "
+    assert served(world, "cluster-2: its pods, app-id nodeapp") == follows
+    world.take_over(reason="Headless", message="").add("HTTPEndpoint", http_endpoint())
+    both = "ActiveActive, cluster-1 50 %, cluster-3 50 %, "
+    assert served(world, "cluster-1: app-id nodeapp, svc.clusterset.local") == both
+
+
+def test_an_httpendpoint_of_somebody_else_is_none_of_ours() -> None:
+    world = World()
+    foreign = http_endpoint()
+    foreign["metadata"]["labels"] = {}
+    world["cluster-2"].add("HTTPEndpoint", foreign)
+    assert "app-id" not in shown(world)
+
+
+def test_an_external_name_is_called_past_the_gateways() -> None:
+    world = World()
+    cluster = world.take_over(reason="ExternalName", message="")
+    cluster.get("Service", "nodeapp")["spec"] = {"type": "ExternalName"}
+    cluster.drop("EndpointSlice", "nodeapp-x")
+    assert "local pods directly: ExternalName" in served(world, "cluster-1: its pods")
+
+
+def test_nobody_answers_a_service_whose_gateways_are_not_listed() -> None:
+    world = World()
+    world["cluster-2"].objects["EndpointSlice"] = []
+    assert served(world, "cluster-2: its pods") == "FailOver, nobody: refused, "
+
+
+def test_json_says_who_goes_past_the_gateways() -> None:
+    world = World()
+    world.take_over(reason="Headless", message="")
+    (cluster,) = [one for one in status.as_json(world.platform())["clusters"] if one["name"] == "cluster-1"]
+    own, by_set = (entry for entry in cluster["serves"] if entry["door"] == "east-west")
+    assert (own["callers"], own["direct"]) == (["its pods"], "Headless")
+    assert [(share["cluster"], share["percent"]) for share in own["shares"]] == [
+        ("default/default/default/cluster-1", 100)
+    ]
+    assert (by_set["callers"], by_set["direct"]) == (["svc.clusterset.local"], "")
 
 
 def test_json_of_a_cluster_that_is_down_says_why() -> None:

@@ -13,15 +13,18 @@ from cli.doctor.paths import path_checks
 from cli.doctor.platform import platform_checks
 from cli.doctor.reachability import SELF, Reachability
 from cli.observe.view import ClusterView, GatewayView, Platform
+from gateway.core.derived_names import EVERY_CALLER, LOCAL_OF, SELECTOR
 from gateway.core.describe import HealthOf, describe
 from gateway.core.health import EndpointHealth
-from gateway.core.objects import DERIVED
+from gateway.core.objects import DERIVED, GATEWAY, MANAGED_BY
 from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import compile_snapshot
 from stacks.config.loading import parse
 
 SERVICE = ("dapr-test", "nodeapp")
 REDIS = "172.28.0.1:6379"
+GATEWAY_POD, APP_POD = "10.42.0.5", "10.42.0.9"
+"""Addresses in every cluster, for each has networks of its own."""
 GATEWAYS = {"cluster-1": "172.28.0.1:81", "cluster-3": "172.28.0.1:83"}
 CONFIG: dict[str, Any] = {
     "clusters": [
@@ -94,12 +97,15 @@ def pod(namespace: str, name: str, labels: dict[str, str], ip: str, *containers:
     )
 
 
-def endpoint_slice(service: str, namespace: str, *addresses: str, imported: bool = False) -> dict[str, Any]:
+def endpoint_slice(
+    service: str, namespace: str, *addresses: str, imported: bool = False, local_of: str = ""
+) -> dict[str, Any]:
+    """A slice of a Service: written by the controller, or by Kubernetes for its pods."""
     writer = "multicluster-gateway" if imported else "endpointslice-controller.k8s.io"
     labels = {"kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": writer}
     endpoints = [{"addresses": [address], "conditions": {"ready": True}} for address in addresses]
     ports = [{"port": 3000, "protocol": "TCP"}]
-    marks = DERIVED if imported else {}
+    marks = DERIVED if imported else {LOCAL_OF: local_of} if local_of else {}
     return named(namespace, f"{service}-x", labels | marks, endpoints=endpoints, ports=ports)
 
 
@@ -120,6 +126,19 @@ def gateway_page(cluster: str, objects: dict[str, list[dict[str, Any]]], ejected
     compiled = compile_snapshot(raw, key(cluster), front_door=cluster == "control-plane")
     page: dict[str, Any] = json.loads(json.dumps(describe(compiled.snapshot, 1, leaving_out(ejected), 0.0)))
     return page
+
+
+def derived(name: str, address: str = "10.43.0.7") -> dict[str, Any]:
+    """A Service that the controller derived from the import."""
+    return named(SERVICE[0], name, DERIVED, spec={"clusterIP": address, "ports": [{"port": 3000}]})
+
+
+def http_endpoint(namespace: str = "curl") -> dict[str, Any]:
+    """What Dapr apps of a namespace call the import by."""
+    url = "http://nodeapp-clusterset.dapr-test.svc.cluster.local:3000"
+    found = named(namespace, "nodeapp", DERIVED, spec={"baseUrl": url})
+    found["metadata"]["annotations"] = {"multicluster.flomesh.io/import": "/".join(SERVICE)}
+    return found
 
 
 def service_import(*exporters: str) -> dict[str, Any]:
@@ -242,7 +261,7 @@ class World:
         for part in ("gateway", "controller"):
             cluster.add("Deployment", workload("multicluster-system", part, {"app": part}))
         cluster.add(
-            "Pod", pod("multicluster-system", "gateway-1", {"app": "gateway"}, "10.42.0.5", "gateway")
+            "Pod", pod("multicluster-system", "gateway-1", {"app": "gateway"}, GATEWAY_POD, "gateway")
         )
         cluster.gateways = {address: "" for other, address in GATEWAYS.items() if other != name}
         if name == "control-plane":
@@ -269,12 +288,12 @@ class World:
     @staticmethod
     def _exporter(cluster: Cluster) -> None:
         labels = {"app": "node"}
-        app = pod("dapr-test", "nodeapp-1", labels, "10.42.0.9", "node", "daprd")
+        app = pod("dapr-test", "nodeapp-1", labels, APP_POD, "node", "daprd")
         app["metadata"]["annotations"] = {"dapr.io/enabled": "true"}
         cluster.add("Pod", app)
         cluster.add("Deployment", workload("dapr-test", "nodeapp", labels))
         cluster.add("Service", named(*SERVICE, spec={"selector": labels, "ports": [{"port": 3000}]}))
-        cluster.add("EndpointSlice", endpoint_slice("nodeapp", "dapr-test", "10.42.0.9"))
+        cluster.add("EndpointSlice", endpoint_slice("nodeapp", "dapr-test", APP_POD))
         good = [condition("Valid"), condition("Programmed"), condition("Conflict", "False", "NoConflict")]
         rules = [{"portNumber": 3000, "path": "/nodeapp", "pathType": "Prefix"}]
         cluster.add("ServiceExport", named(*SERVICE, spec={"rules": rules}, status={"conditions": good}))
@@ -282,7 +301,7 @@ class World:
     @staticmethod
     def _importer(cluster: Cluster) -> None:
         cluster.add("Service", named(*SERVICE, DERIVED, spec={"ports": [{"port": 3000}]}))
-        cluster.add("EndpointSlice", endpoint_slice("nodeapp", "dapr-test", "10.42.0.5", imported=True))
+        cluster.add("EndpointSlice", endpoint_slice("nodeapp", "dapr-test", GATEWAY_POD, imported=True))
         targets = [{"clusterKey": key(name), "weight": 100} for name in GATEWAYS]
         spec = {"lbType": "FailOver", "targets": targets}
         status = {"conditions": [condition("Programmed")]}
@@ -295,6 +314,46 @@ class World:
         spec["lbType"], spec["targets"] = lb_type, targets if targets is not None else spec["targets"]
         if lb_type == "Locality":
             self._calls_stay_home()
+
+    def take_over(self, name: str = "cluster-1", lb_type: str = "ActiveActive", **reach: str) -> Cluster:
+        """A policy for every caller in a cluster with local pods, and what its controller makes of it.
+
+        `reach`: reason and message of a refusal; then the Service is left as it is.
+        """
+        cluster = self[name]
+        remote = next(other for other in GATEWAYS if other != name)
+        targets = [{"clusterKey": key(remote), "weight": 100}]
+        reached = condition("EveryCaller", "False", **reach) if reach else condition("EveryCaller")
+        policy = named(
+            *SERVICE,
+            spec={"lbType": lb_type, "targets": targets},
+            status={"conditions": [condition("Programmed"), reached]},
+        )
+        policy["metadata"]["annotations"] = {EVERY_CALLER: "true"}
+        cluster.add("GlobalTrafficPolicy", policy)
+        cluster.add("Service", derived("nodeapp-clusterset"))
+        cluster.add(
+            "EndpointSlice", endpoint_slice("nodeapp-clusterset", SERVICE[0], GATEWAY_POD, imported=True)
+        )
+        if not reach:
+            self._take_selector(cluster)
+        cluster.follow()
+        return cluster
+
+    @staticmethod
+    def _take_selector(cluster: Cluster) -> None:
+        service = cluster.get("Service", "nodeapp")
+        selector = service["spec"].pop("selector")
+        service["metadata"]["annotations"] = {SELECTOR: json.dumps(selector)}
+        beside = {LOCAL_OF: "nodeapp", MANAGED_BY: GATEWAY}
+        spec = {"selector": selector, "clusterIP": "None", "ports": [{"port": 3000}]}
+        cluster.add("Service", named(SERVICE[0], "nodeapp-local", beside, spec=spec))
+        cluster.drop("EndpointSlice", "nodeapp-x")
+        cluster.add(
+            "EndpointSlice",
+            endpoint_slice("nodeapp-local", SERVICE[0], APP_POD, local_of="nodeapp"),
+            endpoint_slice("nodeapp", SERVICE[0], GATEWAY_POD, imported=True),
+        )
 
     def no_policy(self) -> None:
         self["cluster-2"].objects["GlobalTrafficPolicy"] = []

@@ -9,7 +9,7 @@ from platforms.world import World, condition, named, pod
 
 from cli.doctor.app_ids import app_id_checks
 from cli.doctor.check import Check
-from cli.observe.view import DERIVED
+from cli.observe.services import DERIVED
 
 BEFORE, MADE, AFTER = (f"2026-01-01T00:00:0{second}Z" for second in (1, 2, 3))
 

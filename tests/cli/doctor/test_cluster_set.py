@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from platforms.world import SERVICE, World, named
+from platforms.world import World, derived, named
 
 from cli.doctor.check import Check
 from cli.doctor.cluster_set import cluster_set_checks
@@ -20,8 +20,7 @@ ADDRESS = "10.43.0.7"
 def world_with_the_service(**answers: str) -> World:
     """cluster-2 has the Service behind the name of its import; `answers` is what its pods resolve."""
     world = World()
-    spec = {"clusterIP": ADDRESS, "ports": [{"port": 3000}]}
-    world["cluster-2"].add("Service", named(SERVICE[0], f"{SERVICE[1]}-clusterset", spec=spec))
+    world["cluster-2"].add("Service", derived("nodeapp-clusterset", ADDRESS))
     world["cluster-2"].names |= answers
     return world
 
@@ -32,6 +31,13 @@ def checks(world: World) -> list[Check]:
 
 def test_a_cluster_without_such_a_service_has_no_such_name() -> None:
     assert checks(World()) == []
+
+
+def test_a_service_of_the_users_with_such_a_name_is_not_behind_it() -> None:
+    world = World()
+    spec = {"clusterIP": ADDRESS, "selector": {"app": "x"}, "ports": [{"port": 3000}]}
+    world["cluster-2"].add("Service", named("dapr-test", "nodeapp-clusterset", spec=spec))
+    assert questions(world.platform().cluster("cluster-2")).addresses == {}
 
 
 def test_a_name_that_resolves_is_fine() -> None:

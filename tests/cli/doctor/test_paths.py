@@ -51,22 +51,63 @@ def hub_down_and_import_gone(world: World) -> None:
     world["cluster-2"].drop("Service", "nodeapp")
 
 
-@fault(TO_1, "Service", "although it is imported", "logs deployment/gateway")
+@fault(TO_1, "Service", "although it is imported", "logs deployment/controller")
 def derived_service_gone(world: World) -> None:
     world["cluster-2"].drop("Service", "nodeapp")
 
 
-@fault(TO_1, "Service", "which writes it, is down", "scale deployment/gateway")
-def derived_service_gone_with_its_gateway(world: World) -> None:
+@fault(TO_1, "Service", "which writes it, is down", "scale deployment/controller")
+def derived_service_gone_with_its_controller(world: World) -> None:
     world["cluster-2"].drop("Service", "nodeapp")
-    world["cluster-2"].scale_to_zero("gateway")
+    world["cluster-2"].scale_to_zero("controller")
 
 
-@fault(TO_1, "EndpointSlice", "lists 10.42.0.99, not the gateway at 10.42.0.5", "logs")
+@fault(TO_1, "EndpointSlice", "lists 10.42.0.99, not the gateway at 10.42.0.5", "logs deployment/controller")
 def slice_lists_a_gateway_that_is_gone(world: World) -> None:
     world["cluster-2"].objects["EndpointSlice"] = [
         endpoint_slice("nodeapp", "dapr-test", "10.42.0.99", imported=True)
     ]
+
+
+@fault(TO_1, "EndpointSlice", "the controller, which writes it, is down", "scale deployment/controller")
+def slice_without_a_controller(world: World) -> None:
+    slice_lists_a_gateway_that_is_gone(world)
+    world["cluster-2"].scale_to_zero("controller")
+
+
+@fault(HOME, "EndpointSlice", "lists nobody, not the gateway at 10.42.0.5", "logs deployment/controller")
+def taken_over_and_no_gateway_listed(world: World) -> None:
+    cluster = world.take_over()
+    cluster.drop("EndpointSlice", "nodeapp-x")
+
+
+@fault(HOME, "EndpointSlice", "not the local pod, while no gateway is ready, at 10.42.0.9", "controller")
+def taken_over_and_gateways_gone(world: World) -> None:
+    world.take_over().scale_to_zero("gateway")
+
+
+@fault(HOME, "EndpointSlice", "lists its 1 ready pods", "describe service nodeapp")
+def taken_over_and_pods_not_listed(world: World) -> None:
+    world.take_over().drop("EndpointSlice", "nodeapp-local-x")
+
+
+@fault(HOME, "route", "has no route for dapr-test/nodeapp", "logs deployment/gateway")
+def taken_over_without_a_route(world: World) -> None:
+    world.take_over().config["eastWest"] = []
+
+
+@fault(HOME, "policy", "still routes by ActiveActive", "rollout restart")
+def taken_over_and_the_gateway_does_not_follow(world: World) -> None:
+    cluster = world.take_over()
+    cluster.get("GlobalTrafficPolicy", "nodeapp")["spec"]["lbType"] = "FailOver"
+
+
+@fault(HOME, "app pod", "nodeapp is scaled to zero", "-n dapr-test scale deployment/nodeapp")
+@fault(TO_1, "app pod", "nodeapp is scaled to zero", "-n dapr-test scale deployment/nodeapp")
+def taken_over_and_the_app_scaled_to_zero(world: World) -> None:
+    cluster = world.take_over()
+    cluster.scale_to_zero("nodeapp")
+    cluster.drop("EndpointSlice", "nodeapp-local-x")
 
 
 @fault(TO_1, "EndpointSlice", "lists nobody, not the gateway at 10.42.0.5", "logs")
@@ -302,3 +343,33 @@ def test_an_application_that_took_over_a_derived_service_is_local() -> None:
         found = world["cluster-1"].get(kind, "nodeapp" if kind == "Service" else "nodeapp-x")
         found["metadata"].setdefault("labels", {}).update(DERIVED)
     assert {world.paths()[path].result for path in (HOME, TO_1)} == {"ok"}
+
+
+FROM_1_TO_3 = "cluster-1 → dapr-test/nodeapp at cluster-3"
+
+
+def test_the_paths_of_a_service_that_is_taken_over_are_fine() -> None:
+    world = World()
+    world.take_over()
+    paths = world.paths()
+    assert {check.result for check in paths.values()} == {"ok"}, paths
+    assert {HOME, FROM_1_TO_3} <= set(paths)
+    assert paths[HOME].seen != World().paths()[HOME].seen, "its gateway's route and policy are hops too"
+
+
+def test_callers_of_a_service_that_is_taken_over_reach_its_pods_while_no_gateway_is_ready() -> None:
+    world = World()
+    cluster = world.take_over()
+    cluster.scale_to_zero("gateway")
+    cluster.drop("EndpointSlice", "nodeapp-x")
+    cluster.add("EndpointSlice", endpoint_slice("nodeapp", "dapr-test", "10.42.0.9", imported=True))
+    paths = world.paths()
+    assert paths[HOME].result == "ok"
+    assert paths[FROM_1_TO_3].broken == "gateway"
+
+
+def test_a_local_cluster_that_is_drained_is_warned_about() -> None:
+    world = World()
+    targets = world.take_over().get("GlobalTrafficPolicy", "nodeapp")["spec"]["targets"]
+    targets.append({"clusterKey": key("cluster-1"), "weight": 0})
+    assert (world.paths()[HOME].result, world.paths()[HOME].broken) == ("warn", "policy")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import replace
+from pathlib import Path
 
 from platforms.world import World, condition, named
 
+from cli.doctor.every_caller import REPAIRS
 from cli.doctor.platform import platform_checks
+from gateway.core import every_caller
 
 
 def test_a_healthy_platform_has_no_fault() -> None:
@@ -55,6 +60,52 @@ def test_a_policy_the_gateway_cannot_follow_is_a_fault() -> None:
     world["cluster-2"].objects["GlobalTrafficPolicy"] = [named("dapr-test", "nodeapp", status=bad)]
     check = world.checks()["cluster-2: GlobalTrafficPolicy dapr-test/nodeapp"]
     assert check.seen == "UnknownTarget: exports no such service"
+
+
+def test_a_policy_refused_for_every_caller_is_warned_about_with_what_to_do() -> None:
+    world = World()
+    message = "port 9000 speaks grpc by its appProtocol or name"
+    world.take_over(reason="PortNotCarried", message=message)
+    check = world.checks()["cluster-1: every caller of dapr-test/nodeapp"]
+    assert check.result == "warn"
+    assert check.seen == f"PortNotCarried: {message}"
+    assert check.hint.startswith("Export that port too, or give it a Service of its own, or have callers say")
+    assert "nodeapp.dapr-test.svc.clusterset.local" in check.hint
+    assert "`everyCaller: false`" in check.hint
+
+
+def test_a_reason_that_nothing_can_be_done_about_leaves_the_other_names() -> None:
+    world = World()
+    world.take_over(reason="Headless", message="it is headless")
+    hint = world.checks()["cluster-1: every caller of dapr-test/nodeapp"].hint
+    assert hint.startswith("Have callers say nodeapp.dapr-test.svc.clusterset.local or the app-id")
+
+
+def test_every_reason_with_a_repair_is_one_that_the_controller_gives() -> None:
+    source = Path(every_caller.__file__).read_text()
+    assert [reason for reason in REPAIRS if f'"{reason}"' not in source] == []
+
+
+def test_a_taken_over_service_without_a_controller_is_given_back_by_hand() -> None:
+    world = World()
+    cluster = world.take_over()
+    assert "cluster-1: Service dapr-test/nodeapp" not in world.checks()
+    cluster.scale_to_zero("controller")
+    check = world.checks()["cluster-1: Service dapr-test/nodeapp"]
+    assert check.result == "warn", "the gateways it lists are there"
+    assert "scale deployment/controller --replicas=1" in check.hint
+    command = shlex.split(check.hint.partition("): ")[2])
+    patch = json.loads(command[command.index("--patch") + 1])
+    assert patch["spec"]["selector"] == {"app": "node"}
+    assert patch["metadata"]["annotations"] == {"multicluster.flomesh.io/selector": None}
+
+
+def test_a_taken_over_service_that_lists_nobody_ready_is_a_fault_without_a_controller() -> None:
+    world = World()
+    cluster = world.take_over()
+    cluster.scale_to_zero("controller")
+    cluster.scale_to_zero("gateway")
+    assert world.checks()["cluster-1: Service dapr-test/nodeapp"].result == "fail"
 
 
 def test_a_redis_that_was_stopped_is_started_with_one_command() -> None:

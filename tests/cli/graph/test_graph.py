@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
-from platforms.world import CONFIG, World
+from platforms.world import CONFIG, World, http_endpoint
 
 from cli.graph.draw import draw
 from cli.graph.picture import Picture, live, planned
@@ -85,6 +85,30 @@ def test_a_policy_its_gateway_does_not_follow_says_so() -> None:
     policy = world["cluster-2"].get("GlobalTrafficPolicy", "nodeapp")
     policy["status"]["conditions"][0]["status"] = "False"
     assert "dapr-test/nodeapp: FailOver, not programmed" in words(live(world.platform()))
+
+
+def test_a_policy_that_callers_of_local_pods_go_past_says_so() -> None:
+    world = World()
+    world.take_over(reason="Headless", message="it is headless")
+    assert "dapr-test/nodeapp: ActiveActive, not by name" in words(live(world.platform()))
+    assert words(live(world.platform())).count("50 % by cluster set") == 1
+    world["cluster-1"].add("HTTPEndpoint", http_endpoint())
+    assert words(live(world.platform())).count("50 % by app-id") == 1
+
+
+def test_a_policy_for_every_caller_has_plain_shares() -> None:
+    world = World()
+    world.take_over()
+    text = words(live(world.platform()))
+    assert "not by name" not in text
+    assert text.count("50 %") == 5, "one more call of cluster-1"
+
+
+def test_a_policy_that_is_not_for_every_caller_is_drawn_so_before_anything_runs() -> None:
+    policy = {"cluster": "cluster-1", "namespace": "dapr-test", "name": "nodeapp", "lbType": "ActiveActive"}
+    for asked in (True, False):
+        text = words(planned("dev", parse(CONFIG | {"policies": [{**policy, "everyCaller": asked}]})))
+        assert ("ActiveActive, not by name" in text) is not asked
 
 
 def test_without_a_policy_the_picture_says_why_nothing_crosses() -> None:

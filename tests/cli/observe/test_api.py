@@ -31,12 +31,16 @@ PAGES = {{
     "/page": (200, "no JSON at all"),
 }}
 LIST = (200, {{"items": [{{"metadata": {{"name": "one", "namespace": "dapr-test"}}}}]}})
+POLICY = (200, {{"items": [{{"metadata": {{"name": "one", "namespace": "of-a-user"}}}}]}})
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/silent":
             time.sleep(60)
-        status, body = PAGES.get(self.path) or ((404, NOT_FOUND) if "flomesh.io" in self.path else LIST)
+        of_others = "/of-a-user/" in self.path or self.path.endswith("globaltrafficpolicies")
+        lacking = "flomesh.io" in self.path or "httpendpoints" in self.path
+        found = POLICY if of_others else (404, NOT_FOUND) if lacking else LIST
+        status, body = PAGES.get(self.path) or found
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
@@ -149,5 +153,7 @@ async def test_a_platform_is_read_as_far_as_it_answers(cluster: Api) -> None:
     read, other = platform.cluster("cluster-1"), platform.cluster("cluster-2")
     assert read.version == "v1.34.4"
     assert read.one("Service", "dapr-test", "one") is not None
+    assert read.one("Service", "of-a-user", "one") is not None, "a policy names a service there"
     assert "could not find" in read.unread["ServiceExport"]
+    assert "HTTPEndpoint" not in read.unread, "older versions of Dapr have none"
     assert other.error == "no kubeconfig"

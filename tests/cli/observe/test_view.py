@@ -5,15 +5,25 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-from cli.observe import view
-from gateway.core import objects, route
+from platforms.world import World
+
+from cli.observe import callers, services, view
+from gateway.core import derived_names, every_caller, objects, route
+from gateway.kube import http_endpoints
+
+MADE = ("nodeapp", "nodeapp-local", "nodeapp-clusterset")
 
 
 def test_names_and_defaults_are_the_gateways() -> None:
-    assert view.DERIVED == objects.DERIVED
-    assert view.SERVICE_NAME == objects.SERVICE_NAME
-    assert view.SLICE_MANAGED_BY == objects.SLICE_MANAGED_BY
-    assert view.SLICE_WRITER == objects.GATEWAY
+    assert services.DERIVED == objects.DERIVED
+    assert services.SERVICE_NAME == objects.SERVICE_NAME
+    assert services.SLICE_MANAGED_BY == objects.SLICE_MANAGED_BY
+    assert services.WRITER == objects.GATEWAY
+    assert services.LOCAL_OF == derived_names.LOCAL_OF
+    assert services.SELECTOR == derived_names.SELECTOR
+    assert services.cluster_set_key(("n", "s")) == ("n", derived_names.cluster_set_name("s"))
+    assert callers.EVERY_CALLER == derived_names.EVERY_CALLER
+    assert callers.IMPORT_OF == http_endpoints.IMPORT_OF
     assert view.DEFAULT_WEIGHT == route.DEFAULT_WEIGHT
 
 
@@ -21,4 +31,19 @@ def test_a_derived_service_is_one_to_both() -> None:
     labelled: list[dict[str, str]] = [{}, dict(list(objects.DERIVED.items())[:1]), objects.DERIVED]
     for labels, selector in product(labelled, (None, {"app": "x"})):
         service: dict[str, Any] = {"metadata": {"labels": labels}, "spec": {"selector": selector}}
-        assert view.is_derived(service) == objects.is_derived_service(service)
+        assert services.is_derived(service) == objects.is_derived_service(service)
+
+
+def test_the_selector_of_a_service_is_the_same_to_both() -> None:
+    for kept, own in product((None, '{"app": "x"}', "junk", "[]"), (None, {"app": "y"})):
+        annotations = {derived_names.SELECTOR: kept} if kept else {}
+        service: dict[str, Any] = {"metadata": {"annotations": annotations}, "spec": {"selector": own}}
+        assert services.selector_of(service) == every_caller.selector_of(service)
+
+
+def test_services_that_the_controller_made_are_not_the_users() -> None:
+    world = World()
+    world.take_over()
+    cluster = world.platform().cluster("cluster-1")
+    found = {name: services.local_service(cluster, ("dapr-test", name)) is not None for name in MADE}
+    assert found == {"nodeapp": True, "nodeapp-local": False, "nodeapp-clusterset": False}

@@ -112,7 +112,7 @@ class _Round:
             leaves = self._leaves(key)
             yield from self._ensure_service(key, owner, ports, key)
             yield from self._ensure_slice((key[0], slice_name(key[1])), key, owner, ports, serves=leaves)
-        elif self._takes(key):
+        elif self._takes(key) and not is_marked(service):  # else it is released first
             yield from self._keep(takeover.take(key, service, self._state(key)))
         elif not is_touched(service) and has_selector(service) and self._gateways.pods and self._leaves(key):
             shared = _shared_ports(ports, service)

@@ -229,6 +229,20 @@ def test_both_go_with_the_import() -> None:
     ]
 
 
+def test_a_derived_service_with_a_selector_is_handed_over_before_it_is_taken_over() -> None:
+    """With our labels and no selector it would count as derived again, and its selector be put back."""
+    services, slices = after(run({KEY: imported()}))
+    services[KEY]["spec"]["selector"] = {"app": "node"}
+    gateways = Gateways(PODS, 15080)
+    own = {**slices, **local_pods(True)}
+    actions = reconcile(
+        {KEY: imported()}, services, own, gateways, leaves=lambda _: True, takes_over=lambda _: True
+    )
+    (release,) = [action for action in actions if action.key == KEY]
+    assert release.body["metadata"]["labels"] == dict.fromkeys(OURS)
+    assert "spec" not in release.body
+
+
 def test_a_derived_service_with_a_selector_is_handed_over() -> None:
     services, slices = after(run({KEY: imported()}))
     services[KEY]["spec"]["selector"] = {"app": "nodeapp"}

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.app_ids import CALLERS, Candidate, read_app_id, settle
 from gateway.core.conditions import Condition, dapr_invocable, not_invocable
-from gateway.core.derived_names import cluster_set_name
+from gateway.core.derived_names import LONGEST_NAME, cluster_set_name
 from gateway.core.exports import HTTP, protocol_of
 from gateway.core.fields import FieldError
 from gateway.core.hosts import CLUSTER_DOMAIN
@@ -32,6 +32,7 @@ from gateway.core.objects import (
     annotation,
     created,
     is_deleted,
+    is_derived_service,
     is_marked,
     label,
     listed,
@@ -84,7 +85,7 @@ def plan_endpoints(imports: Mapping[Key, Object], dapr: Dapr) -> Wanted:
         try:
             app_id = read_app_id(imported)
             if app_id:
-                urls[key] = _url(key, imported, dapr.domain)
+                urls[key] = _url(key, imported, dapr)
                 candidates.append(
                     Candidate(key, app_id, created(imported), key in dapr.exports, dapr.leaves(key))
                 )
@@ -119,8 +120,11 @@ def _callers(dapr: Dapr) -> set[str]:
     }
 
 
-def _url(key: Key, imported: Object, domain: str) -> str:
-    """Of the lowest HTTP port. FieldError when there is none: HTTP is all that an HTTPEndpoint speaks."""
+def _url(key: Key, imported: Object, dapr: Dapr) -> str:
+    """Of the lowest HTTP port of the derived Service. FieldError when that cannot be called.
+
+    HTTP is all that an HTTPEndpoint speaks. Whether the Service is there already does not count: it comes.
+    """
     ports = [
         number(port, "port")
         for port in listed(spec_of(imported), "ports")
@@ -130,7 +134,17 @@ def _url(key: Key, imported: Object, domain: str) -> str:
     if not ports:
         message = "no imported port speaks HTTP: Dapr calls other services by app-id only over HTTP"
         raise FieldError("NoHttpPort", message)
-    return f"http://{cluster_set_name(key[1])}.{key[0]}.svc.{domain}:{min(ports)}"
+    name = cluster_set_name(key[1])
+    if len(name) > LONGEST_NAME:
+        message = (
+            f"Service {name} would be longer than {LONGEST_NAME} characters: export it by a shorter name"
+        )
+        raise FieldError("NameTooLong", message)
+    service = dapr.services.get((key[0], name))
+    if service is not None and not is_derived_service(service):
+        message = f"there is a Service {name} that the gateway did not make: calls would end there"
+        raise FieldError("ForeignService", message)
+    return f"http://{name}.{key[0]}.svc.{dapr.domain}:{min(ports)}"
 
 
 def _body(name: Key, imported: Key, url: str, dapr: Dapr) -> Mapping[str, object]:

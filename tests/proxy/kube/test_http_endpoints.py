@@ -123,6 +123,26 @@ def test_without_an_http_port_the_import_says_so() -> None:
     assert (conditions[KEY].status, conditions[KEY].reason) == (False, "NoHttpPort")
 
 
+def test_a_name_too_long_for_the_derived_service_is_said() -> None:
+    raw = imported()
+    raw["metadata"]["name"] = "a" * 53
+    actions, conditions = run({("shop", "a" * 53): raw})
+    assert actions == []
+    assert conditions["shop", "a" * 53].reason == "NameTooLong"
+
+
+def test_a_service_of_others_in_the_derived_ones_place_gets_no_calls() -> None:
+    name = "orders-clusterset"
+    theirs = {
+        ("shop", name): {"metadata": {"namespace": "shop", "name": name}, "spec": {"selector": {"a": "b"}}}
+    }
+    actions, conditions = run(services=theirs)
+    assert actions == []
+    assert conditions[KEY].reason == "ForeignService"
+    derived = {("shop", name): {"metadata": {"namespace": "shop", "name": name, "labels": OURS}, "spec": {}}}
+    assert len(run(services=derived)[0]) == 1
+
+
 def test_an_app_id_that_cannot_be_one_is_said() -> None:
     actions, conditions = run({KEY: imported("Orders")})
     assert actions == []

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.app_ids import APP_ID, CALLERS
 from gateway.core.conditions import Condition
 from gateway.core.every_caller import reaches
 from gateway.core.objects import DERIVED
@@ -18,6 +19,7 @@ from gateway.kube.connection import cluster_key
 from gateway.kube.derived import reconcile
 from gateway.kube.endpoints import peers
 from gateway.kube.errors import CredentialError
+from gateway.kube.http_endpoints import Dapr, plan_endpoints
 from gateway.kube.plan import Address, ClusterView, plan
 from gateway.kube.slices import Gateways
 from gateway.kube.status import status_patch
@@ -106,6 +108,28 @@ def test_derived_services_stand_any_object(imported: Any, service: Any, endpoint
                     takes_over=lambda _, taken=taken: taken,
                 )
             )
+
+
+@given(
+    imported=IMPORT,
+    annotations=shaped(**{APP_ID: st.just("app") | JUNK, "dapr.io/app-id": st.just("app") | JUNK}),
+    labels=shaped(**{CALLERS: st.just("true") | JUNK, "dapr.io/enabled": st.just("true") | JUNK}),
+    metadata=JUNK,
+)
+@settings(max_examples=300, deadline=None)
+def test_http_endpoints_stand_any_object(imported: Any, annotations: Any, labels: Any, metadata: Any) -> None:
+    said = {**NAMES, "annotations": annotations, "labels": labels}
+    for marked in (said, {**said, "labels": DERIVED}, metadata):
+        raw = {"metadata": marked, "spec": imported}
+        dapr = Dapr(
+            namespaces={("", "demo"): raw, ("", "home"): raw},
+            services={("demo", "app-dapr"): raw, ("demo", "app-clusterset"): raw},
+            exports={},
+            endpoints={KEY: raw},
+            leaves=lambda _: True,
+            home="home",
+        )
+        plan_endpoints({KEY: raw, ("demo", "other"): {"metadata": said, "spec": imported}}, dapr)
 
 
 @given(export=EXPORT, service=SERVICE, imported=IMPORT, policy=JUNK)

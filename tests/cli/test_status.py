@@ -95,8 +95,8 @@ def test_callers_reach_local_pods_while_no_gateway_is_ready() -> None:
     world = World()
     cluster = world.take_over()
     cluster.scale_to_zero("gateway")
-    for name in ("nodeapp", "nodeapp-clusterset"):
-        cluster.drop("EndpointSlice", f"{name}-x")
+    for name, listed_in in (("nodeapp", "nodeapp-imported"), ("nodeapp-clusterset", "nodeapp-clusterset")):
+        cluster.drop("EndpointSlice", listed_in)
         cluster.add("EndpointSlice", endpoint_slice(name, "dapr-test", "10.42.0.9", imported=True))
     assert (
         served(world, "cluster-1: its pods")

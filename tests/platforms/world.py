@@ -12,8 +12,9 @@ from cli.doctor.check import Check
 from cli.doctor.paths import path_checks
 from cli.doctor.platform import platform_checks
 from cli.doctor.reachability import SELF, Reachability
+from cli.observe.services import CLUSTER_SET_SUFFIX
 from cli.observe.view import ClusterView, GatewayView, Platform
-from gateway.core.derived_names import EVERY_CALLER, LOCAL_OF, SELECTOR
+from gateway.core.derived_names import EVERY_CALLER, LOCAL_OF, SELECTOR, slice_name
 from gateway.core.describe import HealthOf, describe
 from gateway.core.health import EndpointHealth
 from gateway.core.objects import DERIVED, GATEWAY, MANAGED_BY
@@ -106,7 +107,10 @@ def endpoint_slice(
     endpoints = [{"addresses": [address], "conditions": {"ready": True}} for address in addresses]
     ports = [{"port": 3000, "protocol": "TCP"}]
     marks = DERIVED if imported else {LOCAL_OF: local_of} if local_of else {}
-    return named(namespace, f"{service}-x", labels | marks, endpoints=endpoints, ports=ports)
+    name = f"{service}-x"
+    if imported:
+        name = service if service.endswith(CLUSTER_SET_SUFFIX) else slice_name(service)
+    return named(namespace, name, labels | marks, addressType="IPv4", endpoints=endpoints, ports=ports)
 
 
 def leaving_out(ejected: Collection[str]) -> HealthOf:

@@ -78,7 +78,7 @@ def slice_without_a_controller(world: World) -> None:
 @fault(HOME, "EndpointSlice", "lists nobody, not the gateway at 10.42.0.5", "logs deployment/controller")
 def taken_over_and_no_gateway_listed(world: World) -> None:
     cluster = world.take_over()
-    cluster.drop("EndpointSlice", "nodeapp-x")
+    cluster.drop("EndpointSlice", "nodeapp-imported")
 
 
 @fault(HOME, "EndpointSlice", "not the local pod, while no gateway is ready, at 10.42.0.9", "controller")
@@ -361,7 +361,7 @@ def test_callers_of_a_service_that_is_taken_over_reach_its_pods_while_no_gateway
     world = World()
     cluster = world.take_over()
     cluster.scale_to_zero("gateway")
-    cluster.drop("EndpointSlice", "nodeapp-x")
+    cluster.drop("EndpointSlice", "nodeapp-imported")
     cluster.add("EndpointSlice", endpoint_slice("nodeapp", "dapr-test", "10.42.0.9", imported=True))
     paths = world.paths()
     assert paths[HOME].result == "ok"

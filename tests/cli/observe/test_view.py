@@ -5,13 +5,9 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-from platforms.world import World
-
 from cli.observe import callers, services, view
 from gateway.core import derived_names, every_caller, objects, route
 from gateway.kube import http_endpoints
-
-MADE = ("nodeapp", "nodeapp-local", "nodeapp-clusterset")
 
 
 def test_names_and_defaults_are_the_gateways() -> None:
@@ -39,11 +35,3 @@ def test_the_selector_of_a_service_is_the_same_to_both() -> None:
         annotations = {derived_names.SELECTOR: kept} if kept else {}
         service: dict[str, Any] = {"metadata": {"annotations": annotations}, "spec": {"selector": own}}
         assert services.selector_of(service) == every_caller.selector_of(service)
-
-
-def test_services_that_the_controller_made_are_not_the_users() -> None:
-    world = World()
-    world.take_over()
-    cluster = world.platform().cluster("cluster-1")
-    found = {name: services.local_service(cluster, ("dapr-test", name)) is not None for name in MADE}
-    assert found == {"nodeapp": True, "nodeapp-local": False, "nodeapp-clusterset": False}

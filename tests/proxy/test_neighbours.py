@@ -31,6 +31,33 @@ async def test_health_checks_see_an_application_leave_and_return_behind_its_gate
     assert (await net.ask(port, host=HOST))[0] == 200
 
 
+async def test_the_mark_of_an_applications_answer_reaches_every_gateway_and_no_client(
+    net: Any, make: Any
+) -> None:
+    """Three in a row: a front door, and two clusters of which one leads to the other."""
+    answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"
+    marks = []
+
+    async def between(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Passes all on, and looks for the mark."""
+        there, back = await net.connect(exporter)
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            back.write(head)
+            said = await net.answer(there)
+            marks.append(b"X-Gateway-Passed: 1" in said[1])
+            writer.write(said[1] + said[2])
+
+    app = await net.app(lambda _head, _body: answer)
+    exporter, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export())
+    middle, _, _ = await net.gateway(make.imported(c1=await net.server(between)), front_door=True)
+    _, port, _ = await net.gateway(make.imported(c2=middle), make.policy("ActiveActive"))
+    for asked, target in ((port, "/"), (middle, "/app"), (exporter, "/app")):
+        status, head, body = await net.ask(asked, target, HOST)
+        assert (status, body) == (404, b"no")
+        assert b"X-Gateway" not in head
+    assert marks == [True, True]
+
+
 async def test_a_health_check_never_reaches_an_application(net: Any, make: Any, ok: Any) -> None:
     seen = []
     app = await net.app(lambda head, _body: seen.append(head) or ok())

@@ -32,30 +32,37 @@ def strip_fields(fields: bytes, names: frozenset[bytes]) -> bytes:
 
 
 def forwarded_fields(peer: bytes, host: bytes) -> bytes:
-    """What tells the application where a request came from, when no trusted proxy in front has begun to."""
-    return b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b" % (peer, host)
+    """What tells the application where a request came from, when no trusted proxy in front has begun to.
+
+    `host` is empty for an HTTP/1.0 client that named none.
+    """
+    fields = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: http" % peer
+    return fields + b"\r\nX-Forwarded-Host: " + host if host else fields
 
 
 def continued_fields(request: RequestHead, peer: bytes) -> bytes:
     """The same when a trusted proxy has begun to tell; `peer` is that proxy."""
     trail, proto, host, others = request.forwarded or (b"", b"", b"", b"")
-    return b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b%b" % (
+    host = host or request.host
+    return b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b%b%b" % (
         trail + b", " + peer if trail else peer,
         proto or b"http",
-        host or request.host,
+        b"\r\nX-Forwarded-Host: " + host if host else b"",
         others,
     )
 
 
-def request_start(request: RequestHead, target: bytes, *, to_gateway: bool) -> bytes:
+def request_start(request: RequestHead, target: bytes, service: bytes, *, to_gateway: bool) -> bytes:
     """The forwarded head as far as it is the same for every client: all but where the request came from, its
     identifier when the client gave none, and the blank line.
+
+    `service`: the Host of a request that has none, which servers refuse in HTTP/1.1.
     """
     fields = request.fields
     if request.strip is not None:
         fields = strip_fields(fields, request.strip)
     if request.authority or not request.host:
-        fields = b"\r\nHost: " + request.host + HOST_FIELD.sub(b"", fields)
+        fields = b"\r\nHost: " + (request.host or service) + HOST_FIELD.sub(b"", fields)
     if request.upgrade:
         fields += b"\r\nConnection: Upgrade\r\nUpgrade: " + request.upgrade
     if to_gateway:

@@ -28,6 +28,10 @@ READ = re.compile(
 )
 
 
+PASSED = b"x-gateway-passed"
+NOT_FORWARDED = HOP_BY_HOP | {PASSED}
+"""Fields of an answer that are not forwarded as they came. The mark is made again for a gateway in front."""
+
 BODYLESS = frozenset((*range(100, 200), 204, 304))
 """Statuses whose answers have no body, whatever their fields say."""
 
@@ -95,9 +99,9 @@ def _read_rest(response: ResponseHead, fields: dict[bytes, bytes]) -> None:
     """Fields that most answers do not have."""
     if REFUSED in fields:
         response.refused = fields[REFUSED] or b"unknown"
-    response.passed = b"x-gateway-passed" in fields
+    response.passed = PASSED in fields
     response.upgrade = fields.get(b"upgrade", b"")
-    strip = fields.keys() & HOP_BY_HOP
+    strip = fields.keys() & NOT_FORWARDED
     connection = fields.get(b"connection")
     if connection is not None:
         tokens = connection_tokens(connection)

@@ -78,6 +78,12 @@ class Route:
         return tuple(cluster for priority in self.priorities for cluster in priority)
 
     @property
+    def host(self) -> bytes:
+        """A Host by which its Service can be called."""
+        namespace, _, name = self.service.partition("/")
+        return f"{name}.{namespace}:{self.port}".encode()
+
+    @property
     def leaves(self) -> bool:
         """Whether its policy may send a request to another cluster at all.
 

@@ -46,6 +46,6 @@ def added_fields(request: CachedHead, answer: ResponseHead, pick: Pick, affinity
         state, health = pick.state, pick.health
         if affinity is None or (affinity.cluster, affinity.endpoint) != (state.tag, health.tag):
             added = session_cookie(request.route.service, state.cluster.key, str(health.endpoint))
-    if request.head.hops and doubtful(answer):
+    if request.head.hops and (answer.passed or doubtful(answer)):
         added += PASSED_FIELD
     return added

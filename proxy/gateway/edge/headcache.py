@@ -96,7 +96,10 @@ class CachedHead:
         found = self.starts.get(cluster)
         if found is None:
             target = cluster.cluster.target(self.head.target)
-            found = self.starts[cluster] = request_start(self.head, target, to_gateway=cluster.remote)
+            service = b"" if self.route is None else self.route.host
+            found = self.starts[cluster] = request_start(
+                self.head, target, service, to_gateway=cluster.remote
+            )
         return found
 
     def log_fields(self) -> str:

@@ -75,11 +75,28 @@ def test_where_a_request_came_from_is_begun_or_continued() -> None:
             "GET /a HTTP/1.1\r\nHost: x\r\nX-Gateway-Hops: 2\r\n\r\n", True,
             "GET /b HTTP/1.1\r\nHost: x\r\nX-Gateway-Hops: 3",
         ),
+        ("GET /a HTTP/1.0\r\nA: 1\r\n\r\n", False, "GET /b HTTP/1.1\r\nHost: app.demo:80\r\nA: 1"),
+        ("GET /a HTTP/1.1\r\nHost:\r\nA: 1\r\n\r\n", False, "GET /b HTTP/1.1\r\nHost: app.demo:80\r\nA: 1"),
     ],
 )  # fmt: skip
 def test_a_request_goes_on_without_what_was_for_this_hop(sent: str, to_gateway: bool, passed: str) -> None:
     request = parse_request_head(sent.encode(), Limits())
-    assert request_start(request, b"/b", to_gateway=to_gateway).decode() == passed
+    assert request_start(request, b"/b", b"app.demo:80", to_gateway=to_gateway).decode() == passed
+
+
+def test_a_client_that_named_no_host_is_said_to_have_named_none() -> None:
+    assert forwarded_fields(b"192.0.2.1", b"").decode().split("\r\n")[1:] == [
+        "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: http",
+    ]  # fmt: skip
+    request = parse_request_head(b"GET / HTTP/1.0\r\nX-Forwarded-For: 10.0.0.9\r\n\r\n", Limits())
+    assert b"x-forwarded-host" not in continued_fields(request, b"192.0.2.1").lower()
+
+
+def test_a_mark_is_not_passed_on_as_it_came() -> None:
+    assert (
+        passed_on("HTTP/1.1 404 No\r\nX-Gateway-Passed: 1\r\nA: 1\r\n\r\n")
+        == "HTTP/1.1 404 No\r\nA: 1\r\n\r\n"
+    )
 
 
 def passed_on(raw: str, **how: bool) -> str:

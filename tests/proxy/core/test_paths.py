@@ -86,7 +86,7 @@ def test_a_target_goes_on_as_it_came_unless_nobody_may_send_it_so() -> None:
 
 def test_forwarding_fields_of_other_names_go_on_for_a_named_proxy_alone() -> None:
     head = request(b"/", b"X-Forwarded-Prefix: /p\r\nForwarded: for=1\r\nAccept: */*\r\n")
-    assert request_start(head, b"/", to_gateway=False) == b"GET / HTTP/1.1\r\nHost: x\r\nAccept: */*"
+    assert request_start(head, b"/", b"", to_gateway=False) == b"GET / HTTP/1.1\r\nHost: x\r\nAccept: */*"
     told = continued_fields(head, b"10.0.0.1")
     assert told.endswith(b"\r\nx-forwarded-prefix: /p\r\nforwarded: for=1")
 

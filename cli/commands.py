@@ -168,7 +168,7 @@ FAST_LANES: Mapping[str, Sequence[str]] = {
 }
 MEASURED = "rules"  # the lane whose branches pyproject.toml holds; what it measures it alone tests
 E2E_LANES: Mapping[str, Sequence[str]] = {
-    "parts": [f"tests/{name}" for name in ("airgap", "plugins", "program", "proxy", "existing")],
+    "parts": [f"tests/{name}" for name in ("airgap", "plugins", "program", "proxy", "interop", "existing")],
     "platform": ["tests/e2e"],
 }
 NO_TESTS_COLLECTED = 5  # pytest's exit code; with -k, one of the lanes may have none

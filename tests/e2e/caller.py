@@ -17,8 +17,11 @@ PATIENCE = 20.0
 """Seconds after which a request without an answer has failed."""
 
 
-def ask_for_ever(url: str, pause: float) -> None:
-    """One connection, kept while it lasts; one request after the other, `pause` seconds apart."""
+def ask_for_ever(url: str, pause: float, fresh: bool) -> None:
+    """One request after the other, `pause` seconds apart.
+
+    On one connection, kept while it lasts; or `fresh`, each on a new one, as the Service has it just then.
+    """
     where = urlsplit(url)
     connection: HTTPConnection | None = None
     while True:
@@ -29,7 +32,7 @@ def ask_for_ever(url: str, pause: float) -> None:
             connection.request("GET", where.path)
             answer = connection.getresponse()
             status, said = answer.status, answer.read().decode(errors="replace")
-            if answer.will_close:
+            if answer.will_close or fresh:
                 connection.close()
                 connection = None
         except (OSError, HTTPException) as error:
@@ -43,9 +46,10 @@ def ask_for_ever(url: str, pause: float) -> None:
         time.sleep(max(0.0, pause - seconds))
 
 
-def main(url: str, callers: str, pause: str) -> None:
+def main(url: str, callers: str, pause: str, connections: str) -> None:
     for _ in range(int(callers)):
-        threading.Thread(target=ask_for_ever, args=(url, float(pause)), daemon=True).start()
+        arguments = (url, float(pause), connections == "fresh")
+        threading.Thread(target=ask_for_ever, args=arguments, daemon=True).start()
     threading.Event().wait()
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 from e2e.commands import ENVIRONMENT, engine_environment, stack, state_folder
+from e2e.load import Clusters
 
 ORDER = (
     "test_bring_up",
     "test_documented",
     "test_membership",
+    "test_every_caller",
     "test_failures",
     "test_doctor",
     "test_take_down",
@@ -55,3 +57,8 @@ def brought_up(clean_machine: None) -> str:
 def platform(brought_up: str) -> dict[str, str]:
     """The environment, up; the process environment for pulumi, kubectl, k3d and docker on it."""
     return engine_environment()
+
+
+@pytest.fixture(scope="module")
+def clusters(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Clusters:
+    return Clusters(platform, tmp_path_factory.mktemp("kubeconfigs"))

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from e2e.commands import ROOT
+
 CALLERS = 4
+"""40 requests a second in all."""
 PAUSE = 0.1
-"""Seconds between the requests of one caller: 40 requests a second in all."""
+"""Seconds between the requests of one caller."""
 SLOW = 2.0
 """Seconds that no request takes when nothing is wrong, however busy the machine."""
 
@@ -64,26 +67,36 @@ class Call:
 class Load:
     """Calls from a pod of its own, which needs no image but the gateway's: that one has Python in it."""
 
-    def __init__(self, kubectl: Kubectl, url: str) -> None:
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        url: str,
+        *,
+        callers: int = CALLERS,
+        fresh: bool = False,
+        namespace: str = "default",
+    ) -> None:
+        """`fresh`: each request on a connection of its own. Without it a caller keeps its one."""
         self._kubectl = kubectl
-        self._url = url
+        self._pod = ("-n", namespace, "pod", "caller")
+        self._asks = [url, str(callers), str(PAUSE), "fresh" if fresh else "kept"]
         self.calls: list[Call] = []
         self._awaited = 0.0
 
     def __enter__(self) -> Self:
-        self._kubectl("delete", "pod", "caller", "--ignore-not-found", "--now")
+        self._kubectl("delete", *self._pod, "--ignore-not-found", "--now")
         where = ("-n", "multicluster-system", "get", "deployment", "gateway")
         image = self._kubectl(*where, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
         script = Path(__file__).with_name("caller.py").read_text()
-        command = ["python", "-c", script, self._url, str(CALLERS), str(PAUSE)]
+        command = ["python", "-c", script, *self._asks]
         container = {"name": "caller", "image": image, "imagePullPolicy": "IfNotPresent", "command": command}
         pod = {
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "caller"},
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "caller", "namespace": self._pod[1]},
             "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
         }  # fmt: skip
         self._kubectl("apply", "-f", "-", stdin=json.dumps(pod))
-        self._kubectl("wait", "--for=condition=Ready", "pod/caller", "--timeout=90s")
-        self._process = self._kubectl.follow("logs", "-f", "caller")
+        self._kubectl("wait", *self._pod, "--for=condition=Ready", "--timeout=90s")
+        self._process = self._kubectl.follow("logs", *self._pod[:2], "-f", "caller")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self
@@ -99,7 +112,7 @@ class Load:
         self._reader.join(timeout=5)
         if self._process.stdout is not None:
             self._process.stdout.close()
-        self._kubectl("delete", "pod", "caller", "--now")
+        self._kubectl("delete", *self._pod, "--now")
 
     def until(self, check: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
         """Wait for what requests that begin from now on show."""
@@ -136,3 +149,24 @@ class Load:
             "slowest": round(max((call.seconds for call in calls), default=0.0), 2),
             "settled_after": round(max(disturbed) - moment, 2) if disturbed else 0.0,
         }
+
+
+class Clusters:
+    """The members of the platform: two that export nodeapp, and one that only calls it."""
+
+    def __init__(self, env: dict[str, str], folder: Path) -> None:
+        self.env = env
+        printed = subprocess.run(
+            ["pulumi", "stack", "output", "kubeconfigs", "--show-secrets"],
+            env=env, cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        for name, text in json.loads(printed).items():
+            path = folder / name
+            path.touch(mode=0o600)
+            path.write_text(text)
+        self.asking = Kubectl(env, folder / "cluster-2")
+        self.hurt = Kubectl(env, folder / "cluster-1")
+        self.other = Kubectl(env, folder / "cluster-3")
+
+    def docker(self, *arguments: str) -> None:
+        subprocess.run(["docker", *arguments], env=self.env, check=True, capture_output=True, timeout=120)

@@ -8,15 +8,12 @@ that may take.
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.commands import ROOT
-from e2e.load import Kubectl, Load
+from e2e.load import Clusters, Kubectl, Load
 
 pytestmark = pytest.mark.e2e
 
@@ -28,31 +25,6 @@ NODE = "k3d-cluster-1-server-0"
 APP = ("-n", "dapr-test", "pod", "-l", "app=node")
 GATEWAY = ("-n", "multicluster-system", "pod", "-l", "app=gateway")
 POLICIES = ("FailOver", "ActiveActive")
-
-
-class Clusters:
-    """The member that asks and the one that is hurt."""
-
-    def __init__(self, env: dict[str, str], folder: Path) -> None:
-        self.env = env
-        printed = subprocess.run(
-            ["pulumi", "stack", "output", "kubeconfigs", "--show-secrets"],
-            env=env, cwd=ROOT, capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-        for name, text in json.loads(printed).items():
-            path = folder / name
-            path.touch(mode=0o600)
-            path.write_text(text)
-        self.asking = Kubectl(env, folder / "cluster-2")
-        self.hurt = Kubectl(env, folder / "cluster-1")
-
-    def docker(self, *arguments: str) -> None:
-        subprocess.run(["docker", *arguments], env=self.env, check=True, capture_output=True, timeout=120)
-
-
-@pytest.fixture(scope="module")
-def clusters(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Clusters:
-    return Clusters(platform, tmp_path_factory.mktemp("kubeconfigs"))
 
 
 @pytest.fixture(scope="module", params=POLICIES)

@@ -27,21 +27,21 @@ class Kubectl:
     """kubectl on one cluster."""
 
     def __init__(self, env: dict[str, str], kubeconfig: Path) -> None:
-        self._env, self._kubeconfig = env, kubeconfig
+        self.env, self._kubeconfig = env, kubeconfig
 
     def argv(self, *arguments: str) -> list[str]:
         return ["kubectl", "--kubeconfig", str(self._kubeconfig), *arguments]
 
     def __call__(self, *arguments: str, stdin: str = "") -> str:
         done = subprocess.run(
-            self.argv(*arguments), env=self._env, input=stdin, capture_output=True, text=True, timeout=180,
+            self.argv(*arguments), env=self.env, input=stdin, capture_output=True, text=True, timeout=180,
             check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
     def follow(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(self.argv(*arguments), env=self._env, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(self.argv(*arguments), env=self.env, stdout=subprocess.PIPE, text=True)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import pytest
 from e2e.load import Clusters, Kubectl, Load
+from e2e.steering import Steering
 
 pytestmark = pytest.mark.e2e
 
-KEYS = {name: f"default/default/default/{name}" for name in ("cluster-1", "cluster-3")}
 URL = "http://nodeapp.dapr-test:3000/ports"
 SYSTEM = ("-n", "multicluster-system")
 APP = ("-n", "dapr-test")
@@ -29,25 +29,12 @@ FOLLOWED_SECONDS = 3.0
 with everything else."""
 
 
-def policy(lb_type: str, **weights: int) -> dict[str, Any]:
-    targets = [
-        {"clusterKey": KEYS[name.replace("_", "-")], "weight": weight} for name, weight in weights.items()
-    ]
-    return {
-        "apiVersion": "flomesh.io/v1alpha1", "kind": "GlobalTrafficPolicy",
-        "metadata": {
-            "name": "nodeapp", "namespace": "dapr-test",
-            "annotations": {"multicluster.flomesh.io/every-caller": "true"},
-        },
-        "spec": {"lbType": lb_type, "targets": targets},
-    }  # fmt: skip
-
-
 class Exporter:
     """cluster-1, and what is done to it."""
 
     def __init__(self, kubectl: Kubectl) -> None:
         self.kubectl = kubectl
+        self._steering = Steering(kubectl)
         found = json.loads(kubectl(*APP, "get", "service", "nodeapp", "-o", "json"))
         self.service = {
             "apiVersion": "v1", "kind": "Service",
@@ -56,29 +43,20 @@ class Exporter:
         }  # fmt: skip
 
     def steer(self, lb_type: str, **weights: int) -> None:
-        self.kubectl("apply", "-f", "-", stdin=json.dumps(policy(lb_type, **weights)))
+        self._steering.steer(lb_type, **weights)
         wanted = "NotNeeded" if lb_type == "Locality" and "cluster_3" not in weights else "TakenOver"
         self.wait(lambda: self.reach() == wanted, f"the policy says {wanted}")
 
     def reach(self) -> str:
-        found = self.kubectl(
-            *APP, "get", "globaltrafficpolicies.flomesh.io", "nodeapp", "--ignore-not-found", "-o",
-            'jsonpath={.status.conditions[?(@.type=="EveryCaller")].reason}',
-        )  # fmt: skip
-        if found != "TakenOver":
-            return found
-        return found if self.endpoints() == self.gateways() else ""
+        """Why the policy holds for every caller or not; empty until the endpoints are as it says."""
+        found = str(self._steering.reach().get("reason", ""))
+        return "" if found == "TakenOver" and self.endpoints() != self.gateways() else found
 
     def free(self) -> None:
-        """No policy; gone only when the Service is as it was."""
-        self.kubectl(
-            *APP,
-            "delete",
-            "globaltrafficpolicies.flomesh.io",
-            "nodeapp",
-            "--ignore-not-found",
-            "--timeout=60s",
-        )
+        self._steering.free()
+
+    def why(self) -> str:
+        return str(self._steering.reach().get("message", ""))
 
     def apply_the_service(self) -> None:
         """As whoever deploys it does: with its selector."""
@@ -187,15 +165,6 @@ def as_it_was(exporter: Exporter) -> Iterator[None]:
     yield
     exporter.free()
     exporter.wait(lambda: exporter.endpoints() == exporter.pods(), "local pods serve callers again")
-
-
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Any:
-    def say(report: dict[str, Any]) -> None:
-        with capsys.disabled():
-            print(f"\n{request.node.name}: {json.dumps(report)}", flush=True)
-
-    return say
 
 
 def shares(load: Load, count: int) -> Counter[str]:
@@ -318,9 +287,5 @@ def test_whoever_puts_the_selector_back_at_every_turn_is_named(exporter: Exporte
         exporter.apply_the_service()
         time.sleep(1.5)
     exporter.wait(lambda: exporter.reach() == "SelectorContested", "it is left to its owner")
-    message = exporter.kubectl(
-        *APP, "get", "globaltrafficpolicies.flomesh.io", "nodeapp", "-o",
-        'jsonpath={.status.conditions[?(@.type=="EveryCaller")].message}',
-    )  # fmt: skip
-    assert message.startswith("kubectl keeps putting the selector back")
+    assert exporter.why().startswith("kubectl keeps putting the selector back")
     exporter.wait(lambda: exporter.endpoints() == exporter.pods(), "local pods serve callers directly")

@@ -51,15 +51,6 @@ def healthy_before_and_after(load: Load) -> Iterator[None]:
     load.until(lambda: load.served("cluster-1", "cluster-3"), "both clusters answer again", 240.0)
 
 
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Any:
-    def say(report: dict[str, Any]) -> None:
-        with capsys.disabled():
-            print(f"\n{request.node.name}: {json.dumps(report)}", flush=True)
-
-    return say
-
-
 def check(report: dict[str, Any]) -> None:
     assert report["failed"] == 0, "every request could be answered by the other cluster"
     assert report["settled_after"] <= DETECTION_SECONDS

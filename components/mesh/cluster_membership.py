@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +19,17 @@ KEY = "kubeconfig"
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterMembershipArgs:
-    """The namespaces are the system namespaces of member and control plane; `hub` is what runs the hub."""
+    """The namespaces are the system namespaces of member and control plane; `hub` is what runs the hub.
+
+    `may_export`: namespaces whose Services others may import from the member; None: any they have, too.
+    """
 
     member: Cluster
     member_namespace: pulumi.Input[str]
     control_plane: Cluster
     control_plane_namespace: pulumi.Input[str]
     hub: pulumi.Resource
+    may_export: Sequence[str] | None = None
 
 
 def hub_kubeconfig(*, cluster: str, server: str, ca_base64: str, token: str) -> str:
@@ -44,10 +49,13 @@ def hub_kubeconfig(*, cluster: str, server: str, ca_base64: str, token: str) -> 
     )
 
 
-def cluster_spec(member: Cluster, *, secret: pulumi.Input[str]) -> dict[str, Any]:
+def cluster_spec(
+    member: Cluster, *, secret: pulumi.Input[str], may_export: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Spec of the Cluster object; the credential is named, not written into it."""
     where = location(key=member.key, host=member.gateway_host, port=member.gateway_port)
-    return {**where, "kubeconfigSecretRef": {"name": secret, "key": KEY}}
+    allowed = {} if may_export is None else {"mayExport": sorted(may_export)}
+    return {**where, **allowed, "kubeconfigSecretRef": {"name": secret, "key": KEY}}
 
 
 class ClusterMembership(pulumi.ComponentResource):
@@ -94,7 +102,7 @@ class ClusterMembership(pulumi.ComponentResource):
             api_version="flomesh.io/v1alpha1",
             kind="Cluster",
             metadata={"name": member.name},
-            spec=cluster_spec(member, secret=credential.metadata["name"]),
+            spec=cluster_spec(member, secret=credential.metadata["name"], may_export=args.may_export),
             # A deleted Cluster waits for the hub to take back what it wrote: the hub must outlive it.
             opts=_in(plane, self, args.hub),
         )

@@ -60,7 +60,8 @@ HUB: tuple[Rule, ...] = (
     rule(GROUP, ["serviceimports"], [*READ, "create", "patch", "delete"]),
     rule(GROUP, ["serviceimports/status"], ["patch"]),
     rule("", ["services"], READ),
-    rule("", ["namespaces"], ["create"]),
+    # Imports go only where their namespace exists.
+    rule("", ["namespaces"], READ),
     rule("", ["events"], ["create"]),
 )
 

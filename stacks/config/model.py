@@ -102,6 +102,10 @@ class ClusterSettings(Section):
     api_server: Url | None = Field(
         default=None, description="existing: API URL seen from the hub; default the context's."
     )
+    may_export: tuple[DnsLabel, ...] | None = Field(
+        default=None,
+        description="member: namespaces that others may import from it; default any they have, too.",
+    )
 
     @property
     def key(self) -> str:

@@ -96,8 +96,9 @@ def _membership(plane: PreparedCluster, member: PreparedCluster) -> ClusterMembe
         control_plane=plane.cluster,
         control_plane_namespace=plane.mesh.namespace,
         hub=plane.mesh.hub,
+        may_export=member.config.may_export,
     )
-    # The Cluster CRD is the control plane's; the hub creates namespaces it lacks and must not be first.
+    # The Cluster CRD is the control plane's; the hub imports only into namespaces that are there.
     waits = [*plane.mesh.crds, *plane.namespaces.values(), *member.namespaces.values()]
     return ClusterMembership(
         f"{member.config.name}-membership", args, pulumi.ResourceOptions(depends_on=waits)

@@ -50,7 +50,7 @@ def namespaces_of(settings: Settings, cluster: str) -> tuple[str, ...]:
     is_member = any(member.name == cluster for member in settings.members)
     wanted = {app.namespace for app in settings.apps if cluster in app.clusters}
     wanted |= {app.namespace for app in settings.apps if is_member and app.app == "nodeapp"}
-    # The hub writes imports everywhere and creates namespaces it lacks, which no destroy would remove.
+    # The hub imports everywhere, and only into namespaces that are there.
     imported = settings.mesh == "bundled"
     wanted |= {export.namespace for export in settings.exports if imported or cluster in export.clusters}
     wanted |= {policy.namespace for policy in settings.policies if policy.cluster == cluster}

@@ -42,6 +42,21 @@ def policy(*targets: Config, **keys: Any) -> Config:
 # What is changed, what is wrong with it, and the hint.
 # fmt: off
 MISTAKES: dict[str, tuple[Config, str, str]] = {
+    # What members may export.
+    "a control plane that may export": (
+        {"clusters[0].mayExport": ["dapr-test"]},
+        "clusters[0].mayExport: has no meaning for the control plane, whose word it is.", "Remove it."),
+    "an export that its cluster may not make": (
+        {"clusters[1].mayExport": []},
+        "exports[0].namespace = 'dapr-test': mayExport of cluster-1 has only nothing.",
+        "Add it there, or export from another cluster."),
+    "mayExport for FSM": (
+        {"clusters[1].mayExport": ["dapr-test"], "mesh": "flomesh"},
+        "clusters[1].mayExport: has no meaning for FSM's hub.", "Remove it, or use `mesh: bundled`."),
+    "mayExport that is no namespace": (
+        {"clusters[1].mayExport": ["Shop"]},
+        f"clusters[1].mayExport[0] = 'Shop': does not have the form {NAME_FORM}.",
+        "It is: member: namespaces that others may import from it; default any they have, too."),
     # Single values.
     "a misspelt key": (
         {"polcies": []}, "polcies: unknown key.", "Did you mean policies?"),

@@ -58,9 +58,8 @@ def test_what_may_be_written_is_on_this_list() -> None:
     assert writing == {
         ("CONTROLLER", "", "services"),
         ("CONTROLLER", "", "endpoints"),
-        ("HUB", "", "namespaces"),
         ("HUB", "", "events"),
-    }, "Services and Endpoints of imports; their namespaces, events: nothing that runs, nothing that grants"
+    }, "Services and Endpoints of imports; events: nothing that runs, nothing that grants"
 
 
 def test_what_parses_the_networks_traffic_writes_nothing() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Self, cast
 import aiohttp
 
 from gateway.kube.client_config import ClientConfig
-from gateway.kube.errors import KubeError, Unreachable, error_for
+from gateway.kube.errors import KubeError, TooLong, Unreachable, error_for
 from gateway.kube.resources import Resource
 
 Object = Mapping[str, Any]
@@ -25,6 +25,10 @@ PAGE = 500
 """Objects per list call, the value kubectl and client-go use: bounds what the API server holds for us."""
 MAX_EVENT_BYTES = 8 << 20
 """Longest watch line. etcd refuses objects above 1.5 MiB; the rest is encoding."""
+MAX_ANSWER_BYTES = 16 << 20
+"""Longest answer to a call: eight objects of the size that etcd takes, or five hundred of 32 KiB."""
+MAX_CONTINUE = 4096
+"""Characters of the token of a next page; those of Kubernetes have some 200."""
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
 """A watch can be silent for minutes, so a vanished peer shows only by TCP keepalive: here after 25 s."""
 
@@ -75,13 +79,19 @@ class KubeClient:
         """One page: objects, the list's resourceVersion, and the token of the next page ("" for none)."""
         query = {"limit": str(limit)} | ({"continue": continue_} if continue_ else {})
         body = await self._call("GET", resource.collection(namespace), query)
-        meta = body.get("metadata") or {}
+        meta, found = body.get("metadata") or {}, body.get("items") or []
+        if not isinstance(meta, dict) or not isinstance(found, list):
+            raise KubeError(f"{self.server} answers for {resource.plural} with something else than a list")
+        if not all(_is_object(item) for item in found):
+            raise KubeError(f"{self.server} lists {resource.plural} that are no objects")
         # Lists leave apiVersion and kind out of their items; everyone downstream wants them.
         items: list[Object] = [
-            {**item, "apiVersion": resource.api_version, "kind": resource.kind}
-            for item in body.get("items") or ()
+            {**item, "apiVersion": resource.api_version, "kind": resource.kind} for item in found
         ]
-        return items, str(meta.get("resourceVersion") or ""), str(meta.get("continue") or "")
+        token = str(meta.get("continue") or "")
+        if len(token) > MAX_CONTINUE:
+            raise KubeError(f"{self.server} continues the list of {resource.plural} with a token too long")
+        return items, str(meta.get("resourceVersion") or ""), token
 
     async def watch(
         self, resource: Resource, namespace: str | None, version: str, seconds: int
@@ -131,9 +141,14 @@ class KubeClient:
         query = {"fieldManager": self._manager, "force": "true"}
         return await self._call("PATCH", path, query, body, content="application/apply-patch+yaml")
 
-    async def merge(self, resource: Resource, namespace: str, name: str, patch: Object) -> Object:
-        """JSON merge patch. With metadata.resourceVersion in it: Conflict if the object changed since."""
-        path = resource.item(namespace, name)
+    async def merge(
+        self, resource: Resource, namespace: str, name: str, patch: Object, *, status: bool = False
+    ) -> Object:
+        """JSON merge patch. With metadata.resourceVersion in it: Conflict if the object changed since.
+
+        With `status`, of the status subresource.
+        """
+        path = resource.item(namespace, name) + ("/status" if status else "")
         return await self._call(
             "PATCH", path, {"fieldManager": self._manager}, patch, content="application/merge-patch+json"
         )
@@ -190,12 +205,28 @@ class KubeClient:
                 method, path, query or {}, timeout=timeout, body=body, content=content
             ) as response:
                 await _check(response)
-                answer = json.loads(await response.read())
+                answer = json.loads(await _whole(response))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(self.server, error) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise KubeError(f"{self.server}{path} did not answer in JSON") from error
+        if not isinstance(answer, dict):
+            raise KubeError(f"{self.server}{path} did not answer with an object")
         return cast("Object", answer)
+
+
+def _is_object(raw: Any) -> bool:
+    return isinstance(raw, dict) and isinstance(raw.get("metadata"), dict)
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytearray:
+    """The body. KubeError when it is longer than any answer should be."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            raise TooLong(f"{response.url.path} answers with more than {MAX_ANSWER_BYTES} bytes")
+    return body
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytearray]:
@@ -214,13 +245,17 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytearray]:
 def _event(line: bytes | bytearray) -> Mapping[str, Any]:
     try:
         event = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise KubeError("a watch event is not JSON") from error
+    obj = event.get("object") if isinstance(event, dict) else None
+    if not isinstance(obj, dict):
+        raise KubeError("a watch event has no object")
     if event.get("type") == "ERROR":
-        status = event.get("object") or {}
-        raise error_for(
-            int(status.get("code") or 0), str(status.get("reason") or ""), str(status.get("message") or event)
-        )
+        code = obj.get("code")
+        message = str(obj.get("message") or event)[:500]
+        raise error_for(code if isinstance(code, int) else 0, str(obj.get("reason") or ""), message)
+    if not _is_object(obj):
+        raise KubeError("a watch event has an object without metadata")
     return cast("Mapping[str, Any]", event)
 
 

@@ -14,20 +14,21 @@ from typing import Any
 from gateway.core.app_ids import APP_ID
 from gateway.core.conditions import Condition
 from gateway.core.objects import (
-    HUB,
-    MANAGED_BY,
     Key,
     Object,
+    is_deleted,
     is_hub_import,
     key_of,
     section,
     uid_of,
     version_of,
 )
+from gateway.kube import trim
 from gateway.kube.client import KubeClient
+from gateway.kube.cluster_view import Address, ClusterView
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound, Refused
 from gateway.kube.events import condition_events
-from gateway.kube.plan import Address, ClusterView, app_id_of, same_import
+from gateway.kube.plan import app_id_of, same_import
 from gateway.kube.resources import EVENT, EXPORT, IMPORT, NAMESPACE, SERVICE
 from gateway.kube.status import current, status_patch
 from gateway.kube.timing import DEFAULT_TIMING, Timing
@@ -49,9 +50,22 @@ class ClusterReconciler:
         self._client = client
         self._on_change = on_change
         self._timing = timing
-        self._exports, self._services, self._imports = (
-            Informer(client, resource, on_change, keep=without_managed_fields, timing=timing)
-            for resource in (EXPORT, SERVICE, IMPORT)
+        self._exports, self._services, self._imports, self._namespaces = self._informers = tuple(
+            Informer(
+                client,
+                resource,
+                on_change,
+                keep=keep,
+                timing=timing,
+                weigh=trim.weigh,
+                most=trim.MOST_BYTES,
+            )
+            for resource, keep in (
+                (EXPORT, trim.export),
+                (SERVICE, trim.service),
+                (IMPORT, without_managed_fields),
+                (NAMESPACE, trim.namespace),
+            )
         )
         self._wanted: Mapping[Key, Mapping[str, Any]] | None = None
         self._conditions: Mapping[Key, tuple[Condition, ...]] = {}
@@ -65,14 +79,22 @@ class ClusterReconciler:
         self.asked = False
         """The cluster has been asked whether it can be managed: before that, `error` means nothing."""
 
-    def view(self, key: str, address: Address | None) -> ClusterView:
+    @property
+    def exports(self) -> Mapping[Key, Object] | None:
+        """None before all were read."""
         synced = self._exports.synced and self._services.synced
+        return dict(self._exports.objects) if synced else None
+
+    def view(self, key: str, address: Address | None) -> ClusterView:
+        readable = self._imports.synced and self._namespaces.synced
+        namespaces = self._namespaces.objects
         return ClusterView(
             key,
             address,
-            dict(self._exports.objects) if synced else None,
+            self.exports,
             dict(self._services.objects),
-            dict(self._imports.objects) if self._imports.synced else None,
+            dict(self._imports.objects) if readable else None,
+            {name for (_, name), obj in namespaces.items() if not is_deleted(obj)},
         )
 
     def take(
@@ -85,7 +107,7 @@ class ClusterReconciler:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for informer in (self._exports, self._services, self._imports):
+            for informer in self._informers:
                 tasks.create_task(informer.run(), name=f"{self.name}: watch {informer.resource.plural}")
             tasks.create_task(self._check(), name=f"{self.name}: check")
             tasks.create_task(self._write(), name=f"{self.name}: write")
@@ -95,7 +117,7 @@ class ClusterReconciler:
         """Why the cluster cannot be managed right now; None when it can."""
         if self._error is not None:
             return self._error
-        for informer in (self._exports, self._services, self._imports):
+        for informer in self._informers:
             if informer.error is not None:
                 return f"cannot follow {informer.resource.plural}: {informer.error}"
         return None
@@ -165,7 +187,7 @@ class ClusterReconciler:
         async with self._limit:
             try:
                 if before is None:
-                    await self._create(namespace, body)
+                    await self._client.create(IMPORT, namespace, body)
                 elif is_hub_import(before):
                     spec = {"serviceAccountName": None, **body["spec"]}
                     annotations = {APP_ID: app_id_of(body) or None}
@@ -185,23 +207,6 @@ class ClusterReconciler:
         self._refused.pop(key, None)
         log.info("%s: %s import %s/%s", self.name, "changed" if before else "made", namespace, name)
         return True
-
-    async def _create(self, namespace: str, body: Mapping[str, Any]) -> None:
-        try:
-            await self._client.create(IMPORT, namespace, body)
-        except NotFound:
-            labels = {MANAGED_BY: HUB}
-            made = {
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {"name": namespace, "labels": labels},
-            }
-            try:
-                await self._client.create(NAMESPACE, "", made)
-                log.info("%s: made namespace %s", self.name, namespace)
-            except Conflict:
-                pass  # there now; if it was the CRD that was missing, the next call says so again
-            await self._client.create(IMPORT, namespace, body)
 
     async def _remove(self, key: Key, obj: Object) -> bool:
         async with self._limit:

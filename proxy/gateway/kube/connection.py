@@ -8,15 +8,19 @@ import binascii
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
+from gateway.core.admission import may_export
 from gateway.core.conditions import Condition, managed
 from gateway.core.objects import HUB, Key, Object, key_of, section, spec_of
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.cluster import ClusterReconciler
+from gateway.kube.cluster_view import Address, ClusterView
 from gateway.kube.errors import CredentialError
-from gateway.kube.plan import Address, ClusterView, Plan
+from gateway.kube.first_seen import FirstSeen
+from gateway.kube.plan import Plan
 from gateway.kube.timing import DEFAULT_TIMING, Timing
 
 log = logging.getLogger(__name__)
@@ -129,6 +133,10 @@ class Connection:
         self._reconciler: ClusterReconciler | None = None
         self._kubeconfig = ""
         self._credential_error = ""
+        self._fault = ""
+        """What is said of a member that serves nonsense."""
+        self._may_export: Collection[str] | None = None
+        self._first_seen: FirstSeen | None = None
         self._client: KubeClient | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -137,10 +145,13 @@ class Connection:
         spec = spec_of(cluster)
         self.key = cluster_key(cluster)
         self._resolver.update(str(spec.get("gatewayHost") or ""), int(spec.get("gatewayPort") or 80))
+        self._may_export = may_export(cluster)
         if self._home is not None:
             if self._reconciler is None:
                 self._start(self._home)
             return
+        if self._first_seen is None:
+            self._first_seen = FirstSeen(cluster)
         try:
             kubeconfig = kubeconfig_of(cluster, secrets)
             if kubeconfig != self._kubeconfig:
@@ -190,18 +201,30 @@ class Connection:
 
     def view(self) -> ClusterView:
         """What is known of the cluster now."""
-        if self._reconciler is None:
-            return ClusterView(self.key, self._resolver.address, None)
-        return self._reconciler.view(self.key, self._resolver.address)
+        found = ClusterView(self.key, self._resolver.address, None)
+        if self._reconciler is not None:
+            found = self._reconciler.view(self.key, self._resolver.address)
+        times = self._first_seen.times if self._first_seen is not None else None
+        return replace(found, may_export=self._may_export, first_seen=times)
+
+    def see(self, now: float) -> bool:
+        """Date what is new of the exports. True when `first_seen` is to be written."""
+        exports = self._reconciler.exports if self._reconciler is not None else None
+        return exports is not None and self._first_seen is not None and self._first_seen.see(exports, now)
+
+    def first_seen(self) -> Object:
+        """The part of the Cluster's status that keeps the dates."""
+        return self._first_seen.status() if self._first_seen is not None else {}
 
     def take(self, plan: Plan) -> None:
         """Bring the cluster to what the plan has for it."""
+        self._fault = plan.faults.get(self.key, "")
         if self._reconciler is not None:
             self._reconciler.take(plan.imports.get(self.key), plan.conditions[self.key])
 
     def managed(self) -> Condition | None:
         """Whether the cluster is under the hub's management now, and if not why. None: not asked yet."""
-        errors = [self._credential_error, self._resolver.error]
+        errors = [self._credential_error, self._resolver.error, self._fault]
         errors.append(self._reconciler.error if self._reconciler is not None else None)
         if found := "; ".join(error for error in errors if error):
             return managed(found)

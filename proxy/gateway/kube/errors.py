@@ -43,6 +43,10 @@ class Invalid(KubeError):  # noqa: N818
     """400 or 422: the API server does not accept this object. Permanent for the object as it is."""
 
 
+class TooLong(KubeError):  # noqa: N818
+    """An answer of more bytes than are read."""
+
+
 def error_for(status: int, reason: str, message: str) -> KubeError:
     """The typed error of an HTTP status and the Status object that came with it."""
     by_status: dict[int, type[KubeError]] = {

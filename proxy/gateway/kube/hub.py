@@ -67,6 +67,8 @@ class Hub:
         self._home = Connection("home", changed, timing, home=client)
         self._remotes: dict[str, Connection] = {}
         """By name of the Cluster object."""
+        self._undated: set[str] = set()
+        """By name: clusters whose dates of what they export are to be written."""
         self._leaving: dict[str, asyncio.Task[None]] = {}
         """By name: clusters whose imports are being taken back."""
         self._released: set[str] = set()
@@ -160,6 +162,8 @@ class Hub:
     async def _plan(self) -> None:
         connections = [self._home]
         connections += [remote for remote in self._remotes.values() if remote.key != self._home.key]
+        now = time.time()
+        self._undated |= {name for name, remote in self._remotes.items() if remote.see(now)}
         views = [connection.view() for connection in connections]
         # In a thread: ten thousand exports take seconds, and checks and watches must not wait for them.
         made = await asyncio.to_thread(plan, views)
@@ -174,6 +178,9 @@ class Hub:
             retry = None
             for name in list(self._remotes):
                 if not await self._add_finalizer(name):
+                    retry = ROUND_SECONDS
+            for name in sorted(self._undated):
+                if not await self._date(name):
                     retry = ROUND_SECONDS
             for cluster, condition in self._managed():
                 self._metrics.managed.labels(key_of(cluster)[1]).set(condition.status is True)
@@ -191,6 +198,21 @@ class Hub:
             return True  # changed meanwhile, which makes a new plan
         except KubeError as error:
             log.warning("Cluster %s: its finalizer cannot be added: %s", name, error)
+            return False
+        return True
+
+    async def _date(self, name: str) -> bool:
+        """Keep when the claims of a member were first seen where the next hub finds it."""
+        self._undated.discard(name)
+        if (remote := self._remotes.get(name)) is None:
+            return True
+        try:
+            await self._client.merge(CLUSTER, "", name, {"status": remote.first_seen()}, status=True)
+        except NotFound:
+            return True
+        except KubeError as error:
+            log.warning("Cluster %s: when its exports were first seen cannot be kept: %s", name, error)
+            self._undated.add(name)
             return False
         return True
 

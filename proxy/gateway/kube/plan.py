@@ -11,14 +11,11 @@ is down) keeps the endpoints it has in the other clusters' imports.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.app_ids import APP_ID
 from gateway.core.conditions import Condition, conflict, valid
-from gateway.core.exports import Evaluation, ExportedPort, evaluate_exports
-from gateway.core.fields import FieldError
 from gateway.core.objects import (
     FLOMESH,
     HUB,
@@ -26,41 +23,14 @@ from gateway.core.objects import (
     Key,
     Object,
     annotation,
-    is_derived_service,
     is_hub_import,
     listed,
     number,
     spec_of,
 )
-from gateway.core.services import Service, read_service
+from gateway.kube.cluster_view import ClusterView
+from gateway.kube.exporters import IMPORT_PORTS, Exporter, gather
 from gateway.kube.resources import IMPORT
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A cluster's gateway as the others dial it."""
-
-    host: str
-    ip: str
-    port: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterView:
-    """One cluster as the hub knows it now."""
-
-    key: str
-    address: Address | None
-    """None: nobody can import from it (no Cluster object, or its host name never resolved)."""
-    exports: Mapping[Key, Object] | None
-    """None: never read."""
-    services: Mapping[Key, Object] = field(default_factory=dict)
-    imports: Mapping[Key, Object] | None = None
-    """What is there now, whoever made it. None: never read, so there is nothing to compare a plan with."""
-
-    @property
-    def known(self) -> bool:
-        return self.exports is not None and self.address is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +43,14 @@ class Plan:
 
     imports: Mapping[str, Mapping[Key, Mapping[str, Any]]]
     conditions: Mapping[str, Mapping[Key, tuple[Condition, ...]]]
-
-
-@dataclass(slots=True)
-class _Exporter:
-    """One cluster's export of a service."""
-
-    view: ClusterView
-    export: Evaluation
-    ports: list[ExportedPort] = field(default_factory=list)
-    """Those that are imported elsewhere."""
-    conflicts: list[str] = field(default_factory=list)
-    app_id: str = ""
-    """The app-id of the service, which its imports carry."""
-
-    def reaches(self, key: str) -> bool:
-        targets = self.export.target_clusters
-        return key != self.view.key and (not targets or key in targets)
+    faults: Mapping[str, str]
+    """By key of a cluster that serves nonsense: what is said of it."""
 
 
 def plan(views: Sequence[ClusterView]) -> Plan:
-    services = _exporters(views)
-    for exporters in services.values():
-        _settle_ports(exporters)
-        _settle_app_id(exporters)
-    unknown = {view.key for view in views if not view.known}
+    gathered = gather(views)
+    services = gathered.services
+    unknown = {view.key for view in views if not view.known} | gathered.unread
     writer = _Writer()
     imports: dict[str, dict[Key, Mapping[str, Any]]] = {}
     for view in views:
@@ -107,6 +60,9 @@ def plan(views: Sequence[ClusterView]) -> Plan:
         kept = {key: imported for key, imported in view.imports.items() if is_hub_import(imported)}
         for key in sorted(services.keys() | kept.keys()):
             exporters = [exporter for exporter in services.get(key, ()) if exporter.reaches(view.key)]
+            if key[0] not in view.namespaces:
+                _absent(view, key, exporters)
+                continue
             body = writer.body(key, exporters, kept.get(key, {}), unknown - {view.key})
             if body is not None and (key in kept or key not in view.imports):
                 wanted[key] = body
@@ -119,10 +75,16 @@ def plan(views: Sequence[ClusterView]) -> Plan:
     for key, exporters in services.items():
         for exporter in exporters:
             conditions[exporter.view.key][key] = (
-                valid(exporter.export, reachable=exporter.view.address is not None, clusters=conditions),
+                valid(exporter.told(), reachable=exporter.view.address is not None, clusters=conditions),
                 conflict(exporter.conflicts),
             )
-    return Plan(imports, conditions)
+    return Plan(imports, conditions, gathered.faults)
+
+
+def _absent(view: ClusterView, key: Key, exporters: Iterable[Exporter]) -> None:
+    for exporter in exporters:
+        if exporter.ports:
+            exporter.notes.append(f"not imported by {view.key}, which has no namespace {key[0]}")
 
 
 class _Writer:
@@ -132,7 +94,7 @@ class _Writer:
         self._made: dict[tuple[Key, tuple[str, ...]], Mapping[str, Any] | None] = {}
 
     def body(
-        self, key: Key, exporters: Sequence[_Exporter], existing: Object, unknown: set[str]
+        self, key: Key, exporters: Sequence[Exporter], existing: Object, unknown: set[str]
     ) -> Mapping[str, Any] | None:
         """None when there is nothing to import."""
         if unknown and existing:
@@ -144,7 +106,7 @@ class _Writer:
 
     @staticmethod
     def _write(
-        key: Key, exporters: Sequence[_Exporter], existing: Object, unknown: set[str]
+        key: Key, exporters: Sequence[Exporter], existing: Object, unknown: set[str]
     ) -> Mapping[str, Any] | None:
         ports = _ports(exporters, existing, unknown)
         if not ports:
@@ -157,64 +119,12 @@ class _Writer:
         return _import(key, ports, next(filter(None, accounts), ""), next(filter(None, app_ids), ""))
 
 
-def _exporters(views: Iterable[ClusterView]) -> dict[Key, list[_Exporter]]:
-    """All exports by service, the oldest first: where two disagree, the one that was there first counts."""
-    services: dict[Key, list[_Exporter]] = {}
-    for view in views:
-        for key, export in evaluate_exports(view.exports or {}, _own_services(view)).items():
-            services.setdefault(key, []).append(_Exporter(view, export))
-    for exporters in services.values():
-        exporters.sort(key=lambda exporter: (exporter.export.created, exporter.view.key))
-    return services
-
-
-def _own_services(view: ClusterView) -> dict[Key, Service]:
-    """The exported Services of a cluster; one derived from an import is served by others."""
-    found: dict[Key, Service] = {}
-    for key in view.exports or ():
-        raw = view.services.get(key)
-        if raw is not None and not is_derived_service(raw):
-            with suppress(FieldError):  # as good as none: no API server stores such a Service
-                found[key] = read_service(raw)
-    return found
-
-
-def _settle_ports(exporters: Sequence[_Exporter]) -> None:
-    """Merge port by port. A port with another protocol than in the first cluster is left out and named."""
-    first: dict[int, tuple[ExportedPort, str]] = {}
-    for exporter in exporters:
-        if exporter.view.address is None:
-            continue
-        for port in exporter.export.ports:
-            owner, where = first.setdefault(port.number, (port, exporter.view.key))
-            if owner.protocol == port.protocol:
-                exporter.ports.append(port)
-            else:
-                exporter.conflicts.append(
-                    f"port {port.number} is {port.protocol} here but {owner.protocol} in {where}, "
-                    f"which exported it first; this cluster's is left out"
-                )
-
-
-def _settle_app_id(exporters: Sequence[_Exporter]) -> None:
-    """One app-id per service, that of the oldest export that has one; exports without one agree to it."""
-    having = [exporter for exporter in exporters if exporter.ports and exporter.export.app_id]
-    for exporter in exporters if having else ():
-        exporter.app_id = having[0].export.app_id
-    for exporter in having:
-        if exporter.export.app_id != exporter.app_id:
-            exporter.conflicts.append(
-                f"its app-id is {exporter.export.app_id} here but {exporter.app_id} in {having[0].view.key}, "
-                f"which exported it first: Dapr apps of other clusters call it by that one"
-            )
-
-
 def app_id_of(imported: Object) -> str:
     """The app-id an import carries; empty for none."""
     return annotation(imported, APP_ID)
 
 
-def _ports(exporters: Sequence[_Exporter], existing: Object, unknown: set[str]) -> list[dict[str, Any]]:
+def _ports(exporters: Sequence[Exporter], existing: Object, unknown: set[str]) -> list[dict[str, Any]]:
     ports: dict[int, dict[str, Any]] = {}
     for exporter in exporters:
         if (address := exporter.view.address) is None:
@@ -226,8 +136,10 @@ def _ports(exporters: Sequence[_Exporter], existing: Object, unknown: set[str]) 
             _port(ports, exported.number, said)["endpoints"].append(endpoint)
     for before in listed(spec_of(existing), "ports"):
         for kept in listed(before, "endpoints"):
-            if str(kept.get("clusterKey")) in unknown:
-                _port(ports, number(before, "port"), before)["endpoints"].append(kept)
+            wanted = number(before, "port")
+            room = wanted in ports or len(ports) < IMPORT_PORTS
+            if str(kept.get("clusterKey")) in unknown and room:
+                _port(ports, wanted, before)["endpoints"].append(kept)
     for port in ports.values():
         port["endpoints"].sort(key=lambda endpoint: str(endpoint.get("clusterKey")))
     return [ports[wanted] for wanted in sorted(ports)]

@@ -17,8 +17,8 @@ from contextlib import aclosing
 from typing import Any
 
 from gateway.core.objects import Key, key_of, version_of
-from gateway.kube.client import KubeClient, Object
-from gateway.kube.errors import Gone, KubeError, NotFound, Refused
+from gateway.kube.client import PAGE, KubeClient, Object
+from gateway.kube.errors import Gone, KubeError, NotFound, Refused, TooLong
 from gateway.kube.resources import Resource
 from gateway.kube.timing import DEFAULT_TIMING, Timing
 
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 240
 """How long one watch lasts. Servers end them at 5 to 10 minutes on their own."""
+SMALLEST_PAGE = 8
+"""Objects: so many of the largest that etcd takes fit into one answer."""
 STABLE_SECONDS = 10.0
 """A watch that lived this long was a success: the next failure starts at the first pause again."""
 
@@ -98,14 +100,23 @@ class Informer:
         keep: Callable[[Object], Object] = lambda obj: obj,
         timing: Timing = DEFAULT_TIMING,
         optional: bool = False,
+        weigh: Callable[[Object], int] | None = None,
+        most: int = 0,
     ) -> None:
-        """`keep` cuts an object down to what is needed before it is stored."""
+        """`keep` cuts an object down to what is needed before it is stored.
+
+        With `weigh` no more than `most` is stored, as it weighs what was kept.
+        """
         self._client = client
         self._on_change = on_change
         self._namespace = namespace
         self._keep = keep
         self._timing = timing
         self._optional = optional
+        self._weigh, self._most = weigh, most
+        self._weights: dict[Key, int] = {}
+        self._weight = 0
+        self._page = PAGE
         self._version = ""
         self._store = Store()
         self._synced = asyncio.Event()
@@ -180,20 +191,62 @@ class Informer:
 
     async def _list(self) -> None:
         found: list[Object] = []
+        weights: dict[Key, int] = {}
         token = ""
         while True:
-            page, version, token = await self._client.list(self.resource, self._namespace, continue_=token)
-            found.extend(self._keep(obj) for obj in page)
+            page, version, token = await self._next_page(token)
+            kept = [self._keep(obj) for obj in page]
+            found.extend(kept)
+            if self._weigh is not None:
+                weights |= {key_of(obj): self._weigh(obj) for obj in kept}
+                self._check_room(sum(weights.values()))
             if not token:
                 break
+            if len(found) > len(weights) and self._weigh is not None:
+                raise KubeError(f"the list of {self.resource.plural} repeats itself")
+            if not page:
+                raise KubeError(f"a page of the list of {self.resource.plural} is empty and not the last one")
         first = not self.served
         changed = self._store.replace(found)
+        self._weights, self._weight = weights, sum(weights.values())
         self._version = version
         self.served = True
         self._synced.set()
         self._healthy()
         if changed or first:
             self._on_change()
+
+    async def _next_page(self, token: str) -> tuple[list[Object], str, str]:
+        """One page; of fewer objects, from now on, where a page is more than is read at once."""
+        while True:
+            try:
+                return await self._client.list(
+                    self.resource, self._namespace, limit=self._page, continue_=token
+                )
+            except TooLong:
+                if self._page <= SMALLEST_PAGE:
+                    raise
+                self._page //= 4
+
+    def _check_room(self, weight: int) -> None:
+        """What is there stays as it is when there is too much: no list can make this process hold it all."""
+        if weight > self._most:
+            self._version = ""  # when less is there, only a list tells
+            raise KubeError(
+                f"the {self.resource.plural} are more than the {self._most} bytes kept of a cluster"
+            )
+
+    def _weigh_one(self, kind: str, obj: Object) -> None:
+        if self._weigh is None:
+            return
+        key = key_of(obj)
+        before = self._weights.pop(key, 0)
+        self._weight -= before
+        if kind in {"ADDED", "MODIFIED"}:
+            weight = self._weigh(obj)
+            self._check_room(self._weight + weight)
+            self._weights[key] = weight
+            self._weight += weight
 
     async def _watch(self) -> None:
         # Spread out, so that not all watches end together.
@@ -206,8 +259,10 @@ class Informer:
 
     def _take(self, event: Mapping[str, Any]) -> None:
         obj = event.get("object") or {}
+        kept = self._keep(obj)
+        self._weigh_one(str(event.get("type")), kept)
         self._healthy()
-        if self._store.apply(str(event.get("type")), self._keep(obj)):
+        if self._store.apply(str(event.get("type")), kept):
             self._on_change()
         self._version = version_of(obj) or self._version
 

@@ -16,6 +16,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (clusters.unique_names, frozenset({"clusters"})),
     (clusters.cluster_sources, frozenset({"clusters", "images"})),
     (clusters.reached_apart, frozenset({"clusters"})),
+    (clusters.members_may_export, frozenset({"clusters", "mesh", "exports"})),
     (clusters.versions_fit_the_mesh, frozenset({"clusters", "mesh", "versions"})),
     (host.unique_ports, frozenset({"clusters", "redis"})),
     (host.subnet_is_free, frozenset({"clusters", "network"})),

@@ -103,6 +103,30 @@ def reached_apart(settings: Settings) -> Iterator[Problem]:
         gateways.setdefault(gateway, cluster.name)
 
 
+def members_may_export(settings: Settings) -> Iterator[Problem]:
+    """What a member may export is said to the hub, and holds for the exports of the settings as well."""
+    allowed = {cluster.name: cluster.may_export for cluster in settings.clusters}
+    for index, cluster in enumerate(settings.clusters):
+        if cluster.may_export is None:
+            continue
+        where = f"clusters[{index}].mayExport"
+        if cluster.role == "control-plane":
+            reason = "has no meaning for the control plane, whose word it is"
+            yield Problem(where, None, reason, "Remove it.")
+        elif settings.mesh == "flomesh":
+            yield Problem(where, None, "has no meaning for FSM's hub", "Remove it, or use `mesh: bundled`.")
+    for index, export in enumerate(settings.exports):
+        for name in export.clusters:
+            namespaces = allowed.get(name)
+            if namespaces is not None and export.namespace not in namespaces:
+                yield Problem(
+                    f"exports[{index}].namespace",
+                    export.namespace,
+                    f"mayExport of {name} has only {', '.join(namespaces) or 'nothing'}",
+                    "Add it there, or export from another cluster.",
+                )
+
+
 def versions_fit_the_mesh(settings: Settings) -> Iterator[Problem]:
     """The CRDs of the bundled mesh have CEL rules, which Kubernetes validates from 1.25 on."""
     on_k3d = any(cluster.source == "k3d" for cluster in settings.clusters)

@@ -102,6 +102,7 @@ async def quiet_world() -> AsyncIterator[World]:
     made = World()
     for api in (made.home, made.one, made.two):
         await api.start()
+        await api.put("namespaces", "", "demo")
     yield made
     for api in (made.home, made.one, made.two):
         await api.stop()
@@ -118,14 +119,13 @@ CLUSTER_1: Path = ("clusters", "", "cluster-1")
 EXPORT: Path = ("serviceexports", "demo", "app")
 
 
-async def test_an_export_is_imported_elsewhere_in_a_namespace_made_for_it(world: World) -> None:
+async def test_an_export_is_imported_elsewhere(world: World) -> None:
     await world.join("cluster-1")
     await world.join("cluster-2")
     await world.export(world.one)
     await world.expect(world.two, "cluster-1")
     await world.expect(world.home, "cluster-1")
     assert world.exporters(world.one) == set()
-    assert world.two.objects["namespaces", "", "demo"]["metadata"]["labels"][MANAGED_BY] == "multicluster-hub"
     await world.condition(world.one, EXPORT, "Valid", "True")
     await world.condition(world.home, CLUSTER_1, "Managed", "True")
     clusters = [{"cluster": "default/default/default/cluster-1", "addresses": ["172.28.0.1"]}]
@@ -338,3 +338,73 @@ async def test_what_others_change_in_an_import_is_put_right(world: World) -> Non
     assert world.home.objects["serviceimports", "demo", "app"]["spec"] == wanted
     await world.home.remove("serviceimports", "demo", "app")
     await world.expect(world.home, "cluster-1")
+
+
+async def test_a_deleted_namespace_does_not_come_back(world: World) -> None:
+    await world.join("cluster-1")
+    await world.join("cluster-2")
+    await world.export(world.one)
+    await world.expect(world.two, "cluster-1")
+    gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    await world.two.put("namespaces", "", "demo", metadata=gone)
+    await world.expect(world.two)
+    await world.two.remove("namespaces", "", "demo")
+    await world.condition(world.one, EXPORT, "Valid", "True", "cluster-2, which has no namespace demo")
+    await world.export(world.one, "other")
+    await world.expect(world.home, "cluster-1", name="other")
+    assert ("namespaces", "", "demo") not in world.two.objects
+    await world.two.put("namespaces", "", "demo")
+    await world.expect(world.two, "cluster-1")
+
+
+async def test_what_a_member_may_export_is_the_control_planes_word(world: World) -> None:
+    await world.join("cluster-1", mayExport=["shop"])
+    await world.join("cluster-2")
+    await world.export(world.one)
+    await world.condition(world.one, EXPORT, "Valid", "False", "lets this cluster export shop")
+    assert world.exporters(world.home) == set()
+    await world.join("cluster-1", mayExport=["demo"])
+    await world.condition(world.one, EXPORT, "Valid", "True")
+    await world.expect(world.home, "cluster-1")
+    await world.join("cluster-1", mayExport=[])
+    await world.expect(world.home)
+
+
+async def test_who_was_there_first_outlives_the_hub(quiet_world: World) -> None:
+    world = quiet_world
+    await world.start_hub()
+    await world.join("cluster-1")
+    await world.join("cluster-2")
+    await world.export(world.one)
+    await world.expect(world.home, "cluster-1")
+
+    def kept() -> bool:
+        return bool(world.home.objects[CLUSTER_1].get("status", {}).get("firstSeen"))
+
+    await until(kept, "the date is kept")
+    await world.stop_hub()
+    await world.export(world.two)
+    ports = [{"name": "http", "port": 3000, "appProtocol": "grpc"}]
+    await world.two.put("services", "demo", "app", spec={"ports": ports})
+    spec = world.two.objects[EXPORT]["spec"]
+    await world.two.put(*EXPORT, spec=spec, metadata={"creationTimestamp": "1970-01-01T00:00:00Z"})
+    await world.start_hub()
+    await world.condition(world.two, EXPORT, "Conflict", "True", "port 3000 is grpc here but http in")
+    await world.expect(world.home, "cluster-1")
+    await world.stop_hub()
+
+
+async def test_nonsense_of_one_member_is_named_and_costs_only_that_member(world: World) -> None:
+    await world.join("cluster-1")
+    await world.join("cluster-2")
+    await world.export(world.one, targetClusters=["\ud800"])
+    spec = world.one.objects[EXPORT]["spec"]
+    await world.one.put("serviceexports", "..", "secrets", spec=spec)
+    await world.condition(
+        world.home, CLUSTER_1, "Managed", "False", "no API server stores: metadata.namespace"
+    )
+    await world.condition(world.one, EXPORT, "Valid", "False", "which no API server admits")
+    await world.export(world.two)
+    await world.expect(world.home, "cluster-2")
+    await world.one.remove("serviceexports", "..", "secrets")
+    await world.condition(world.home, CLUSTER_1, "Managed", "True")

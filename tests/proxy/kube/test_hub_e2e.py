@@ -16,8 +16,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def clusters(api_servers: Callable[[int], list[Any]], tmp_path_factory: pytest.TempPathFactory) -> Clusters:
     found = Clusters(api_servers(3), tmp_path_factory.mktemp("clusters"))
-    namespace(found.home, "multicluster-system")
-    for server in (found.one, found.two):
+    for server in (found.home, found.one, found.two):
         namespace(server, "multicluster-system")
         namespace(server, "dapr-test")
     return found
@@ -323,6 +322,26 @@ def test_external_names_are_refused(joined: Clusters) -> None:
     joined.export(joined.one)
     joined.expect(joined.one, EXPORT, "Valid", "False", "ExternalName")
     assert joined.imported(joined.two) == {}
+
+
+def test_the_control_planes_word_and_the_hubs_dates(joined: Clusters) -> None:
+    """With the rights the program grants, and as the CRD stores them."""
+    joined.service(joined.one)
+    joined.export(joined.one)
+    joined.expect_import(joined.home, {3000: {"cluster-1"}})
+    cluster = f"{FLOMESH}/clusters/cluster-1"
+
+    def claims() -> list[str]:
+        recorded = joined.home.call("GET", cluster).get("status", {}).get("firstSeen", [])
+        return [claim for entry in recorded for claim in entry["claims"]]
+
+    eventually(lambda: claims() == ["dapr-test/nodeapp", "dapr-test/nodeapp /nodeapp"], "the dates are kept")
+    joined.join("cluster-1", joined.one, 81, mayExport=["shop"])
+    joined.expect(joined.one, EXPORT, "Valid", "False", "lets this cluster export shop")
+    joined.expect_import(joined.home, {})
+    joined.join("cluster-1", joined.one, 81, mayExport=["dapr-test"])
+    joined.expect_import(joined.home, {3000: {"cluster-1"}})
+    joined.expect(joined.home, cluster, "Managed", "True")
 
 
 def test_how_fast_an_export_travels(joined: Clusters, capsys: pytest.CaptureFixture[str]) -> None:

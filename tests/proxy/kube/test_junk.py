@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import Any
 
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.admission import check_key
 from gateway.core.app_ids import APP_ID, CALLERS
 from gateway.core.conditions import Condition
 from gateway.core.every_caller import reaches
-from gateway.core.objects import DERIVED
+from gateway.core.objects import DERIVED, key_of
 from gateway.core.snapshot import compile_snapshot
+from gateway.kube import trim
 from gateway.kube.client_config import from_kubeconfig
+from gateway.kube.cluster_view import Address, ClusterView
 from gateway.kube.connection import cluster_key
 from gateway.kube.derived import reconcile
 from gateway.kube.endpoints import peers
 from gateway.kube.errors import CredentialError
+from gateway.kube.first_seen import FirstSeen
 from gateway.kube.http_endpoints import Dapr, plan_endpoints
-from gateway.kube.plan import Address, ClusterView, plan
+from gateway.kube.plan import plan
 from gateway.kube.slices import Gateways
 from gateway.kube.status import status_patch
 
@@ -76,10 +81,76 @@ def test_the_plan_stands_any_object(export: Any, service: Any, imported: Any) ->
     address = Address("h", "10.0.0.1", 80)
     imports = {KEY: obj("ServiceImport", imported, labels)}
     plan([
-        ClusterView("a/b/c/one", address, exports, services, imports),
-        ClusterView("a/b/c/two", address, None, {}, imports),
-        ClusterView("a/b/c/three", None, {}, {}, imports),
+        ClusterView("a/b/c/one", address, exports, services, imports, ("demo",)),
+        ClusterView("a/b/c/two", address, None, {}, imports, ("demo",)),
+        ClusterView("a/b/c/three", None, {}, {}, imports, ("demo",)),
     ])  # fmt: skip
+
+
+HOSTILE = st.sampled_from(
+    ["\ud800", "/\ud800", "../../x", "a" * 5000, "/" + "a/" * 600, "1970-01-01T00:00:00Z"]
+)
+NAUGHTY = JUNK | HOSTILE
+
+
+@given(
+    export=shaped(
+        rules=st.lists(
+            shaped(
+                portNumber=st.just(3000) | NAUGHTY, path=st.just("/a") | NAUGHTY, pathType=st.just("Prefix")
+            )
+        )
+        | NAUGHTY,
+        targetClusters=st.lists(NAUGHTY, max_size=3) | NAUGHTY,
+        serviceAccountName=NAUGHTY,
+    ),
+    port=shaped(port=st.just(3000), name=NAUGHTY, appProtocol=NAUGHTY),
+    metadata=shaped(
+        namespace=st.just("demo") | NAUGHTY,
+        name=st.just("app") | NAUGHTY,
+        creationTimestamp=NAUGHTY,
+        annotations=NAUGHTY,
+        labels=NAUGHTY,
+    ),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_hostile_member_costs_the_others_nothing(export: Any, port: Any, metadata: Any) -> None:
+    """Whatever it serves, what the honest one exports is imported, and only what an API takes is written."""
+    home = ClusterView("a/b/c/home", None, {}, {}, {}, ("demo",))
+    rules = [{"portNumber": 3000, "path": "/app", "pathType": "Prefix"}]
+    services = {KEY: obj("Service", {"ports": [{"port": 3000, "name": "http"}]})}
+    exports = {KEY: obj("ServiceExport", {"rules": rules})}
+    since = {"demo/app": "2026-01-01T00:00:00.000Z"}
+    honest = ClusterView(
+        "a/b/c/one", Address("h", "10.0.0.1", 80), exports, services, {}, ("demo",), None, since
+    )
+    raw = {"metadata": metadata, "spec": export}
+    if not isinstance(metadata, dict):
+        raw = {"metadata": NAMES, "spec": export}
+    kept = trim.export(raw)
+    key = key_of(kept)
+    seen = FirstSeen({})
+    seen.see({key: kept}, 1_800_000_000.0)
+    service = trim.service({"metadata": raw["metadata"], "spec": {"ports": [port]}})
+    hostile = ClusterView(
+        "a/b/c/two",
+        Address("h", "10.0.0.2", 80),
+        {key: kept},
+        {key: service},
+        {},
+        ("demo",),
+        None,
+        seen.times,
+    )
+    made = plan([home, hostile, honest])
+    assert hostile.key not in made.faults or "cannot be evaluated" not in made.faults[hostile.key]
+    endpoints = made.imports[home.key][KEY]["spec"]["ports"][0]["endpoints"]
+    assert "a/b/c/one" in [endpoint["clusterKey"] for endpoint in endpoints]
+    for where, body in made.imports[home.key].items():
+        assert where == (body["metadata"]["namespace"], body["metadata"]["name"])
+        check_key(where)
+        json.dumps(body, ensure_ascii=False).encode()
+    json.dumps(seen.status(), ensure_ascii=False).encode()
 
 
 @given(imported=IMPORT, service=SERVICE, endpoint_slice=SLICE)

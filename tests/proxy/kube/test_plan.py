@@ -10,9 +10,11 @@ from typing import Any
 from gateway.core.app_ids import APP_ID
 from gateway.core.objects import DERIVED
 from gateway.core.snapshot import compile_snapshot
-from gateway.kube.plan import Address, ClusterView, Plan, app_id_of, plan, same_import
+from gateway.kube.cluster_view import Address, ClusterView
+from gateway.kube.plan import Plan, app_id_of, plan, same_import
 
 KEY = ("dapr-test", "nodeapp")
+NAMESPACES = ("dapr-test", "demo", "shop")
 NAMES = {"namespace": "dapr-test", "name": "nodeapp"}
 
 
@@ -44,10 +46,11 @@ def member(
         {KEY: export_} if export_ else {},
         {KEY: service_ or service()} if export_ or service_ else {},
         {},
+        NAMESPACES,
     )
 
 
-HOME = ClusterView(cluster("control-plane"), None, {}, {}, {})
+HOME = ClusterView(cluster("control-plane"), None, {}, {}, {}, NAMESPACES)
 
 
 def who(made: Plan, view: ClusterView, key: tuple[str, str] = KEY) -> dict[int, list[str]]:

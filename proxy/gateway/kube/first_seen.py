@@ -1,0 +1,82 @@
+"""When the hub first saw what a member claims, by the hub's own clock. Pure.
+
+A member's API server may say any creationTimestamp. What the hub has seen stands in the status of the Cluster
+object on the control plane, which the member cannot write, and so outlives the hub.
+
+A claim is `namespace/name`, an export, or `namespace/name /path`, a path of one. Names have no `/` and paths
+begin with one, so claims are told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.core.admission import PATH_LENGTH, RULES, check_key
+from gateway.core.fields import FieldError
+from gateway.core.objects import Key, Object, listed, section, spec_of, texts
+
+STATUS = "firstSeen"
+"""Field of the Cluster's status: claims by the time they were first seen."""
+LONGEST_RECORD = 1 << 20
+"""Characters kept for one cluster: etcd refuses objects above 1.5 MiB. The youngest claims are beyond it."""
+
+
+def export_claim(key: Key) -> str:
+    return "/".join(key)
+
+
+def path_claim(key: Key, path: str) -> str:
+    return f"{export_claim(key)} {path}"
+
+
+def claims_of(exports: Mapping[Key, Object]) -> Iterator[str]:
+    """What these exports claim; what no API server would have admitted claims nothing."""
+    for key, raw in exports.items():
+        try:
+            check_key(key)
+        except FieldError:
+            continue
+        yield export_claim(key)
+        for rule in listed(spec_of(raw), "rules")[:RULES]:
+            path = rule.get("path")
+            if isinstance(path, str) and len(path) <= PATH_LENGTH and path.isascii():
+                yield path_claim(key, path)
+
+
+class FirstSeen:
+    """The claims of one cluster and since when each stands."""
+
+    def __init__(self, cluster: Object) -> None:
+        recorded = listed(section(cluster, "status"), STATUS)
+        self.times: Mapping[str, str] = {
+            claim: str(entry.get("since")) for entry in recorded for claim in texts(entry, "claims")
+        }
+        """By claim."""
+
+    def see(self, exports: Mapping[Key, Object], now: float) -> bool:
+        """Take the exports there are now: new claims count from now, those that are gone are given up.
+
+        True when something changed, so that `status` is to be written.
+        """
+        moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        times = {claim: self.times.get(claim, moment) for claim in claims_of(exports)}
+        changed = times != self.times
+        self.times = times
+        return changed
+
+    def status(self) -> dict[str, Any]:
+        """The field of the status, the oldest claims first while there is room."""
+        by_time: dict[str, list[str]] = {}
+        size = 0
+        for claim, when in _oldest_first(self.times.items()):
+            size += len(claim) + 32
+            if size > LONGEST_RECORD:
+                break
+            by_time.setdefault(when, []).append(claim)
+        return {STATUS: [{"since": when, "claims": claims} for when, claims in by_time.items()]}
+
+
+def _oldest_first(times: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted(times, key=lambda item: (item[1], item[0]))

@@ -1,0 +1,46 @@
+"""The hub's own dates of what members claim."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.kube import first_seen
+from gateway.kube.first_seen import FirstSeen
+
+OLD = "2026-01-01T00:00:00.000Z"
+
+
+def export(*paths: Any) -> dict[str, Any]:
+    rules = [{"portNumber": 80, "path": path, "pathType": "Prefix"} for path in paths]
+    return {"metadata": {"creationTimestamp": "1970-01-01T00:00:00Z"}, "spec": {"rules": rules}}
+
+
+def test_claims_are_dated_when_they_come_and_kept() -> None:
+    seen = FirstSeen({})
+    assert seen.see({("demo", "app"): export("/a")}, 1_000.0)
+    assert not seen.see({("demo", "app"): export("/a")}, 2_000.0)
+    assert seen.see({("demo", "app"): export("/a", "/b")}, 3_000.0)
+    times = {
+        "demo/app": "1970-01-01T00:16:40.000Z",
+        "demo/app /a": "1970-01-01T00:16:40.000Z",
+        "demo/app /b": "1970-01-01T00:50:00.000Z",
+    }
+    assert seen.times == times
+    assert FirstSeen({"status": seen.status()}).times == times, "the next hub reads them"
+    assert seen.see({}, 4_000.0)
+    assert seen.times == {}, "what is gone is given up"
+
+
+def test_what_no_api_server_admits_claims_nothing() -> None:
+    seen = FirstSeen({"status": {"firstSeen": [{"since": OLD, "claims": ["demo/app", 5]}, 5]}})
+    seen.see({("../a", "app"): export("/a"), ("demo", "app"): export("/\ud800", 5, "/" + "a" * 1024)}, 0)
+    assert seen.times == {"demo/app": OLD}
+
+
+def test_a_record_is_bounded_and_keeps_the_oldest(monkeypatch: Any) -> None:
+    monkeypatch.setattr(first_seen, "LONGEST_RECORD", 90)
+    seen = FirstSeen({"status": {"firstSeen": [{"since": OLD, "claims": ["demo/app"]}]}})
+    seen.see({("demo", f"app{index or ''}"): export() for index in range(50)}, 1_800_000_000.0)
+    oldest, newer = seen.status()["firstSeen"]
+    assert oldest == {"since": OLD, "claims": ["demo/app"]}
+    assert newer["claims"] == ["demo/app1"]

@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -17,6 +17,7 @@ from typing import IO, Self
 from cli.errors import UserError
 
 POD = ["-n", "curl", "deploy/curl", "-c", "curl"]
+SIDECAR = "http://127.0.0.1:3500"
 EXEC_TIMEOUT_SECONDS = 30.0
 LOOP_SECONDS = 120  # bound of one loop in the pod, should nobody stop it
 
@@ -72,10 +73,14 @@ class ClientPod:
             argv += ["--header", f"{name}: {value}"]
         return self.run(*argv, url)
 
-    def run(self, *argv: str) -> Answer:
-        """One command in the pod. Raises UserError when the pod cannot be reached."""
+    def invoke(self, app_id: str, path: str, *, data: str | None = None) -> Answer:
+        """One call by app-id, as an app makes it: over its own sidecar."""
+        return self.curl(f"{SIDECAR}/v1.0/invoke/{app_id}/method{path}", data=data)
+
+    def run(self, *argv: str, pod: Sequence[str] = POD) -> Answer:
+        """One command in a pod. Raises UserError when the pod cannot be reached."""
         done = subprocess.run(
-            self.kubectl("exec", *POD, "--", *argv),
+            self.kubectl("exec", *pod, "--", *argv),
             env=self.env, capture_output=True, text=True, timeout=EXEC_TIMEOUT_SECONDS, check=False,
         )  # fmt: skip
         if done.returncode and "command terminated with exit code" not in done.stderr:

@@ -8,6 +8,7 @@ pause, so that the time from the object's change to the first call that follows 
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,16 +17,20 @@ from typing import Any
 from cli.calls import Answer, CallLoop, ClientPod, PolicyWatch, http_get
 from cli.engine import Engine
 from cli.errors import UserError
+from cli.local_calls import ExporterPods
 
 NAMESPACE = "dapr-test"
 SERVICE = "nodeapp"
 CLIENT = "cluster-2"
 EXPORTERS = ("cluster-1", "cluster-3")
+LOCAL = EXPORTERS[0]
+"""Whose pods call a service that their own cluster runs."""
 PORTS_URL = f"http://{SERVICE}.{NAMESPACE}:3000/ports"
 ORDER_URL = f"http://{SERVICE}.{NAMESPACE}:3000/order"
 NEW_ORDER_URL = f"http://{SERVICE}.{NAMESPACE}:3000/neworder"
 CURL_REFUSED = 7
 CALLS = 40
+FOLLOW_SECONDS = 20.0
 SHARE_TOLERANCE = 0.15  # of all calls; the gateway holds weights exactly, two replicas may be out of step
 
 Say = Callable[[str], None]
@@ -42,11 +47,13 @@ class Row:
 
 
 def policy(lb_type: str) -> list[dict[str, Any]]:
-    """The article's policy object in the client's cluster, as configuration."""
-    entry: dict[str, Any] = {"cluster": CLIENT, "namespace": NAMESPACE, "name": SERVICE, "lbType": lb_type}
+    """The article's policy object in the client's cluster, and in one that exports, as configuration."""
+    service = {"namespace": NAMESPACE, "name": SERVICE, "lbType": lb_type}
+    entries: list[dict[str, Any]] = [{"cluster": name, **service} for name in (CLIENT, LOCAL)]
     if lb_type != "Locality":
-        entry["targets"] = [{"cluster": name, "weight": 100} for name in EXPORTERS]
-    return [entry]
+        for entry in entries:
+            entry["targets"] = [{"cluster": name, "weight": 100} for name in EXPORTERS]
+    return entries
 
 
 def serving_cluster(answer: Answer) -> str | None:
@@ -68,6 +75,16 @@ def refused_row(step: str, answer: Answer) -> Row:
     return Row(step=step, expected="curl exit 7", seen=answer.text, passed=answer.code == CURL_REFUSED)
 
 
+def nobody_row(step: str, answer: Answer) -> Row:
+    """Nobody may serve a call by app-id.
+
+    Dapr cannot invoke then; over a connection that is open still, it is the gateway that says so.
+    """
+    words = ("ERR_DIRECT_INVOKE", "no ready endpoint")
+    right = answer.code == 0 and any(one in answer.body for one in words)
+    return Row(step=step, expected=" or ".join(words), seen=answer.text[:120], passed=right)
+
+
 def shares_row(step: str, answers: Sequence[Answer], weights: Mapping[str, int]) -> Row:
     """Every call answered, and each cluster's share within the tolerance of its weight."""
     seen = Counter(serving_cluster(answer) or f"failed ({answer.code})" for answer in answers)
@@ -83,19 +100,19 @@ def shares_row(step: str, answers: Sequence[Answer], weights: Mapping[str, int])
     )
 
 
-def order_rows(created: Answer, read: Sequence[Answer]) -> list[Row]:
-    """An order written through one cluster is read through both."""
+def order_rows(created: Answer, read: Sequence[Answer], how: str = "") -> list[Row]:
+    """An order written through one cluster is read through both; `how` is said after the step."""
     writer = serving_cluster(created)
     readers = {serving_cluster(answer) for answer in read if answer.body.startswith('{"orderId":"42"}')}
     return [
         Row(
-            step="POST /neworder with order 42",
+            step=f"POST /neworder with order 42{how}",
             expected="created order via cluster: " + " or ".join(EXPORTERS),
             seen=created.text,
             passed=writer in EXPORTERS and created.body.startswith("created order via cluster: "),
         ),
         Row(
-            step="GET /order from both clusters",
+            step=f"GET /order from both clusters{how}",
             expected='{"orderId":"42"}, from cluster: ' + " and ".join(EXPORTERS),
             seen="; ".join(sorted({answer.text for answer in read})),
             passed=readers == set(EXPORTERS) and len({answer.text for answer in read}) == len(EXPORTERS),
@@ -116,17 +133,22 @@ def walk(engine: Engine, say: Say) -> list[Row]:
             f"environment {engine.environment!r} has no {', '.join(missing)}: the demo walks the "
             "article's topology. If an `up` was interrupted, run ./stack up again."
         )
-    client = ClientPod(engine.toolchain.env, engine.secret_output("kubeconfigs")[CLIENT])
+    kubeconfigs = engine.secret_output("kubeconfigs")
+    client = ClientPod(engine.toolchain.env, kubeconfigs[CLIENT])
+    local = ExporterPods(engine.toolchain.env, kubeconfigs[LOCAL])
     try:
-        return _steps(engine, outputs["clusters"], client, say)
+        return _steps(engine, outputs["clusters"], client, local, say)
     finally:
         say("restoring the configured policies")
         engine.ensure()
         engine.up_quietly()
         client.close()
+        local.close()
 
 
-def _steps(engine: Engine, clusters: Mapping[str, Any], client: ClientPod, say: Say) -> list[Row]:
+def _steps(
+    engine: Engine, clusters: Mapping[str, Any], client: ClientPod, local: ExporterPods, say: Say
+) -> list[Row]:
     rows = [
         ports_row(f"{name}'s ingress", http_get(f"{clusters[name]['http']}/{SERVICE}/ports"), [name])
         for name in EXPORTERS
@@ -143,19 +165,67 @@ def _steps(engine: Engine, clusters: Mapping[str, Any], client: ClientPod, say: 
 
     rows.append(_change(engine, client, "FailOver", say, followed=lambda answer: answer.code == 0))
     rows.append(ports_row("FailOver", client.curl(PORTS_URL), EXPORTERS))
+    rows.append(ports_row("FailOver, by app-id", client.invoke(SERVICE, "/ports"), EXPORTERS))
+    rows.extend(_local_rows(local, "FailOver", {LOCAL: 100}))
+    say(f"killing the app of {LOCAL}")
+    answers = local.while_the_app_is_killed(PORTS_URL, CALLS, 0.1)
+    rows.append(answered_row(f"FailOver, pods of {LOCAL}, the app killed: {CALLS} calls", answers))
 
     rows.append(_change(engine, client, "Locality", say, followed=lambda answer: answer.code == CURL_REFUSED))
     rows.append(refused_row("Locality", client.curl(PORTS_URL)))
+    rows.append(nobody_row("Locality, by app-id", client.invoke(SERVICE, "/ports")))
+    rows.extend(_local_rows(local, "Locality", {LOCAL: 100}))
 
     rows.append(_change(engine, client, "ActiveActive", say, followed=lambda answer: answer.code == 0))
-    answers = [client.curl(PORTS_URL) for _ in range(CALLS)]
-    rows.append(shares_row(f"ActiveActive, {CALLS} calls", answers, dict.fromkeys(EXPORTERS, 100)))
+    equal = dict.fromkeys(EXPORTERS, 100)
+    rows.append(shares_row(f"ActiveActive, {CALLS} calls", _calls(lambda: client.curl(PORTS_URL)), equal))
+    by_app_id = _calls(lambda: client.invoke(SERVICE, "/ports"))
+    rows.append(shares_row(f"ActiveActive, {CALLS} calls by app-id", by_app_id, equal))
+    rows.extend(_local_rows(local, "ActiveActive", equal))
 
     say("orders")
-    created = client.curl(NEW_ORDER_URL, data='{"data":{"orderId":"42"}}', headers={"dapr-app-id": SERVICE})
-    read = [client.curl(ORDER_URL) for _ in range(2 * len(EXPORTERS))]
-    rows.extend(order_rows(created, read))
+    order = '{"data":{"orderId":"42"}}'
+    created = client.curl(NEW_ORDER_URL, data=order, headers={"dapr-app-id": SERVICE})
+    rows.extend(order_rows(created, _calls(lambda: client.curl(ORDER_URL), 2 * len(EXPORTERS))))
+    created = client.invoke(SERVICE, "/neworder", data=order)
+    read = _calls(lambda: client.invoke(SERVICE, "/order"), 2 * len(EXPORTERS))
+    rows.extend(order_rows(created, read, ", by app-id"))
     return rows
+
+
+def answered_row(step: str, answers: Sequence[Answer]) -> Row:
+    """Every call is answered by some cluster."""
+    seen = Counter(serving_cluster(answer) or f"failed ({answer.text[:60]})" for answer in answers)
+    return Row(
+        step=step,
+        expected="all answered by " + " or ".join(EXPORTERS),
+        seen=", ".join(f"{name} {seen[name]}" for name in sorted(seen)),
+        passed=bool(answers) and set(seen) <= set(EXPORTERS),
+    )
+
+
+def _calls(call: Callable[[], Answer], count: int = CALLS) -> list[Answer]:
+    return [call() for _ in range(count)]
+
+
+def _local_rows(local: ExporterPods, lb_type: str, weights: Mapping[str, int]) -> list[Row]:
+    """What pods of a cluster get that runs the service itself, by name and by app-id."""
+    ways: dict[str, Callable[[int], list[Answer]]] = {
+        "by name": lambda count: local.by_name(PORTS_URL, count),
+        "by app-id": lambda count: local.by_app_id(SERVICE, "/ports", count),
+    }
+    where = f"{lb_type}, pods of {LOCAL}, {CALLS} calls"
+    return [
+        shares_row(f"{where} {way}", _followed(calls, set(weights)), weights) for way, calls in ways.items()
+    ]
+
+
+def _followed(calls: Callable[[int], list[Answer]], clusters: set[str]) -> list[Answer]:
+    """Calls from when the policy is followed: by app-id that is when the sidecar has taken it in."""
+    deadline = time.monotonic() + FOLLOW_SECONDS
+    while {serving_cluster(answer) for answer in calls(4)} != clusters and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return calls(CALLS)
 
 
 def _change(

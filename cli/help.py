@@ -27,7 +27,8 @@ walk the article and check every answer
 
 Calls the demo service from a pod of cluster-2: refused without a policy and under Locality, served
 under FailOver and ActiveActive; writes an order through one cluster and reads it through the others.
-Policies change through the program; the configured ones are restored at the end.
+The same by Dapr app-id, and from pods of cluster-1, which runs the service itself and whose app is
+killed on the way. Policies change through the program; the configured ones are restored at the end.
 
 exit codes: 0 every answer as expected, 1 some not
 example:    ./stack demo dev --json walk.json""",

@@ -55,10 +55,26 @@ def test_an_order_must_be_read_through_both_clusters() -> None:
     assert not demo.order_rows(created, wrong)[1].passed
 
 
+def test_a_call_by_app_id_that_nobody_serves_is_an_error_of_dapr_or_of_the_gateway() -> None:
+    said = "nodeapp.dapr-test:3000 has no ready endpoint that its policy (Locality) allows"
+    for body in ('{"errorCode":"ERR_DIRECT_INVOKE"}', said):
+        assert demo.nobody_row("x", Answer(0, body)).passed
+    for answer in (Answer(0, PORTS + "cluster-1"), Answer(7, "")):
+        assert not demo.nobody_row("x", answer).passed
+
+
+def test_calls_while_an_app_is_killed_must_all_be_answered() -> None:
+    answers = [Answer(0, PORTS + name) for name in demo.EXPORTERS]
+    assert demo.answered_row("x", answers).passed
+    assert not demo.answered_row("x", [*answers, Answer(7, "refused")]).passed
+    assert not demo.answered_row("x", []).passed
+
+
 def test_policies_name_both_exporters_with_equal_weights() -> None:
-    (entry,) = demo.policy("ActiveActive")
-    assert [(target["cluster"], target["weight"]) for target in entry["targets"]] == [
-        ("cluster-1", 100),
-        ("cluster-3", 100),
-    ]
-    assert "targets" not in demo.policy("Locality")[0], "Locality stays at home"
+    """For callers of a cluster where nobody is local, and of one that exports."""
+    entries = demo.policy("ActiveActive")
+    assert [entry["cluster"] for entry in entries] == ["cluster-2", "cluster-1"]
+    for entry in entries:
+        targets = [(target["cluster"], target["weight"]) for target in entry["targets"]]
+        assert targets == [("cluster-1", 100), ("cluster-3", 100)]
+    assert all("targets" not in entry for entry in demo.policy("Locality")), "Locality stays at home"

@@ -127,6 +127,13 @@ def test_a_forbidden_trailer_field_is_dropped_and_the_others_stay(field: str, st
     assert out == start + b"X-Sum: 1\r\nContent-Digest: y\r\n\r\n"
 
 
+def test_a_client_that_cannot_read_chunks_gets_the_data_alone() -> None:
+    data = b"1\r\na\r\n2\r\nbc\r\n0\r\nHost: x\r\n\r\n"
+    body = ChunkedBody(decode=True)
+    assert passed_on(body, data[:8], 0, body.feed(data[:8], 0), b"HEAD") == b"HEADa"
+    assert passed_on(body, data, 8, body.feed(data, 8)) == b"bc"
+
+
 def test_what_stands_before_a_changed_body_stays_or_is_replaced() -> None:
     data = b"HEAD" + b"0\r\nHost: x\r\n\r\n" + NEXT
     for head, expected in ((b"", b"HEAD0\r\n\r\n"), (b"OTHER", b"OTHER0\r\n\r\n")):

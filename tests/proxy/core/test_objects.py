@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.core.derived_names import cluster_set_name, slice_name
 from gateway.core.objects import (
     DERIVED,
     HUB,
@@ -47,3 +48,7 @@ def test_an_import_is_the_hubs_by_its_label() -> None:
 )
 def test_what_is_wanted_is_there_when_every_part_of_it_is(actual: object, wanted: object, same: bool) -> None:
     assert covers(actual, wanted) is same
+
+
+def test_what_is_derived_from_a_service_is_named_after_it() -> None:
+    assert (slice_name("app"), cluster_set_name("app")) == ("app-imported", "app-clusterset")

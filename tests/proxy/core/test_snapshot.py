@@ -295,6 +295,13 @@ def test_a_snapshot_knows_its_routes_and_their_equals(make: Any) -> None:
     assert not any(changed.holds(route) for route in routes), "no pod, and one service less"
 
 
+def test_a_policy_that_is_being_deleted_counts_as_none(make: Any) -> None:
+    policy = make.policy("ActiveActive")
+    assert compile_snapshot([make.imported(c1=81), policy], HERE).snapshot.leaves_cluster(("demo", "app"))
+    policy["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert not compile_snapshot([make.imported(c1=81), policy], HERE).snapshot.leaves_cluster(("demo", "app"))
+
+
 def test_a_faulty_import_is_named_part_by_part(make: Any) -> None:
     faulty = make.imported(c1=81)
     faulty["spec"]["ports"] = "x"

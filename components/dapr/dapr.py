@@ -23,7 +23,7 @@ class DaprArgs:
     """`chart` is a folder or a name in `repository`; `images` the registry path of Dapr's images.
 
     `issuer` is what Sentry signs with; without one Dapr's mTLS is off. `storage_class` empty means the
-    cluster's default class.
+    cluster's default class. `restricted` gives sidecars what Kubernetes' `restricted` standard asks for.
     """
 
     cluster: Cluster
@@ -34,12 +34,18 @@ class DaprArgs:
     version: str
     issuer: pulumi.Output[Issuer] | None
     storage_class: str
+    restricted: bool = False
 
 
 def dapr_values(
-    *, images: Any, version: str, issuer: pulumi.Output[Issuer] | None, storage_class: str
+    *,
+    images: Any,
+    version: str,
+    issuer: pulumi.Output[Issuer] | None,
+    storage_class: str,
+    restricted: bool = False,
 ) -> dict[str, Any]:
-    """Values of the chart: where images come from, mTLS and its root, storage of the scheduler."""
+    """Values of the chart: where images come from, mTLS and its root, storage, rights of sidecars."""
     values: dict[str, Any] = {
         "global": {
             "registry": images,
@@ -61,6 +67,8 @@ def dapr_values(
                 },
             }
         }
+    if restricted:  # all else that it asks for, the injector and the pods' own specs say already
+        values["dapr_sidecar_injector"] = {"sidecarDropALLCapabilities": True}
     if _has_scheduler(version):
         values["dapr_scheduler"] = {"cluster": {"storageClassName": storage_class}}
     return values
@@ -96,7 +104,11 @@ class Dapr(pulumi.ComponentResource):
             version=args.chart_version,
             repository=args.repository,
             values=dapr_values(
-                images=args.images, version=args.version, issuer=args.issuer, storage_class=args.storage_class
+                images=args.images,
+                version=args.version,
+                issuer=args.issuer,
+                storage_class=args.storage_class,
+                restricted=args.restricted,
             ),
             seconds=600,
         )

@@ -20,6 +20,8 @@ EAST_WEST_PORT = 15080
 # Each stands for one port of one Service, whatever Host a caller sends. A listening socket costs a gateway
 # some 2 KiB: so many are a small part of its memory, and what is beyond shares the east-west port.
 SERVICE_PORTS = "20000-20255"
+DAPR_TOKEN_SECRET = "dapr-api-token"  # noqa: S105 - the name of the Secret
+DAPR_TOKEN_KEY = "token"  # noqa: S105 - where Dapr's injector looks in it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class GatewayArgs:
     """`node_port` is None to publish `cluster.gateway_port` through a load balancer instead.
 
     `front_door` makes it serve exports of every cluster (on the control plane). `limits` differ from
-    the image's own and have its names.
+    the image's own and have its names. `dapr_token` is the API token of the Dapr sidecars it asks, if any.
     """
 
     cluster: Cluster
@@ -39,6 +41,7 @@ class GatewayArgs:
     limits: Mapping[str, float]
     front_door: bool
     node_port: int | None
+    dapr_token: pulumi.Input[str] | None = None
 
 
 def gateway_arguments(
@@ -78,7 +81,10 @@ def service_spec(*, node_port: int | None, public_port: int) -> dict[str, Any]:
 
 
 class Gateway(pulumi.ComponentResource):
-    """Creates the system namespace, a ServiceAccount with its rules, the Deployment and the Service."""
+    """Creates the system namespace, a ServiceAccount with its rules, the Deployment and the Service.
+
+    With a Dapr token also the Secret that holds it.
+    """
 
     namespace: pulumi.Output[str]
 
@@ -108,6 +114,15 @@ class Gateway(pulumi.ComponentResource):
             subjects=[rbac.subject(account.metadata["name"], self.namespace)],
             opts=cluster.child(self),
         )
+        secrets = {}
+        if args.dapr_token is not None:
+            token = kubernetes.core.v1.Secret(
+                f"{name}-dapr-token",
+                metadata={"name": DAPR_TOKEN_SECRET, "namespace": self.namespace},
+                string_data={DAPR_TOKEN_KEY: pulumi.Output.secret(args.dapr_token)},
+                opts=cluster.child(self),
+            )
+            secrets["DAPR_API_TOKEN"] = token.metadata["name"], DAPR_TOKEN_KEY
         template = pod_template(
             labels=LABELS,
             image=args.image,
@@ -121,6 +136,7 @@ class Gateway(pulumi.ComponentResource):
             ),
             ports={"http": HTTP_PORT, "east-west": EAST_WEST_PORT},
             cache=True,
+            secrets=secrets,
         )
         kubernetes.apps.v1.Deployment(
             f"{name}-deployment",

@@ -10,18 +10,22 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import Cluster
-from components.mesh.app_ids import APP_ID
+from components.mesh.app_ids import APP_ID, INVOKE
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceExportArgs:
-    """`spec` as export_spec returns it. `app_id` is that of the Dapr app behind the Service."""
+    """`spec` as export_spec returns it. `app_id` is that of the Dapr app behind the Service.
+
+    `by_sidecar`: requests of other clusters reach it through a Dapr sidecar.
+    """
 
     cluster: Cluster
     namespace: pulumi.Input[str]
     service: str
     spec: Mapping[str, Any]
     app_id: str | None = None
+    by_sidecar: bool = False
 
 
 def export_spec(
@@ -54,7 +58,8 @@ class ServiceExport(pulumi.ComponentResource):
         self, name: str, args: ServiceExportArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("multicluster-dapr:mesh:ServiceExport", name, None, opts)
-        annotations = {"annotations": {APP_ID: args.app_id}} if args.app_id else {}
+        by_sidecar = INVOKE if args.by_sidecar else {}
+        annotations = {"annotations": {APP_ID: args.app_id, **by_sidecar}} if args.app_id else {}
         kubernetes.apiextensions.CustomResource(
             f"{name}-object",
             api_version="flomesh.io/v1alpha1",

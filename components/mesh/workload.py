@@ -12,6 +12,18 @@ ADMIN_PORT = 9090
 # Kubernetes itself refuses a pod there that could do more than these need.
 SYSTEM_NAMESPACE_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
 _USER = 65532
+POD_SECURITY = {
+    "runAsNonRoot": True,
+    "runAsUser": _USER,
+    "runAsGroup": _USER,
+    "fsGroup": _USER,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
 
 
 def pod_template(
@@ -22,11 +34,12 @@ def pod_template(
     args: Sequence[str],
     ports: Mapping[str, int],
     cache: bool,
+    secrets: Mapping[str, tuple[str, str]] | None = None,
 ) -> dict[str, Any]:
     """Pod template of `gateway`: not root, read-only, probed on the admin port.
 
     `digest` restarts the pods when the image's content changes, since its name does not. `cache` adds a
-    writable folder for the last good objects.
+    writable folder for the last good objects. `secrets` are variables, each with a Secret and its key.
     """
     container: dict[str, Any] = {
         "name": labels["app"],
@@ -37,6 +50,10 @@ def pod_template(
             _field("POD_NAMESPACE", "metadata.namespace"),
             _field("POD_NAME", "metadata.name"),
             _field("POD_IP", "status.podIP"),
+            *(
+                {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+                for name, (secret, key) in (secrets or {}).items()
+            ),
         ],
         "ports": [
             *({"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports.items()),
@@ -52,22 +69,12 @@ def pod_template(
             "requests": {"cpu": "50m", "memory": "64Mi"},
             "limits": {"memory": "256Mi"},
         },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": CONTAINER_SECURITY,
     }
     spec: dict[str, Any] = {
         "serviceAccountName": labels["app"],
         "terminationGracePeriodSeconds": 30,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": POD_SECURITY,
         "containers": [container],
     }
     if cache:

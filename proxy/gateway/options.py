@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from dataclasses import fields
 
@@ -11,6 +12,9 @@ from gateway.core.limits import Limits, change_limits
 from gateway.core.trust import TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.server import GatewayServer
+
+DAPR_TOKEN = "DAPR_API_TOKEN"  # noqa: S105  the name of a variable
+"""Variable by which Dapr's own programs are told the API token of their sidecar."""
 
 MAX_SERVICE_PORTS = 4096
 """Each is a listener with a descriptor of its own."""
@@ -142,6 +146,14 @@ def add_data_plane(parser: argparse.ArgumentParser) -> None:
         help="after SIGTERM, how long to go on accepting, not ready, until everyone has stopped sending here "
         "(default: 0 for serve, 3 for run)",
     )
+
+
+def dapr_token() -> bytes:
+    """Dapr's API token by the environment, empty for none. ValueError when no field can hold it."""
+    token = os.environ.get(DAPR_TOKEN, "")
+    if not token.isascii() or (token and (not token.isprintable() or " " in token)):
+        raise ValueError(f"{DAPR_TOKEN} in the environment is not printable ASCII without spaces")
+    return token.encode()
 
 
 def make_server(args: argparse.Namespace) -> GatewayServer:

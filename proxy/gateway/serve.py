@@ -20,7 +20,7 @@ from gateway.core.describe import describe_route
 from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.edge.server import GatewayServer
-from gateway.options import make_server
+from gateway.options import dapr_token, make_server
 
 POLL_SECONDS = 0.5
 """How often files are looked at. Looking means one stat per file."""
@@ -136,6 +136,7 @@ def load(path: Path, args: argparse.Namespace) -> Compiled:
         args.front_door,
         cluster_domain=args.cluster_domain,
         listening=args.service_ports,
+        dapr_token=dapr_token(),
     )
     for problem in compiled.problems:
         log.warning("%s", problem_line(problem))

@@ -162,6 +162,11 @@ class DaprSettings(Section):
     state_store: StateStoreSettings = Field(
         default=StateStoreSettings(), description="The state store of the demo apps."
     )
+    invoke: Literal["app", "sidecar"] = Field(
+        default="app",
+        description="How requests of other clusters reach the demo apps: at their port, or through a Dapr "
+        "sidecar (bundled mesh).",
+    )
 
 
 class RedisSettings(Section):
@@ -304,7 +309,7 @@ class Settings(Section):
         default="bundled", description="Who carries traffic between the clusters."
     )
     dapr: DaprSettings = Field(
-        default=DaprSettings(), description="Dapr on every member: version, mtls and the state store."
+        default=DaprSettings(), description="Dapr on every member: version, mtls, state store and last hop."
     )
     redis: RedisSettings = Field(
         default=RedisSettings(), description="The shared state store: mode, host, port and namespace."

@@ -10,7 +10,9 @@ from components.app.curl_client import CurlClient, CurlClientArgs
 from components.app.node_app import NodeApp, NodeAppArgs
 from components.dapr.dapr import LOCAL_STORAGE_CLASS, Dapr, DaprArgs
 from components.dapr.state_store import StateStore, StateStoreArgs
+from components.mesh.dapr_sidecars import DaprSidecars, DaprSidecarsArgs
 from stacks.config.model import AppSettings
+from stacks.program import traffic
 from stacks.program.prepared_cluster import PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
@@ -30,9 +32,11 @@ def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.
             version=supply.dapr_version,
             issuer=issuer,
             storage_class=LOCAL_STORAGE_CLASS if member.config.source == "k3d" else "",
+            restricted=shared.dapr_token is not None,
         ),
         cluster.component(),
     )
+    _sidecars(shared, member, dapr)
     apps, store_settings = shared.settings.apps, shared.settings.dapr.state_store
     database = shared.settings.members.index(member.config) if store_settings.per_cluster else 0
     stores = {
@@ -59,6 +63,24 @@ def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.
             ]
             restarts = {key: value for one in read for key, value in one.restarts_sidecars.items()}
             _app(shared, member, app, restarts, [*read, *member.mesh.before_pods, *member.imported])
+
+
+def _sidecars(shared: SharedResources, member: PreparedCluster, dapr: Dapr) -> None:
+    """Those that the member's gateways ask for the services it exports, if they are to."""
+    app_ids = traffic.app_ids(shared.settings, member.cluster.name)
+    if shared.dapr_token is None or shared.gateway is None or member.mesh.namespace is None or not app_ids:
+        return
+    args = DaprSidecarsArgs(
+        cluster=member.cluster,
+        namespace=member.mesh.namespace,
+        image=shared.gateway.ref,
+        replicas=shared.settings.gateway.replicas,
+        app_ids=app_ids,
+        restarts_with=dapr.restarts_sidecars,
+    )
+    # A pod admitted before Dapr's injector runs has no sidecar.
+    waits = pulumi.ResourceOptions(provider=member.cluster.provider, depends_on=[dapr, *member.imported])
+    DaprSidecars(f"{member.cluster.name}-dapr-sidecars", args, waits)
 
 
 def _app(

@@ -16,6 +16,7 @@ from components.mesh.crds import Crds, CrdsArgs, load_definitions
 from components.mesh.gateway import Gateway, GatewayArgs
 from components.mesh.hub import Hub, HubArgs
 from stacks.config.model import ClusterSettings, GatewaySettings
+from stacks.program import traffic
 from stacks.program.prepared_cluster import Mesh, PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
@@ -46,6 +47,7 @@ def install(
             limits=_limits(shared.settings.gateway),
             front_door=front_door,
             node_port=_node_port(config, cluster),
+            dapr_token=shared.dapr_token if traffic.app_ids(shared.settings, name) else None,
         ),
         waits,
     )

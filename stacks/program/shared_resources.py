@@ -29,7 +29,7 @@ class SharedResources:
 
     `kubeconfigs` are those of clusters that exist. `local` holds the providers of what runs on this machine:
     Docker objects and commands. `published` holds images that existing clusters get from a registry.
-    `trust_root` is there when Dapr's mTLS is on.
+    `trust_root` is there when Dapr's mTLS is on, `dapr_token` when gateways ask Dapr's sidecars.
     """
 
     settings: Settings
@@ -42,6 +42,7 @@ class SharedResources:
     nodeapp: BuiltImage
     password: pulumi.Output[str]
     trust_root: TrustRoot | None
+    dapr_token: pulumi.Output[str] | None
     published: Mapping[str, PublishedImages]
 
     def image(self, name: str, config: ClusterSettings) -> pulumi.Input[str]:
@@ -70,6 +71,9 @@ def create(
         nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local),
         password=_password(settings, local),
         trust_root=TrustRoot("dapr-trust-root", local) if settings.dapr.mtls else None,
+        dapr_token=GeneratedPassword("dapr-token", local).value
+        if settings.dapr.invoke == "sidecar"
+        else None,
         published={
             name: PublishedImages(
                 f"{name}-images",

@@ -29,6 +29,7 @@ def export(
                     service=exported.service,
                     spec=spec,
                     app_id=_app_id(settings, exported),
+                    by_sidecar=settings.dapr.invoke == "sidecar",
                 ),
                 # Joining comes first: an export created before is lost on clusters that join later (flomesh).
                 pulumi.ResourceOptions(
@@ -53,6 +54,12 @@ def steer(settings: Settings, clusters: dict[str, PreparedCluster]) -> None:
             ),
             pulumi.ResourceOptions(provider=prepared.cluster.provider, depends_on=_before_policies(prepared)),
         )
+
+
+def app_ids(settings: Settings, cluster: str) -> list[str]:
+    """App-ids of the services that a cluster exports, each once."""
+    exports = (export for export in settings.exports if cluster in export.clusters)
+    return sorted({app_id for export in exports if (app_id := _app_id(settings, export))})
 
 
 def _app_id(settings: Settings, export: ExportSettings) -> str | None:

@@ -213,6 +213,22 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
         "dapr.stateStore.perCluster = True: Redis has 16 databases, and there are 17 members.",
         "Share the store, or use fewer members."),
 
+    # Dapr's sidecars.
+    "sidecars without the mesh that asks them": (
+        {"dapr": {"invoke": "sidecar"}, "mesh": "flomesh", "versions": "article"},
+        "dapr.invoke = 'sidecar': the flomesh mesh goes to the apps' ports.",
+        "Write `app`, or use the bundled mesh."),
+    "a session that sidecars do not keep": (
+        {"dapr": {"invoke": "sidecar"}, "exports[0].sessionSticky": True},
+        ("exports[0].sessionSticky = True: does nothing with `dapr.invoke: sidecar`, where Dapr picks the "
+         "pod."),
+        "Leave it out, or write `invoke: app`."),
+    "a balancer that sidecars do not have": (
+        {"dapr": {"invoke": "sidecar"}, "exports[0].loadBalancer": "LeastWorkLoadBalancer"},
+        ("exports[0].loadBalancer = 'LeastWorkLoadBalancer': does nothing with `dapr.invoke: sidecar`, where "
+         "Dapr picks the pod."),
+        "Leave it out, or write `invoke: app`."),
+
     # Apps and exports.
     "app on no cluster": (
         {"apps[1].clusters": ["cluster-9"]},

@@ -6,7 +6,7 @@ here, so what is imported elsewhere is what the exporter's gateway serves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,6 +20,7 @@ from gateway.core.problem import Problem
 from gateway.core.rewrite import Rewrite, RewriteError
 from gateway.core.route import normal_prefix
 from gateway.core.services import Service
+from gateway.core.sidecars import INVOKE, read_invoke
 
 HASH_ON_ANNOTATION = "multicluster.flomesh.io/hash-on"
 """What HashingLoadBalancer hashes: `source` (default), `header:NAME` or `cookie:NAME`. Ours: the schema
@@ -45,6 +46,8 @@ class Rule:
     port: int
     rewrite: Rewrite | None
     balancing: Balancing
+    invoked: str = ""
+    """The app-id by which Dapr's sidecars are asked for it; empty when its own port is."""
 
     @property
     def match(self) -> Match:
@@ -94,13 +97,22 @@ def evaluate_exports(exports: Mapping[Key, Object], services: Mapping[Key, Servi
 def _evaluate(key: Key, raw: Object, service: Service | None, owners: dict[Match, Key]) -> Evaluation:
     rules: list[Rule] = []
     errors: list[FieldError] = []
+    app_id = invoked = ""
+    try:
+        app_id = read_app_id(raw)
+    except FieldError as error:
+        errors.append(error)
     try:
         spec = mapping(raw.get("spec"), "spec")
         service = _exportable(key, service)
         listed = mappings(spec.get("rules"), "spec.rules")
         if not listed:
             raise FieldError("NoRules", "spec.rules is empty: give at least one path rule")  # noqa: TRY301
-        how = _read_rewrite(spec), _read_balancing(raw, spec)
+        invoked = read_invoke(raw, app_id)
+        if invoked and len({str(item.get("portNumber")) for item in listed}) > 1:
+            message = f"annotation {INVOKE} is sidecar, which calls the app's one port: export no other"
+            raise FieldError("InvalidDaprInvoke", message)  # noqa: TRY301
+        how = _read_rewrite(spec), _read_balancing(raw, spec), invoked
         for index, item in enumerate(listed):
             try:
                 rules.append(_read_rule(key, service, item, f"spec.rules[{index}]", how, owners))
@@ -108,27 +120,25 @@ def _evaluate(key: Key, raw: Object, service: Service | None, owners: dict[Match
                 errors.append(error)
     except FieldError as error:
         errors.append(error)
-    try:
-        app_id = read_app_id(raw)
-    except FieldError as error:
-        errors.append(error)
-        app_id = ""
     ports = _ports(rules, service) if service else {}
-    only_exact = sorted({rule.port for rule in rules if rule.exact} - ports.keys())
     return Evaluation(
         key,
         created(raw),
         tuple(rules),
         tuple(ports.values()),
         tuple(Problem("ServiceExport", *key, error.reason, str(error)) for error in errors),
-        tuple(
-            f"port {number} has only an Exact path, which other clusters cannot use: give it a Prefix"
-            for number in only_exact
-        ),
+        tuple(_notes(rules, ports)),
         frozenset(texts(spec_of(raw), "targetClusters")),
         str(spec_of(raw).get("serviceAccountName") or ""),
         app_id,
     )
+
+
+def _notes(rules: Iterable[Rule], ports: Mapping[int, ExportedPort]) -> Iterator[str]:
+    for number in sorted({rule.port for rule in rules if rule.exact} - ports.keys()):
+        yield f"port {number} has only an Exact path, which other clusters cannot use: give it a Prefix"
+    if any(rule.invoked and rule.balancing != Balancing() for rule in rules):
+        yield "loadBalancer and sessionSticky do nothing here: Dapr's sidecars pick the pod"
 
 
 def _exportable(key: Key, service: Service | None) -> Service:
@@ -198,7 +208,7 @@ def _read_rule(  # noqa: PLR0917  one caller, and every one is needed
     service: Service,
     raw: Object,
     where: str,
-    how: tuple[Rewrite | None, Balancing],
+    how: tuple[Rewrite | None, Balancing, str],
     owners: dict[Match, Key],
 ) -> Rule:
     kind = raw.get("pathType")

@@ -6,6 +6,7 @@ import re
 
 from gateway.core.request import STRIPPED, RequestHead
 from gateway.core.response import ResponseHead
+from gateway.core.sidecars import sidecar_fields
 
 STRIPPED_FIELDS = re.compile(
     rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|x-forwarded-(?:for|proto|host)|x-gateway-(?:hops|probe)|dapr-api-token)"
@@ -52,11 +53,14 @@ def continued_fields(request: RequestHead, peer: bytes) -> bytes:
     )
 
 
-def request_start(request: RequestHead, target: bytes, service: bytes, *, to_gateway: bool) -> bytes:
+def request_start(
+    request: RequestHead, target: bytes, service: bytes, *, to_gateway: bool, sidecar: bytes | None = None
+) -> bytes:
     """The forwarded head as far as it is the same for every client: all but where the request came from, its
     identifier when the client gave none, and the blank line.
 
-    `service`: the Host of a request that has none, which servers refuse in HTTP/1.1.
+    `service`: the Host of a request that has none, which servers refuse in HTTP/1.1. `sidecar`: it goes to a
+    Dapr sidecar with this API token.
     """
     fields = request.fields
     if request.strip is not None:
@@ -65,6 +69,8 @@ def request_start(request: RequestHead, target: bytes, service: bytes, *, to_gat
         fields = b"\r\nHost: " + (request.host or service) + HOST_FIELD.sub(b"", fields)
     if request.upgrade:
         fields += b"\r\nConnection: Upgrade\r\nUpgrade: " + request.upgrade
+    if sidecar is not None:
+        fields = sidecar_fields(fields, sidecar)
     if to_gateway:
         fields += b"\r\nX-Gateway-Hops: %d" % (request.hops + 1)
     return request.method + b" " + target + b" HTTP/1.1" + fields

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.affinity import DEFAULT_BALANCING, Balancing
 from gateway.core.rewrite import Rewrite
+from gateway.core.sidecars import check_method
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,20 @@ class WeightedCluster:
     remote: bool = False
     """The endpoint is another gateway, not an application."""
     prefix: bytes = b""
-    """Put before the request target; no `/` at its end."""
+    """Put before the request target, after it is rewritten; no `/` at its end."""
     rewrite: Rewrite | None = None
+    sidecar: bytes | None = field(default=None, repr=False)
+    """The endpoints are Dapr sidecars: the API token they want, empty for none."""
 
     def target(self, target: bytes) -> bytes:
-        """The request target this cluster is asked for."""
-        if self.prefix:
-            return self.prefix + target
+        """The request target this cluster is asked for. ProtocolError when there is none that can be sent."""
         if self.rewrite is not None:
-            rewritten = self.rewrite.apply(target)
-            return rewritten if rewritten.startswith(b"/") else b"/" + rewritten
-        return target
+            target = self.rewrite.apply(target)
+            if not target.startswith(b"/"):
+                target = b"/" + target
+        if self.sidecar is not None:
+            check_method(target)
+        return self.prefix + target if self.prefix else target
 
 
 @dataclass(frozen=True, slots=True)

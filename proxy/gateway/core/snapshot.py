@@ -8,7 +8,7 @@ The seam to whoever supplies the objects (files in `gateway serve`, watches in `
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from gateway.core.affinity import Balancing
@@ -24,6 +24,7 @@ from gateway.core.rewrite import Rewrite
 from gateway.core.route import PathTable, Route, WeightedCluster, normal_prefix
 from gateway.core.service_ports import service_ports
 from gateway.core.services import Objects, sort_objects
+from gateway.core.sidecars import SIDECAR_PORT, SIDECARS, invoke_prefix
 
 __all__ = ["Compiled", "Problem", "Snapshot", "compile_snapshot"]
 
@@ -81,23 +82,28 @@ def compile_snapshot(
     *,
     cluster_domain: str = CLUSTER_DOMAIN,
     listening: range = range(0),
+    dapr_token: bytes = b"",
 ) -> Compiled:
     """Compile raw objects (any order, unknown kinds ignored) into a snapshot for one cluster.
 
     Takes ServiceExport, ServiceImport, GlobalTrafficPolicy (flomesh.io/v1alpha1), Service (v1) and
     EndpointSlice (discovery.k8s.io/v1). Services derived from imports have no endpoints here, and slices that
-    list gateways only say what the service ports (`listening`) stand for.
+    list gateways only say what the service ports (`listening`) stand for. `dapr_token` is what the sidecars
+    want that gateways ask.
     Never raises for what is in an object: a bad object becomes a Problem.
     """
-    return _Compiler(sort_objects(objects), cluster_key).compile(front_door, cluster_domain, listening)
+    return _Compiler(sort_objects(objects), cluster_key, dapr_token).compile(
+        front_door, cluster_domain, listening
+    )
 
 
 class _Compiler:
     """Holds what the steps of one compilation share."""
 
-    def __init__(self, objects: Objects, cluster_key: str) -> None:
+    def __init__(self, objects: Objects, cluster_key: str, dapr_token: bytes) -> None:
         self._objects = objects
         self._own = cluster_key
+        self._dapr_token = dapr_token
         self._problems: list[Problem] = list(objects.problems)
         self._policies: dict[Key, Policy] = {}
         self._remotes: dict[Key, dict[int, list[WeightedCluster]]] = {}
@@ -181,6 +187,9 @@ class _Compiler:
     def _export_route(self, rule: Rule, doors: Mapping[tuple[bool, bytes], Route]) -> Route:
         """Local pods; with a front door on the same path of the same service also the other exporters."""
         local = self._local(rule.key, rule.port, rule.rewrite)
+        balancing = rule.balancing
+        if rule.invoked:
+            local, balancing = self._through_sidecars(rule, local), Balancing()
         service = "/".join(rule.key)
         where = f"{'Exact' if rule.exact else 'Prefix'} {rule.path}"
         door = doors.get(rule.match)
@@ -188,8 +197,18 @@ class _Compiler:
             policy = self._door_policy(rule.key)
             remotes = self._door_clusters(rule.key, rule.match[1])
             priorities = make_priorities(policy, local, remotes)
-            return Route(service, rule.port, where, policy.kind, priorities, rule.balancing)
-        return Route(service, rule.port, where, LOCALITY, ((local,),), rule.balancing)
+            return Route(service, rule.port, where, policy.kind, priorities, balancing)
+        return Route(service, rule.port, where, LOCALITY, ((local,),), balancing)
+
+    def _through_sidecars(self, rule: Rule, local: WeightedCluster) -> WeightedCluster:
+        """The cluster's own pods by way of its Dapr sidecars; nobody while none of the pods is ready."""
+        sidecars = self._objects.services.get(SIDECARS)
+        if sidecars is None:
+            message = f"there is no Service {'/'.join(SIDECARS)} of Dapr sidecars to go through"
+            self._report("ServiceExport", rule.key, FieldError("NoDaprSidecars", message))
+        endpoints = sidecars.endpoints(SIDECAR_PORT) if sidecars is not None and local.endpoints else ()
+        prefix = invoke_prefix(rule.invoked, rule.key[0])
+        return replace(local, endpoints=endpoints, prefix=prefix, sidecar=self._dapr_token)
 
     def _front_door_paths(self) -> dict[tuple[bool, bytes], Route]:
         """Prefix routes for the paths at which other clusters' gateways serve the imported services."""

@@ -10,6 +10,8 @@ from gateway.core.heads import CHUNKED, UNTIL_CLOSE
 from gateway.core.health import EndpointHealth
 from gateway.core.request import RequestHead
 from gateway.core.response import ResponseHead
+from gateway.core.route import WeightedCluster
+from gateway.core.sidecars import not_invoked
 from gateway.edge.headcache import CachedHead
 
 
@@ -21,6 +23,11 @@ def doubtful(answer: ResponseHead) -> bool:
 def by_a_stranger(answer: ResponseHead, health: EndpointHealth) -> bool:
     """Whether somebody else seems to answer where a gateway that marks its answers was before."""
     return doubtful(answer) and health.marks
+
+
+def by_a_sidecar(cluster: WeightedCluster, answer: ResponseHead, data: bytes, end: int) -> bool:
+    """Whether a Dapr sidecar answers that no application did. The body begins at `end` of `data`."""
+    return cluster.sidecar is not None and not_invoked(answer.status, data[end:])
 
 
 def body_length(request: RequestHead, answer: ResponseHead) -> int:

@@ -9,7 +9,7 @@ from gateway.core.answers import H2_REFUSAL, HEALTH_CHECK_ANSWER, NOT_FOUND_TEXT
 from gateway.core.balance import RouteState
 from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody, passed_on
 from gateway.core.errors import ProtocolError
-from gateway.core.forward import MAX_HOPS, forwarded_fields, response_head
+from gateway.core.forward import MAX_HOPS, continued_fields, forwarded_fields, response_head
 from gateway.core.heads import CHUNKED, head_end
 from gateway.core.limits import LINGER_BYTES, LINGER_SECONDS, READ_AHEAD_BYTES, WRITE_HIGH_BYTES
 from gateway.core.request import H2_PREFACE, RequestHead, parse_request_head
@@ -247,7 +247,10 @@ class Client(Downstream):
             data, self.buffer = self.buffer, b""
             self.read_request(data)
 
-    def forwarded_fields(self, host: bytes) -> bytes:
+    def forwarded_fields(self, head: RequestHead) -> bytes:
+        if self.trusted and head.forwarded is not None:
+            return continued_fields(head, self.peer)
+        host = head.host
         if self.forwarded_host != host or not self.forwarded:
             self.forwarded_host = host
             self.forwarded = forwarded_fields(self.peer, host)

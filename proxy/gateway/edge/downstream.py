@@ -41,7 +41,7 @@ class Downstream(ABC):
     # Request
 
     @abstractmethod
-    def forwarded_fields(self, host: bytes) -> bytes:
+    def forwarded_fields(self, head: RequestHead) -> bytes:
         """The fields that tell the application who asked, and for which Host."""
 
     @abstractmethod

@@ -7,12 +7,11 @@ from time import monotonic
 from gateway.core.affinity import read_affinity
 from gateway.core.body import Body, EndlessBody, passed_on
 from gateway.core.errors import ProtocolError
-from gateway.core.forward import continued_fields
 from gateway.core.heads import CHUNKED, UNTIL_CLOSE
 from gateway.core.health import EndpointHealth
 from gateway.core.response import ResponseHead
 from gateway.edge.accesslog import exchange_fields
-from gateway.edge.answer import added_fields, body_length, by_a_stranger, framing
+from gateway.edge.answer import added_fields, body_length, by_a_sidecar, by_a_stranger, framing
 from gateway.edge.attempts import LAST_SECONDS, Attempts
 from gateway.edge.downstream import Downstream
 from gateway.edge.headcache import CachedHead
@@ -167,11 +166,7 @@ class Exchange(UpstreamUser):
         upstream.lend(self)
         head = self.head
         downstream = self.downstream
-        start = self.cached.start(self.attempts.pick.state)
-        if downstream.trusted and head.forwarded is not None:
-            forwarded = continued_fields(head, downstream.peer)
-        else:
-            forwarded = downstream.forwarded_fields(head.host)
+        start, forwarded = self.cached.start(self.attempts.pick.state), downstream.forwarded_fields(head)
         if head.request_id:
             out = start + forwarded + b"\r\n\r\n"
         else:
@@ -231,11 +226,16 @@ class Exchange(UpstreamUser):
         pick = self.attempts.pick
         remote = pick.state.remote
         stranger = remote and by_a_stranger(answer, pick.health)
-        if remote and (answer.refused or (stranger and self.head.idempotent)):
+        uninvoked = self.head.idempotent and by_a_sidecar(pick.state.cluster, answer, data, end)
+        if uninvoked or (remote and (answer.refused or (stranger and self.head.idempotent))):
             # No application answered, or so it seems: go on if there is somewhere to go.
-            pick.health.failed(self.runtime.now, certain=True)
+            if remote:  # a sidecar serves other applications too
+                pick.health.failed(self.runtime.now, certain=True)
             if self.kept.complete and self.attempts.may_go_elsewhere(self.runtime.now):
                 self._retry(same_endpoint=False)
+                return
+            if uninvoked:
+                self.fail(502, "no answer by way of Dapr's sidecars", "not-invoked", refused=True)
                 return
         self.answer = answer
         self.status = answer.status

@@ -95,10 +95,10 @@ class CachedHead:
         """The head as that cluster is sent it, up to what tells about the sender."""
         found = self.starts.get(cluster)
         if found is None:
-            target = cluster.cluster.target(self.head.target)
+            to = cluster.cluster
             service = b"" if self.route is None else self.route.host
             found = self.starts[cluster] = request_start(
-                self.head, target, service, to_gateway=cluster.remote
+                self.head, to.target(self.head.target), service, to_gateway=to.remote, sidecar=to.sidecar
             )
         return found
 

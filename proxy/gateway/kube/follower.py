@@ -9,11 +9,12 @@ import asyncio
 import gc
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.core.derived_names import LOCAL_OF, cluster_set_name
 from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.objects import IMPORT_NAME, SERVICE_NAME, Key, Object, key_of, label, version_of
+from gateway.core.sidecars import SIDECARS
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.kube.client import KubeClient
 from gateway.kube.resources import EXPORT, IMPORT, POLICY, SERVICE, SLICE
@@ -38,6 +39,8 @@ class Viewpoint:
     front_door: bool = False
     cluster_domain: str = CLUSTER_DOMAIN
     service_ports: range = range(0)
+    dapr_token: bytes = field(default=b"", repr=False)
+    """What Dapr's sidecars want that its gateways ask."""
 
 
 class Follower:
@@ -120,6 +123,7 @@ class Follower:
                 self._viewpoint.front_door,
                 cluster_domain=self._viewpoint.cluster_domain,
                 listening=self._viewpoint.service_ports,
+                dapr_token=self._viewpoint.dapr_token,
             )
         finally:
             gc.enable()
@@ -131,7 +135,7 @@ def relevant(taken: Taken) -> list[Object]:
     Pods come and go all the time; those of other services must cost nothing here.
     """
     ours = [taken[resource.kind] for resource in (EXPORT, IMPORT, POLICY)]
-    names = {key for objects in ours for key in objects}
+    names = {key for objects in ours for key in objects} | {SIDECARS}
     found = [objects[key] for objects in ours for key in sorted(objects)]
     services = taken[SERVICE.kind]
     derived = {(namespace, cluster_set_name(name)) for namespace, name in taken[IMPORT.kind]}

@@ -23,7 +23,7 @@ from gateway.kube.client_config import own_config
 from gateway.kube.errors import CredentialError
 from gateway.kube.follower import Follower, Viewpoint
 from gateway.kube.watch import Signal
-from gateway.options import make_server
+from gateway.options import dapr_token, make_server
 
 log = logging.getLogger(__name__)
 
@@ -105,13 +105,16 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
     try:
         config = own_config()
         server = make_server(args)
+        token = dapr_token()
         await server.start()
     except (CredentialError, ValueError, OSError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
         return 2
     async with KubeClient(config, field_manager=GATEWAY) as client:
         cache = ObjectCache(Path(args.cache_dir), args.cluster_key)
-        viewpoint = Viewpoint(args.cluster_key, args.front_door, args.cluster_domain, args.service_ports)
+        viewpoint = Viewpoint(
+            args.cluster_key, args.front_door, args.cluster_domain, args.service_ports, token
+        )
         plane = DataPlane(client, server, viewpoint, cache)
         # Routes keep following their pods while running requests finish; only then the watches end.
         return await process.work_until(

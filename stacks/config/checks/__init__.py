@@ -26,6 +26,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (state.databases_suffice, frozenset({"clusters", "dapr"})),
     (services.apps_run_on_members, frozenset({"clusters", "apps"})),
     (services.exports_have_apps, frozenset({"clusters", "apps", "exports"})),
+    (services.sidecars_can_be_asked, frozenset({"dapr", "mesh", "exports"})),
     (paths.paths_have_one_owner, frozenset({"exports"})),
     (paths.rewrites_can_run, frozenset({"exports"})),
     (services.policies_make_sense, frozenset({"clusters", "exports", "policies"})),

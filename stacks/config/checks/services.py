@@ -117,6 +117,33 @@ def weights_fit_the_mesh(settings: Settings) -> Iterator[Problem]:
                 )
 
 
+def sidecars_can_be_asked(settings: Settings) -> Iterator[Problem]:
+    """The bundled mesh alone asks Dapr's sidecars, and they pick the pod themselves."""
+    if settings.dapr.invoke != "sidecar":
+        return
+    if settings.mesh != "bundled":
+        yield Problem(
+            "dapr.invoke",
+            settings.dapr.invoke,
+            f"the {settings.mesh} mesh goes to the apps' ports",
+            "Write `app`, or use the bundled mesh.",
+        )
+    for index, export in enumerate(settings.exports):
+        chosen = (
+            ("sessionSticky", export.session_sticky, False),
+            ("loadBalancer", export.load_balancer, "RoundRobinLoadBalancer"),
+        )
+        for name, value, default in chosen:
+            if value == default:
+                continue
+            yield Problem(
+                f"exports[{index}].{name}",
+                value,
+                "does nothing with `dapr.invoke: sidecar`, where Dapr picks the pod",
+                "Leave it out, or write `invoke: app`.",
+            )
+
+
 def _provides(app: AppSettings, cluster: str, namespace: str, service: str) -> bool:
     return app.app == service and app.namespace == namespace and cluster in app.clusters
 

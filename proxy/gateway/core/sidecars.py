@@ -72,9 +72,7 @@ def check_method(target: bytes) -> bytes:
 
 def sidecar_fields(fields: bytes, token: bytes) -> bytes:
     """A request's fields for a sidecar: none of Dapr's own but the API token, when there is one."""
-    fields = DAPR_FIELD.sub(b"", fields)
-    if b"asic" in fields:
-        fields = BASIC_FIELD.sub(_without_app_id, fields)
+    fields = BASIC_FIELD.sub(_without_app_id, DAPR_FIELD.sub(b"", fields))
     return fields + b"\r\ndapr-api-token: " + token if token else fields
 
 

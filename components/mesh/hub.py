@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,22 +21,27 @@ LABELS = {"app": NAME}
 
 @dataclass(frozen=True, kw_only=True)
 class HubArgs:
-    """`namespace` is the system namespace of the control plane. Of several `replicas` one writes."""
+    """`namespace` is the system namespace of the control plane. Of several `replicas` one writes.
+
+    `paths`: delegated paths of the front door, each a prefix with its namespaces and cluster keys.
+    """
 
     cluster: Cluster
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     digest: pulumi.Input[str]
     replicas: int = 1
+    paths: Sequence[dict[str, Any]] = ()
 
 
-def hub_arguments(*, cluster_key: str, replicas: int = 1) -> list[str]:
-    """Arguments of the image."""
+def hub_arguments(*, cluster_key: str, replicas: int = 1, paths: Sequence[dict[str, Any]] = ()) -> list[str]:
+    """Arguments of the image. `paths` are delegated paths of the front door."""
     return [
         "hub",
         f"--admin=0.0.0.0:{ADMIN_PORT}",
         f"--cluster-key={cluster_key}",
         *(["--elect"] if replicas > 1 else []),
+        *([f"--paths={json.dumps(list(paths))}"] if paths else []),
     ]
 
 
@@ -92,7 +99,7 @@ class Hub(pulumi.ComponentResource):
             labels=LABELS,
             image=args.image,
             digest=args.digest,
-            args=hub_arguments(cluster_key=cluster.key, replicas=args.replicas),
+            args=hub_arguments(cluster_key=cluster.key, replicas=args.replicas, paths=args.paths),
             ports={},
             cache=False,
         )

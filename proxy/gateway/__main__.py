@@ -61,6 +61,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     hub.add_argument(
+        "--paths",
+        default="[]",
+        metavar="JSON",
+        help="paths of the front door that are delegated: a list of prefix, namespaces and clusters (keys; "
+        "none: any); / belongs to nobody else",
+    )
+    hub.add_argument(
         "--elect",
         action="store_true",
         help="share the work with other hubs: the holder of a Lease writes, the others stand by",

@@ -249,6 +249,16 @@ class ExportSettings(Section):
     )
 
 
+class PathSettings(Section):
+    """A path of the front door that is delegated: nobody else gets one at or inside it."""
+
+    prefix: Annotated[str, Field(pattern=r"^/[^\s?#]*$")] = Field(description="Path; / is the root alone.")
+    namespaces: Annotated[tuple[DnsLabel, ...], Field(min_length=1)] = Field(
+        description="Namespaces whose exports may have it."
+    )
+    clusters: tuple[ClusterName, ...] = Field(default=(), description="From these clusters; empty is any.")
+
+
 class PolicyTarget(Section):
     """A cluster that traffic may go to."""
 
@@ -324,6 +334,9 @@ class Settings(Section):
     )
     apps: tuple[AppSettings, ...] = Field(default=(), description="Demo apps and where they run.")
     exports: tuple[ExportSettings, ...] = Field(default=(), description="Services that members export.")
+    paths: tuple[PathSettings, ...] = Field(
+        default=(), description="Paths of the front door that are delegated to namespaces and clusters."
+    )
     policies: tuple[PolicySettings, ...] = Field(
         default=(), description="Global traffic policies. Empty, as in the article's start: calls stay local."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
@@ -15,7 +16,7 @@ from components.mesh.controller import Controller, ControllerArgs
 from components.mesh.crds import Crds, CrdsArgs, load_definitions
 from components.mesh.gateway import Gateway, GatewayArgs
 from components.mesh.hub import Hub, HubArgs
-from stacks.config.model import ClusterSettings, GatewaySettings
+from stacks.config.model import ClusterSettings, GatewaySettings, Settings
 from stacks.program import traffic
 from stacks.program.prepared_cluster import Mesh, PreparedCluster
 from stacks.program.shared_resources import SharedResources
@@ -73,6 +74,7 @@ def install(
             image=image.ref,
             digest=image.digest,
             replicas=shared.settings.gateway.hub_replicas,
+            paths=_paths(shared.settings),
         )
         hub = Hub(f"{name}-hub", args, waits)
         return Mesh(
@@ -111,6 +113,19 @@ def _node_port(config: ClusterSettings, cluster: Cluster) -> int | None:
     if config.source == "k3d":
         return k3d_config.GATEWAY_NODE_PORT
     return cluster.gateway_port if cluster.gateway_port in NODE_PORTS else None
+
+
+def _paths(settings: Settings) -> list[dict[str, Any]]:
+    """The delegated paths with cluster keys, as the hub takes them."""
+    keys = {cluster.name: cluster.key for cluster in settings.clusters}
+    return [
+        {
+            "prefix": grant.prefix,
+            "namespaces": list(grant.namespaces),
+            "clusters": [keys[name] for name in grant.clusters],
+        }
+        for grant in settings.paths
+    ]
 
 
 def _limits(gateway: GatewaySettings) -> dict[str, float]:

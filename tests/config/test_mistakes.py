@@ -16,6 +16,7 @@ EXISTING |= {"gatewayHost": "192.0.2.1", "gatewayPort": 30080}
 APP = {"app": "nodeapp", "clusters": ["cluster-3"], "namespace": "dapr-test"}
 RULE = {"portNumber": 3000, "path": "/nodeapp"}
 EXPORT = {"service": "nodeapp", "namespace": "dapr-test", "clusters": ["cluster-3"], "rules": [RULE]}
+INSIDE = {**EXPORT, "service": "curl", "namespace": "evil", "rules": [{**RULE, "path": "/nodeapp/x"}]}
 POLICY = {"cluster": "cluster-2", "namespace": "dapr-test", "name": "nodeapp", "lbType": "ActiveActive"}
 
 
@@ -42,6 +43,24 @@ def policy(*targets: Config, **keys: Any) -> Config:
 # What is changed, what is wrong with it, and the hint.
 # fmt: off
 MISTAKES: dict[str, tuple[Config, str, str]] = {
+    # Delegated paths.
+    "a delegated path that nobody can ask for": (
+        {"paths": [{"prefix": "/a/../b", "namespaces": ["web"]}]},
+        "paths[0].prefix = '/a/../b': has dot segments, or a % that begins no escape, which no request has.",
+        "Write the path as clients ask for it."),
+    "a path delegated twice": (
+        {"paths": [{"prefix": "/", "namespaces": ["web"]}, {"prefix": "/*", "namespaces": ["b"]}]},
+        "paths[1].prefix = '/*': paths[0] delegates it.", "Join the two."),
+    "a path delegated to no cluster": (
+        {"paths": [{"prefix": "/", "namespaces": ["web"], "clusters": ["far"]}]},
+        "paths[0].clusters = 'far': no cluster has this name.", f"Choose from: {NAMES}."),
+    "a delegated path for FSM": (
+        {"paths": [{"prefix": "/", "namespaces": ["web"], "clusters": ["cluster-1"]}], "mesh": "flomesh"},
+        "paths[0]: has no meaning for FSM's hub.", "Remove it, or use `mesh: bundled`."),
+    "a path inside another namespace's": (
+        {"apps[2]": {**APP, "app": "curl", "namespace": "evil"}, "exports[1]": INSIDE},
+        ("exports[1].rules[0].path = '/nodeapp/x': exports[0].rules[0].path, another namespace's, is around "
+         "or inside it on cluster-3."), "Change one of them."),
     # What members may export.
     "a control plane that may export": (
         {"clusters[0].mayExport": ["dapr-test"]},
@@ -340,3 +359,9 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
 @pytest.mark.parametrize(("changes", "mistake", "hint"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_named_with_a_hint(dev: Config, changes: Config, mistake: str, hint: str) -> None:
     assert f"{mistake} {hint}" in problems(changed(dev, changes))
+
+
+def test_namespaces_have_paths_beside_each_other(dev: Config) -> None:
+    beside = {**INSIDE, "rules": [{"portNumber": 80, "path": "/nodeapp2"}, {"portNumber": 80, "path": "/"}]}
+    app = {**APP, "app": "curl", "namespace": "evil"}
+    assert problems(changed(dev, {"apps[2]": app, "exports[1]": beside})) == []

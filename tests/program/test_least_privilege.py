@@ -106,6 +106,14 @@ def test_the_pods_meet_kubernetes_strictest_standard(environment: str, run: Any)
 def test_several_hubs_elect_one() -> None:
     assert "--elect" not in hub.hub_arguments(cluster_key="a/b/c/d")
     assert "--elect" in hub.hub_arguments(cluster_key="a/b/c/d", replicas=2)
+    (said,) = (
+        argument
+        for argument in hub.hub_arguments(
+            cluster_key="a/b/c/d", paths=[{"prefix": "/", "namespaces": ["web"]}]
+        )
+        if argument.startswith("--paths")
+    )
+    assert said == '--paths=[{"prefix": "/", "namespaces": ["web"]}]'
     assert hub.deployment_spec(template={})["strategy"] == {"type": "Recreate"}
     assert hub.deployment_spec(template={}, replicas=2)["strategy"] == {"type": "RollingUpdate"}
 
@@ -125,3 +133,18 @@ def test_trusted_proxies_and_limits_reach_the_gateway(run: Any) -> None:
 def test_a_cluster_object_does_not_outlive_the_hub(run: Any) -> None:
     after = run("dev").find("cluster-1-membership-cluster").after
     assert "control-plane-hub-deployment" in after
+
+
+def test_the_control_planes_word_reaches_the_hub(run: Any) -> None:
+    def change(config: Any) -> None:
+        config["clusters"][1]["mayExport"] = ["dapr-test", "b"]
+        config["paths"] = [{"prefix": "/", "namespaces": ["web"], "clusters": ["cluster-1"]}]
+
+    recorder = run("dev", change)
+    assert recorder.find("cluster-1-membership-cluster").inputs["spec"]["mayExport"] == ["b", "dapr-test"]
+    assert "mayExport" not in recorder.find("cluster-3-membership-cluster").inputs["spec"]
+    (container,) = recorder.find("control-plane-hub-deployment").inputs["spec"]["template"]["spec"][
+        "containers"
+    ]
+    key = "default/default/default/cluster-1"
+    assert f'--paths=[{{"prefix": "/", "namespaces": ["web"], "clusters": ["{key}"]}}]' in container["args"]

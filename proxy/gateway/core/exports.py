@@ -7,12 +7,13 @@ here, so what is imported elsewhere is what the exporter's gateway serves.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from gateway.core.affinity import HASH_ON, LOAD_BALANCERS, ROUND_ROBIN, Balancing
 from gateway.core.app_ids import read_app_id
+from gateway.core.claims import Claims, Match
 from gateway.core.fields import FieldError, mapping, mappings, path_text, port_number, text
 from gateway.core.objects import Key, Object, created, spec_of, texts
 from gateway.core.paths import normalise
@@ -31,9 +32,6 @@ PROTOCOLS = {"http", "https", "http2", "h2c", "grpc", "grpc-web", "tcp", "tls", 
 
 HTTP = {"http", "ws", "kubernetes.io/ws"}
 """Protocols of a port that a gateway carries."""
-
-Match = tuple[bool, bytes]
-"""Whether a path is exact, and its normal form: what no two rules of a cluster may share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +85,26 @@ class Evaluation:
 def evaluate_exports(exports: Mapping[Key, Object], services: Mapping[Key, Service]) -> dict[Key, Evaluation]:
     """Every export of a cluster, the oldest first. `services`: its own, derived ones left out.
 
-    Of two exports with one path the older has it, then the first by name.
+    Of two exports with one path, or of two namespaces with one inside the other, the older has it, then the
+    first by name.
     """
-    owners: dict[Match, Key] = {}
+    claims = Claims()
     order = sorted(exports, key=lambda key: (created(exports[key]), key))
-    return {key: _evaluate(key, exports[key], services.get(key), owners) for key in order}
+    found = {key: _evaluate(key, exports[key], services.get(key), claims) for key in order}
+    for owner, losers in claims.losers.items():
+        note = f"paths of it, or around or inside them, are claimed in vain by {named(losers)}"
+        found[owner] = replace(found[owner], notes=(*found[owner].notes, note))
+    return found
 
 
-def _evaluate(key: Key, raw: Object, service: Service | None, owners: dict[Match, Key]) -> Evaluation:
+def named(keys: Iterable[Key]) -> str:
+    """Services by name; of many the first few."""
+    first, *others = ["/".join(key) for key in sorted(keys)]
+    shown = ", ".join([first, *others[:2]])
+    return f"{shown} and {len(others) - 2} more" if len(others) > 2 else shown
+
+
+def _evaluate(key: Key, raw: Object, service: Service | None, claims: Claims) -> Evaluation:
     rules: list[Rule] = []
     errors: list[FieldError] = []
     app_id = invoked = ""
@@ -115,7 +125,7 @@ def _evaluate(key: Key, raw: Object, service: Service | None, owners: dict[Match
         how = _read_rewrite(spec), _read_balancing(raw, spec), invoked
         for index, item in enumerate(listed):
             try:
-                rules.append(_read_rule(key, service, item, f"spec.rules[{index}]", how, owners))
+                rules.append(_read_rule(key, service, item, f"spec.rules[{index}]", how, claims))
             except FieldError as error:
                 errors.append(error)
     except FieldError as error:
@@ -209,7 +219,7 @@ def _read_rule(  # noqa: PLR0917  one caller, and every one is needed
     raw: Object,
     where: str,
     how: tuple[Rewrite | None, Balancing, str],
-    owners: dict[Match, Key],
+    claims: Claims,
 ) -> Rule:
     kind = raw.get("pathType")
     if kind not in ("Exact", "Prefix"):  # not a set: any JSON value may stand there
@@ -221,8 +231,9 @@ def _read_rule(  # noqa: PLR0917  one caller, and every one is needed
         message = f"{where}.portNumber {port} is not a TCP port of the Service, which has {has}"
         raise FieldError("PortNotFound", message)
     rule = Rule(key, kind == "Exact", path, port, *how)
-    if (owner := owners.get(rule.match)) is not None:
-        message = f"{where}.path {path!r} is already exported by {'/'.join(owner)}: change one of them"
+    if (owner := claims.take(rule.match, key)) is not None:
+        same = claims.owner(rule.match) is not None
+        how_so = "is already exported by" if same else "nests with a path of another namespace's"
+        message = f"{where}.path {path!r} {how_so} {'/'.join(owner)}: change one of them"
         raise FieldError("PathConflict", message)
-    owners[rule.match] = key
     return rule

@@ -66,4 +66,7 @@ def _read_cluster(raw: Object, where: str) -> WeightedCluster:
         port_number(target.get("port"), f"{where}.target.port"),
     )
     cluster = text(raw.get("clusterKey"), f"{where}.clusterKey")
-    return WeightedCluster(cluster, (endpoint,), remote=True, prefix=normal_prefix(path))
+    front_door = raw.get("frontDoor") is not False
+    return WeightedCluster(
+        cluster, (endpoint,), remote=True, prefix=normal_prefix(path), front_door=front_door
+    )

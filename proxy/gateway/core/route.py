@@ -44,6 +44,8 @@ class WeightedCluster:
     rewrite: Rewrite | None = None
     sidecar: bytes | None = field(default=None, repr=False)
     """The endpoints are Dapr sidecars: the API token they want, empty for none."""
+    front_door: bool = True
+    """The front door serves the cluster's path; another service has it otherwise."""
 
     def target(self, target: bytes) -> bytes:
         """The request target this cluster is asked for. ProtocolError when there is none that can be sent."""

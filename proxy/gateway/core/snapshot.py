@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from gateway.core.affinity import Balancing
+from gateway.core.claims import Claims, Match
 from gateway.core.exports import Evaluation, Rule, evaluate_exports
 from gateway.core.fields import FieldError
 from gateway.core.hosts import CLUSTER_DOMAIN, HostTable, host_table
@@ -122,7 +123,7 @@ class _Compiler:
         rules = [rule for export in exports for rule in export.rules]
         self._balancing = {rule.key: rule.balancing for rule in rules}
         paths = self._front_door_paths() if front_door else {}
-        paths.update({rule.match: self._export_route(rule, paths) for rule in rules})
+        paths.update({rule.match: self._export_route(rule, paths) for rule in self._own_rules(rules, paths)})
         prefixes = {path: route for (exact, path), route in paths.items() if not exact}
         imported = {key: tuple(self._import_routes(key)) for key in self._remotes}
         by_host = [
@@ -145,6 +146,26 @@ class _Compiler:
             imported,
         )
         return Compiled(snapshot, tuple(sorted(set(self._problems))), exports)
+
+    def _own_rules(self, rules: Iterable[Rule], doors: Mapping[Match, Route]) -> list[Rule]:
+        """The rules of this cluster's exports that are not in the way of other clusters' at the front door.
+
+        Whose a path is there the hub has settled: an import without the path says that another has it.
+        """
+        claims = Claims()
+        for match, route in doors.items():
+            namespace, _, name = route.service.partition("/")
+            claims.add(match, (namespace, name))
+        kept = []
+        for rule in rules:
+            owner = claims.take(rule.match, rule.key)
+            if owner is None or owner == rule.key:
+                kept.append(rule)
+                continue
+            has = f"{'/'.join(owner)} has it at the front door, or one around or inside it"
+            message = f"path {rule.path!r}: {has}"
+            self._report("ServiceExport", rule.key, FieldError("PathConflict", message))
+        return kept
 
     def _report(self, kind: str, key: Key, error: FieldError) -> None:
         self._problems.append(Problem(kind, key[0], key[1], error.reason, str(error)))
@@ -216,7 +237,7 @@ class _Compiler:
         for key, ports in self._remotes.items():
             policy = self._door_policy(key)
             for port, clusters in sorted(ports.items()):
-                for prefix in sorted({normalise(cluster.prefix) for cluster in clusters}):
+                for prefix in sorted({normalise(one.prefix) for one in clusters if one.front_door}):
                     if (False, prefix) in paths:
                         owner = paths[False, prefix].service
                         message = (
@@ -240,7 +261,7 @@ class _Compiler:
         found: dict[str, WeightedCluster] = {}
         for clusters in self._remotes.get(key, {}).values():
             for cluster in clusters:
-                if normalise(cluster.prefix) == prefix:
+                if cluster.front_door and normalise(cluster.prefix) == prefix:
                     found.setdefault(
                         cluster.key, WeightedCluster(cluster.key, cluster.endpoints, remote=True)
                     )

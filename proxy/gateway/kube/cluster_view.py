@@ -35,6 +35,8 @@ class ClusterView:
     """Namespaces whose Services others may import from it, by the control plane's word. None: any."""
     first_seen: Mapping[str, str] | None = None
     """When the hub first saw a claim (`first_seen`). None: when the objects say they were made."""
+    front_door: bool = False
+    """It is the control plane, whose gateway serves the paths of all exporters."""
 
     @property
     def known(self) -> bool:

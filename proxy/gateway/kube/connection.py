@@ -205,7 +205,9 @@ class Connection:
         if self._reconciler is not None:
             found = self._reconciler.view(self.key, self._resolver.address)
         times = self._first_seen.times if self._first_seen is not None else None
-        return replace(found, may_export=self._may_export, first_seen=times)
+        return replace(
+            found, may_export=self._may_export, first_seen=times, front_door=self._home is not None
+        )
 
     def see(self, now: float) -> bool:
         """Date what is new of the exports. True when `first_seen` is to be written."""

@@ -42,6 +42,8 @@ class Exporter:
     notes: list[str] = field(default_factory=list)
     app_id: str = ""
     """The app-id of the service, which its imports carry."""
+    not_at_door: set[str] = field(default_factory=set)
+    """Paths of it that the front door does not serve."""
 
     def reaches(self, key: str) -> bool:
         targets = self.export.target_clusters

@@ -13,10 +13,11 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from gateway import process
+from gateway.core.claims import Grant
 from gateway.core.conditions import Condition, managed
 from gateway.core.objects import HUB, Object, created, is_deleted, key_of, spec_of, uid_of
 from gateway.kube import finalizer
@@ -24,6 +25,7 @@ from gateway.kube.admin import AdminServer
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import own_config
 from gateway.kube.connection import RESTART_SECONDS, Connection, cluster_of
+from gateway.kube.door import read_grants
 from gateway.kube.errors import Conflict, CredentialError, KubeError, NotFound
 from gateway.kube.events import condition_events
 from gateway.kube.hub_metrics import HubMetrics
@@ -53,11 +55,14 @@ class Hub:
         metrics: HubMetrics,
         home_key: str = HOME_KEY,
         timing: Timing = DEFAULT_TIMING,
+        *,
+        grants: Sequence[Grant] = (),
     ) -> None:
-        """`namespace` holds the Secrets with the kubeconfigs of the members."""
+        """`namespace` holds the Secrets with the kubeconfigs of the members; `grants` are delegated paths."""
         self._client = client
         self._home_key = home_key
         self._metrics = metrics
+        self._grants = grants
         self._timing = timing
         self._changed = Signal(SETTLE_SECONDS)
         self._untold = Signal(SETTLE_SECONDS)
@@ -166,7 +171,7 @@ class Hub:
         self._undated |= {name for name, remote in self._remotes.items() if remote.see(now)}
         views = [connection.view() for connection in connections]
         # In a thread: ten thousand exports take seconds, and checks and watches must not wait for them.
-        made = await asyncio.to_thread(plan, views)
+        made = await asyncio.to_thread(plan, views, self._grants)
         for connection in connections:
             connection.take(made)
 
@@ -261,6 +266,11 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
     metrics = HubMetrics()
     namespace = os.environ.get("POD_NAMESPACE", "multicluster-system")
     try:
+        grants = read_grants(args.paths)
+    except ValueError as error:
+        log.error("cannot start: --paths is no list of delegated paths: %s", error)  # noqa: TRY400
+        return 2
+    try:
         config = own_config()
     except (CredentialError, OSError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
@@ -271,7 +281,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
         async def serve() -> None:
             nonlocal hub
             # A new one each time: while standing by it followed nothing.
-            hub = Hub(client, namespace, metrics, args.cluster_key)
+            hub = Hub(client, namespace, metrics, args.cluster_key, grants=grants)
             try:
                 await hub.run()
             finally:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.app_ids import APP_ID
+from gateway.core.claims import Grant
 from gateway.core.conditions import Condition, conflict, valid
 from gateway.core.objects import (
     FLOMESH,
@@ -29,6 +30,7 @@ from gateway.core.objects import (
     spec_of,
 )
 from gateway.kube.cluster_view import ClusterView
+from gateway.kube.door import settle_paths
 from gateway.kube.exporters import IMPORT_PORTS, Exporter, gather
 from gateway.kube.resources import IMPORT
 
@@ -47,9 +49,11 @@ class Plan:
     """By key of a cluster that serves nonsense: what is said of it."""
 
 
-def plan(views: Sequence[ClusterView]) -> Plan:
+def plan(views: Sequence[ClusterView], grants: Iterable[Grant] = ()) -> Plan:
+    """`grants`: paths of the front door that the settings delegate."""
     gathered = gather(views)
     services = gathered.services
+    settle_paths(views, services, grants)
     unknown = {view.key for view in views if not view.known} | gathered.unread
     writer = _Writer()
     imports: dict[str, dict[Key, Mapping[str, Any]]] = {}
@@ -132,7 +136,9 @@ def _ports(exporters: Sequence[Exporter], existing: Object, unknown: set[str]) -
         for exported in exporter.ports:
             said = {"name": exported.name, "appProtocol": exported.app_protocol}
             target = {"host": address.host, "ip": address.ip, "port": address.port, "path": exported.path}
-            endpoint = {"clusterKey": exporter.view.key, "target": target}
+            endpoint: dict[str, Any] = {"clusterKey": exporter.view.key, "target": target}
+            if exported.path in exporter.not_at_door:
+                endpoint["frontDoor"] = False
             _port(ports, exported.number, said)["endpoints"].append(endpoint)
     for before in listed(spec_of(existing), "ports"):
         for kept in listed(before, "endpoints"):

@@ -28,6 +28,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (services.exports_have_apps, frozenset({"clusters", "apps", "exports"})),
     (services.sidecars_can_be_asked, frozenset({"dapr", "mesh", "exports"})),
     (paths.paths_have_one_owner, frozenset({"exports"})),
+    (paths.delegated_paths_make_sense, frozenset({"clusters", "mesh", "paths"})),
     (paths.rewrites_can_run, frozenset({"exports"})),
     (services.policies_make_sense, frozenset({"clusters", "exports", "policies"})),
     (services.weights_fit_the_mesh, frozenset({"mesh", "clusters", "policies"})),

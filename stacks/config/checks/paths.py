@@ -19,8 +19,12 @@ REPLACEMENT = re.compile(r"[\x21\x22\x24-\x7e]+")
 
 
 def paths_have_one_owner(settings: Settings) -> Iterator[Problem]:
-    """A path can be asked for, and on a cluster it belongs to one rule of one export."""
+    """A path can be asked for, and on a cluster it belongs to one rule of one export.
+
+    Nor is it inside a prefix of another namespace, whose requests it would take.
+    """
     owners: dict[tuple[str, str, str], str] = {}
+    claimed: dict[str, list[tuple[str, str, str, str]]] = {}
     for index, export in enumerate(settings.exports):
         for number, rule in enumerate(export.rules):
             where = f"exports[{index}].rules[{number}].path"
@@ -32,6 +36,32 @@ def paths_have_one_owner(settings: Settings) -> Iterator[Problem]:
                     yield Problem(
                         where, rule.path, f"{owner} has it on {cluster} already", "Change one of them."
                     )
+                    continue
+                claim = (export.namespace, *_match(rule), where)
+                for other in claimed.setdefault(cluster, []):
+                    if other[0] != claim[0] and (_is_inside(claim, other) or _is_inside(other, claim)):
+                        reason = f"{other[3]}, another namespace's, is around or inside it on {cluster}"
+                        yield Problem(where, rule.path, reason, "Change one of them.")
+                claimed[cluster].append(claim)
+
+
+def delegated_paths_make_sense(settings: Settings) -> Iterator[Problem]:
+    """A delegated path is one that requests have, is delegated once, and to clusters there are."""
+    names = [cluster.name for cluster in settings.clusters]
+    first: dict[str, str] = {}
+    for index, grant in enumerate(settings.paths):
+        where = f"paths[{index}]"
+        if settings.mesh == "flomesh":
+            yield Problem(where, None, "has no meaning for FSM's hub", "Remove it, or use `mesh: bundled`.")
+        if fault := _unreachable(grant.prefix):
+            yield Problem(f"{where}.prefix", grant.prefix, fault, "Write the path as clients ask for it.")
+        before = first.setdefault(grant.prefix.removesuffix("*").rstrip("/"), where)
+        if before != where:
+            yield Problem(f"{where}.prefix", grant.prefix, f"{before} delegates it", "Join the two.")
+        for name in grant.clusters:
+            if name not in names:
+                reason, hint = "no cluster has this name", f"Choose from: {', '.join(names)}."
+                yield Problem(f"{where}.clusters", name, reason, hint)
 
 
 def rewrites_can_run(settings: Settings) -> Iterator[Problem]:
@@ -66,6 +96,13 @@ def _unreachable(path: str) -> str:
     if ESCAPE.search(path) or not {".", ".."}.isdisjoint(re.split(r"[/\\]|%2[fF]|%5[cC]", path)):
         return "has dot segments, or a % that begins no escape, which no request has"
     return ""
+
+
+def _is_inside(claim: tuple[str, str, str, str], other: tuple[str, str, str, str]) -> bool:
+    """Whether a path is inside a prefix, or is the same one. The root gets what nobody claims."""
+    _, _, path, _ = claim
+    _, kind, prefix, _ = other
+    return kind == "Prefix" and bool(prefix) and bool(path) and f"{path}/".startswith(f"{prefix}/")
 
 
 def _match(rule: ExportRule) -> tuple[str, str]:

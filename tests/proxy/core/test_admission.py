@@ -45,6 +45,7 @@ def test_a_name_that_no_object_has(key: tuple[str, str], words: str) -> None:
 def test_what_the_crd_does_not_admit(make: Any, changes: dict[str, Any], words: str) -> None:
     check_export(make.export(targetClusters=["a/b/c/d"], serviceAccountName="*"))
     check_export(make.export(serviceAccountName="team.shop"))
+    check_export(make.export())
     with pytest.raises(FieldError, match=re.escape(words)):
         check_export(make.export(**changes))
 

@@ -408,3 +408,46 @@ async def test_nonsense_of_one_member_is_named_and_costs_only_that_member(world:
     await world.expect(world.home, "cluster-2")
     await world.one.remove("serviceexports", "..", "secrets")
     await world.condition(world.home, CLUSTER_1, "Managed", "True")
+
+
+async def test_the_front_door_keeps_a_path_for_who_was_first(quiet_world: World) -> None:
+    world = quiet_world
+    await world.start_hub()
+    await world.join("cluster-1")
+    await world.join("cluster-2")
+    await world.export(world.one)
+    await world.expect(world.home, "cluster-1")
+
+    def dated() -> bool:
+        return bool(world.home.objects[CLUSTER_1].get("status", {}).get("firstSeen"))
+
+    await until(dated, "the claim is kept")
+    await world.stop_hub()
+    await world.one.stop()
+    for api in (world.home, world.two):
+        await api.put("namespaces", "", "evil")
+    rules = [{"portNumber": 3000, "path": "/app/login", "pathType": "Prefix"}]
+    await world.two.put("services", "evil", "evil", spec={"ports": [{"name": "http", "port": 3000}]})
+    await world.two.put(
+        "serviceexports",
+        "evil",
+        "evil",
+        spec={"rules": rules},
+        metadata={"creationTimestamp": "1970-01-01T00:00:00Z"},
+    )
+    await world.start_hub()
+    evil: Path = ("serviceexports", "evil", "evil")
+    await world.condition(
+        world.two, evil, "Conflict", "True", "the front door does not serve /app/login: demo/app"
+    )
+
+    def lost() -> bool:
+        found = world.home.objects.get(("serviceimports", "evil", "evil"))
+        return found is not None and found["spec"]["ports"][0]["endpoints"][0].get("frontDoor") is False
+
+    await until(lost, "its import says so")
+    await world.one.start()
+    await world.condition(world.one, EXPORT, "Valid", "True", "does not serve /app/login of evil/evil")
+    await world.one.remove(*EXPORT)
+    await world.condition(world.two, evil, "Conflict", "False")
+    await world.stop_hub()

@@ -344,6 +344,33 @@ def test_the_control_planes_word_and_the_hubs_dates(joined: Clusters) -> None:
     joined.expect(joined.home, cluster, "Managed", "True")
 
 
+def test_a_path_of_the_front_door_has_one_owner(joined: Clusters) -> None:
+    for server in (joined.home, joined.one, joined.two):
+        namespace(server, "evil")
+    joined.service(joined.one)
+    joined.export(joined.one)
+    joined.expect_import(joined.home, {3000: {"cluster-1"}})
+    evil = f"{FLOMESH}/namespaces/evil/serviceexports/evil"
+    rules = [{"portNumber": 3000, "path": "/nodeapp/login", "pathType": "Prefix"}]
+    body = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "evil"},
+        "spec": {"ports": [{"port": 3000}]},
+    }
+    joined.apply(joined.two, "/api/v1/namespaces/evil/services", body)
+    joined.apply(joined.two, evil.rpartition("/")[0], made("ServiceExport", "evil", {"rules": rules}))
+    joined.expect(
+        joined.two, evil, "Conflict", "True", "dapr-test/nodeapp has it, or one around or inside it"
+    )
+    found = joined.home.call("GET", f"{FLOMESH}/namespaces/evil/serviceimports/evil")
+    assert found["spec"]["ports"][0]["endpoints"][0]["frontDoor"] is False
+    joined.expect(joined.one, EXPORT, "Valid", "True", "does not serve /nodeapp/login of evil/evil")
+    joined.remove(joined.one, EXPORT)
+    joined.expect(joined.two, evil, "Conflict", "False")
+    joined.remove(joined.two, evil)
+
+
 def test_how_fast_an_export_travels(joined: Clusters, capsys: pytest.CaptureFixture[str]) -> None:
     joined.service(joined.one)
     joined.expect(joined.home, f"{FLOMESH}/clusters/cluster-1", "Managed", "True")

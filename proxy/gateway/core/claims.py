@@ -1,0 +1,114 @@
+"""Whose a path is where one gateway serves the paths of many: in a cluster, and at the front door.
+
+Claims are taken the oldest first, and the first has the path. A path inside a Prefix of another namespace is
+a conflict as well, whichever of the two is older: the more specific path would take requests that were meant
+for the other. Within a namespace paths nest as they like. The root, Prefix `/`, stands around everything and
+gets what nobody claims; so it is in nobody's way.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from gateway.core.objects import Key
+
+Match = tuple[bool, bytes]
+"""Whether a path is exact, and its normal form: what no two rules of a cluster may share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A prefix that the control plane's settings delegate: nobody else gets a path at or inside it."""
+
+    prefix: bytes
+    """In normal form; empty for the root, which is itself alone."""
+    namespaces: Collection[str]
+    clusters: Collection[str] = ()
+    """Cluster keys; empty: any."""
+
+    def covers(self, namespace: str, cluster: str) -> bool:
+        return namespace in self.namespaces and (not self.clusters or cluster in self.clusters)
+
+    def __str__(self) -> str:
+        where = f" in {', '.join(sorted(self.clusters))}" if self.clusters else ""
+        return f"{self.prefix.decode() or '/'} is delegated to {', '.join(sorted(self.namespaces))}{where}"
+
+
+class Claims:
+    """Paths and their owners, services by namespace and name."""
+
+    def __init__(self, grants: Iterable[Grant] = ()) -> None:
+        self._grants = {grant.prefix: grant for grant in grants}
+        self._owners: dict[Match, Key] = {}
+        self._paths: list[bytes] = []
+        """Sorted, so that those inside a prefix stand together."""
+        self.losers: dict[Key, set[Key]] = {}
+        """By owner: who claimed paths of it in vain."""
+
+    def owner(self, match: Match) -> Key | None:
+        return self._owners.get(match)
+
+    def add(self, match: Match, owner: Key) -> None:
+        """Give a path to its owner without asking who else claims what is around it."""
+        insort(self._paths, match[1])
+        self._owners[match] = owner
+
+    def take(self, match: Match, owner: Key) -> Key | None:
+        """None when it is the owner's from now on. Otherwise whose it is, or what is in its way."""
+        found = self._owners.get(match) or self._around(match, owner) or self._inside(match, owner)
+        if found is None:
+            self.add(match, owner)
+        else:
+            self.losers.setdefault(found, set()).add(owner)
+        return found
+
+    def refusal(self, path: bytes, namespace: str, cluster: str) -> str:
+        """Why the settings do not let a namespace of a cluster have a path; empty when they do."""
+        scope = self._scope(path)
+        grant = self._grants.get(scope)
+        if path and not scope:
+            return ""
+        if grant is None:
+            return "/ is only whose the settings delegate it to (paths)"
+        return "" if grant.covers(namespace, cluster) else str(grant)
+
+    def _scope(self, path: bytes) -> bytes:
+        """The longest delegated prefix a path is in: nothing nests across it, it was cut out on purpose."""
+        return next((outer for outer in _outwards(path) if outer in self._grants), b"")
+
+    def _around(self, match: Match, owner: Key) -> Key | None:
+        scope = self._scope(match[1])
+        for outer in _outwards(match[1]):
+            if len(outer) < len(scope):
+                break
+            found = self._owners.get((False, outer))
+            if found is not None and found[0] != owner[0]:
+                return found
+        return None
+
+    def _inside(self, match: Match, owner: Key) -> Key | None:
+        exact, path = match
+        if exact or not path:
+            return None
+        for inner in self._inner(path):
+            for kind in (False, True):
+                found = self._owners.get((kind, inner))
+                if found is not None and found[0] != owner[0] and self._scope(inner) == self._scope(path):
+                    return found
+        return None
+
+    def _inner(self, path: bytes) -> Iterator[bytes]:
+        yield path
+        at = bisect_left(self._paths, path + b"/")
+        while at < len(self._paths) and self._paths[at].startswith(path + b"/"):
+            yield self._paths[at]
+            at += 1
+
+
+def _outwards(path: bytes) -> Iterator[bytes]:
+    """The path, and the prefixes by path element that it is in; the root is none of them."""
+    while path:
+        yield path
+        path = path[: path.rfind(b"/")]

@@ -5,8 +5,6 @@ A member, or a tenant of one, can store objects of any size, and the hub follows
 
 from __future__ import annotations
 
-from gateway.core.app_ids import APP_ID
-from gateway.core.exports import HASH_ON_ANNOTATION
 from gateway.core.objects import Object, listed, meta, section, spec_of
 
 NAMES = {
@@ -18,7 +16,8 @@ NAMES = {
     "creationTimestamp",
     "deletionTimestamp",
 }
-EXPORT_ANNOTATIONS = {APP_ID, HASH_ON_ANNOTATION}
+EXPORT_ANNOTATIONS = "multicluster.flomesh.io/"
+"""What ours begin with, which say more about an export."""
 SERVICE_SPEC = {"type", "selector"}
 PORT = {"name", "port", "protocol", "appProtocol"}
 FIXED_WEIGHT = 256
@@ -30,7 +29,7 @@ MOST_BYTES = 8 << 20
 def export(obj: Object) -> Object:
     metadata = _names(obj)
     annotations = section(meta(obj), "annotations")
-    if kept := {name: annotations[name] for name in EXPORT_ANNOTATIONS & annotations.keys()}:
+    if kept := {name: said for name, said in annotations.items() if name.startswith(EXPORT_ANNOTATIONS)}:
         metadata["annotations"] = kept
     return {**obj, "metadata": metadata}
 

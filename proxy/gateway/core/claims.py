@@ -9,7 +9,7 @@ gets what nobody claims; so it is in nobody's way.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.core.objects import Key
@@ -41,6 +41,9 @@ class Claims:
 
     def __init__(self, grants: Iterable[Grant] = ()) -> None:
         self._grants = {grant.prefix: grant for grant in grants}
+        self._granted = sorted({len(prefix) for prefix in self._grants})
+        self._lengths: list[int] = []
+        """Those that prefixes have, sorted: a path of many elements is not looked up at each of them."""
         self._owners: dict[Match, Key] = {}
         self._paths: list[bytes] = []
         """Sorted, so that those inside a prefix stand together."""
@@ -52,7 +55,10 @@ class Claims:
 
     def add(self, match: Match, owner: Key) -> None:
         """Give a path to its owner without asking who else claims what is around it."""
-        insort(self._paths, match[1])
+        exact, path = match
+        insort(self._paths, path)
+        if not exact and len(path) not in self._lengths:
+            insort(self._lengths, len(path))
         self._owners[match] = owner
 
     def take(self, match: Match, owner: Key) -> Key | None:
@@ -76,11 +82,11 @@ class Claims:
 
     def _scope(self, path: bytes) -> bytes:
         """The longest delegated prefix a path is in: nothing nests across it, it was cut out on purpose."""
-        return next((outer for outer in _outwards(path) if outer in self._grants), b"")
+        return next((outer for outer in _outwards(path, self._granted) if outer in self._grants), b"")
 
     def _around(self, match: Match, owner: Key) -> Key | None:
         scope = self._scope(match[1])
-        for outer in _outwards(match[1]):
+        for outer in _outwards(match[1], self._lengths):
             if len(outer) < len(scope):
                 break
             found = self._owners.get((False, outer))
@@ -107,8 +113,11 @@ class Claims:
             at += 1
 
 
-def _outwards(path: bytes) -> Iterator[bytes]:
-    """The path, and the prefixes by path element that it is in; the root is none of them."""
-    while path:
-        yield path
-        path = path[: path.rfind(b"/")]
+def _outwards(path: bytes, lengths: Sequence[int]) -> Iterator[bytes]:
+    """The path and the prefixes by path element that it is in, of these lengths, the longest first.
+
+    The root is none of them.
+    """
+    for length in reversed(lengths):
+        if 0 < length <= len(path) and path[length : length + 1] in (b"", b"/"):
+            yield path[:length]

@@ -13,8 +13,8 @@ from airgap.run import explain_disk_full
 from airgap.versions import load_versions
 
 NAMES = ("pulumi", "k3d", "helm", "kubectl")
-OF_BENCH = ("traefik",)
-"""What `./stack bench` alone asks for, to compare with."""
+OF_BENCH = ("traefik", "daprd")
+"""What `./stack bench` alone asks for: to compare with, and Dapr's sidecar as a process."""
 OF_AIRGAP = (KUBERNETES_PROVIDER,)
 """What is for the engine alone, and downloaded by it where it can be."""
 _BUILT_AS = {"kubectl": "kube"}  # kubectl is the Kubernetes binary called by that name

@@ -9,7 +9,7 @@ from airgap import debian, tools
 from airgap.lock import exclusive
 from airgap.report import Report, SupplyError
 from bench.programs import BenchError, find
-from bench.sections import WITH_PEERS
+from bench.sections import BUILT
 from bench.starters import STARTERS
 
 DEBIAN_PACKAGES = {
@@ -41,9 +41,7 @@ def find_peers(sections: Sequence[str], cache: Path, report: Report) -> tuple[di
     """Paths of the peers' programs by name, and of those that cannot be had the reason."""
     found = {name: path for name in STARTERS if (path := find(name))}
     absent = {name: "it is not installed here" for name in STARTERS if name not in found}
-    if WITH_PEERS.isdisjoint(sections):
-        return found, absent
-    for name in tools.OF_BENCH:
+    for name in (name for name, users in BUILT.items() if not users.isdisjoint(sections)):
         try:
             with exclusive(cache, "./stack bench", report):
                 found[name] = str(tools.ensure_tools(cache, report, [name])[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -68,3 +69,14 @@ def ask_all(paths: list[str]) -> str:
 def upload(size: int) -> str:
     """A wrk script that sends a body of so many bytes with each request."""
     return f'wrk.method = "POST"\nwrk.body = string.rep("x", {size})\n'
+
+
+def unlike(host: str, path: str) -> str:
+    """A wrk script whose requests each have a trace context and an identifier of their own, in any run."""
+    salt = os.urandom(8).hex()
+    return (
+        f'local asked = 0\nlocal fields = {{["Host"] = "{host}"}}\nfunction request()\n  asked = asked + 1\n'
+        f'  fields["Traceparent"] = string.format("00-{salt}%016x-%016x-01", asked, asked)\n'
+        f'  fields["X-Request-Id"] = string.format("{salt}%016x", asked)\n'
+        f'  return wrk.format("GET", "{path}", fields)\nend\n'
+    )

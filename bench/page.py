@@ -9,6 +9,7 @@ from typing import Any
 TITLES = {
     "proxy": "Throughput and latency",
     "memory": "Memory per connection",
+    "hops": "What a hop costs",
     "policy": "From a policy's change to the first request that follows it",
     "failover": "When a cluster dies under load",
     "stack": "Whole environments",
@@ -23,6 +24,8 @@ SCALE_END = 2.0
 
 LARGE = 10.0
 """From here on a ratio's decimals say nothing."""
+THOUSAND = 999.5
+"""From here on three digits are thousands."""
 
 COLOURS = ("#2f6f9f", "#c2702f", "#5a8f4f", "#8a5a9f")
 
@@ -116,15 +119,21 @@ def _alone(saved: Saved) -> list[list[str]]:
     found = [[head, "", *map(_named, names)] if len(names) > 1 else ["", "", head]]
     for row in rows:
         cells = [
-            _figure(row["median"][name], samples, row["unit"]) for name, samples in row["samples"].items()
+            _figure(row["median"][name], row["samples"][name], row["unit"]) if name in row["samples"] else ""
+            for name in names
         ]
         found.append([row["what"], row["figure"], *cells])
     return found if rows else []
 
 
 def _figure(median: float, samples: Sequence[float], unit: str) -> str:
-    extent = f" ({min(samples):.3g} to {max(samples):.3g})" if len(samples) > 1 else ""
-    return f"{median:.3g}{' ' * bool(unit)}{unit}{extent}"
+    extent = f" ({_digits(min(samples))} to {_digits(max(samples))})" if len(samples) > 1 else ""
+    return f"{_digits(median)}{' ' * bool(unit)}{unit}{extent}"
+
+
+def _digits(number: float) -> str:
+    """The first three; the others of a large number are zeros, for nobody reads `1.2e+03`."""
+    return f"{float(f'{number:.3g}'):,.0f}" if abs(number) >= THOUSAND else f"{number:.3g}"
 
 
 def picture(results: Sequence[Saved]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bench import failover, memory, platform, policy, proxy
+from bench import failover, hops, memory, platform, policy, proxy
 from bench.figures import Result
 from bench.setting import Bench
 
@@ -12,9 +12,12 @@ Section = Callable[[Bench], Result]
 SECTIONS: Mapping[str, Section] = {
     "proxy": proxy.measure,
     "memory": memory.measure,
+    "hops": hops.measure,
     "policy": policy.measure,
     "failover": failover.measure,
     "stack": platform.measure,
 }
 WITH_PEERS = {"proxy", "memory", "failover"}
 """Sections that compare with other proxies."""
+BUILT = {"traefik": WITH_PEERS, "daprd": {"hops"}}
+"""What is built from a Go module, once, and the sections that run it."""

@@ -92,7 +92,9 @@ def about_peers(bench: Bench) -> list[str]:
     """Which versions are compared with, and why one is not."""
     found = [f"{name} {_version(bench, name)}" for name in peers(bench)]
     notes = [f"Compared with {', '.join(found)}."] if found else []
-    return notes + [f"Not compared with {name}: {reason}" for name, reason in bench.absent.items()]
+    return notes + [
+        f"Not compared with {name}: {reason}" for name, reason in bench.absent.items() if name in STARTERS
+    ]
 
 
 def _version(bench: Bench, name: str) -> str:

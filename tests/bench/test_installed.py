@@ -28,6 +28,13 @@ def test_a_peer_that_cannot_be_built_is_left_out_with_the_reason(tmp_path: Path,
     assert absent["traefik"].startswith("Go is needed to build traefik")
 
 
+def test_a_sidecar_that_cannot_be_built_is_absent_with_the_reason(tmp_path: Path, report: Report) -> None:
+    found, absent = find_peers(["hops"], tmp_path / "cache", report)
+    assert "daprd" not in found
+    assert absent["daprd"].startswith("Go is needed to build daprd")
+    assert absent["traefik"] == "it is not installed here", "nobody asked for it"
+
+
 def test_sections_without_peers_build_none(tmp_path: Path, report: Report) -> None:
     found, absent = find_peers(["policy"], tmp_path / "cache", report)
     assert "traefik" not in found

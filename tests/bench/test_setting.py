@@ -51,7 +51,7 @@ def test_peers_are_named_with_their_version_and_with_the_reason_when_one_is_not_
     nginx.chmod(0o755)
     bench = Bench(
         folder=Path("/f"), root=Path("/r"), cache=Path("/c"), gateway=Path("/g"), step=Silence(),
-        peers={"nginx": str(nginx)}, absent={"traefik": "Go is needed to build it"},
+        peers={"nginx": str(nginx)}, absent={"traefik": "Go is needed to build it", "daprd": "no peer"},
     )  # fmt: skip
     assert list(peers(bench)) == ["nginx"]
     assert about_peers(bench) == [

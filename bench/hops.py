@@ -64,9 +64,9 @@ NOTES = (
     (
         "Gateways and sidecars run on one core, caller and application on the other. A sidecar has one "
         "thread for its code; with more its p99 is less and its CPU more. At "
-        f"{RATE} calls a second a process wakes up for each one and finds the caches of the core cold: so a "
-        "call costs more than at full load. What a process uses by itself, while the direct calls of the "
-        "turn pass it by, is taken off."
+        f"{RATE} calls a second a process wakes up for each one, after others have had the core and its "
+        "caches: so a call costs more than at full load, the more so on a busy machine. What a process uses "
+        "by itself, while the direct calls of the turn pass it by, is taken off."
     ),
     (
         "That calls took their way is checked in each turn: the gateways' own counts grow by the calls of "

@@ -1,12 +1,13 @@
 """Runs in a pod with a Dapr sidecar: calls nodeapp in one of the ways an app can, and prints who answered.
 
 Arguments: how (see HOW), path, number of calls. One JSON object: answers by cluster, or by what went wrong;
-for `post` one line per entry.
+for `post` one line per entry, for `bodies` and `at_once` one object.
 Standard library, and for `sdk` Dapr's Python SDK.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import sys
@@ -59,7 +60,37 @@ def post(first: int, last: int) -> None:
         sys.stdout.flush()
 
 
+def bodies() -> str:
+    """What comes of bodies and methods, as JSON."""
+    where = f"{SIDECAR}/v1.0/invoke/ledger/method"
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    traced = get(f"{where}/trace", {"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+    connection = http.client.HTTPConnection("127.0.0.1", 3500, timeout=20)
+    connection.request("HEAD", "/v1.0/invoke/ledger/method/big")
+    head = connection.getresponse()
+    found = {
+        "big": [len(get(f"{where}/big")) for _ in range(8)],
+        "head": [head.status, len(head.read())],
+        "moved": get(f"{where}/moved").partition(",")[0],
+        "trace": traced.split("-")[1] == trace,
+    }
+    chunks = iter([b"y" * 2**16] * 48)  # below the 4 MiB that a sidecar takes unless it is told otherwise
+    connection.request("POST", "/v1.0/invoke/ledger/method/size", chunks, encode_chunked=True)
+    found["size"] = connection.getresponse().read().decode()
+    return json.dumps(found)
+
+
+def at_once() -> str:
+    """A thousand calls, a hundred at a time: how many were answered."""
+    with ThreadPoolExecutor(100) as pool:
+        said = list(pool.map(lambda _: HOW["ledger"]("/x"), range(1000)))
+    return json.dumps(Counter("answered" if "from cluster" in one else one[:100] for one in said))
+
+
 def main(how: str, path: str, count: str) -> None:
+    if how in {"bodies", "at_once"}:
+        print(bodies() if how == "bodies" else at_once())
+        return
     if how == "post":
         with ThreadPoolExecutor(8) as pool:
             each = int(count) // 8

@@ -257,6 +257,50 @@ def test_an_app_arrives_takes_posts_while_one_of_it_is_killed_and_leaves(
     steering.free()
 
 
+def gateway_figures(kubectl: Kubectl) -> dict[str, float]:
+    """Memory in MiB and client connections of the cluster's gateway."""
+    where = ("-n", "multicluster-system")
+    pod = kubectl(*where, "get", "pods", "-l", "app=gateway", "-o", "jsonpath={.items[0].metadata.name}")
+    admin = f"/api/v1/namespaces/multicluster-system/pods/{pod}:9090/proxy/metrics"
+    lines = kubectl("get", "--raw", admin).splitlines()
+    metrics = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    memory = int(kubectl(*where, "exec", pod, "--", "python", "-c", MEMORY)) / 1024
+    return {
+        "MiB": round(memory, 1),
+        "accepted": float(metrics["gateway_client_connections_total"]),
+        "open": float(metrics["gateway_client_connections"]),
+    }
+
+
+MEMORY = "print(next(l.split()[1] for l in open('/proc/1/status') if l.startswith('VmRSS')))"
+
+
+def test_bodies_stream_and_a_hundred_at_once_bring_no_storm(
+    callers: dict[str, Caller], ledger: Ledger, tell: Any
+) -> None:
+    caller = callers["cluster-2"]
+    steering = Steering(caller.kubectl, "ledger")
+    steering.steer("ActiveActive", cluster_1=100, cluster_3=100)
+    ledger.arrive()
+    caller.until("ledger", {"cluster-1", "cluster-3"})
+    before = gateway_figures(caller.kubectl)
+    found = json.loads(caller.kubectl(*caller.exec(), "python", "-c", SCRIPT, "bodies", "-", "1"))
+    after = gateway_figures(caller.kubectl)
+    assert found["big"] == [10 * 2**20] * 8
+    assert found["head"] == [200, 0]
+    assert found["moved"] == "ready at /here", "Dapr's sidecar follows redirects itself"
+    assert found["trace"] is True, "one trace end to end"
+    assert found["size"] == str(48 * 2**16), "a body in chunks"
+    assert after["MiB"] - before["MiB"] < 8, "no answer of 10 MiB is ever held"
+    said = json.loads(caller.kubectl(*caller.exec(), "python", "-c", SCRIPT, "at_once", "-", "1"))
+    storm = gateway_figures(caller.kubectl)
+    tell({"before": before, "after": after, "storm": storm})
+    assert said == {"answered": 1000}
+    assert storm["accepted"] - after["accepted"] <= 1000, "at most one for each call: Dapr keeps but two idle"
+    assert storm["open"] < 20, "and none is left open"
+    steering.free()
+
+
 RELOADED = "code = Canceled desc = context canceled"
 """What a sidecar says of its own streams when it takes in a changed HTTPEndpoint."""
 

@@ -9,7 +9,7 @@ from cli.doctor import hints
 from cli.doctor.check import Check, Finding
 from cli.doctor.reachability import Reachability
 from cli.observe.services import is_taken_over, local_service
-from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Key, Object, Platform, spec
+from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Key, Object, Platform, meta, spec
 from stacks.config.model import ExportSettings, PolicySettings
 
 LOCALITY = "Locality"
@@ -118,9 +118,9 @@ def refresh(path: CallPath) -> str:
 
 
 def live_policy(view: ClusterView, service: Key) -> Policy | None:
-    """The policy object of a service in a cluster."""
+    """The policy in force for a service in a cluster: one that is being deleted is none."""
     found = view.one("GlobalTrafficPolicy", *service)
-    return None if found is None else policy_of(found)
+    return None if found is None or meta(found).get("deletionTimestamp") else policy_of(found)
 
 
 def policy_of(found: Object) -> Policy:

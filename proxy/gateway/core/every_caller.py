@@ -7,7 +7,7 @@ endpoints have to be the gateways. That is right only for Services of which the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from gateway.core.conditions import EVERY_CALLER_CONDITION, Condition
@@ -19,6 +19,7 @@ from gateway.core.objects import (
     annotation,
     is_deleted,
     is_derived_service,
+    is_external_name,
     key_of,
     label,
     listed,
@@ -26,6 +27,7 @@ from gateway.core.objects import (
     section,
     spec_of,
 )
+from gateway.core.route import normal_prefix
 
 AFFINITY = "it keeps a client at one gateway; sessions are kept by the export's sessionSticky"
 
@@ -54,17 +56,26 @@ def is_touched(service: Object) -> bool:
 
 def refusal(service: Object, export: Evaluation | None) -> tuple[str, str] | None:
     """Why a local Service is not taken over, as reason and message; None when it can be."""
-    return _of_its_kind(service) or _not_carried(service, export)
+    return _elsewhere(service) or _of_its_kind(service) or _not_carried(service, export)
+
+
+def _elsewhere(service: Object) -> tuple[str, str] | None:
+    """Of Services whose callers reach what somebody else says."""
+    name = "/".join(key_of(service))
+    if is_external_name(service):
+        return "ExternalName", f"Service {name} is of type ExternalName: callers are sent to another name"
+    if not selector_of(service):
+        return (
+            "NoSelector",
+            f"Service {name} has no selector: callers reach what somebody else lists",
+        )
+    return None
 
 
 def _of_its_kind(service: Object) -> tuple[str, str] | None:
     spec, name = spec_of(service), "/".join(key_of(service))
-    if spec.get("type") == "ExternalName":
-        return "ExternalName", f"Service {name} is of type ExternalName: callers are sent to another name"
     if spec.get("clusterIP") == "None":
         return "Headless", f"Service {name} is headless: callers dial its pods themselves"
-    if not selector_of(service):
-        return "NoSelector", f"Service {name} has no selector: somebody else writes its endpoints"
     for field in ("internalTrafficPolicy", "externalTrafficPolicy"):
         if spec.get(field) == "Local":
             message = f"Service {name} has {field} Local, which a gateway on another node cannot keep"
@@ -75,9 +86,12 @@ def _of_its_kind(service: Object) -> tuple[str, str] | None:
 
 
 def _not_carried(service: Object, export: Evaluation | None) -> tuple[str, str] | None:
-    if export is None or not export.ports:
+    if export is None:
         name = "/".join(key_of(service))
         return "NotExported", f"Service {name} is not exported by this cluster: give it a ServiceExport"
+    if not export.ports:
+        why = export.problems[0].message if export.problems else "it has no Prefix path"
+        return "NotExported", f"no port is exported by the ServiceExport {'/'.join(export.key)}: {why}"
     protocols = {port.number: port.protocol for port in export.ports}
     for port in listed(spec_of(service), "ports"):
         found, protocol = number(port, "port"), port.get("protocol", "TCP")
@@ -91,6 +105,22 @@ def _not_carried(service: Object, export: Evaluation | None) -> tuple[str, str] 
                 f"port {found} speaks {protocols[found]} by its appProtocol or name: gateways carry HTTP"
             )
             return "PortNotCarried", message
+    return _path_not_restored(export)
+
+
+def _path_not_restored(export: Evaluation) -> tuple[str, str] | None:
+    """Calls between clusters go by the export's path: an application must not see it now and then."""
+    paths = {port.path for port in export.ports}
+    for rule in export.rules:
+        if rule.path in paths and not rule.exact:
+            prefix = normal_prefix(rule.path)
+            sent = prefix + b"/x"
+            if (rule.rewrite.apply(sent) if rule.rewrite else sent) != b"/x":
+                message = (
+                    f"requests that leave the cluster arrive with {prefix.decode()} in front of their path: "
+                    f"give every export of the service a pathRewrite, from ^{prefix.decode()}/? to /"
+                )
+                return "PathNotRestored", message
     return None
 
 
@@ -109,6 +139,8 @@ def reaches(
     exports: Mapping[Key, Evaluation],
     leaves: Callable[[Key], bool],
     contested: Mapping[Key, str],
+    *,
+    imports: Collection[Key],
 ) -> dict[Key, Reach]:
     """The reach of every policy that asks to hold for every caller.
 
@@ -125,22 +157,32 @@ def reaches(
             exports.get(key),
             leaves=leaves(key) and not is_deleted(policy),
             rival=contested.get(key, ""),
+            imported=key in imports,
         )
     return found
 
 
 def _reach(
-    service: Object | None, beside: Object | None, export: Evaluation | None, *, leaves: bool, rival: str
+    service: Object | None,
+    beside: Object | None,
+    export: Evaluation | None,
+    *,
+    leaves: bool,
+    rival: str,
+    imported: bool,
 ) -> Reach:
+    if service is None and not imported:
+        return _fails("NoService", "there is no such Service here, and no other cluster exports one")
     if service is None or is_derived_service(service):
         return _holds("NoLocalService", "callers here reach the gateways, for there is no local Service")
+    if (refused := _elsewhere(service)) is not None:
+        return _fails(*refused)
     if not leaves:
         return _holds("NotNeeded", "it keeps requests in this cluster: callers reach the local pods directly")
-    refused = refusal(service, export) or _in_the_way(service, beside, rival)
-    if refused is not None:
+    if (refused := refusal(service, export) or _in_the_way(service, beside, rival)) is not None:
         reason, message = refused
         message += ". While a local pod is ready, callers of the Service's own name reach it directly"
-        return Reach(Condition(EVERY_CALLER_CONDITION, False, reason, message))
+        return _fails(reason, message)
     message = "callers of the Service's own name reach the gateways"
     if spec_of(service).get("sessionAffinity") == "ClientIP":
         message += f"; sessionAffinity ClientIP: {AFFINITY}"
@@ -159,3 +201,7 @@ def _in_the_way(service: Object, beside: Object | None, rival: str) -> tuple[str
 
 def _holds(reason: str, message: str) -> Reach:
     return Reach(Condition(EVERY_CALLER_CONDITION, True, reason, message))
+
+
+def _fails(reason: str, message: str) -> Reach:
+    return Reach(Condition(EVERY_CALLER_CONDITION, False, reason, message))

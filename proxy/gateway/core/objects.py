@@ -102,6 +102,11 @@ def has_selector(service: Object) -> bool:
     return bool(section(spec_of(service), "selector"))
 
 
+def is_external_name(service: Object) -> bool:
+    """Whether a Service stands for a name elsewhere."""
+    return spec_of(service).get("type") == "ExternalName"
+
+
 def is_marked(service: Object) -> bool:
     """Whether a Service carries the gateway's labels. With a selector it is a local one all the same."""
     labels = section(meta(service), "labels")
@@ -111,9 +116,10 @@ def is_marked(service: Object) -> bool:
 def is_derived_service(service: Object) -> bool:
     """Whether the gateway derived this Service from an import (KEP-1645).
 
-    Somebody who gives it a selector makes it a local Service, before the gateway has taken its labels off.
+    Somebody who gives it a selector, or another name to stand for, makes it a local Service, before the
+    gateway has taken its labels off.
     """
-    return is_marked(service) and not has_selector(service)
+    return is_marked(service) and not has_selector(service) and not is_external_name(service)
 
 
 def is_derived_slice(endpoint_slice: Object) -> bool:

@@ -15,7 +15,7 @@ from gateway.core.objects import Key, Object, listed, meta, section
 
 TURNS = 5
 WITHIN_SECONDS = 60.0
-"""So many takeovers of one Service in this time, under one and the same policy, are a contest."""
+"""So many takeovers of one Service in this time, from one writer and under one policy, are a contest."""
 LEFT_ALONE_SECONDS = 600.0
 
 
@@ -41,9 +41,13 @@ class Contests:
         if found is None or found.policy != policy:
             found = self._services[key] = _Service(policy)
         now = self._clock()
+        if rival != found.rival:
+            # Two who apply a Service in turn, as people do, are no contest.
+            found.turns.clear()
+            found.rival = rival
         if len(found.turns) == TURNS and now - found.turns[0] <= WITHIN_SECONDS:
             found.turns.clear()
-            found.lost_until, found.rival = now + LEFT_ALONE_SECONDS, rival or "somebody"
+            found.lost_until = now + LEFT_ALONE_SECONDS
         return now >= found.lost_until
 
     def taken(self, key: Key) -> None:
@@ -54,7 +58,7 @@ class Contests:
         """Who has the contested Services now."""
         now = self._clock()
         return {
-            key: found.rival
+            key: found.rival or "somebody"
             for key, found in self._services.items()
             if now < found.lost_until and found.policy == policies.get(key)
         }

@@ -10,7 +10,7 @@ For an import `name` a cluster gets:
   has it taken over (`takeover`).
 
 While no gateway is ready, local pods stand in every slice in place of the gateways. A derived Service that
-somebody gave a selector is theirs from then on.
+somebody gave a selector, another name or endpoints is theirs from then on.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from gateway.core.objects import (
     DERIVED,
     GATEWAY,
     MANAGED_BY,
+    SLICE_MANAGED_BY,
     Key,
     Object,
     has_selector,
     is_derived_service,
     is_derived_slice,
+    is_external_name,
     is_marked,
     label,
     listed,
@@ -108,7 +110,7 @@ class _Round:
 
     def _by_own_name(self, key: Key, imported: Object, ports: list[Port]) -> Iterator[Action]:
         service, owner = self._services.get(key), owned_by(IMPORT, imported)
-        if service is None or is_derived_service(service):
+        if service is None or (is_derived_service(service) and not self._is_theirs(key, service)):
             leaves = self._leaves(key)
             yield from self._ensure_service(key, owner, ports, key)
             yield from self._ensure_slice((key[0], slice_name(key[1])), key, owner, ports, serves=leaves)
@@ -148,13 +150,21 @@ class _Round:
         wanted = endpoint_slice(slice_key, service, of, owner, ports, self._gateways, direct, serves=serves)
         yield from ensure(SLICE, slice_key, wanted, self._slices.get(slice_key), of)
 
+    def _is_theirs(self, key: Key, service: Object) -> bool:
+        """Whether somebody made a derived Service his own: by a selector, another name or endpoints."""
+        if has_selector(service) or is_external_name(service):
+            return True
+        own = self._pods[key].own.values() if key in self._pods else ()
+        return any(label(one, SLICE_MANAGED_BY) not in takeover.KUBERNETES for one in own)
+
     def _sweep(self) -> Iterator[Action]:
         """Take back what is wanted no more."""
         for key, service in sorted(self._services.items()):
             if (SERVICE.kind, key) in self._wanted:
                 continue
             if is_marked(service):
-                yield _release(key, service) if has_selector(service) else delete(SERVICE, key, service)
+                theirs = self._is_theirs(key, service)
+                yield _release(key, service) if theirs else delete(SERVICE, key, service)
             elif label(service, LOCAL_OF) and label(service, MANAGED_BY) == GATEWAY:
                 yield delete(SERVICE, key, service)
         for key, one in sorted(self._slices.items()):
@@ -216,7 +226,7 @@ def _service(key: Key, owner: Mapping[str, Any], ports: list[Port]) -> dict[str,
 
 
 def _release(key: Key, service: Object) -> Action:
-    """Take our mark off a Service that got a selector: it has become a local one."""
+    """Take our mark off a Service that somebody made his own."""
     owners = [owner for owner in listed(meta(service), "ownerReferences") if owner.get("kind") != IMPORT.kind]
     metadata = {"labels": dict.fromkeys(DERIVED), "ownerReferences": owners or None}
     return change(SERVICE, service, key, {"metadata": metadata})

@@ -12,7 +12,7 @@ from gateway.kube import finalizer
 from gateway.kube.actions import Action
 from gateway.kube.contest import Contests, owner_of_selector
 from gateway.kube.follower import Taken
-from gateway.kube.resources import POLICY, SERVICE
+from gateway.kube.resources import IMPORT, POLICY, SERVICE
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ class Takeovers:
         policies = taken[POLICY.kind]
         exports = {export.key: export for export in compiled.exports}
         rivals = self._contests.rivals({key: _revision(policy) for key, policy in policies.items()})
-        return reaches(policies, taken[SERVICE.kind], exports, compiled.snapshot.leaves_cluster, rivals)
+        leaves = compiled.snapshot.leaves_cluster
+        return reaches(policies, taken[SERVICE.kind], exports, leaves, rivals, imports=taken[IMPORT.kind])
 
     def may_begin(self, taken: Taken, reached: Mapping[Key, Reach], key: Key) -> bool:
         """Whether a Service is to be taken over: from when its policy cannot go without being noticed."""

@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from gateway.core.affinity import DEFAULT_BALANCING
 from gateway.core.every_caller import is_touched, reaches, selector_of
-from gateway.core.exports import Evaluation, ExportedPort
+from gateway.core.exports import Evaluation, ExportedPort, Rule
+from gateway.core.problem import Problem
+from gateway.core.rewrite import Rewrite
 
 KEY = ("shop", "checkout")
 ASKED = {"metadata": {"annotations": {"multicluster.flomesh.io/every-caller": "true"}}}
+RESTORES = Rewrite("^/shop/?", "/")
 KEPT = "multicluster.flomesh.io/selector"
 
 
@@ -20,18 +24,21 @@ def service(**spec: Any) -> dict[str, Any]:
     return {"metadata": {"namespace": "shop", "name": "checkout"}, "spec": {**base, **spec}}
 
 
-def export(number: int = 80, protocol: str = "http") -> Evaluation:
-    return Evaluation(KEY, "", ports=(ExportedPort(number, "web", "", protocol, "/shop"),))
+def export(number: int = 80, protocol: str = "http", rewrite: Rewrite | None = RESTORES) -> Evaluation:
+    rule = Rule(KEY, False, "/shop", number, rewrite, DEFAULT_BALANCING)
+    return Evaluation(KEY, "", rules=(rule,), ports=(ExportedPort(number, "web", "", protocol, "/shop"),))
 
 
 def reach(
     local: dict[str, Any] | None, exported: Evaluation | None = None, policy: dict[str, Any] = ASKED, *,
-    leaves: bool = True, rival: str = "", beside: dict[str, Any] | None = None,
+    leaves: bool = True, rival: str = "", beside: dict[str, Any] | None = None, imported: bool = True,
 ) -> tuple[bool | None, str, str, bool]:  # fmt: skip
     services = {key: obj for key, obj in ((KEY, local), (("shop", "checkout-local"), beside)) if obj}
     exports = {KEY: exported or export()}
     rivals = {KEY: rival} if rival else {}
-    (found,) = reaches({KEY: policy}, services, exports, lambda _: leaves, rivals).values()
+    (found,) = reaches(
+        {KEY: policy}, services, exports, lambda _: leaves, rivals, imports={KEY} if imported else ()
+    ).values()
     return found.condition.status, found.condition.reason, found.condition.message, found.wanted
 
 
@@ -43,12 +50,15 @@ def test_a_policy_that_lets_requests_leave_takes_the_local_service_over() -> Non
 
 def test_nothing_is_said_of_a_policy_that_does_not_ask() -> None:
     for metadata in ({}, {"annotations": {"multicluster.flomesh.io/every-caller": "yes"}}):
-        assert reaches({KEY: {"metadata": metadata}}, {KEY: service()}, {}, lambda _: True, {}) == {}
+        assert (
+            reaches({KEY: {"metadata": metadata}}, {KEY: service()}, {}, lambda _: True, {}, imports={KEY})
+            == {}
+        )
 
 
 def test_a_policy_that_keeps_requests_in_needs_nothing() -> None:
     assert reach(service(), leaves=False)[:2] == (True, "NotNeeded")
-    assert reach(service(type="ExternalName"), leaves=False)[:2] == (True, "NotNeeded")
+    assert reach(service(clusterIP="None"), leaves=False)[:2] == (True, "NotNeeded")
 
 
 def test_a_policy_that_is_being_deleted_holds_for_nobody() -> None:
@@ -69,9 +79,7 @@ def test_without_a_local_service_callers_reach_the_gateways_anyway() -> None:
 @pytest.mark.parametrize(
     ("spec", "reason", "words"),
     [
-        ({"type": "ExternalName", "externalName": "example.org"}, "ExternalName", "another name"),
         ({"clusterIP": "None"}, "Headless", "dial its pods"),
-        ({"selector": None}, "NoSelector", "somebody else writes its endpoints"),
         ({"internalTrafficPolicy": "Local"}, "TrafficPolicyLocal", "internalTrafficPolicy Local"),
         ({"externalTrafficPolicy": "Local"}, "TrafficPolicyLocal", "externalTrafficPolicy Local"),
         ({"ports": [{"port": 53, "protocol": "UDP"}]}, "PortNotCarried", "port 53 is UDP"),
@@ -87,6 +95,39 @@ def test_a_service_that_gateways_cannot_stand_for_is_refused(
     assert message.endswith("While a local pod is ready, callers of the Service's own name reach it directly")
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"),
+    [
+        ({"type": "ExternalName", "externalName": "example.org"}, "ExternalName", "sent to another name"),
+        ({"selector": None}, "NoSelector", "reach what somebody else lists"),
+    ],
+)
+def test_callers_of_a_service_that_stands_for_something_else_never_meet_the_policy(
+    spec: dict[str, Any], reason: str, words: str, leaves: bool
+) -> None:
+    status, found, message, wanted = reach(service(**spec), leaves=leaves)
+    assert (status, found, wanted) == (False, reason, False)
+    assert message.endswith(words)
+
+
+def test_without_a_service_and_an_import_there_is_nothing_to_hold_for() -> None:
+    assert reach(None, imported=False)[:2] == (False, "NoService")
+
+
+def test_an_application_must_not_see_the_exports_path_now_and_then() -> None:
+    status, reason, message, wanted = reach(service(), export(rewrite=None))
+    assert (status, reason, wanted) == (False, "PathNotRestored", False)
+    assert "pathRewrite, from ^/shop/? to /" in message
+    assert reach(service(), export(rewrite=Rewrite("^/shop", "/v2")))[1] == "PathNotRestored"
+    whole = Evaluation(
+        KEY, "", rules=(Rule(KEY, True, "/x", 80, None, DEFAULT_BALANCING),
+                        Rule(KEY, False, "/", 80, None, DEFAULT_BALANCING)),
+        ports=(ExportedPort(80, "web", "", "http", "/"),),
+    )  # fmt: skip
+    assert reach(service(), whole)[3], "nothing is put in front of the path"
+
+
 def test_a_port_that_is_not_http_is_refused() -> None:
     _, reason, message, wanted = reach(service(), export(protocol="grpc"))
     assert (reason, wanted) == ("PortNotCarried", False)
@@ -95,15 +136,19 @@ def test_a_port_that_is_not_http_is_refused() -> None:
 
 
 def test_a_service_that_is_not_exported_is_refused() -> None:
-    assert reach(service(), Evaluation(KEY, ""))[1] == "NotExported"
-    (found,) = reaches({KEY: ASKED}, {KEY: service()}, {}, lambda _: True, {}).values()
+    bad = Evaluation(KEY, "", problems=(Problem("ServiceExport", *KEY, "PortNotFound", "port 9 is none"),))
+    for exported, words in ((Evaluation(KEY, ""), "no Prefix path"), (bad, "port 9 is none")):
+        _, reason, message, _ = reach(service(), exported)
+        assert reason == "NotExported"
+        assert words in message
+    (found,) = reaches({KEY: ASKED}, {KEY: service()}, {}, lambda _: True, {}, imports={KEY}).values()
     assert found.condition.reason == "NotExported"
 
 
 def test_a_name_without_room_is_refused() -> None:
     long, key = service(), ("shop", "c" * 58)
     long["metadata"]["name"] = key[1]
-    (found,) = reaches({key: ASKED}, {key: long}, {}, lambda _: True, {}).values()
+    (found,) = reaches({key: ASKED}, {key: long}, {}, lambda _: True, {}, imports={KEY}).values()
     assert found.condition.reason == "NameTooLong"
 
 

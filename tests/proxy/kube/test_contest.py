@@ -36,6 +36,15 @@ def test_one_who_applies_now_and_then_is_followed() -> None:
     assert all(take(Contests(clock), clock, 20, WITHIN_SECONDS / (TURNS - 1)))
 
 
+def test_two_who_apply_in_turn_are_followed() -> None:
+    clock = Clock()
+    contests = Contests(clock)
+    for number in range(20):
+        clock.now += 2.0
+        assert contests.may_take(KEY, "p/1", ("kubectl", "helm")[number % 2])
+        contests.taken(KEY)
+
+
 def test_a_changed_policy_begins_again() -> None:
     clock = Clock()
     contests = Contests(clock)

@@ -303,3 +303,31 @@ def test_peers_are_the_ready_pods_behind_the_gateway_service() -> None:
         ("apps", "d"): endpoint_slice("gateway", "IPv4", ("10.0.0.5", True)),
     }
     assert peers(slices, "mesh", "gateway") == ("10.0.0.1", "10.0.0.2")
+
+
+def test_a_derived_service_that_somebody_made_stand_for_something_else_is_handed_over() -> None:
+    """Another name, or endpoints of his own: it is left alone from then on, also when the import goes."""
+    services, slices = after(run({KEY: imported()}))
+    services[KEY]["spec"] |= {"type": "ExternalName", "externalName": "example.org"}
+    by_hand = {
+        ("dapr-test", "by-hand"): {
+            "metadata": {"labels": {"kubernetes.io/service-name": "nodeapp"}},
+            "endpoints": [{"addresses": ["10.9.9.9"]}],
+        }
+    }
+    plain, _ = after(run({KEY: imported()}))
+    for local, more in ((services, {}), (plain, by_hand)):
+        for imports in ({KEY: imported()}, {}):
+            actions = run(imports, local, {**slices, **more})
+            assert [(a.verb, a.key) for a in actions] == [("merge", KEY), ("delete", SLICE_KEY)]
+            assert actions[0].body["metadata"]["labels"] == dict.fromkeys(OURS)
+
+
+def test_what_kubernetes_left_of_a_deleted_service_makes_nobody_its_owner() -> None:
+    services, slices = after(run({KEY: imported()}))
+    left = local_pods(True)
+    for one in left.values():
+        one["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] = (
+            "endpointslice-controller.k8s.io"
+        )
+    assert run({KEY: imported()}, services, {**slices, **left}) == []

@@ -167,7 +167,7 @@ def test_derived_services_stand_any_object(imported: Any, service: Any, endpoint
         local["metadata"]["annotations"] = {"multicluster.flomesh.io/selector": kept}
         services = {KEY: local}
         asked = {"metadata": {"annotations": {"multicluster.flomesh.io/every-caller": "true"}}}
-        reaches({KEY: asked}, services, {}, lambda _: True, {})
+        reaches({KEY: asked}, services, {}, lambda _: True, {}, imports={KEY})
         for taken in (True, False):
             list(
                 reconcile(

@@ -50,7 +50,9 @@ class Registry:
         self.runtime = runtime
         self.snapshot = snapshot
         self.generation = 0
-        self.pools: dict[Endpoint, Pool] = {}
+        self.pools: dict[tuple[str, Endpoint], Pool] = {}
+        """By service and pod, so that no service ever reads what was left on another's connection; one for
+        all services by gateway of another cluster."""
         self.health: dict[tuple[str, Endpoint], UpstreamHealth] = {}
         self.requests: dict[Listener, HeadCache[CachedHead]] = {
             listener: HeadCache() for listener in Listener
@@ -87,14 +89,15 @@ class Registry:
         return state
 
     def _health(self, route: Route, cluster: WeightedCluster, endpoint: Endpoint) -> EndpointHealth:
-        # Behind one gateway one service can be down and another up, so they are told apart; a pod is one
-        # thing.
-        key = (route.service if cluster.remote else "", endpoint)
+        # Behind one gateway one service can be down and another up. A pod can be listed for two services, by
+        # somebody who has a right to only one of them: what fails for him must not count for the other.
+        key = (route.service, endpoint)
         health = self.health.get(key)
         if health is None:
-            pool = self.pools.get(endpoint)
+            apart = ("" if cluster.remote else route.service, endpoint)
+            pool = self.pools.get(apart)
             if pool is None:
-                pool = self.pools[endpoint] = Pool(self.runtime, endpoint)
+                pool = self.pools[apart] = Pool(self.runtime, endpoint)
             pool.references += 1
             health = self.health[key] = UpstreamHealth(endpoint, pool)
         health.users += 1
@@ -118,14 +121,14 @@ class Registry:
                 await asyncio.sleep(0)
             if not self.snapshot.holds(route):
                 self._drop(self._states.pop(route))
-        for number, pool in enumerate(list(self.pools.values())):
+        for number, (apart, pool) in enumerate(list(self.pools.items())):
             if not number % FORGET_AT_ONCE:
                 await asyncio.sleep(0)
             if not pool.references:
                 if pool.total:
                     done = False  # in use to the end, or idle for a while
                 else:
-                    del self.pools[pool.endpoint]
+                    del self.pools[apart]
         if done:
             self._forgot = generation
 
@@ -137,7 +140,7 @@ class Registry:
                 health.users -= 1
                 if not health.users:
                     metrics.ejections += health.ejections
-                    del self.health[state.route.service if cluster.remote else "", health.endpoint]
+                    del self.health[state.route.service, health.endpoint]
                     pool_of(health).references -= 1
 
     def gauges(self) -> dict[str, int]:
@@ -162,7 +165,7 @@ class Registry:
         self, route: Route, cluster: WeightedCluster, endpoint: Endpoint
     ) -> EndpointHealth | None:
         """What is known of an endpoint of a route; None when it was never used."""
-        return self.health.get((route.service if cluster.remote else "", endpoint))
+        return self.health.get((route.service, endpoint))
 
     def states(self) -> list[RouteState]:
         """States of every route used so far, for metrics and `/config`."""

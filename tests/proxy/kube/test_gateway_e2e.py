@@ -248,6 +248,9 @@ def test_a_policy_for_every_caller_takes_the_local_service_over(
     eventually(lambda: reach() == ("False", "NotExported"), "an export is missing, and that is said")
     rule = {"portNumber": 3000, "path": "/nodeapp", "pathType": "Prefix"}
     clean.apply(f"{FLOMESH}/serviceexports", made("ServiceExport", "nodeapp", {"rules": [rule]}))
+    eventually(lambda: reach() == ("False", "PathNotRestored"), "its path would be seen in some calls")
+    restored = {"rules": [rule], "pathRewrite": {"from": "^/nodeapp/?", "to": "/"}}
+    clean.apply(f"{FLOMESH}/serviceexports", made("ServiceExport", "nodeapp", restored))
     eventually(lambda: clean.get(f"{SERVICES}/nodeapp-local"), "a Service that selects the local pods")
     kubernetes("nodeapp-local", {"multicluster.flomesh.io/local-of": "nodeapp"})
     eventually(

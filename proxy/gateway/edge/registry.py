@@ -162,7 +162,10 @@ class Registry:
         }
 
     def known_health(
-        self, route: Route, cluster: WeightedCluster, endpoint: Endpoint
+        self,
+        route: Route,
+        cluster: WeightedCluster,  # noqa: ARG002  as whoever describes a route asks
+        endpoint: Endpoint,
     ) -> EndpointHealth | None:
         """What is known of an endpoint of a route; None when it was never used."""
         return self.health.get((route.service, endpoint))

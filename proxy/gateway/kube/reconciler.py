@@ -113,7 +113,7 @@ class Reconciler:
         # In threads: looking through ten thousand objects must keep no watch waiting.
         reached = await asyncio.to_thread(self._takeovers.reaches, taken, compiled)
         actions = await asyncio.to_thread(self._actions, taken, compiled.snapshot, reached)
-        actions, settled = self._takeovers.settled(actions)
+        actions, settled = self._takeovers.settled(actions, taken)
         done = await self._all(self._act(action) for action in actions)
         dapr = await asyncio.to_thread(self._dapr, taken, compiled.snapshot)
         if dapr is not None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gateway.core.every_caller import Reach, is_touched, reaches
-from gateway.core.objects import Key, Object, is_deleted, key_of, meta, uid_of
+from gateway.core.objects import Key, Object, is_deleted, is_marked, key_of, meta, uid_of
 from gateway.core.snapshot import Compiled
 from gateway.kube import finalizer
 from gateway.kube.actions import Action
@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.3
 """How long a write that must settle is wanted before it is made."""
+VACANT_SECONDS = 1.0
+"""How long the name of a deleted Service stays free before a derived one takes it: whoever deletes (Pulumi,
+Helm) looks whether the name is gone, and would wait for ever for a name that somebody took at once."""
 
 
 class Takeovers:
@@ -28,6 +31,10 @@ class Takeovers:
         self._contests = Contests(clock)
         self._wanted_since: dict[tuple[str, Key], float] = {}
         """By kind and key: since when a write that must settle has been wanted."""
+        self._local: set[Key] = set()
+        """Imports that had a local Service in the last round."""
+        self._vacated: dict[Key, float] = {}
+        """When such a Service was found to be gone."""
 
     def reaches(self, taken: Taken, compiled: Compiled) -> Mapping[Key, Reach]:
         """How far each policy reaches that asks for every caller."""
@@ -52,18 +59,23 @@ class Takeovers:
             elif wanted and not is_deleted(policy):
                 yield Action("merge", POLICY, key, finalizer.add(policy))
 
-    def settled(self, actions: Sequence[Action]) -> tuple[list[Action], bool]:
-        """Without the writes that are wanted too short a while; false when there are such."""
-        now = self._clock()
+    def settled(self, actions: Sequence[Action], taken: Taken) -> tuple[list[Action], bool]:
+        """Without the writes that are to wait a moment; false when there are such."""
+        now, services = self._clock(), taken[SERVICE.kind]
+        local = {key for key in taken[IMPORT.kind] if key in services and not is_marked(services[key])}
+        self._vacated = {key: when for key, when in self._vacated.items() if now - when < VACANT_SECONDS}
+        self._vacated |= dict.fromkeys(self._local - local, now)
+        self._local = local
         waiting = {(action.resource.kind, action.key) for action in actions if action.settled}
         self._wanted_since = {one: self._wanted_since.get(one, now) for one in waiting}
-        due = [
-            action
-            for action in actions
-            if not action.settled
-            or now - self._wanted_since[action.resource.kind, action.key] >= WAIT_SECONDS
-        ]
+        due = [action for action in actions if self._is_due(action, now)]
         return due, len(due) == len(actions)
+
+    def _is_due(self, action: Action, now: float) -> bool:
+        if action.verb == "create" and action.resource is SERVICE:
+            return action.key not in self._vacated
+        since = self._wanted_since.get((action.resource.kind, action.key), now)
+        return not action.settled or now - since >= WAIT_SECONDS
 
     def may_take(self, service: Object, policy: Object) -> bool:
         """Whether to take a selector over once more; `service` with its managedFields."""

@@ -1,0 +1,53 @@
+"""What a reconciler remembers: which writes wait a moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.kube.actions import Action
+from gateway.kube.resources import IMPORT, SERVICE, SLICE
+from gateway.kube.takeovers import VACANT_SECONDS, WAIT_SECONDS, Takeovers
+
+KEY = ("shop", "checkout")
+CREATE = Action("create", SERVICE, KEY)
+SETTLE = Action("delete", SLICE, KEY, settled=True)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def taken(local: bool) -> dict[str, Any]:
+    return {IMPORT.kind: {KEY: {}}, SERVICE.kind: {KEY: {"metadata": {}}} if local else {}}
+
+
+def test_a_derived_service_takes_the_name_of_a_deleted_one_after_a_moment() -> None:
+    """Whoever deletes a Service waits until the name is gone, and must see it gone."""
+    clock = Clock()
+    takeovers = Takeovers(clock)
+    assert takeovers.settled([], taken(local=True)) == ([], True)
+    clock.now += 60.0
+    assert takeovers.settled([CREATE], taken(local=False)) == ([], False)
+    clock.now += VACANT_SECONDS / 2
+    assert takeovers.settled([CREATE], taken(local=False)) == ([], False)
+    clock.now += VACANT_SECONDS
+    assert takeovers.settled([CREATE], taken(local=False)) == ([CREATE], True)
+
+
+def test_a_name_that_nobody_had_is_taken_at_once() -> None:
+    assert Takeovers(Clock()).settled([CREATE], taken(local=False)) == ([CREATE], True)
+
+
+def test_what_must_settle_is_written_when_it_was_wanted_for_a_moment() -> None:
+    clock = Clock()
+    takeovers = Takeovers(clock)
+    assert takeovers.settled([SETTLE], taken(local=True)) == ([], False)
+    clock.now += WAIT_SECONDS + 0.01
+    assert takeovers.settled([SETTLE], taken(local=True)) == ([SETTLE], True)
+    assert takeovers.settled([], taken(local=True)) == ([], True)
+    assert takeovers.settled([SETTLE], taken(local=True)) == ([], False), (
+        "wanted again: the time begins again"
+    )

@@ -174,6 +174,11 @@ def shares(load: Load, count: int) -> Counter[str]:
     return Counter(call.cluster or f"{call.status} {call.said[:80]}" for call in load.since(begun)[:count])
 
 
+def followed(load: Load, *clusters: str) -> None:
+    """Wait for the gateway: where the Service was taken over before, no condition says when it follows."""
+    load.until(lambda: load.served(*clusters, among=16), "the policy is followed", 30.0)
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -188,15 +193,19 @@ def test_every_name_follows_the_policy(exporter: Exporter, url: str) -> None:
     with Load(exporter.kubectl, url, callers=8, fresh=True, namespace="dapr-test") as load:
         assert shares(load, 40) == {"cluster-1": 40}, "without a policy local pods serve"
         exporter.steer("ActiveActive", cluster_1=100, cluster_3=100)
+        followed(load, "cluster-1", "cluster-3")
         found = shares(load, 200)
         assert set(found) == {"cluster-1", "cluster-3"}
         assert abs(found["cluster-1"] - 100) <= 10
         exporter.steer("ActiveActive", cluster_1=0, cluster_3=100)
+        followed(load, "cluster-3")
         assert shares(load, 60) == {"cluster-3": 60}, "its own cluster is drained"
-        exporter.steer("Locality", cluster_3=100)
-        assert shares(load, 60) == {"cluster-3": 60}, "pinned to another cluster"
         exporter.steer("FailOver", cluster_3=100)
+        followed(load, "cluster-1")
         assert shares(load, 60) == {"cluster-1": 60}, "local pods are well"
+        exporter.steer("Locality", cluster_3=100)
+        followed(load, "cluster-3")
+        assert shares(load, 60) == {"cluster-3": 60}, "pinned to another cluster"
 
 
 def test_a_local_pod_that_refuses_is_failed_over(exporter: Exporter, tell: Any) -> None:

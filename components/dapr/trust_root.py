@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pulumi
-import pulumi_command as command
 
 from components.dapr import certificates
 from components.dapr.certificates import Issuer, Seed
+from components.drawn_secret import draw
 
 # Every POSIX system has these: the time in seconds, and 32 random bytes as 64 hexadecimal digits.
 DRAW = "date -u +%s && od -An -N32 -tx1 /dev/urandom | tr -d ' \\n'"
@@ -17,15 +17,7 @@ class TrustRoot(pulumi.ComponentResource):
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:dapr:TrustRoot", name, None, opts)
-        drawn = command.local.Command(
-            f"{name}-seed",
-            create=DRAW,
-            logging=command.local.Logging.NONE,
-            add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["stdout"]),
-        )
-        self._seed = pulumi.Output.secret(drawn.stdout).apply(Seed.parse)
-        # Not the seed: the engine's debugging log prints what components register, marked or not.
+        self._seed = draw(f"{name}-seed", DRAW, self).apply(Seed.parse)
         self.register_outputs({})
 
     def issuer(self, cluster: str) -> pulumi.Output[Issuer]:

@@ -10,6 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import Cluster
 from components.mesh import rbac
+from components.mesh.account import Account
 from components.mesh.gateway import EAST_WEST_PORT, SERVICE_PORTS
 from components.mesh.workload import ADMIN_PORT, pod_template
 
@@ -59,30 +60,11 @@ class Controller(pulumi.ComponentResource):
         account = kubernetes.core.v1.ServiceAccount(
             f"{name}-account", metadata=metadata, opts=cluster.child(self)
         )
-        subject = rbac.subject(account.metadata["name"], args.namespace)
-        role = kubernetes.rbac.v1.ClusterRole(
-            f"{name}-role", metadata={"name": ROLE}, rules=list(rbac.CONTROLLER), opts=cluster.child(self)
-        )
-        binding = kubernetes.rbac.v1.ClusterRoleBinding(
-            f"{name}-binding",
-            metadata={"name": ROLE},
-            role_ref=rbac.role_ref("ClusterRole", role.metadata["name"]),
-            subjects=[subject],
-            opts=cluster.child(self),
-        )
-        own = kubernetes.rbac.v1.Role(
-            f"{name}-own-role",
-            metadata={"name": f"{ROLE}-own", "namespace": args.namespace},
-            rules=list(rbac.CONTROLLER_OWN),
-            opts=cluster.child(self),
-        )
-        own_binding = kubernetes.rbac.v1.RoleBinding(
-            f"{name}-own-binding",
-            metadata={"name": f"{ROLE}-own", "namespace": args.namespace},
-            role_ref=rbac.role_ref("Role", own.metadata["name"]),
-            subjects=[subject],
-            opts=cluster.child(self),
-        )
+        me = Account(parent=self, cluster=cluster, name=account.metadata["name"], namespace=args.namespace)
+        bindings = [
+            me.may(name, ROLE, rbac.CONTROLLER),
+            me.may_at_home(f"{name}-own", f"{ROLE}-own", rbac.CONTROLLER_OWN),
+        ]
         template = pod_template(
             labels=LABELS,
             image=args.image,
@@ -96,6 +78,6 @@ class Controller(pulumi.ComponentResource):
             metadata=metadata,
             spec=deployment_spec(replicas=args.replicas, template=template),
             # A controller without its rules never becomes ready.
-            opts=cluster.child(self, depends_on=[binding, own_binding], waits=True),
+            opts=cluster.child(self, depends_on=bindings, waits=True),
         )
         self.register_outputs({})

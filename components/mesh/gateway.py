@@ -11,6 +11,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import UNAWAITED, Cluster
 from components.mesh import rbac
+from components.mesh.account import Account
 from components.mesh.workload import ADMIN_PORT, SYSTEM_NAMESPACE, SYSTEM_NAMESPACE_LABELS, pod_template
 
 NAME = "gateway"
@@ -101,19 +102,8 @@ class Gateway(pulumi.ComponentResource):
         account = kubernetes.core.v1.ServiceAccount(
             f"{name}-account", metadata=metadata, opts=cluster.child(self)
         )
-        role = kubernetes.rbac.v1.ClusterRole(
-            f"{name}-role",
-            metadata={"name": "multicluster-gateway"},
-            rules=list(rbac.GATEWAY),
-            opts=cluster.child(self),
-        )
-        binding = kubernetes.rbac.v1.ClusterRoleBinding(
-            f"{name}-binding",
-            metadata={"name": "multicluster-gateway"},
-            role_ref=rbac.role_ref("ClusterRole", role.metadata["name"]),
-            subjects=[rbac.subject(account.metadata["name"], self.namespace)],
-            opts=cluster.child(self),
-        )
+        me = Account(parent=self, cluster=cluster, name=account.metadata["name"], namespace=self.namespace)
+        binding = me.may(name, "multicluster-gateway", rbac.GATEWAY)
         secrets = {}
         if args.dapr_token is not None:
             token = kubernetes.core.v1.Secret(

@@ -12,6 +12,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import Cluster
 from components.mesh import hub_identity, rbac
+from components.mesh.account import Account
 from components.mesh.hub_identity import HubIdentity, HubIdentityArgs
 from components.mesh.workload import ADMIN_PORT, pod_template
 
@@ -68,33 +69,12 @@ class Hub(pulumi.ComponentResource):
             HubIdentityArgs(cluster=cluster, namespace=args.namespace),
             pulumi.ResourceOptions(parent=self),
         )
-        subject = rbac.subject(identity.account, args.namespace)
-        home = kubernetes.rbac.v1.ClusterRole(
-            f"{name}-home-role",
-            metadata={"name": f"{NAME}-home"},
-            rules=list(rbac.HUB_HOME),
-            opts=cluster.child(self),
-        )
-        home_binding = kubernetes.rbac.v1.ClusterRoleBinding(
-            f"{name}-home-binding",
-            metadata={"name": f"{NAME}-home"},
-            role_ref=rbac.role_ref("ClusterRole", home.metadata["name"]),
-            subjects=[subject],
-            opts=cluster.child(self),
-        )
-        own = kubernetes.rbac.v1.Role(
-            f"{name}-own-role",
-            metadata={"name": f"{NAME}-own", "namespace": args.namespace},
-            rules=list(rbac.HUB_OWN),
-            opts=cluster.child(self),
-        )
-        own_binding = kubernetes.rbac.v1.RoleBinding(
-            f"{name}-own-binding",
-            metadata={"name": f"{NAME}-own", "namespace": args.namespace},
-            role_ref=rbac.role_ref("Role", own.metadata["name"]),
-            subjects=[subject],
-            opts=cluster.child(self),
-        )
+        me = Account(parent=self, cluster=cluster, name=identity.account, namespace=args.namespace)
+        bindings = [
+            identity.binding,
+            me.may(f"{name}-home", f"{NAME}-home", rbac.HUB_HOME),
+            me.may_at_home(f"{name}-own", f"{NAME}-own", rbac.HUB_OWN),
+        ]
         template = pod_template(
             labels=LABELS,
             image=args.image,
@@ -108,6 +88,6 @@ class Hub(pulumi.ComponentResource):
             metadata={"name": NAME, "namespace": args.namespace, "labels": LABELS},
             spec=deployment_spec(template=template, replicas=args.replicas),
             # A hub without its rules never becomes ready.
-            opts=cluster.child(self, depends_on=[identity.binding, home_binding, own_binding], waits=True),
+            opts=cluster.child(self, depends_on=bindings, waits=True),
         )
         self.register_outputs({})

@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import Cluster
 from components.mesh import rbac
+from components.mesh.account import Account
 
 NAME = "multicluster-hub"
 
@@ -35,15 +36,7 @@ class HubIdentity(pulumi.ComponentResource):
             metadata={"name": NAME, "namespace": args.namespace},
             opts=cluster.child(self),
         )
-        role = kubernetes.rbac.v1.ClusterRole(
-            f"{name}-role", metadata={"name": NAME}, rules=list(rbac.HUB), opts=cluster.child(self)
-        )
         self.account = account.metadata["name"]
-        self.binding = kubernetes.rbac.v1.ClusterRoleBinding(
-            f"{name}-binding",
-            metadata={"name": NAME},
-            role_ref=rbac.role_ref("ClusterRole", role.metadata["name"]),
-            subjects=[rbac.subject(self.account, args.namespace)],
-            opts=cluster.child(self),
-        )
+        me = Account(parent=self, cluster=cluster, name=self.account, namespace=args.namespace)
+        self.binding = me.may(name, NAME, rbac.HUB)
         self.register_outputs({"account": self.account})

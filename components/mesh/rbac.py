@@ -16,16 +16,6 @@ def rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> Rule:
     return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
 
 
-def role_ref(kind: str, name: Any) -> dict[str, Any]:
-    """The roleRef of a binding: `kind` is Role or ClusterRole."""
-    return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
-
-
-def subject(account: Any, namespace: Any) -> dict[str, Any]:
-    """The subject of a binding, a ServiceAccount."""
-    return {"kind": "ServiceAccount", "name": account, "namespace": namespace}
-
-
 # The gateway parses the network's HTTP, and writes nothing.
 GATEWAY: tuple[Rule, ...] = (
     rule(GROUP, ["serviceexports", "serviceimports", "globaltrafficpolicies"], READ),

@@ -23,6 +23,7 @@ OTHER_NAMES = "have callers say {}.svc.clusterset.local or the app-id, which fol
 REPAIRS = {
     "NotExported": "Add an entry for it to `exports`",
     "PortNotCarried": "Export that port too, or give it a Service of its own",
+    "PathNotRestored": "Give each export of it the pathRewrite that the message names",
     "TrafficPolicyLocal": "Take that field off the Service",
     "NameTaken": "Rename one of the two Services",
     "SelectorContested": "Have that one leave spec.selector alone (Argo CD: ignoreDifferences), then change "

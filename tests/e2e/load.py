@@ -44,6 +44,12 @@ class Kubectl:
         return subprocess.Popen(self.argv(*arguments), env=self.env, stdout=subprocess.PIPE, text=True)
 
 
+def gateway_image(kubectl: Kubectl) -> str:
+    """The image of a cluster's gateway: it is on every node, and has Python in it."""
+    where = ("-n", "multicluster-system", "get", "deployment", "gateway")
+    return kubectl(*where, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+
+
 @dataclass(frozen=True)
 class Call:
     """One request."""
@@ -85,8 +91,7 @@ class Load:
 
     def __enter__(self) -> Self:
         self._kubectl("delete", *self._pod, "--ignore-not-found", "--now")
-        where = ("-n", "multicluster-system", "get", "deployment", "gateway")
-        image = self._kubectl(*where, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+        image = gateway_image(self._kubectl)
         script = Path(__file__).with_name("caller.py").read_text()
         command = ["python", "-c", script, *self._asks]
         container = {"name": "caller", "image": image, "imagePullPolicy": "IfNotPresent", "command": command}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.load import Clusters, Kubectl
+from e2e.load import Clusters, Kubectl, gateway_image
 from e2e.steering import Steering
 
 pytestmark = pytest.mark.e2e
@@ -34,11 +34,10 @@ class Caller:
     def __init__(self, kubectl: Kubectl, namespace: str, sdk: Path) -> None:
         self.kubectl, self.namespace = kubectl, namespace
         self.steering = Steering(kubectl)
-        where = ("-n", "multicluster-system", "get", "deployment", "gateway")
-        image = kubectl(*where, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
         container = {
-            "name": "caller", "image": image, "command": ["python", "-c", "import time; time.sleep(86400)"],
-            "imagePullPolicy": "IfNotPresent", "env": [{"name": "PYTHONPATH", "value": "/sdk"}],
+            "name": "caller", "image": gateway_image(kubectl), "imagePullPolicy": "IfNotPresent",
+            "command": ["python", "-c", "import time; time.sleep(86400)"],
+            "env": [{"name": "PYTHONPATH", "value": "/sdk"}],
             "volumeMounts": [{"name": "sdk", "mountPath": "/sdk"}],
         }  # fmt: skip
         annotations = {"dapr.io/enabled": "true", "dapr.io/app-id": "caller"}
@@ -176,11 +175,9 @@ class Ledger:
 
     @staticmethod
     def _workload(name: str, kubectl: Kubectl) -> list[dict[str, Any]]:
-        where = ("-n", "multicluster-system", "get", "deployment", "gateway")
-        image = kubectl(*where, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
         labels = {"app": "ledger"}
         container = {
-            "name": "ledger", "image": image, "imagePullPolicy": "IfNotPresent",
+            "name": "ledger", "image": gateway_image(kubectl), "imagePullPolicy": "IfNotPresent",
             "command": ["python", "-c", Path(__file__).with_name("ledger.py").read_text(), name],
             "readinessProbe": {"httpGet": {"path": "/", "port": 3000}, "periodSeconds": 1},
         }  # fmt: skip

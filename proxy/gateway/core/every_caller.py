@@ -54,13 +54,8 @@ def is_touched(service: Object) -> bool:
     return bool(annotation(service, SELECTOR))
 
 
-def refusal(service: Object, export: Evaluation | None) -> tuple[str, str] | None:
-    """Why a local Service is not taken over, as reason and message; None when it can be."""
-    return _elsewhere(service) or _of_its_kind(service) or _not_carried(service, export)
-
-
 def _elsewhere(service: Object) -> tuple[str, str] | None:
-    """Of Services whose callers reach what somebody else says."""
+    """Reason and message for a Service whose callers reach what somebody else says; None for others."""
     name = "/".join(key_of(service))
     if is_external_name(service):
         return "ExternalName", f"Service {name} is of type ExternalName: callers are sent to another name"
@@ -179,7 +174,8 @@ def _reach(
         return _fails(*refused)
     if not leaves:
         return _holds("NotNeeded", "it keeps requests in this cluster: callers reach the local pods directly")
-    if (refused := refusal(service, export) or _in_the_way(service, beside, rival)) is not None:
+    refused = _of_its_kind(service) or _not_carried(service, export) or _in_the_way(service, beside, rival)
+    if refused is not None:
         reason, message = refused
         message += ". While a local pod is ready, callers of the Service's own name reach it directly"
         return _fails(reason, message)

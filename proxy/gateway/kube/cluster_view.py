@@ -39,5 +39,5 @@ class ClusterView:
     """It is the control plane, whose gateway serves the paths of all exporters."""
 
     @property
-    def known(self) -> bool:
+    def is_read(self) -> bool:
         return self.exports is not None and self.address is not None

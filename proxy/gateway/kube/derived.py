@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from gateway.core.derived_names import LOCAL_OF, LONGEST_NAME, cluster_set_name, slice_name
+from gateway.core.derived_names import LOCAL_OF, LONGEST_NAME, cluster_set_name, local_name, slice_name
 from gateway.core.every_caller import is_touched
 from gateway.core.objects import (
     DERIVED,
@@ -125,7 +125,7 @@ class _Round:
         return takeover.State(
             self._pods.get(key) or Pods(),
             self._gateways,
-            self._services.get((key[0], takeover.local_name(key[1]))),
+            self._services.get((key[0], local_name(key[1]))),
             self._slices.get((key[0], slice_name(key[1]))),
         )
 

@@ -54,7 +54,7 @@ def plan(views: Sequence[ClusterView], grants: Iterable[Grant] = ()) -> Plan:
     gathered = gather(views)
     services = gathered.services
     settle_paths(views, services, grants)
-    unknown = {view.key for view in views if not view.known} | gathered.unread
+    unknown = {view.key for view in views if not view.is_read} | gathered.unread
     writer = _Writer()
     imports: dict[str, dict[Key, Mapping[str, Any]]] = {}
     for view in views:

@@ -42,8 +42,6 @@ from gateway.kube.slices import Gateways, Port, endpoint_slice, owned_by
 KUBERNETES = {"endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"}
 """Who writes slices of a Service's pods, and of its Endpoints object."""
 
-__all__ = ["State", "Step", "give_back", "local_name", "ports_of", "take"]
-
 
 @dataclass(frozen=True, slots=True)
 class State:

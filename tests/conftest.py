@@ -13,9 +13,14 @@ import pytest
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI: pods, containers, plugins and tools go to CI_KEEP before the test's fixtures clean up."""
+    """In CI: pods, containers, plugins and tools go to CI_KEEP before the test's fixtures clean up.
+
+    What every failed test said is collected beside them, for CI to print as the very last.
+    """
     report = yield
     kept = os.environ.get("CI_KEEP")
+    if kept and report.failed:
+        evidence.note(Path(kept) / evidence.FAILED, f"{item.nodeid} ({report.when})", report.longreprtext)
     if kept and report.failed and report.when != "teardown" and item.get_closest_marker("e2e"):
         folder = Path(kept) / re.sub(r"[^\w.-]+", "-", item.nodeid)
         evidence.keep(folder)

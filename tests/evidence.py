@@ -19,7 +19,16 @@ from cli.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[1]
 TAIL = "60"  # lines of each log
+LATEST = 3  # of the logs ./stack keeps: older ones are of other runs
+FAILED = "failed"  # a file without the ending that subjects have: CI prints it after them
 SECONDS = 180  # of one command
+
+
+def note(file: Path, test: str, said: str) -> None:
+    """Add what a failed test said to a file, its end alone when it is long."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as out:
+        print(f"---- {test}", *said.splitlines()[-int(TAIL) :], sep="\n", file=out)
 
 
 def keep(folder: Path) -> None:
@@ -94,9 +103,10 @@ def plugins(env: Mapping[str, str]) -> Iterator[str]:
 
 
 def tools(env: Mapping[str, str]) -> Iterator[str]:
-    """The end of each log that ./stack keeps: builds, packages, the Docker daemon."""
+    """The end of the latest logs that ./stack keeps: builds, packages, the Docker daemon."""
     del env
-    for log in sorted((Paths.here().cache / "logs").glob("*.log")):
+    logs = sorted((Paths.here().cache / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime)
+    for log in logs[-LATEST:]:
         yield f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-int(TAIL) :])
 
 

@@ -15,6 +15,7 @@ echo "stack $*"
 if [ "$*" = "$FAILS" ]; then
   mkdir -p "$CI_KEEP/test_one"
   echo "the pod said why" > "$CI_KEEP/test_one/pods.txt"
+  echo "assert 1 == 2" > "$CI_KEEP/failed"
   exit 3
 fi
 """
@@ -48,6 +49,7 @@ def test_the_first_failure_ends_it_with_its_code_and_what_was_kept(clone: Path) 
     assert done.returncode == 3
     assert "stack test e2e" not in done.stdout
     assert "======== test_one/pods.txt ========\nthe pod said why" in done.stdout
+    assert done.stdout.index("######## failed ########\nassert 1 == 2") > done.stdout.index("pods.txt")
     section, _seconds, *ending = done.stdout.rstrip().splitlines()[-2].split()
     assert (section, ending) == ("tests", ["s", "exit", "3"])
 

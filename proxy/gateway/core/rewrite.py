@@ -1,7 +1,8 @@
 """Path rewriting of exports: every match of a regular expression over path and query is replaced.
 
-Patterns run on RE2, in time linear in the target, so no pattern and no request can stall the gateway. What
-RE2 does not know (look-around, back-references) is refused when the export is read. Bytes are matched as
+Patterns run on RE2, where one search is linear in the target times the pattern. A search follows each match,
+so a rewrite has a number of steps (MAX_STEPS), and no pattern and no request can stall the gateway. What RE2
+does not know (look-around, back-references) is refused when the export is read. Bytes are matched as
 Latin-1: a target is ASCII on the wire and must come back byte for byte.
 """
 
@@ -21,6 +22,11 @@ MAX_PROGRAM_BYTES = 1 << 20
 MAX_RESULT_BYTES = 8 * 1024
 """Longest rewritten target, as long as a client's own may be. A pattern that matches every character and a
 long replacement would else make megabytes of a short request."""
+
+MAX_STEPS = 4_000_000
+"""Bytes still to search times the pattern's instructions, added up over all searches of one target: 60 ms at
+the very worst. `(a?){1000}b|a` would else take hours for a long target. One match in the longest target has
+room for a pattern of 500 instructions, and few have 50."""
 
 CACHE_BYTES = 64 * 1024
 """Rewritten targets kept per rewrite, both sides counted. Calls repeat a small set; dropped when full."""
@@ -113,7 +119,8 @@ class Rewrite:
         return f"Rewrite({self.source!r}, {self.to!r})"
 
     def apply(self, target: bytes) -> bytes:
-        """The rewritten request target, which may lack its first `/`. ProtocolError when it is too long."""
+        """The rewritten request target, which may lack its first `/`. ProtocolError when it is too long, or
+        takes too many steps."""
         found = self._cache.get(target)
         if found is None:
             found = self._rewritten(target)
@@ -126,9 +133,13 @@ class Rewrite:
 
     def _rewritten(self, target: bytes) -> bytes:
         left = MAX_RESULT_BYTES
+        bytes_left = MAX_STEPS // self._pattern.programsize - len(target)
 
         def expand(match: Any) -> bytes:
-            nonlocal left
+            nonlocal left, bytes_left
+            bytes_left -= len(target) - match.end()
+            if bytes_left < 0:  # before the next search
+                raise too_slow
             made = b"".join([
                 piece if isinstance(piece, bytes) else (match.group(piece) or b"") for piece in self._pieces
             ])  # fmt: skip
@@ -138,6 +149,9 @@ class Rewrite:
             return made
 
         too_long = ProtocolError(f"rewritten request target longer than {MAX_RESULT_BYTES} bytes", 414)
+        too_slow = ProtocolError(f"request target too long for the rewrite of {self.source!r}", 414)
+        if bytes_left < 0:
+            raise too_slow
         found: bytes = self._pattern.sub(expand, target)
         if len(found) > MAX_RESULT_BYTES:
             raise too_long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -159,6 +160,27 @@ def test_a_rewrite_that_cannot_run_is_refused(source: str, to: str) -> None:
 
 def test_a_hostile_pattern_is_linear() -> None:
     assert Rewrite("(a*)*b", "x").apply(b"/" + b"a" * 8000).startswith(b"/")
+
+
+SLOW = "(a?){1000}b|a"
+"""Looks to the end of the target for a `b` after each `a`: cubic, as every search is linear."""
+
+
+def test_a_rewrite_that_would_take_hours_is_given_up_before_it_begins() -> None:
+    started = time.thread_time()
+    for source, count in ((SLOW, 8000), (SLOW, 900), ("(a?){100}b|a", 8000)):
+        with pytest.raises(ProtocolError, match="too long for the rewrite") as refused:
+            Rewrite(source, "x").apply(b"/" + b"a" * count)
+        assert refused.value.status == 414
+    assert time.thread_time() - started < 5, "of this thread's own time: 0.1 s"
+    assert Rewrite(SLOW, "x").apply(b"/" + b"a" * 20) == b"/" + b"x" * 20
+
+
+def test_a_common_rewrite_has_steps_enough_for_a_long_target() -> None:
+    query = b"/a?" + b"&key=some+words+and+more" * 100
+    assert Rewrite("&key=", ";k=").apply(query) == query.replace(b"&key=", b";k=")
+    words = "|".join(f"word-{number}" for number in range(60))
+    assert Rewrite(f"^/({words})/", "/$1-").apply(b"/word-59/" + b"x" * 8000) == b"/word-59-" + b"x" * 8000
 
 
 def test_rewrites_are_equal_when_pattern_and_replacement_are() -> None:

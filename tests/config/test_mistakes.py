@@ -281,6 +281,11 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
         ("exports[0].rules[0].path = '/a/%2e%2e/b': has dot segments, or a % that begins no escape, "
          "which no request has."),
         "Write the path as clients ask for it."),
+    "a path with dot segments behind its star": (
+        {"exports[0].rules[0].path": "/a/..*"},
+        ("exports[0].rules[0].path = '/a/..*': has dot segments, or a % that begins no escape, "
+         "which no request has."),
+        "Write the path as clients ask for it."),
     "a path outside ASCII": (
         {"exports[0].rules[0].path": "/café"},
         ("exports[0].rules[0].path = '/café': has characters outside printable ASCII, "

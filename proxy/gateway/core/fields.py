@@ -68,7 +68,7 @@ def path_text(raw: Any, where: str) -> str:
         )
     if "?" in raw or "#" in raw or " " in raw:
         raise FieldError("InvalidPath", f"{where} is {raw!r}: a path has no query, fragment or space")
-    if not is_reachable(raw.encode()):
+    if not is_reachable(raw.removesuffix("*").encode()):  # as a Prefix drops it
         message = f"{where} is {raw!r}: no request has dot segments or a % that begins no escape"
         raise FieldError("InvalidPath", message)
     return raw

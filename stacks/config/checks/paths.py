@@ -91,6 +91,7 @@ def rewrites_can_run(settings: Settings) -> Iterator[Problem]:
 
 
 def _unreachable(path: str) -> str:
+    path = path.removesuffix("*")  # a Prefix drops it
     if not path.isascii() or not path.isprintable():
         return "has characters outside printable ASCII, which clients send escaped"
     if ESCAPE.search(path) or not {".", ".."}.isdisjoint(re.split(r"[/\\]|%2[fF]|%5[cC]", path)):

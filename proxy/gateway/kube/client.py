@@ -117,7 +117,7 @@ class KubeClient:
                 try:
                     yield {"type": "OPEN"}
                     async for line in _lines(response.content):
-                        yield _event(line)
+                        yield _event(line, resource)
                 finally:
                     # Left early, the connection is of no further use, and a vanished peer would never answer
                     # TLS's goodbye.
@@ -242,7 +242,8 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytearray]:
             raise KubeError(f"a watch event is longer than {MAX_EVENT_BYTES} bytes")
 
 
-def _event(line: bytes | bytearray) -> Mapping[str, Any]:
+def _event(line: bytes | bytearray, resource: Resource) -> Mapping[str, Any]:
+    """One event. Its object is what was asked for, whatever the server calls it."""
     try:
         event = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -256,7 +257,7 @@ def _event(line: bytes | bytearray) -> Mapping[str, Any]:
         raise error_for(code if isinstance(code, int) else 0, str(obj.get("reason") or ""), message)
     if not _is_object(obj):
         raise KubeError("a watch event has an object without metadata")
-    return cast("Mapping[str, Any]", event)
+    return {**event, "object": {**obj, "apiVersion": resource.api_version, "kind": resource.kind}}
 
 
 async def _check(response: aiohttp.ClientResponse) -> None:

@@ -118,6 +118,18 @@ async def test_watch_events_of_any_shape(api: FakeApi, client: KubeClient, line:
     made.task.cancel()
 
 
+async def test_what_an_event_is_about_is_what_was_asked_for(api: FakeApi, client: KubeClient) -> None:
+    """Whoever writes a status or an event needs the kind, and a server may leave it out."""
+    said = {"metadata": {"namespace": "demo", "name": "a"}, "spec": {"value": 1}, "kind": ["none"]}
+    event = json.dumps({"type": "ADDED", "object": said}).encode()
+    api.faults = [answer([], resourceVersion="1"), lambda _: web.Response(body=event + b"\n")]
+    made = Follower(client)
+    await until(lambda: bool(made.values))
+    (kept,) = made.informer.objects.values()
+    assert (kept["apiVersion"], kept["kind"]) == (EXPORT.api_version, EXPORT.kind)
+    made.task.cancel()
+
+
 def test_what_the_hub_keeps_of_objects() -> None:
     huge = {"note": "x" * 250_000}
     metadata = {"namespace": "demo", "name": "app", "uid": "u", "annotations": huge, "managedFields": [1]}

@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import pytest
+from proxy.smuggled import SMUGGLED
 
 from gateway.core.snapshot import compile_snapshot
 
@@ -16,22 +17,6 @@ GET = b"GET /app HTTP/1.1\r\nHost: x\r\n\r\n"
 async def exported(net: Any, make: Any, app: int, **limits: Any) -> int:
     port, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export(), **limits)
     return int(port)
-
-
-SMUGGLED = [
-    b"POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG",
-    b"POST /app HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\nG",
-    b"POST /app HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\nG",
-    b"POST /app HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\nG",
-    b"POST /app HTTP/1.1\r\nHost: x\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG",
-    b"POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-    b"POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 1, 2\r\n\r\nab",
-    b"POST /app HTTP/1.1\r\nHost: x\r\n Content-Length: 5\r\n\r\nGET /",
-    b"GET /app HTTP/1.1\r\nHost: x\r\nContent-Length: \r\n\r\n",
-    b"GET /app HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
-    b"GET /app HTTP/1.1\nHost: x\n\n",
-    b"GET /app HTTP/1.1\r\nHost: x\r\nA: \x00\r\n\r\n",
-]
 
 
 @pytest.mark.parametrize("data", SMUGGLED)

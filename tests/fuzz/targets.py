@@ -12,7 +12,10 @@ from typing import Any
 
 from proxy.fakes import Harness
 
+from fuzz.members import members
 from fuzz.reference import read_answers, read_requests
+from fuzz.rewrites import rewrites
+from fuzz.tenants import tenants
 from gateway.core.balance import RouteState
 from gateway.core.health import EndpointHealth
 from gateway.core.route import Endpoint, PathTable, Route, WeightedCluster, normal_prefix
@@ -162,4 +165,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "objects": objects,
     "routes": routes,
     "weights": weights,
+    "rewrites": rewrites,
+    "members": members,
+    "tenants": tenants,
 }
+JSON_TARGETS = frozenset({"objects", "members", "tenants"})
+"""Targets whose bytes are JSON text."""

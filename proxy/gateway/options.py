@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 from dataclasses import fields
+from pathlib import Path
 
 from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.limits import Limits, change_limits
@@ -115,6 +116,14 @@ def add_data_plane(parser: argparse.ArgumentParser) -> None:
         metavar="NETWORK[,NETWORK...]",
         help="proxies and gateways in front whose X-Forwarded-For, -Proto and -Host are believed and "
         "continued; anybody else's are replaced (default: nobody)",
+    )
+    parser.add_argument(
+        "--peers-key-file",
+        type=Path,
+        metavar="PATH",
+        help="the key that the gateways of all clusters share, by which they tell each other which Service a "
+        "request is for: one per line, 32 bytes or more as hex or base64; the first signs, all are accepted; "
+        "read again when it changes (default: none, requests between clusters go by the exports' paths)",
     )
     parser.add_argument(
         "--limit",

@@ -21,6 +21,7 @@ from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.edge.server import GatewayServer
 from gateway.options import dapr_token, make_server
+from gateway.peers_file import PeersFileError, Stamp, read_keys, stamp
 
 POLL_SECONDS = 0.5
 """How often files are looked at. Looking means one stat per file."""
@@ -129,7 +130,7 @@ def check(args: argparse.Namespace) -> int:
 
 
 def load(path: Path, args: argparse.Namespace) -> Compiled:
-    """Read, compile, and log each problem."""
+    """Read, compile, and log each problem. ObjectsError or PeersFileError when that cannot be done."""
     compiled = compile_snapshot(
         read_objects(path),
         args.cluster_key,
@@ -137,6 +138,7 @@ def load(path: Path, args: argparse.Namespace) -> Compiled:
         cluster_domain=args.cluster_domain,
         listening=args.service_ports,
         dapr_token=dapr_token(),
+        peers=read_keys(args.peers_key_file),
     )
     for problem in compiled.problems:
         log.warning("%s", problem_line(problem))
@@ -154,7 +156,7 @@ def main(args: argparse.Namespace) -> int:
 
 async def _serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
     path = Path(args.objects)
-    seen = signature(path)
+    seen = signature(path), stamp(args.peers_key_file)
     compiled = load(path, args)
     server = make_server(args)
     server.swap(compiled.snapshot)
@@ -171,17 +173,19 @@ async def _serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
     )
 
 
-async def _follow(args: argparse.Namespace, path: Path, seen: Signature, server: GatewayServer) -> None:
+async def _follow(
+    args: argparse.Namespace, path: Path, seen: tuple[Signature, Stamp], server: GatewayServer
+) -> None:
     """Reload whenever a file has changed. Half-written files keep the last good configuration."""
     while True:
         await asyncio.sleep(POLL_SECONDS)
-        now = signature(path)
+        now = signature(path), stamp(args.peers_key_file)
         if now == seen:
             continue
         seen = now
         try:
             compiled = await asyncio.to_thread(load, path, args)
-        except ObjectsError as error:
+        except (ObjectsError, PeersFileError) as error:
             log.error("kept the configuration in force: %s", error)  # noqa: TRY400  the message says it all
         else:
             server.swap(compiled.snapshot)

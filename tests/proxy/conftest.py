@@ -14,6 +14,7 @@ import pytest
 import uvloop
 from hypothesis import settings
 
+from gateway.core.identity import NO_KEYS, PeersKeys
 from gateway.core.limits import Limits
 from gateway.core.objects import GATEWAY, IMPORT_NAME, SERVICE_NAME, SERVICE_PORTS, SLICE_MANAGED_BY
 from gateway.core.snapshot import compile_snapshot
@@ -151,6 +152,7 @@ class Net:
         trusted: tuple[str, ...] = (),
         access_log: AccessLog | None = None,
         service_ports: range = range(0),
+        peers: PeersKeys = NO_KEYS,
         **limits: Any,
     ) -> tuple[int, int, GatewayServer]:
         """A running gateway: north-south port, east-west port, the server."""
@@ -164,7 +166,7 @@ class Net:
             trusted=TrustedProxies(trusted),
             service_ports=service_ports,
         )
-        compiled = compile_snapshot(objects, key(cluster), front_door, listening=service_ports)
+        compiled = compile_snapshot(objects, key(cluster), front_door, listening=service_ports, peers=peers)
         server.swap(compiled.snapshot)
         await server.start()
         server.set_ready(True)

@@ -209,6 +209,49 @@ async def served(start: Start) -> Served:
     return found
 
 
+async def test_two_gateways_with_one_key_and_a_rotation(
+    start: Start, net: Any, make: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One gateway after the other learns the new key, and at no time is a call refused."""
+    old, new = "01" * 32, "02" * 40
+    importer = tmp_path_factory.mktemp("importer")
+    files = importer / "keys-1", importer / "keys-2"
+    for file in files:
+        file.write_text(old)
+    exporter = await start("--peers-key-file", str(files[0]))
+    await exporter.ready()
+    write(importer, make.imported(here=exporter.port), make.policy("ActiveActive"))
+    other = await start(
+        "--objects", str(importer), "--cluster-key", make.key("c2"), "--east-west", "127.0.0.1:0",
+        "--peers-key-file", str(files[1]),
+    )  # fmt: skip
+    found = await other.says(r"serving listen=127\.0\.0\.1:\d+ east-west=127\.0\.0\.1:(\d+)")
+    east = int(found[1])
+
+    async def served() -> bool:
+        status, _, body = await net.ask(east, "/x", "app.demo")
+        return bool((status, body) == (200, b"/x"))
+
+    assert await served()
+    for content in ([old, new], [new, old], [new]):
+        for file, process in zip(files, (exporter, other), strict=True):
+            replaced = file.with_suffix(".new")
+            replaced.write_text("\n".join(content))
+            replaced.replace(file)
+            await process.says("new configuration")
+            assert await served()
+    files[0].write_text("nothing")
+    said = await exporter.says("kept the configuration in force: .*")
+    assert "openssl rand" in said[0]
+    assert await served()
+    files[0].write_text(old)
+    await exporter.says("new configuration")
+    assert (await net.ask(east, "/x", "app.demo"))[0] == 421, "they share no key any more"
+    log = await exporter.end()
+    assert log[-1]["reason"] == "unknown-identity"
+    assert (await other.end())[-1]["status"] == 421
+
+
 async def test_files_are_followed_and_a_broken_one_changes_nothing(
     served: Served, make: Any, net: Any, tmp_path: Path
 ) -> None:

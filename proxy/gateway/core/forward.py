@@ -9,7 +9,7 @@ from gateway.core.response import ResponseHead
 from gateway.core.sidecars import sidecar_fields
 
 STRIPPED_FIELDS = re.compile(
-    rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|x-forwarded-(?:for|proto|host)|x-gateway-(?:hops|probe)|dapr-api-token)"
+    rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|x-forwarded-(?:for|proto|host)|x-gateway-(?:hops|probe|service)|dapr-api-token)"
     rb":[^\r]*",
     re.IGNORECASE,
 )
@@ -54,13 +54,15 @@ def continued_fields(request: RequestHead, peer: bytes) -> bytes:
 
 
 def request_start(
-    request: RequestHead, target: bytes, service: bytes, *, to_gateway: bool, sidecar: bytes | None = None
-) -> bytes:
+    request: RequestHead, target: bytes, service: bytes, *, to_gateway: bool, identity: bytes = b"",
+    sidecar: bytes | None = None,
+) -> bytes:  # fmt: skip
     """The forwarded head as far as it is the same for every client: all but where the request came from, its
     identifier when the client gave none, and the blank line.
 
-    `service`: the Host of a request that has none, which servers refuse in HTTP/1.1. `sidecar`: it goes to a
-    Dapr sidecar with this API token.
+    `service`: the Host of a request that has none, which servers refuse in HTTP/1.1. `identity`: what tells
+    another gateway which service it is for; empty to let it go by path. `sidecar`: it goes to a Dapr sidecar
+    with this API token.
     """
     fields = request.fields
     if request.strip is not None:
@@ -73,6 +75,8 @@ def request_start(
         fields = sidecar_fields(fields, sidecar)
     if to_gateway:
         fields += b"\r\nX-Gateway-Hops: %d" % (request.hops + 1)
+    if identity:
+        fields += b"\r\nX-Gateway-Service: " + identity
     return request.method + b" " + target + b" HTTP/1.1" + fields
 
 

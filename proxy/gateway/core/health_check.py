@@ -31,9 +31,10 @@ def health_check_request(route: Route, cluster: WeightedCluster) -> bytes:
     """
     namespace, _, name = route.service.partition("/")
     path = cluster.prefix or (route.where.partition(" ")[2].encode() or b"/")
+    identity = b"X-Gateway-Service: %b\r\n" % cluster.identity if cluster.identity else b""
     return (
-        b"GET %b HTTP/1.1\r\nHost: %b\r\nX-Gateway-Probe: 1\r\nUser-Agent: gateway-probe\r\n"
-        b"Connection: close\r\n\r\n" % (path, f"{name}.{namespace}:{route.port}".encode())
+        b"GET %b HTTP/1.1\r\nHost: %b\r\n%bX-Gateway-Probe: 1\r\nUser-Agent: gateway-probe\r\n"
+        b"Connection: close\r\n\r\n" % (path, f"{name}.{namespace}:{route.port}".encode(), identity)
     )
 
 

@@ -15,8 +15,8 @@ REQUEST = re.compile(
 NAMED = (
     b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"te",
     b"keep-alive", b"proxy-connection", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
-    b"x-request-id", b"idempotency-key", b"x-gateway-hops", b"x-gateway-probe", b"cookie",
-    b"dapr-api-token",
+    b"x-request-id", b"idempotency-key", b"x-gateway-hops", b"x-gateway-probe", b"x-gateway-service",
+    b"cookie", b"dapr-api-token",
 )  # fmt: skip
 OTHER_FORWARDED = (
     rb"x-forwarded-[^:\r]*|x-original-[^:\r]*|forwarded|x-real-ip|true-client-ip|x-client-ip|x-rewrite-url"
@@ -35,7 +35,9 @@ ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]*)(.*)", re.DOTALL)
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
-STRIPPED = HOP_BY_HOP | FORWARDED | {b"x-gateway-hops", b"x-gateway-probe", b"dapr-api-token"}
+STRIPPED = (
+    HOP_BY_HOP | FORWARDED | {b"x-gateway-hops", b"x-gateway-probe", b"x-gateway-service", b"dapr-api-token"}
+)
 """Fields that are not forwarded as they came. A Dapr sidecar before 1.18 sends whom it calls over HTTP the
 secret by which its own application knows it (`dapr-api-token`): nobody else may learn it."""
 
@@ -45,6 +47,7 @@ PROTECTED = FORWARDED | {
     b"transfer-encoding",
     b"x-request-id",
     b"x-gateway-hops",
+    b"x-gateway-service",
     b"authorization",
     b"cookie",
 }
@@ -63,6 +66,7 @@ class RequestHead:
         "hops",
         "host",
         "idempotent",
+        "identity",
         "keep_alive",
         "length",
         "method",
@@ -90,6 +94,8 @@ class RequestHead:
     """Upgrade token that may be passed on, or empty."""
     idempotent: bool
     """By method, or because the client sent an Idempotency-Key."""
+    identity: bytes | None
+    """Which service it is for, as a gateway in front says (see `identity`); None when nobody does."""
     request_id: bytes
     cookie: bytes
     forwarded: tuple[bytes, bytes, bytes, bytes] | None
@@ -120,7 +126,7 @@ def parse_request_head(head: bytes, limits: Limits) -> RequestHead:
     request.fields = head[head.index(b"\r") : -4]
     request.authority = False
     request.upgrade = b""
-    request.forwarded = request.strip = None
+    request.forwarded = request.strip = request.identity = None
     request.hops = 0
     request.health_check = False
     found = READ.findall(head)
@@ -200,6 +206,7 @@ def _read_rest(request: RequestHead, fields: dict[bytes, bytes]) -> None:
     hops = fields.get(b"x-gateway-hops", b"0")
     request.hops = int(hops) if hops.isdigit() and len(hops) <= 3 else 0
     request.health_check = b"x-gateway-probe" in fields
+    request.identity = fields.get(b"x-gateway-service")
     connection = fields.get(b"connection")
     if connection is not None:
         tokens = connection_tokens(connection)

@@ -41,7 +41,11 @@ class WeightedCluster:
     """The endpoint is another gateway, not an application."""
     prefix: bytes = b""
     """Put before the request target, after it is rewritten; no `/` at its end."""
+    identity: bytes = field(default=b"", repr=False)
+    """What tells that gateway which service a request is for; empty to let it go by path."""
     rewrite: Rewrite | None = None
+    rewritten_prefix: bytes = b""
+    """Put before the request target for the rewrite: the export's path, which calls by name do not have."""
     sidecar: bytes | None = field(default=None, repr=False)
     """The endpoints are Dapr sidecars: the API token they want, empty for none."""
     front_door: bool = True
@@ -50,7 +54,7 @@ class WeightedCluster:
     def target(self, target: bytes) -> bytes:
         """The request target this cluster is asked for. ProtocolError when there is none that can be sent."""
         if self.rewrite is not None:
-            target = self.rewrite.apply(target)
+            target = self.rewrite.apply(self.rewritten_prefix + target)
             if not target.startswith(b"/"):
                 target = b"/" + target
         if self.sidecar is not None:

@@ -63,8 +63,10 @@ def invoke_prefix(app_id: str, namespace: str) -> bytes:
 
 def check_method(target: bytes) -> bytes:
     """A target that may follow `invoke_prefix`. ProtocolError for one by which a sidecar would be asked for
-    something else than that app: dot segments, which a rewrite can bring about.
+    something else than that app: dot segments, which a rewrite can bring about, or `*`.
     """
+    if not target.startswith(b"/"):
+        raise ProtocolError("request target that is no path")
     if not is_reachable(target.partition(b"?")[0]):
         raise ProtocolError("rewritten request target with dot segments")
     return target

@@ -16,6 +16,7 @@ from gateway.core.claims import Claims, Match
 from gateway.core.exports import Evaluation, Rule, evaluate_exports
 from gateway.core.fields import FieldError
 from gateway.core.hosts import CLUSTER_DOMAIN, HostTable, host_table
+from gateway.core.identity import BY_NAME, BY_PATH, NO_KEYS, PeersKeys
 from gateway.core.imports import read_import
 from gateway.core.objects import Key, Object, is_deleted
 from gateway.core.paths import normalise
@@ -43,6 +44,18 @@ class Snapshot:
     """East-west, by service port: what is served there whatever the Host."""
     imported: Mapping[Key, tuple[Route, ...]] = field(default_factory=dict)
     """Routes of the imported ports by (namespace, name)."""
+    identities: Mapping[bytes, Route] = field(default_factory=dict, repr=False)
+    """North-south, by what other gateways say a request is for."""
+    exported: Mapping[str, tuple[Route, ...]] = field(default_factory=dict)
+    """The routes of `identities` by service."""
+
+    def identified(self, value: bytes) -> Route | None:
+        """The route of the service that a gateway in front says a request is for; None when the value is not
+        one that gateways of this cluster's peers make.
+
+        Everything that is asked of such a request is asked here.
+        """
+        return self.identities.get(value)
 
     def path_routes(self) -> list[Route]:
         """North-south routes, longest path first."""
@@ -55,6 +68,8 @@ class Snapshot:
 
     def holds(self, route: Route) -> bool:
         """Whether it has this route, or one like it in everything."""
+        if route in self.exported.get(route.service, ()):
+            return True
         kind, path, pattern = route.where.partition(" ")
         if not path:
             return self.hosts.find(route.where.encode()) == route
@@ -84,16 +99,17 @@ def compile_snapshot(
     cluster_domain: str = CLUSTER_DOMAIN,
     listening: range = range(0),
     dapr_token: bytes = b"",
+    peers: PeersKeys = NO_KEYS,
 ) -> Compiled:
     """Compile raw objects (any order, unknown kinds ignored) into a snapshot for one cluster.
 
     Takes ServiceExport, ServiceImport, GlobalTrafficPolicy (flomesh.io/v1alpha1), Service (v1) and
     EndpointSlice (discovery.k8s.io/v1). Services derived from imports have no endpoints here, and slices that
     list gateways only say what the service ports (`listening`) stand for. `dapr_token` is what the sidecars
-    want that gateways ask.
+    want that gateways ask. `peers`: by what gateways know each other; without keys they ask by path.
     Never raises for what is in an object: a bad object becomes a Problem.
     """
-    return _Compiler(sort_objects(objects), cluster_key, dapr_token).compile(
+    return _Compiler(sort_objects(objects), cluster_key, dapr_token, peers).compile(
         front_door, cluster_domain, listening
     )
 
@@ -101,10 +117,11 @@ def compile_snapshot(
 class _Compiler:
     """Holds what the steps of one compilation share."""
 
-    def __init__(self, objects: Objects, cluster_key: str, dapr_token: bytes) -> None:
+    def __init__(self, objects: Objects, cluster_key: str, dapr_token: bytes, peers: PeersKeys) -> None:
         self._objects = objects
         self._own = cluster_key
         self._dapr_token = dapr_token
+        self._peers = peers
         self._problems: list[Problem] = list(objects.problems)
         self._policies: dict[Key, Policy] = {}
         self._remotes: dict[Key, dict[int, list[WeightedCluster]]] = {}
@@ -122,8 +139,10 @@ class _Compiler:
         self._problems.extend(problem for export in exports for problem in export.problems)
         rules = [rule for export in exports for rule in export.rules]
         self._balancing = {rule.key: rule.balancing for rule in rules}
+        own = [(rule, self._own_route(rule)) for rule in rules]
         paths = self._front_door_paths() if front_door else {}
-        paths.update({rule.match: self._export_route(rule, paths) for rule in self._own_rules(rules, paths)})
+        kept = self._own_paths(own, paths)
+        paths.update({rule.match: self._export_route(rule, route, paths) for rule, route in kept})
         prefixes = {path: route for (exact, path), route in paths.items() if not exact}
         imported = {key: tuple(self._import_routes(key)) for key in self._remotes}
         by_host = [
@@ -134,6 +153,10 @@ class _Compiler:
         by_host.extend(route for routes in imported.values() for route in routes)
         ports, problems = service_ports(self._objects.gateway_slices, by_host, listening)
         self._problems.extend(problems)
+        identities = self._identities(own)
+        exported: dict[str, list[Route]] = {}
+        for route in {id(route): route for route in identities.values()}.values():
+            exported.setdefault(route.service, []).append(route)
         snapshot = Snapshot(
             self._own,
             PathTable(
@@ -144,10 +167,14 @@ class _Compiler:
             host_table(by_host, self._objects.addresses, cluster_domain),
             ports,
             imported,
+            identities,
+            {service: tuple(routes) for service, routes in exported.items()},
         )
         return Compiled(snapshot, tuple(sorted(set(self._problems))), exports)
 
-    def _own_rules(self, rules: Iterable[Rule], doors: Mapping[Match, Route]) -> list[Rule]:
+    def _own_paths(
+        self, own: Iterable[tuple[Rule, Route]], doors: Mapping[Match, Route]
+    ) -> list[tuple[Rule, Route]]:
         """The rules of this cluster's exports that are not in the way of other clusters' at the front door.
 
         Whose a path is there the hub has settled: an import without the path says that another has it.
@@ -157,10 +184,10 @@ class _Compiler:
             namespace, _, name = route.service.partition("/")
             claims.add(match, (namespace, name))
         kept = []
-        for rule in rules:
+        for rule, route in own:
             owner = claims.take(rule.match, rule.key)
             if owner is None or owner == rule.key:
-                kept.append(rule)
+                kept.append((rule, route))
                 continue
             has = f"{'/'.join(owner)} has it at the front door, or one around or inside it"
             message = f"path {rule.path!r}: {has}"
@@ -201,25 +228,54 @@ class _Compiler:
         service = self._objects.services.get(key)
         policy = self._policies.get(key, Policy())
         for port in sorted(set(remotes) | set(service.ports if service else ())):
-            priorities = make_priorities(policy, self._local(key, port), remotes.get(port, []))
+            clusters = self._by_name(key, port, remotes.get(port, []))
+            priorities = make_priorities(policy, self._local(key, port), clusters)
             balancing = self._balancing.get(key, Balancing())
             yield Route("/".join(key), port, f"{key[1]}.{key[0]}:{port}", policy.kind, priorities, balancing)
 
-    def _export_route(self, rule: Rule, doors: Mapping[tuple[bool, bytes], Route]) -> Route:
-        """Local pods; with a front door on the same path of the same service also the other exporters."""
+    def _by_name(self, key: Key, port: int, remotes: list[WeightedCluster]) -> list[WeightedCluster]:
+        """Other clusters as they are asked for a service by its name: not by a path, when there is a key."""
+        if not self._peers.keys:
+            return remotes
+        service = "/".join(key)
+        return [
+            replace(cluster, prefix=b"", identity=self._peers.sign(cluster.key, service, port, BY_NAME))
+            for cluster in remotes
+        ]
+
+    def _own_route(self, rule: Rule) -> Route:
+        """The pods of this cluster, as a rule has it."""
         local = self._local(rule.key, rule.port, rule.rewrite)
         balancing = rule.balancing
         if rule.invoked:
             local, balancing = self._through_sidecars(rule, local), Balancing()
-        service = "/".join(rule.key)
         where = f"{'Exact' if rule.exact else 'Prefix'} {rule.path}"
+        return Route("/".join(rule.key), rule.port, where, LOCALITY, ((local,),), balancing)
+
+    def _export_route(self, rule: Rule, own: Route, doors: Mapping[tuple[bool, bytes], Route]) -> Route:
+        """Local pods; with a front door on the same path of the same service also the other exporters."""
         door = doors.get(rule.match)
-        if door is not None and door.service == service:
-            policy = self._door_policy(rule.key)
-            remotes = self._door_clusters(rule.key, rule.match[1])
-            priorities = make_priorities(policy, local, remotes)
-            return Route(service, rule.port, where, policy.kind, priorities, balancing)
-        return Route(service, rule.port, where, LOCALITY, ((local,),), balancing)
+        if door is None or door.service != own.service:
+            return own
+        policy = self._door_policy(rule.key)
+        remotes = self._door_clusters(rule.key, rule.match[1])
+        priorities = make_priorities(policy, own.clusters[0], remotes)
+        return replace(own, policy=policy.kind, priorities=priorities)
+
+    def _identities(self, own: Iterable[tuple[Rule, Route]]) -> dict[bytes, Route]:
+        """Where requests go that other gateways send here, whoever has which path by now.
+
+        The first Prefix of a port is what other clusters import of it.
+        """
+        found: dict[bytes, Route] = {}
+        for rule, route in own if self._peers.keys else ():
+            if rule.exact:
+                continue
+            ways = {BY_PATH: route, BY_NAME: _without_path(rule, route)}
+            for how, leads_to in ways.items():
+                for value in self._peers.accepted(self._own, route.service, rule.port, how):
+                    found.setdefault(value, leads_to)
+        return found
 
     def _through_sidecars(self, rule: Rule, local: WeightedCluster) -> WeightedCluster:
         """The cluster's own pods by way of its Dapr sidecars; nobody while none of the pods is ready."""
@@ -259,10 +315,19 @@ class _Compiler:
     def _door_clusters(self, key: Key, prefix: bytes) -> list[WeightedCluster]:
         """Exporters of this path. The path stays as it came: the exporter's gateway matches the same one."""
         found: dict[str, WeightedCluster] = {}
-        for clusters in self._remotes.get(key, {}).values():
+        service = "/".join(key)
+        for port, clusters in self._remotes.get(key, {}).items():
             for cluster in clusters:
-                if cluster.front_door and normalise(cluster.prefix) == prefix:
-                    found.setdefault(
-                        cluster.key, WeightedCluster(cluster.key, cluster.endpoints, remote=True)
-                    )
+                if cluster.front_door and cluster.key not in found and normalise(cluster.prefix) == prefix:
+                    identity = self._peers.sign(cluster.key, service, port, BY_PATH)
+                    found[cluster.key] = replace(cluster, prefix=b"", identity=identity)
         return list(found.values())
+
+
+def _without_path(rule: Rule, route: Route) -> Route:
+    """The route for a call by the Service's name: its target lacks the path, which only a rewrite wants."""
+    if rule.rewrite is None:
+        return route
+    (local,) = route.clusters
+    local = replace(local, rewritten_prefix=normal_prefix(rule.path))
+    return replace(route, where=f"Name {route.service}:{rule.port}", priorities=((local,),))

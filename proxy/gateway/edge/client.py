@@ -6,7 +6,6 @@ import asyncio
 from typing import cast
 
 from gateway.core.answers import H2_REFUSAL, HEALTH_CHECK_ANSWER, NOT_FOUND_TEXT, make_answer
-from gateway.core.balance import RouteState
 from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody, passed_on
 from gateway.core.errors import ProtocolError
 from gateway.core.forward import MAX_HOPS, continued_fields, forwarded_fields, response_head
@@ -17,7 +16,7 @@ from gateway.core.response import ResponseHead
 from gateway.edge.accesslog import quoted
 from gateway.edge.downstream import FOREVER, Downstream, Downstreams
 from gateway.edge.exchange import Exchange
-from gateway.edge.headcache import CachedHead
+from gateway.edge.headcache import UNKNOWN_IDENTITY, CachedHead
 from gateway.edge.registry import Listener, Registry
 from gateway.edge.runtime import Runtime
 
@@ -173,12 +172,16 @@ class Client(Downstream):
         if head.hops >= MAX_HOPS:
             raise ProtocolError(f"request has passed {head.hops} gateways: routes form a loop", 508)
         snapshot = self.registry.snapshot
-        if self.by_path:
+        if head.identity is not None:  # only where gateways meet, and then by nothing else
+            route = snapshot.identified(head.identity) if self.by_path else None
+        elif self.by_path:
             route = snapshot.paths.find(head.path)
         else:
             route = snapshot.ports.get(self.service_port) or snapshot.hosts.find(head.host)
         cached = CachedHead(head, route, None if route is None else self.registry.state(route))
-        if route is None and not self.by_path and (text := snapshot.hosts.ambiguity(head.host)):
+        if route is None and head.identity is not None:
+            cached.nowhere = UNKNOWN_IDENTITY
+        elif route is None and not self.by_path and (text := snapshot.hosts.ambiguity(head.host)):
             cached.nowhere = (421, text, "ambiguous-host")
         self.cache.keep(raw, cached)
         return cached
@@ -187,7 +190,7 @@ class Client(Downstream):
         """Begin an exchange; `rest` is what came behind the head."""
         head = cached.head
         if head.health_check and head.length == 0:
-            self._answer_health_check(head, cached.state, rest)
+            self._answer_health_check(cached, rest)
             return
         self.exchange = exchange = Exchange(self.runtime, self, cached)
         if head.length == CHUNKED:
@@ -216,10 +219,12 @@ class Client(Downstream):
         exchange.body_data(passed_on(self.body, data, 0, end), last=end >= 0)
         self.update_reading()
 
-    def _answer_health_check(self, head: RequestHead, state: RouteState | None, rest: bytes) -> None:
+    def _answer_health_check(self, cached: CachedHead, rest: bytes) -> None:
         """Say whether a request like this would reach an application, without sending it to one."""
+        head, state = cached.head, cached.state
         if state is None:
-            out = make_answer(404, NOT_FOUND_TEXT, refused="no-route")
+            status, text, reason = cached.nowhere
+            out = make_answer(status, text, refused=reason)
         elif not state.available(self.runtime.now):
             out = make_answer(404, NOT_FOUND_TEXT, refused="no-endpoints")
         else:

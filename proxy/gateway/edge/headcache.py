@@ -71,6 +71,8 @@ class HeadCache(Generic[T]):
 
 
 NO_ROUTE = (404, NOT_FOUND_TEXT, "no-route")
+UNKNOWN_IDENTITY = (421, "no service here has this identity: gateways share one key", "unknown-identity")
+"""For a request that says which service it is for, and is not known: it is never routed by anything else."""
 
 
 class CachedHead:
@@ -98,8 +100,9 @@ class CachedHead:
             to = cluster.cluster
             service = b"" if self.route is None else self.route.host
             found = self.starts[cluster] = request_start(
-                self.head, to.target(self.head.target), service, to_gateway=to.remote, sidecar=to.sidecar
-            )
+                self.head, to.target(self.head.target), service, to_gateway=to.remote, identity=to.identity,
+                sidecar=to.sidecar,
+            )  # fmt: skip
         return found
 
     def log_fields(self) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.derived_names import LOCAL_OF, cluster_set_name
 from gateway.core.hosts import CLUSTER_DOMAIN
+from gateway.core.identity import NO_KEYS, PeersKeys
 from gateway.core.objects import IMPORT_NAME, SERVICE_NAME, Key, Object, key_of, label, version_of
 from gateway.core.sidecars import SIDECARS
 from gateway.core.snapshot import Compiled, compile_snapshot
@@ -41,6 +42,8 @@ class Viewpoint:
     service_ports: range = range(0)
     dapr_token: bytes = field(default=b"", repr=False)
     """What Dapr's sidecars want that its gateways ask."""
+    peers: PeersKeys = NO_KEYS
+    """By what its gateways and those of other clusters know each other."""
 
 
 class Follower:
@@ -61,7 +64,7 @@ class Follower:
         self._on_compiled = on_compiled
         self._on_other = on_other
         self._changed = Signal(SETTLE_SECONDS)
-        self._fingerprint: list[tuple[str, Key, str]] | None = None
+        self._fingerprint: tuple[Viewpoint, list[tuple[str, Key, str]]] | None = None
         self.informers = {
             resource.kind: Informer(client, resource, self._changed.set, keep=without_managed_fields)
             for resource in RESOURCES
@@ -107,23 +110,31 @@ class Follower:
     def _look(self, taken: Taken) -> tuple[Sequence[Object], Compiled] | None:
         """The relevant objects and what they compile to; None when they are those of last time."""
         objects = relevant(taken)
-        fingerprint = [(str(obj["kind"]), key_of(obj), version_of(obj)) for obj in objects]
+        versions = [(str(obj["kind"]), key_of(obj), version_of(obj)) for obj in objects]
+        fingerprint = self._viewpoint, versions
         if fingerprint == self._fingerprint:
             return None
         self._fingerprint = fingerprint
-        return objects, self.compile(objects)
+        return objects, self.compile(objects, fingerprint[0])
 
-    def compile(self, objects: Sequence[Object]) -> Compiled:
+    def look_from(self, viewpoint: Viewpoint) -> None:
+        """Compile the same objects for another viewpoint from now on."""
+        self._viewpoint = viewpoint
+        self._changed.set()
+
+    def compile(self, objects: Sequence[Object], viewpoint: Viewpoint | None = None) -> Compiled:
+        viewpoint = viewpoint or self._viewpoint
         # Collecting garbage stops every thread, and so many new objects would set it off again and again.
         gc.disable()
         try:
             return compile_snapshot(
                 objects,
-                self._viewpoint.cluster_key,
-                self._viewpoint.front_door,
-                cluster_domain=self._viewpoint.cluster_domain,
-                listening=self._viewpoint.service_ports,
-                dapr_token=self._viewpoint.dapr_token,
+                viewpoint.cluster_key,
+                viewpoint.front_door,
+                cluster_domain=viewpoint.cluster_domain,
+                listening=viewpoint.service_ports,
+                dapr_token=viewpoint.dapr_token,
+                peers=viewpoint.peers,
             )
         finally:
             gc.enable()

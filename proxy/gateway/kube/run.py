@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,9 +25,12 @@ from gateway.kube.errors import CredentialError
 from gateway.kube.follower import Follower, Viewpoint
 from gateway.kube.watch import Signal
 from gateway.options import dapr_token, make_server
+from gateway.peers_file import PeersFileError, read_keys, stamp
 
 log = logging.getLogger(__name__)
 
+KEYS_SECONDS = 1.0
+"""How often the file of the peers' keys is looked at, which means a stat."""
 SAVE_SECONDS = 0.1
 """Disks are slow: save at most ten times a second however much changes."""
 RESTORE_AFTER_SECONDS = 3.0
@@ -37,13 +41,21 @@ class DataPlane:
     """Keeps the server's routes in step with the objects, and the last good ones on disk."""
 
     def __init__(
-        self, client: KubeClient, server: GatewayServer, viewpoint: Viewpoint, cache: ObjectCache
+        self,
+        client: KubeClient,
+        server: GatewayServer,
+        viewpoint: Viewpoint,
+        cache: ObjectCache,
+        peers_file: Path | None = None,
     ) -> None:
+        """`peers_file`: where the keys of the viewpoint are from, to be read again when it changes."""
         self._server = server
         self._cache = cache
         self._unsaved = Signal(SAVE_SECONDS)
         self._objects: Sequence[Object] = ()
         self._serving = False
+        self._viewpoint = viewpoint
+        self._peers_file = peers_file
         self._follower = Follower(client, viewpoint, self._take)
 
     async def run(self) -> None:
@@ -52,6 +64,8 @@ class DataPlane:
             tasks.create_task(self._follower.run(), name="follow the objects")
             tasks.create_task(self._restore(), name="restore")
             tasks.create_task(self._save(), name="save")
+            if self._peers_file is not None:
+                tasks.create_task(self._follow_keys(self._peers_file), name="follow the peers' keys")
 
     async def _take(self, objects: Sequence[Object], compiled: Compiled) -> None:
         self._objects = objects
@@ -87,6 +101,23 @@ class DataPlane:
             self._serving = True
             self._server.set_ready(True)
 
+    async def _follow_keys(self, path: Path) -> None:
+        """Take the keys in whenever the file changes; one that holds none leaves those in force."""
+        seen = (0, 0, 0)  # not now: between the start and here it may have changed
+        while True:
+            if (now := stamp(path)) != seen:
+                seen = now
+                try:
+                    peers = await asyncio.to_thread(read_keys, path)
+                except PeersFileError as error:
+                    log.error("kept the keys in force: %s", error)  # noqa: TRY400  the message says it all
+                else:
+                    if peers != self._viewpoint.peers:
+                        log.info("the peers' keys have changed")
+                        self._viewpoint = replace(self._viewpoint, peers=peers)
+                        self._follower.look_from(self._viewpoint)
+            await asyncio.sleep(KEYS_SECONDS)
+
     async def _save(self) -> None:
         while True:
             await self._unsaved.wait()
@@ -106,6 +137,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
         config = own_config()
         server = make_server(args)
         token = dapr_token()
+        peers = read_keys(args.peers_key_file)
         await server.start()
     except (CredentialError, ValueError, OSError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400  the message is the point, not the trace
@@ -113,9 +145,9 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
     async with KubeClient(config, field_manager=GATEWAY) as client:
         cache = ObjectCache(Path(args.cache_dir), args.cluster_key)
         viewpoint = Viewpoint(
-            args.cluster_key, args.front_door, args.cluster_domain, args.service_ports, token
+            args.cluster_key, args.front_door, args.cluster_domain, args.service_ports, token, peers
         )
-        plane = DataPlane(client, server, viewpoint, cache)
+        plane = DataPlane(client, server, viewpoint, cache, args.peers_key_file)
         # Routes keep following their pods while running requests finish; only then the watches end.
         return await process.work_until(
             stop, plane.run(), lambda: server.drain(args.drain_seconds, args.drain_delay)

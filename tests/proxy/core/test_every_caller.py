@@ -116,10 +116,12 @@ def test_without_a_service_and_an_import_there_is_nothing_to_hold_for() -> None:
 
 
 def test_an_application_must_not_see_the_exports_path_now_and_then() -> None:
-    status, reason, message, wanted = reach(service(), export(rewrite=None))
+    status, reason, message, wanted = reach(service(), export(rewrite=Rewrite("^/shop", "/v2")))
     assert (status, reason, wanted) == (False, "PathNotRestored", False)
-    assert "pathRewrite, from ^/shop/? to /" in message
-    assert reach(service(), export(rewrite=Rewrite("^/shop", "/v2")))[1] == "PathNotRestored"
+    assert "rewrite from ^/shop/? to /" in message
+    assert reach(service(), export(rewrite=Rewrite(".", "x" * 1024)))[1] == "PathNotRestored"
+    assert reach(service(), export(rewrite=Rewrite("^/shop/", "")))[1] == "TakenOver"
+    assert reach(service(), export(rewrite=None))[1] == "TakenOver", "no path is in its calls"
     whole = Evaluation(
         KEY, "", rules=(Rule(KEY, True, "/x", 80, None, DEFAULT_BALANCING),
                         Rule(KEY, False, "/", 80, None, DEFAULT_BALANCING)),

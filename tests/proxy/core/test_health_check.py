@@ -22,6 +22,12 @@ def test_the_exporters_path_is_asked_for_in_the_services_name(prefix: bytes, whe
     assert asked.startswith(b"GET " + path + b" HTTP/1.1\r\nHost: app.demo:3000\r\nX-Gateway-Probe: 1\r\n")
 
 
+def test_the_service_is_named_where_gateways_know_each_other() -> None:
+    cluster = WeightedCluster("a/b/c/east", (), remote=True, identity=b"demo/app:3000;name;0")
+    asked = health_check_request(Route("demo/app", 3000, "app.demo:3000", "Locality", ()), cluster)
+    assert b"\r\nX-Gateway-Service: demo/app:3000;name;0\r\n" in asked
+
+
 @pytest.mark.parametrize(
     ("answer", "marks", "finding"),
     [

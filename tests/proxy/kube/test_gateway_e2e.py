@@ -247,7 +247,8 @@ def test_a_policy_for_every_caller_takes_the_local_service_over(
     clean.policy("ActiveActive", every_caller=True)
     eventually(lambda: reach() == ("False", "NotExported"), "an export is missing, and that is said")
     rule = {"portNumber": 3000, "path": "/nodeapp", "pathType": "Prefix"}
-    clean.apply(f"{FLOMESH}/serviceexports", made("ServiceExport", "nodeapp", {"rules": [rule]}))
+    changed = {"rules": [rule], "pathRewrite": {"from": "^/nodeapp", "to": "/v2"}}
+    clean.apply(f"{FLOMESH}/serviceexports", made("ServiceExport", "nodeapp", changed))
     eventually(lambda: reach() == ("False", "PathNotRestored"), "its path would be seen in some calls")
     restored = {"rules": [rule], "pathRewrite": {"from": "^/nodeapp/?", "to": "/"}}
     clean.apply(f"{FLOMESH}/serviceexports", made("ServiceExport", "nodeapp", restored))

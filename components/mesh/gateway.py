@@ -21,6 +21,9 @@ EAST_WEST_PORT = 15080
 # Each stands for one port of one Service, whatever Host a caller sends. A listening socket costs a gateway
 # some 2 KiB: so many are a small part of its memory, and what is beyond shares the east-west port.
 SERVICE_PORTS = "20000-20255"
+PEERS_KEY_SECRET = "gateway-peers-key"  # noqa: S105 - the name of the Secret
+PEERS_KEY_FOLDER = "/etc/gateway/peers"
+PEERS_KEY = "keys"
 DAPR_TOKEN_SECRET = "dapr-api-token"  # noqa: S105 - the name of the Secret
 DAPR_TOKEN_KEY = "token"  # noqa: S105 - where Dapr's injector looks in it
 
@@ -30,7 +33,8 @@ class GatewayArgs:
     """`node_port` is None to publish `cluster.gateway_port` through a load balancer instead.
 
     `front_door` makes it serve exports of every cluster (on the control plane). `limits` differ from
-    the image's own and have its names. `dapr_token` is the API token of the Dapr sidecars it asks, if any.
+    the image's own and have its names. `peers_key` is one for the gateways of all clusters. `dapr_token` is
+    the API token of the Dapr sidecars it asks, if any.
     """
 
     cluster: Cluster
@@ -42,6 +46,7 @@ class GatewayArgs:
     limits: Mapping[str, float]
     front_door: bool
     node_port: int | None
+    peers_key: pulumi.Input[str]
     dapr_token: pulumi.Input[str] | None = None
 
 
@@ -61,6 +66,7 @@ def gateway_arguments(
         f"--east-west=0.0.0.0:{EAST_WEST_PORT}",
         f"--service-ports={SERVICE_PORTS}",
         f"--admin=0.0.0.0:{ADMIN_PORT}",
+        f"--peers-key-file={PEERS_KEY_FOLDER}/{PEERS_KEY}",
         "--access-log" if access_log else "--no-access-log",
         *(["--front-door"] if front_door else []),
         *([f"--trusted-proxies={','.join(trusted_proxies)}"] if trusted_proxies else []),
@@ -82,7 +88,8 @@ def service_spec(*, node_port: int | None, public_port: int) -> dict[str, Any]:
 
 
 class Gateway(pulumi.ComponentResource):
-    """Creates the system namespace, a ServiceAccount with its rules, the Deployment and the Service.
+    """Creates the system namespace, a ServiceAccount with its rules, the Secret with the peers' key, the
+    Deployment and the Service.
 
     With a Dapr token also the Secret that holds it.
     """
@@ -104,6 +111,12 @@ class Gateway(pulumi.ComponentResource):
         )
         me = Account(parent=self, cluster=cluster, name=account.metadata["name"], namespace=self.namespace)
         binding = me.may(name, "multicluster-gateway", rbac.GATEWAY)
+        peers_key = kubernetes.core.v1.Secret(
+            f"{name}-peers-key",
+            metadata={"name": PEERS_KEY_SECRET, "namespace": self.namespace},
+            string_data={PEERS_KEY: pulumi.Output.secret(args.peers_key)},
+            opts=cluster.child(self),
+        )
         secrets = {}
         if args.dapr_token is not None:
             token = kubernetes.core.v1.Secret(
@@ -127,6 +140,7 @@ class Gateway(pulumi.ComponentResource):
             ports={"http": HTTP_PORT, "east-west": EAST_WEST_PORT},
             cache=True,
             secrets=secrets,
+            files={"peers-key": (PEERS_KEY_FOLDER, peers_key.metadata["name"])},
         )
         kubernetes.apps.v1.Deployment(
             f"{name}-deployment",

@@ -35,11 +35,13 @@ def pod_template(
     ports: Mapping[str, int],
     cache: bool,
     secrets: Mapping[str, tuple[str, str]] | None = None,
+    files: Mapping[str, tuple[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Pod template of `gateway`: not root, read-only, probed on the admin port.
 
     `digest` restarts the pods when the image's content changes, since its name does not. `cache` adds a
     writable folder for the last good objects. `secrets` are variables, each with a Secret and its key.
+    `files` are volumes, each with its folder and the Secret whose keys are files there, which follow it.
     """
     container: dict[str, Any] = {
         "name": labels["app"],
@@ -77,9 +79,18 @@ def pod_template(
         "securityContext": POD_SECURITY,
         "containers": [container],
     }
+    mounts: list[dict[str, Any]] = []
+    volumes: list[dict[str, Any]] = []
     if cache:
-        container["volumeMounts"] = [{"name": "cache", "mountPath": "/var/cache/gateway"}]
-        spec["volumes"] = [{"name": "cache", "emptyDir": {"sizeLimit": "64Mi"}}]
+        mounts.append({"name": "cache", "mountPath": "/var/cache/gateway"})
+        volumes.append({"name": "cache", "emptyDir": {"sizeLimit": "64Mi"}})
+    for name, (folder, secret) in (files or {}).items():
+        mounts.append({"name": name, "mountPath": folder, "readOnly": True})
+        # Read by the group of the pod (fsGroup) and by nobody else.
+        volumes.append({"name": name, "secret": {"secretName": secret, "defaultMode": 0o440}})
+    if volumes:
+        container["volumeMounts"] = mounts
+        spec["volumes"] = volumes
     return {"metadata": {"labels": dict(labels), "annotations": {DIGEST_ANNOTATION: digest}}, "spec": spec}
 
 

@@ -28,8 +28,8 @@ def install(
     shared: SharedResources, config: ClusterSettings, cluster: Cluster, imported: Sequence[pulumi.Resource]
 ) -> Mesh:
     """Create CRDs, gateway and controller of a cluster, and the hub if it is the control plane."""
-    if shared.gateway is None:
-        raise ValueError("the bundled mesh needs the gateway's image")
+    if shared.gateway is None or shared.peers_key is None:
+        raise ValueError("the bundled mesh needs the gateway's image and a key for its gateways")
     name, image = config.name, shared.gateway
     definitions = load_definitions(CRD_FOLDER)
     crds = Crds(f"{name}-crds", CrdsArgs(cluster=cluster, definitions=definitions), cluster.component())
@@ -48,6 +48,7 @@ def install(
             limits=_limits(shared.settings.gateway),
             front_door=front_door,
             node_port=_node_port(config, cluster),
+            peers_key=shared.peers_key,
             dapr_token=shared.dapr_token if traffic.app_ids(shared.settings, name) else None,
         ),
         waits,

@@ -15,6 +15,7 @@ from components.cluster.local_network import LocalNetwork, LocalNetworkArgs
 from components.dapr.trust_root import TrustRoot
 from components.image.built_image import BuiltImage, BuiltImageArgs
 from components.image.published_images import PublishedImages, PublishedImagesArgs, republished
+from components.mesh.peers_key import PeersKey
 from components.redis.generated_password import GeneratedPassword
 from components.redis.redis import Redis, RedisArgs
 from components.redis.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
@@ -29,7 +30,8 @@ class SharedResources:
 
     `kubeconfigs` are those of clusters that exist. `local` holds the providers of what runs on this machine:
     Docker objects and commands. `published` holds images that existing clusters get from a registry.
-    `trust_root` is there when Dapr's mTLS is on, `dapr_token` when gateways ask Dapr's sidecars.
+    `peers_key` is what gateways know each other by. `trust_root` is there when Dapr's mTLS is on,
+    `dapr_token` when gateways ask Dapr's sidecars.
     """
 
     settings: Settings
@@ -41,6 +43,7 @@ class SharedResources:
     gateway: BuiltImage | None
     nodeapp: BuiltImage
     password: pulumi.Output[str]
+    peers_key: pulumi.Output[str] | None
     trust_root: TrustRoot | None
     dapr_token: pulumi.Output[str] | None
     published: Mapping[str, PublishedImages]
@@ -70,6 +73,7 @@ def create(
         else None,
         nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local),
         password=_password(settings, local),
+        peers_key=PeersKey("peers-key", local).value if settings.mesh == "bundled" else None,
         trust_root=TrustRoot("dapr-trust-root", local) if settings.dapr.mtls else None,
         dapr_token=GeneratedPassword("dapr-token", local).value
         if settings.dapr.invoke == "sidecar"

@@ -166,6 +166,7 @@ def test_the_gateways_arguments() -> None:
         "--east-west=0.0.0.0:15080",
         "--service-ports=20000-20255",
         "--admin=0.0.0.0:9090",
+        "--peers-key-file=/etc/gateway/peers/keys",
         "--no-access-log",
         "--front-door",
     ]

@@ -93,7 +93,8 @@ def test_the_pods_meet_kubernetes_strictest_standard(environment: str, run: Any)
         assert pod["securityContext"]["runAsUser"] > 10_000
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
-        assert all(set(volume) == {"name", "emptyDir"} for volume in pod.get("volumes", ()))
+        for volume in pod.get("volumes", ()):
+            assert set(volume) == {"name", "secret" if volume["name"] == "peers-key" else "emptyDir"}
         for container in pod["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from gateway import __version__
-from gateway.options import add_data_plane, add_viewpoint, cluster_key
+from gateway.options import add_data_plane, add_dialling, add_viewpoint, cluster_key
 
 DESCRIPTION = """\
 Carries HTTP between Kubernetes clusters by ServiceExport, ServiceImport and GlobalTrafficPolicy objects.
@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     control = commands.add_parser("control", help="controller of a Kubernetes cluster")
     add_viewpoint(control)
+    add_dialling(control, files=False)
     control.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz and /metrics")
     control.add_argument(
         "--east-west-port",
@@ -80,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="a YAML file or a folder of them; followed as they change",
     )
-    add_data_plane(serve)
+    add_data_plane(serve, files=True)
     serve.add_argument(
         "--reuse-port",
         action="store_true",

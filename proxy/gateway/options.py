@@ -8,6 +8,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from gateway.addresses import own_addresses
+from gateway.core.dialling import Dialling
 from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.limits import Limits, change_limits
 from gateway.core.trust import TrustedProxies
@@ -96,9 +98,34 @@ def add_viewpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_data_plane(parser: argparse.ArgumentParser) -> None:
-    """What `run` and `serve` have in common."""
+def add_dialling(parser: argparse.ArgumentParser, *, files: bool) -> None:
+    """Whom gateways dial. `files`: only the operator writes the objects."""
+    word = "on" if files else "off"
+    parser.add_argument(
+        "--dial-loopback",
+        action=argparse.BooleanOptionalAction,
+        default=files,
+        help="endpoints may have loopback addresses, as where everything stands on one machine "
+        f"(default: {word}); link-local, unspecified and multicast addresses are never dialled, nor the "
+        "gateways' own by `run`",
+    )
+    parser.add_argument(
+        "--foreign-imports",
+        action=argparse.BooleanOptionalAction,
+        default=files,
+        help=f"ServiceImports count that the hub did not make (default: {word})",
+    )
+
+
+def dialling(args: argparse.Namespace) -> Dialling:
+    """What may be dialled in a cluster, by the options of `add_dialling`."""
+    return Dialling(args.dial_loopback, args.foreign_imports, own_addresses())
+
+
+def add_data_plane(parser: argparse.ArgumentParser, *, files: bool = False) -> None:
+    """What `run` and `serve` have in common. `files`: it is `serve`."""
     add_viewpoint(parser)
+    add_dialling(parser, files=files)
     parser.add_argument(
         "--listen",
         required=True,

@@ -17,6 +17,7 @@ import yaml
 
 from gateway import process
 from gateway.core.describe import describe_route
+from gateway.core.dialling import Dialling
 from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.edge.server import GatewayServer
@@ -139,6 +140,7 @@ def load(path: Path, args: argparse.Namespace) -> Compiled:
         listening=args.service_ports,
         dapr_token=dapr_token(),
         peers=read_keys(args.peers_key_file),
+        dialling=Dialling(args.dial_loopback, args.foreign_imports),
     )
     for problem in compiled.problems:
         log.warning("%s", problem_line(problem))

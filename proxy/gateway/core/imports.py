@@ -19,9 +19,16 @@ from gateway.core.route import Endpoint, WeightedCluster, normal_prefix
 
 
 def read_import(
-    key: Key, raw: Object, own: str, report: Callable[[FieldError], None]
+    key: Key,
+    raw: Object,
+    own: str,
+    report: Callable[[FieldError], None],
+    check_target: Callable[[str, str], None],
 ) -> dict[int, list[WeightedCluster]]:
-    """Other clusters by imported port. Faulty parts are reported and left out, as is the own cluster."""
+    """Other clusters by imported port. Faulty parts are reported and left out, as is the own cluster.
+
+    `check_target` raises FieldError for an address, and where it stands, that is never dialled.
+    """
     ports: dict[int, list[WeightedCluster]] = {}
     try:
         service_name(key[0], "metadata.namespace")
@@ -40,12 +47,10 @@ def read_import(
             continue
         for number, endpoint in enumerate(endpoints):
             try:
-                _add(
-                    clusters,
-                    _read_cluster(endpoint, f"{where}.endpoints[{number}]"),
-                    own,
-                    f"{where}.endpoints[{number}]",
-                )
+                place = f"{where}.endpoints[{number}]"
+                cluster = _read_cluster(endpoint, place)
+                check_target(cluster.endpoints[0].host, f"{place}.target.ip")
+                _add(clusters, cluster, own, place)
             except FieldError as error:
                 report(error)
     return ports

@@ -18,6 +18,9 @@ Key = tuple[str, str]
 FLOMESH = "flomesh.io/v1alpha1"
 """API version of our CRDs."""
 
+SYSTEM_NAMESPACE = "multicluster-system"
+"""Where gateways, controllers, the hub and Dapr's sidecars for them stand."""
+
 HUB = "multicluster-hub"
 GATEWAY = "multicluster-gateway"
 CONTROLLER = "multicluster-controller"

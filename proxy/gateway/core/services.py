@@ -9,6 +9,7 @@ from gateway.core.derived_names import LOCAL_OF
 from gateway.core.fields import FieldError, addresses, mapping, mappings, port_number, text
 from gateway.core.objects import (
     SERVICE_NAME,
+    SYSTEM_NAMESPACE,
     Key,
     Object,
     is_deleted,
@@ -16,6 +17,8 @@ from gateway.core.objects import (
     is_derived_slice,
     key_of,
     label,
+    listed,
+    texts,
 )
 from gateway.core.problem import Problem
 from gateway.core.route import Endpoint
@@ -112,6 +115,8 @@ class Objects:
     """Services by cluster IP, the derived ones as well."""
     gateway_slices: list[Object] = field(default_factory=list)
     """Those that list gateways."""
+    system: set[str] = field(default_factory=set)
+    """Addresses of the system namespace's pods, ready or not, and of its Services."""
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -137,7 +142,11 @@ def sort_objects(raw_objects: Iterable[Object]) -> Objects:
                 if not is_derived_service(raw):
                     objects.services[key] = read_service(raw)
                 objects.addresses.update(dict.fromkeys(cluster_ips(raw), key))
+                if key[0] == SYSTEM_NAMESPACE:
+                    objects.system.update(cluster_ips(raw))
             elif kind == "EndpointSlice":
+                if key[0] == SYSTEM_NAMESPACE:
+                    objects.system.update(one for each in listed(raw, "endpoints") for one in texts(each, "addresses"))
                 if is_derived_slice(raw):
                     objects.gateway_slices.append(raw)
                 else:

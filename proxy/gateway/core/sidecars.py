@@ -16,14 +16,14 @@ from base64 import b64decode
 from gateway.core.app_ids import APP_ID
 from gateway.core.errors import ProtocolError
 from gateway.core.fields import FieldError, mapping
-from gateway.core.objects import Key, Object
+from gateway.core.objects import SYSTEM_NAMESPACE, Key, Object
 from gateway.core.paths import is_reachable
 
 INVOKE = "multicluster.flomesh.io/dapr-invoke"
 """Annotation of an export with an app-id. `sidecar`: requests from outside the cluster reach the app through
 a Dapr sidecar; `app`, or nothing: they go to the app's own port."""
 
-SIDECARS: Key = ("multicluster-system", "dapr-sidecars")
+SIDECARS: Key = (SYSTEM_NAMESPACE, "dapr-sidecars")
 """The Service of the sidecars that gateways ask."""
 SIDECAR_PORT = 3500
 """Its port, Dapr's own for HTTP."""

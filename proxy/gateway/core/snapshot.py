@@ -13,6 +13,7 @@ from functools import partial
 
 from gateway.core.affinity import Balancing
 from gateway.core.claims import Claims, Match
+from gateway.core.dialling import Dialling, of_gateways, of_system
 from gateway.core.exports import Evaluation, Rule, evaluate_exports
 from gateway.core.fields import FieldError
 from gateway.core.hosts import CLUSTER_DOMAIN, HostTable, host_table
@@ -27,6 +28,9 @@ from gateway.core.route import PathTable, Route, WeightedCluster, normal_prefix
 from gateway.core.service_ports import service_ports
 from gateway.core.services import Objects, sort_objects
 from gateway.core.sidecars import SIDECAR_PORT, SIDECARS, invoke_prefix
+
+FILES = Dialling(loopback=True, foreign_imports=True)
+"""For objects that only the operator writes."""
 
 __all__ = ["Compiled", "Problem", "Snapshot", "compile_snapshot"]
 
@@ -100,6 +104,7 @@ def compile_snapshot(
     listening: range = range(0),
     dapr_token: bytes = b"",
     peers: PeersKeys = NO_KEYS,
+    dialling: Dialling = FILES,
 ) -> Compiled:
     """Compile raw objects (any order, unknown kinds ignored) into a snapshot for one cluster.
 
@@ -107,9 +112,10 @@ def compile_snapshot(
     EndpointSlice (discovery.k8s.io/v1). Services derived from imports have no endpoints here, and slices that
     list gateways only say what the service ports (`listening`) stand for. `dapr_token` is what the sidecars
     want that gateways ask. `peers`: by what gateways know each other; without keys they ask by path.
+    `dialling`: what may be dialled; what stands in files is the operator's own word.
     Never raises for what is in an object: a bad object becomes a Problem.
     """
-    return _Compiler(sort_objects(objects), cluster_key, dapr_token, peers).compile(
+    return _Compiler(sort_objects(objects), cluster_key, dapr_token, peers, dialling).compile(
         front_door, cluster_domain, listening
     )
 
@@ -117,11 +123,14 @@ def compile_snapshot(
 class _Compiler:
     """Holds what the steps of one compilation share."""
 
-    def __init__(self, objects: Objects, cluster_key: str, dapr_token: bytes, peers: PeersKeys) -> None:
+    def __init__(  # noqa: PLR0917  one caller
+        self, objects: Objects, cluster_key: str, dapr_token: bytes, peers: PeersKeys, dialling: Dialling
+    ) -> None:
         self._objects = objects
         self._own = cluster_key
         self._dapr_token = dapr_token
         self._peers = peers
+        self._dialling = dialling
         self._problems: list[Problem] = list(objects.problems)
         self._policies: dict[Key, Policy] = {}
         self._remotes: dict[Key, dict[int, list[WeightedCluster]]] = {}
@@ -131,8 +140,7 @@ class _Compiler:
         for key, raw in sorted(self._objects.policies.items()):
             if not is_deleted(raw):  # it is kept only until what it brought about is undone
                 self._read_policy(key, raw)
-        for key, raw in sorted(self._objects.imports.items()):
-            self._remotes[key] = read_import(key, raw, self._own, partial(self._report, "ServiceImport", key))
+        self._read_imports()
         for key in sorted(self._policies):
             self._check_targets(key)
         exports = tuple(evaluate_exports(self._objects.exports, self._objects.services).values())
@@ -171,6 +179,27 @@ class _Compiler:
             {service: tuple(routes) for service, routes in exported.items()},
         )
         return Compiled(snapshot, tuple(sorted(set(self._problems))), exports)
+
+    def _read_imports(self) -> None:
+        """The imports that count, and the local endpoints that may be dialled beside them."""
+        dialling, objects = self._dialling, self._objects
+        system = of_system(objects.system)
+        check = partial(dialling.check_target, system=system)
+        for key, raw in sorted(objects.imports.items()):
+            report = partial(self._report, "ServiceImport", key)
+            try:
+                dialling.check_import(raw)
+            except FieldError as error:
+                report(error)
+            else:
+                self._remotes[key] = read_import(key, raw, self._own, report, check)
+        ports = (clusters for each in self._remotes.values() for clusters in each.values())
+        gateways = of_gateways(cluster.endpoints[0].host for clusters in ports for cluster in clusters)
+        for key, error in dialling.screen(objects.services, system, gateways):
+            # Where the Service's owner looks; a slice has no conditions.
+            shown = [("ServiceExport", objects.exports), ("ServiceImport", objects.imports)]
+            for kind in [kind for kind, those in shown if key in those] or ["EndpointSlice"]:
+                self._report(kind, key, error)
 
     def _own_paths(
         self, own: Iterable[tuple[Rule, Route]], doors: Mapping[Match, Route]

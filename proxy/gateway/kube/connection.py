@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from gateway.core.admission import may_export
 from gateway.core.conditions import Condition, managed
+from gateway.core.dialling import Dialling
 from gateway.core.objects import HUB, Key, Object, key_of, section, spec_of
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 RESOLVE_SECONDS = 30.0
 """How often a gateway's host name is looked up again; also the longest a lookup may take."""
 RESTART_SECONDS = 5.0
+DIALLING = Dialling()
+"""The members' gateways dial each other; the hub dials none of them."""
 
 
 def cluster_key(cluster: Object) -> str:
@@ -62,6 +65,13 @@ def cluster_of(key: str) -> Object:
     return {"metadata": {"name": name}, "spec": {"region": region, "zone": zone, "group": group}}
 
 
+async def addresses_of(host: str) -> list[str]:
+    """IPv4 addresses of a name, in order. OSError when it has none."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
+    return sorted({str(entry[4][0]) for entry in found})
+
+
 class Resolver:
     """The address of a gateway host, looked up again from time to time. Keeps the last one that was good."""
 
@@ -78,23 +88,32 @@ class Resolver:
         self.close()
         self._where, self.address, self.error = (host, port), None, None
         try:
-            self.address = Address(host, str(ipaddress.IPv4Address(host)), port)
+            self._take(host, str(ipaddress.IPv4Address(host)), port)
         except ValueError:
             if host:
                 self._task = asyncio.create_task(self._look_up(host, port), name=f"resolve {host}")
 
+    def _take(self, host: str, ip: str, port: int) -> None:
+        """Keep an address that other clusters may dial."""
+        if reason := DIALLING.refusal(ip):
+            found = "" if ip == host else f" is {ip}, which"
+            self.address = None
+            self.error = (
+                f"gatewayHost {host!r}{found} {reason}, and no gateway dials it: give one at which the others "
+                f"reach this cluster's gateway"
+            )
+        else:
+            self.address, self.error = Address(host, ip, port), None
+
     async def _look_up(self, host: str, port: int) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             before = (self.address, self.error)
             try:
                 async with asyncio.timeout(RESOLVE_SECONDS):
-                    found = await loop.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
-                addresses = sorted({str(entry[4][0]) for entry in found})
+                    addresses = await addresses_of(host)
                 # Names with several addresses rotate; stay with the one in use while it is among them.
-                if self.address is None or self.address.ip not in addresses:
-                    self.address = Address(host, addresses[0], port)
-                self.error = None
+                used = self.address.ip if self.address is not None else ""
+                self._take(host, used if used in addresses else addresses[0], port)
             except (OSError, TimeoutError) as error:
                 self.error = (
                     f"gatewayHost {host!r} does not resolve to an IPv4 address: {error or 'timed out'}"

@@ -30,6 +30,7 @@ from gateway.kube.reconciler import GatewayIdentity, Reconciler
 from gateway.kube.resources import HTTP_ENDPOINT, NAMESPACE
 from gateway.kube.timing import CONTROLLER_LEASE_TIMING, LeaseTiming
 from gateway.kube.watch import Informer, without_managed_fields
+from gateway.options import dialling
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ class Controller:
                 client, HTTP_ENDPOINT, self._wake, keep=without_managed_fields, optional=True
             ),
         }
-        self._reconciler = Reconciler(client, identity, {**self._follower.informers, **self._others})
+        informers = {**self._follower.informers, **self._others}
+        self._reconciler = Reconciler(client, identity, informers, viewpoint.dialling)
         self._elected = Elected(client, identity.namespace, CONTROLLER, name, timing)
 
     @property
@@ -90,7 +92,13 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
     async with KubeClient(config, field_manager=GATEWAY) as client, contextlib.AsyncExitStack() as listening:
         controller = Controller(
             client,
-            Viewpoint(args.cluster_key, args.front_door, args.cluster_domain, args.service_ports),
+            Viewpoint(
+                args.cluster_key,
+                args.front_door,
+                args.cluster_domain,
+                args.service_ports,
+                dialling=dialling(args),
+            ),
             GatewayIdentity(
                 namespace=os.environ.get("POD_NAMESPACE", "multicluster-system"),
                 east_west_port=args.east_west_port,

@@ -12,10 +12,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.derived_names import LOCAL_OF, cluster_set_name
+from gateway.core.dialling import Dialling
 from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.identity import NO_KEYS, PeersKeys
-from gateway.core.objects import IMPORT_NAME, SERVICE_NAME, Key, Object, key_of, label, version_of
-from gateway.core.sidecars import SIDECARS
+from gateway.core.objects import (
+    IMPORT_NAME,
+    SERVICE_NAME,
+    SYSTEM_NAMESPACE,
+    Key,
+    Object,
+    key_of,
+    label,
+    version_of,
+)
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.kube.client import KubeClient
 from gateway.kube.resources import EXPORT, IMPORT, POLICY, SERVICE, SLICE
@@ -44,6 +53,8 @@ class Viewpoint:
     """What Dapr's sidecars want that its gateways ask."""
     peers: PeersKeys = NO_KEYS
     """By what its gateways and those of other clusters know each other."""
+    dialling: Dialling = Dialling()
+    """Whom its gateways dial."""
 
 
 class Follower:
@@ -135,6 +146,7 @@ class Follower:
                 listening=viewpoint.service_ports,
                 dapr_token=viewpoint.dapr_token,
                 peers=viewpoint.peers,
+                dialling=viewpoint.dialling,
             )
         finally:
             gc.enable()
@@ -143,18 +155,19 @@ class Follower:
 def relevant(taken: Taken) -> list[Object]:
     """All exports, imports and policies, and of the Services and slices those that belong to them.
 
-    Pods come and go all the time; those of other services must cost nothing here.
+    Those of the system as well: Dapr's sidecars are asked, the others are nobody's endpoints. Pods come and go all the time; those of other services must cost nothing here.
     """
     ours = [taken[resource.kind] for resource in (EXPORT, IMPORT, POLICY)]
-    names = {key for objects in ours for key in objects} | {SIDECARS}
+    names = {key for objects in ours for key in objects}
     found = [objects[key] for objects in ours for key in sorted(objects)]
     services = taken[SERVICE.kind]
     derived = {(namespace, cluster_set_name(name)) for namespace, name in taken[IMPORT.kind]}
-    found += [services[key] for key in sorted(names | derived) if key in services]
+    system = {key for key in services if key[0] == SYSTEM_NAMESPACE}
+    found += [services[key] for key in sorted(names | derived | system) if key in services]
     found += [
         obj
         for key, obj in sorted(taken[SLICE.kind].items(), key=lambda item: item[0])
-        if (key[0], _service_of(obj)) in names
+        if key[0] == SYSTEM_NAMESPACE or (key[0], _service_of(obj)) in names
     ]
     return found
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from gateway.core.conditions import EVERY_CALLER_CONDITION, INVOCABLE, programmed
+from gateway.core.dialling import Dialling
 from gateway.core.every_caller import Reach
 from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.objects import Key, Object, key_of
@@ -67,11 +68,17 @@ class Reconciler:
     """Brings the objects to what the last compilation says. Idempotent; failures are tried again."""
 
     def __init__(
-        self, client: KubeClient, identity: GatewayIdentity, informers: Mapping[str, Informer]
+        self,
+        client: KubeClient,
+        identity: GatewayIdentity,
+        informers: Mapping[str, Informer],
+        dialling: Dialling,
     ) -> None:
+        """`dialling` says which imports count; for the others nothing is derived."""
         self._client = client
         self._identity = identity
         self._informers = informers
+        self._dialling = dialling
         self._takeovers = Takeovers(time.monotonic)
         self._compiled: Compiled | None = None
         self._wake = Signal(SETTLE_SECONDS)
@@ -109,7 +116,9 @@ class Reconciler:
     async def _write(self, compiled: Compiled) -> bool:
         """One round; derived Services first, for they carry traffic. False when something is left to do."""
         self._rejected.clear()
-        taken = {kind: dict(informer.objects) for kind, informer in self._informers.items()}
+        told = {kind: dict(informer.objects) for kind, informer in self._informers.items()}
+        imports = {key: one for key, one in told[IMPORT.kind].items() if self._dialling.takes(one)}
+        taken = {**told, IMPORT.kind: imports}
         # In threads: looking through ten thousand objects must keep no watch waiting.
         reached = await asyncio.to_thread(self._takeovers.reaches, taken, compiled)
         actions = await asyncio.to_thread(self._actions, taken, compiled.snapshot, reached)
@@ -118,7 +127,7 @@ class Reconciler:
         dapr = await asyncio.to_thread(self._dapr, taken, compiled.snapshot)
         if dapr is not None:
             done = await self._all(self._act(action) for action in dapr.actions) and done
-        patches = await asyncio.to_thread(list, self._patches(taken, compiled.problems, reached, dapr))
+        patches = await asyncio.to_thread(list, self._patches(told, compiled.problems, reached, dapr))
         return await self._all(self._patch(*patch) for patch in patches) and done and settled
 
     async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]]) -> bool:

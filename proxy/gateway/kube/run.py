@@ -24,7 +24,7 @@ from gateway.kube.client_config import own_config
 from gateway.kube.errors import CredentialError
 from gateway.kube.follower import Follower, Viewpoint
 from gateway.kube.watch import Signal
-from gateway.options import dapr_token, make_server
+from gateway.options import dapr_token, dialling, make_server
 from gateway.peers_file import PeersFileError, read_keys, stamp
 
 log = logging.getLogger(__name__)
@@ -145,7 +145,13 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
     async with KubeClient(config, field_manager=GATEWAY) as client:
         cache = ObjectCache(Path(args.cache_dir), args.cluster_key)
         viewpoint = Viewpoint(
-            args.cluster_key, args.front_door, args.cluster_domain, args.service_ports, token, peers
+            args.cluster_key,
+            args.front_door,
+            args.cluster_domain,
+            args.service_ports,
+            token,
+            peers,
+            dialling(args),
         )
         plane = DataPlane(client, server, viewpoint, cache, args.peers_key_file)
         # Routes keep following their pods while running requests finish; only then the watches end.

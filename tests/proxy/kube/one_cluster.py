@@ -24,6 +24,8 @@ SERVICES = "/api/v1/namespaces/dapr-test/services"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/dapr-test/endpointslices"
 ENDPOINTS = "/api/v1/namespaces/dapr-test/endpoints"
 KEY = "default/default/default/cluster-2"
+LOOPBACK = ("--dial-loopback", "--foreign-imports")
+"""The other clusters of these tests stand on this machine, and no hub made their imports."""
 GATEWAY_RULES = [tuple(rule.values()) for rule in rbac.GATEWAY]
 CONTROLLER_RULES = [tuple(rule.values()) for rule in (*rbac.CONTROLLER, *rbac.CONTROLLER_OWN)]
 """All they may do in their cluster, as the program grants it: more than this they must not need."""
@@ -156,7 +158,7 @@ class Gateway(Process):
         super().__init__(
             folder, server, "gateway", GATEWAY_RULES, "run", f"--cluster-key={KEY}",
             f"--listen=127.0.0.1:{self.listen}", f"--east-west=127.0.0.1:{self.east_west}",
-            f"--admin=127.0.0.1:{self.admin}", f"--cache-dir={folder / 'cache'}", "--no-access-log",
+            f"--admin=127.0.0.1:{self.admin}", f"--cache-dir={folder / 'cache'}", "--no-access-log", *LOOPBACK,
         )  # fmt: skip
 
     def call(self, path: str = "/ports", host: str = "nodeapp.dapr-test:3000") -> tuple[int, str]:
@@ -174,7 +176,7 @@ class Controller(Process):
         (self.admin,) = free_ports(1)
         super().__init__(
             folder, server, "controller", CONTROLLER_RULES, "control", f"--cluster-key={KEY}",
-            f"--admin=127.0.0.1:{self.admin}",
+            f"--admin=127.0.0.1:{self.admin}", *LOOPBACK,
         )  # fmt: skip
 
     @property

@@ -12,6 +12,7 @@ import pytest
 from proxy.kube.mini_api import GOOD, MiniApi, Path
 
 from gateway.core.app_ids import APP_ID
+from gateway.kube import connection
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.finalizer import FINALIZER
@@ -280,17 +281,34 @@ async def test_missing_rights_are_named(world: World) -> None:
     await world.condition(world.home, CLUSTER_1, "Managed", "True")
 
 
-async def test_a_host_name_is_resolved(world: World) -> None:
-    await world.join("cluster-1", gatewayHost="localhost", gatewayPort=8080)
+async def test_a_host_name_is_resolved(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def addresses_of(host: str) -> list[str]:
+        return {"one.example": ["192.0.2.8", "192.0.2.9"]}[host]
+
+    monkeypatch.setattr(connection, "addresses_of", addresses_of)
+    await world.join("cluster-1", gatewayHost="one.example", gatewayPort=8080)
     await world.export(world.one)
     await world.expect(world.home, "cluster-1")
     (port,) = world.home.objects["serviceimports", "demo", "app"]["spec"]["ports"]
     assert port["endpoints"][0]["target"] == {
-        "host": "localhost",
-        "ip": "127.0.0.1",
+        "host": "one.example",
+        "ip": "192.0.2.8",
         "port": 8080,
         "path": "/app",
     }
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [("localhost", "is 127.0.0.1, which is a loopback"), ("127.0.0.2", "loopback"), ("169.254.1.1", "link-local"),
+     ("0.0.0.0", "unspecified"), ("224.0.0.1", "many hosts")],
+)  # fmt: skip
+async def test_an_address_that_is_no_gateways_is_told_to_nobody(world: World, host: str, reason: str) -> None:
+    """It would be dialled by every other cluster, and lead back into that one."""
+    await world.join("cluster-1", gatewayHost=host)
+    await world.export(world.one)
+    await world.condition(world.home, CLUSTER_1, "Managed", "False", reason)
+    assert world.exporters(world.home) == set()
 
 
 async def test_a_host_name_that_does_not_resolve_is_named(world: World) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from hashlib import blake2b
 
+from gateway.core.errors import ProtocolError
 from gateway.core.request import STRIPPED, RequestHead
 from gateway.core.response import ResponseHead
 from gateway.core.sidecars import sidecar_fields
 
 STRIPPED_FIELDS = re.compile(
-    rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|x-forwarded-(?:for|proto|host)|x-gateway-(?:hops|probe|service)|dapr-api-token)"
+    rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|x-forwarded-(?:for|proto|host)|x-gateway-(?:hops|probe|served|service)|dapr-api-token)"
     rb":[^\r]*",
     re.IGNORECASE,
 )
@@ -19,6 +22,22 @@ HOST_FIELD = re.compile(rb"\r\nhost:[^\r]*", re.IGNORECASE)
 
 MAX_HOPS = 8
 """Gateways one request may pass. A front door and an exporter are two; more than eight is a loop."""
+
+
+@lru_cache(maxsize=16384)
+def served_mark(cluster: str, service: str) -> bytes:
+    """What stands in X-Gateway-Served for a service of a cluster once a request was brought to its endpoints."""
+    return blake2b(f"{cluster} {service}".encode(), digest_size=8).hexdigest().encode()
+
+
+def check_loop(request: RequestHead, mark: bytes) -> None:
+    """ProtocolError when a request was at a service before: what it lists as an endpoint leads to gateways.
+
+    Hops between gateways do not tell, for to an endpoint they are not said. A node's own address with the
+    gateway's node port is one that no rule about addresses can know.
+    """
+    if mark in request.served or len(request.served) >= MAX_HOPS:
+        raise ProtocolError("request comes back from the service's own endpoint: it leads to a gateway", 508)
 
 
 def strip_fields(fields: bytes, names: frozenset[bytes]) -> bytes:
@@ -55,14 +74,14 @@ def continued_fields(request: RequestHead, peer: bytes) -> bytes:
 
 def request_start(
     request: RequestHead, target: bytes, service: bytes, *, to_gateway: bool, identity: bytes = b"",
-    sidecar: bytes | None = None,
+    sidecar: bytes | None = None, mark: bytes = b"",
 ) -> bytes:  # fmt: skip
     """The forwarded head as far as it is the same for every client: all but where the request came from, its
     identifier when the client gave none, and the blank line.
 
     `service`: the Host of a request that has none, which servers refuse in HTTP/1.1. `identity`: what tells
     another gateway which service it is for; empty to let it go by path. `sidecar`: it goes to a Dapr sidecar
-    with this API token.
+    with this API token. `mark`: that of the service whose endpoint it goes to; none for a gateway.
     """
     fields = request.fields
     if request.strip is not None:
@@ -73,6 +92,9 @@ def request_start(
         fields += b"\r\nConnection: Upgrade\r\nUpgrade: " + request.upgrade
     if sidecar is not None:
         fields = sidecar_fields(fields, sidecar)
+    served = (*request.served, mark) if mark else request.served
+    if served:
+        fields += b"\r\nX-Gateway-Served: " + b" ".join(served)
     if to_gateway:
         fields += b"\r\nX-Gateway-Hops: %d" % (request.hops + 1)
     if identity:

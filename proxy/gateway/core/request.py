@@ -16,7 +16,7 @@ NAMED = (
     b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"te",
     b"keep-alive", b"proxy-connection", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
     b"x-request-id", b"idempotency-key", b"x-gateway-hops", b"x-gateway-probe", b"x-gateway-service",
-    b"cookie", b"dapr-api-token",
+    b"cookie", b"dapr-api-token", b"x-gateway-served",
 )  # fmt: skip
 OTHER_FORWARDED = (
     rb"x-forwarded-[^:\r]*|x-original-[^:\r]*|forwarded|x-real-ip|true-client-ip|x-client-ip|x-rewrite-url"
@@ -33,11 +33,16 @@ AUTHORITY = re.compile(rb"(?:[0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?
 ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]*)(.*)", re.DOTALL)
 
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
+SERVED_MARK = re.compile(rb"\b[0-9a-f]{16}\b")
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
-STRIPPED = (
-    HOP_BY_HOP | FORWARDED | {b"x-gateway-hops", b"x-gateway-probe", b"x-gateway-service", b"dapr-api-token"}
-)
+STRIPPED = HOP_BY_HOP | FORWARDED | {
+    b"x-gateway-hops",
+    b"x-gateway-probe",
+    b"x-gateway-served",
+    b"x-gateway-service",
+    b"dapr-api-token",
+}
 """Fields that are not forwarded as they came. A Dapr sidecar before 1.18 sends whom it calls over HTTP the
 secret by which its own application knows it (`dapr-api-token`): nobody else may learn it."""
 
@@ -73,6 +78,7 @@ class RequestHead:
         "minor",
         "path",
         "request_id",
+        "served",
         "strip",
         "target",
         "upgrade",
@@ -103,6 +109,8 @@ class RequestHead:
     they are sent on; None when there was none."""
     hops: int
     """Gateways it has passed."""
+    served: tuple[bytes, ...]
+    """Marks of the services it has been brought to (`forward.served_mark`)."""
     health_check: bool
     """Another gateway asks whether this one could serve the request; no application may see it."""
     strip: frozenset[bytes] | None
@@ -128,6 +136,7 @@ def parse_request_head(head: bytes, limits: Limits) -> RequestHead:
     request.upgrade = b""
     request.forwarded = request.strip = request.identity = None
     request.hops = 0
+    request.served = ()
     request.health_check = False
     found = READ.findall(head)
     fields = collect(found)
@@ -205,6 +214,9 @@ def _read_rest(request: RequestHead, fields: dict[bytes, bytes]) -> None:
         )
     hops = fields.get(b"x-gateway-hops", b"0")
     request.hops = int(hops) if hops.isdigit() and len(hops) <= 3 else 0
+    served = fields.get(b"x-gateway-served")
+    if served is not None:
+        request.served = tuple(SERVED_MARK.findall(served))
     request.health_check = b"x-gateway-probe" in fields
     request.identity = fields.get(b"x-gateway-service")
     connection = fields.get(b"connection")

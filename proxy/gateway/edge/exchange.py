@@ -144,7 +144,7 @@ class Exchange(UpstreamUser):
                 upstream = pool_of(pick.health).acquire(self, fresh=not self.head.idempotent)
             except ProtocolError as error:  # the rewritten target is none that can be sent
                 self._end_attempt()
-                self.fail(error.status, str(error), "malformed")
+                self.fail(error.status, str(error), "loop" if error.status == 508 else "malformed")
                 return
             except PoolFull:
                 self._end_attempt()

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from gateway.core.affinity import HASHING
 from gateway.core.answers import NOT_FOUND_TEXT
 from gateway.core.balance import ClusterState, RouteState
-from gateway.core.forward import request_start
+from gateway.core.forward import check_loop, request_start, served_mark
 from gateway.core.request import RequestHead
 from gateway.core.route import Route
 from gateway.edge.accesslog import request_fields
@@ -94,14 +94,21 @@ class CachedHead:
         self.starts: dict[ClusterState, bytes] = {}
 
     def start(self, cluster: ClusterState) -> bytes:
-        """The head as that cluster is sent it, up to what tells about the sender."""
+        """The head as that cluster is sent it, up to what tells about the sender.
+
+        ProtocolError when it cannot be sent there.
+        """
         found = self.starts.get(cluster)
         if found is None:
             to = cluster.cluster
-            service = b"" if self.route is None else self.route.host
+            service, mark = b"", b""
+            if self.route is not None:
+                service = self.route.host
+                mark = b"" if to.remote else served_mark(to.key, self.route.service)
+                check_loop(self.head, mark)
             found = self.starts[cluster] = request_start(
                 self.head, to.target(self.head.target), service, to_gateway=to.remote, identity=to.identity,
-                sidecar=to.sidecar,
+                sidecar=to.sidecar, mark=mark,
             )  # fmt: skip
         return found
 

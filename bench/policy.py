@@ -99,6 +99,7 @@ def _start_caller(bench: Bench, kubeconfig: Path) -> Running:
     port = free_port()
     argv = gateway_argv(
         *["run", "--cluster-key", "default/default/default/caller", "--no-access-log"],
+        *["--dial-loopback", "--foreign-imports"],
         *["--listen", f"127.0.0.1:{free_port()}", "--east-west", f"127.0.0.1:{port}"],
         *["--cache-dir", str(bench.folder / "cache")],
     )

@@ -27,6 +27,12 @@ SHAPES = (
     re.compile(r"(?<=requirepass )\S+"),
     re.compile(r"\bLS0tLS1CRUdJTi[\w+/=]{40,}"),  # any PEM block in base64
 )
+QUERY = re.compile(
+    r"""([?&;][^=&;\s"'#<>]*(?:key|token|secret|pass|pwd|sig|auth|code|session|credential|jwt)[^=&;\s"'#<>]*=)"""
+    r"""[^&;\s"'#<>\\]+""",
+    re.IGNORECASE,
+)
+"""A parameter of a URL that is called like a secret: applications log what they are asked."""
 ENCODED = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 URL_SAFE = str.maketrans("+/", "-_")
 SECRET_NAME = re.compile(r"password|passwd|passphrase|secret|token|private|credential|salt", re.IGNORECASE)
@@ -50,7 +56,7 @@ class Redactor:
             text = self._known.sub(MARK, text)
         for shape in SHAPES:
             text = shape.sub(MARK, text)
-        return text
+        return QUERY.sub(rf"\1{MARK}", text)
 
     def _decoded_too(self, found: re.Match[str]) -> str:
         """A run of base64 with a secret anywhere inside, as in the engine's messages, goes as a whole."""

@@ -168,6 +168,11 @@ def add_data_plane(parser: argparse.ArgumentParser, *, files: bool = False) -> N
         help="one JSON line per request on standard output (default: on)",
     )
     parser.add_argument(
+        "--access-log-query",
+        action="store_true",
+        help="log the query of each target too; secrets like to stand there (default: the path alone)",
+    )
+    parser.add_argument(
         "--drain-seconds",
         type=float,
         default=20.0,
@@ -199,7 +204,7 @@ def make_server(args: argparse.Namespace) -> GatewayServer:
         listen=args.listen,
         east_west=args.east_west,
         admin=args.admin,
-        access_log=AccessLog() if args.access_log else None,
+        access_log=AccessLog(query=args.access_log_query) if args.access_log else None,
         limits=change_limits(Limits(), args.limit),
         trusted=args.trusted_proxies,
         reuse_port=args.reuse_port,

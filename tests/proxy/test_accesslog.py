@@ -103,7 +103,7 @@ async def test_a_request_is_logged_with_the_cluster_chosen_and_why(net: Any, mak
     app = await net.app(lambda _head, body: ok(body))
     objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
     port, _, server = await net.gateway(*objects, access_log=AccessLog(write))
-    await net.ask(port, '/app?q="x', method="POST", body=b"abc", fields='X-Request-Id: mine"\r\n')
+    await net.ask(port, '/app/"?api_key=s3cret', method="POST", body=b"abc", fields='X-Request-Id: mine"\r\n')
     await net.ask(port, "/nowhere")
     await net.talk(port, b"no request\r\n\r\n")
     await server.drain(1.0)
@@ -112,11 +112,45 @@ async def test_a_request_is_logged_with_the_cluster_chosen_and_why(net: Any, mak
         served, lost, refused = (json.loads(line) for line in file)
     assert {name: served[name] for name in ("listener", "client", "method", "host", "target", "status")} == {
         "listener": "north-south", "client": "127.0.0.1", "method": "POST", "host": "x",
-        "target": '/app?q="x', "status": 200,
+        "target": '/app/"', "status": 200,
     }  # fmt: skip
     assert (served["cluster"], served["endpoint"]) == (make.key("here"), f"127.0.0.1:{app}")
     assert (served["service"], served["policy"], served["reason"]) == ("demo/app", "Locality", "local")
     assert (served["bytes_in"], served["attempts"], served["request_id"]) == (3, 1, 'mine"')
+    assert "s3cret" not in str(served)
     assert 0 < served["seconds"] < 30
     assert (lost["status"], lost["reason"], lost["service"], lost["cluster"]) == (404, "no-route", None, None)
     assert (refused["status"], refused["reason"]) == (400, "malformed")
+
+
+async def test_queries_are_logged_where_that_is_asked_for(net: Any, make: Any, ok: Any) -> None:
+    read, write = os.pipe()
+    app = await net.app(lambda _head, body: ok(body))
+    objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
+    port, _, server = await net.gateway(*objects, access_log=AccessLog(write, query=True))
+    await net.ask(port, "/app?page=2")
+    await server.drain(1.0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        assert [json.loads(line)["target"] for line in file] == ["/app?page=2"]
+
+
+async def test_whoever_asks_what_is_served_here_is_logged(net: Any, make: Any, ok: Any) -> None:
+    """Other gateways' health checks can be sent by anybody, and are answered only where gateways ask."""
+    read, write = os.pipe()
+    app = await net.app(lambda head, _body: ok(head.partition(b"\r\n")[0]))
+    objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
+    port, east_west, server = await net.gateway(*objects, access_log=AccessLog(write))
+    check = "X-Gateway-Probe: 1\r\n"
+    assert (await net.ask(port, "/app?secret=1", fields=check))[0] == 204
+    assert (await net.ask(port, "/guess", fields=check))[0] == 404
+    assert await net.ask(east_west, "/app", host="app.demo:3000", fields=check) == (
+        200, ok(b"GET /app HTTP/1.1")[:-17], b"GET /app HTTP/1.1",
+    )  # fmt: skip
+    await server.drain(1.0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        found = [json.loads(line) for line in file]
+    assert [(one["status"], one["reason"], one["target"]) for one in found] == [
+        (204, "health-check", "/app"), (404, "health-check", "/guess"), (200, "local", "/app"),
+    ]  # fmt: skip

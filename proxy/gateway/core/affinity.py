@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -42,28 +42,46 @@ class Affinity:
     """Tags out of the session cookie."""
     key: bytes = b""
     """What to hash."""
+    secret: bytes = field(default=b"", repr=False)
+    """By which the tags were made."""
+
+    def is_of(self, cluster: str) -> bool:
+        """Whether the session is in this cluster, by its key."""
+        return self.cluster == tag(cluster, self.secret)
+
+    def is_at(self, endpoint: str) -> bool:
+        """Whether the session is at this endpoint."""
+        return self.endpoint == tag(endpoint, self.secret)
+
+
+def session_secret(peers_key: bytes) -> bytes:
+    """What makes session tags, from a key that all gateways share: every one on the way reads the cookie."""
+    return blake2b(peers_key, digest_size=32, person=b"gateway-session").digest()
 
 
 @lru_cache(maxsize=65536)
-def tag(name: str) -> str:
-    """Eight hexadecimal digits that stand for a cluster or an endpoint without naming it to clients."""
-    return blake2b(name.encode(), digest_size=4).hexdigest()
+def tag(name: str, secret: bytes = b"") -> str:
+    """Sixteen hexadecimal digits that stand for a cluster or an endpoint without naming it to clients.
+
+    Without a secret whoever tries all addresses finds out which one they stand for.
+    """
+    return blake2b(name.encode(), digest_size=8, key=secret).hexdigest()
 
 
 @lru_cache(maxsize=16384)
 def _session_of(service: str) -> re.Pattern[bytes]:
     name = f"{COOKIE}-{tag(service)}".encode()
-    return re.compile(rb"(?:^|[;,] *)" + name + rb"=([0-9a-f]{8})-([0-9a-f]{8})")
+    return re.compile(rb"(?:^|[;,] *)" + name + rb"=([0-9a-f]{16})-([0-9a-f]{16})")
 
 
-def session_cookie(service: str, cluster: str, endpoint: str) -> bytes:
+def session_cookie(service: str, cluster: str, endpoint: str, secret: bytes = b"") -> bytes:
     """Field that asks a client to come back to this endpoint of this cluster."""
-    session = f"{COOKIE}-{tag(service)}={tag(cluster)}-{tag(endpoint)}"
+    session = f"{COOKIE}-{tag(service)}={tag(cluster, secret)}-{tag(endpoint, secret)}"
     return f"\r\nSet-Cookie: {session}; Path=/; HttpOnly; SameSite=Lax".encode()
 
 
 def read_affinity(
-    service: str, balancing: Balancing, head: RequestHead, peer: bytes, *, trusted: bool
+    service: str, balancing: Balancing, head: RequestHead, peer: bytes, *, trusted: bool, secret: bytes = b""
 ) -> Affinity | None:
     """None when the request may go anywhere. The cookie counts at every gateway on the way.
 
@@ -75,7 +93,7 @@ def read_affinity(
         if match is not None:
             cluster, endpoint = match[1].decode(), match[2].decode()
     key = _hash_key(balancing.hash_on, head, peer, trusted=trusted) if balancing.kind == HASHING else b""
-    return Affinity(cluster, endpoint, key) if cluster or key else None
+    return Affinity(cluster, endpoint, key, secret) if cluster or key else None
 
 
 def _hash_key(hash_on: str, head: RequestHead, peer: bytes, *, trusted: bool) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from enum import IntEnum
 from zlib import crc32
 
-from gateway.core.affinity import HASHING, LEAST_WORK, Affinity, tag
+from gateway.core.affinity import HASHING, LEAST_WORK, Affinity
 from gateway.core.health import EndpointHealth
 from gateway.core.policy import FAIL_OVER
 from gateway.core.route import Endpoint, Route, WeightedCluster
@@ -59,7 +59,6 @@ class ClusterState:
         "reason",
         "remote",
         "seconds",
-        "tag",
         "weight",
     )
 
@@ -74,7 +73,6 @@ class ClusterState:
         self.current = 0
         self.endpoints = endpoints
         self.kind = kind
-        self.tag = tag(cluster.key)
         self.next = 0
         self.codes: dict[int, int] = {}
         self.buckets = [0] * (len(LATENCY_BUCKETS) + 1)
@@ -250,9 +248,9 @@ class RouteState:
     def _stick(self, affinity: Affinity, now: float) -> Pick | None:
         """Back to where the session is, as long as that takes requests."""
         for state in self.clusters:
-            if state.weight and state.tag == affinity.cluster:
+            if state.weight and affinity.is_of(state.cluster.key):
                 for health in state.endpoints:
-                    if (state.cluster.remote or health.tag == affinity.endpoint) and not health.ejected(now):
+                    if (state.remote or affinity.is_at(health.name)) and not health.ejected(now):
                         return Pick(state, health, "session")
         return None
 

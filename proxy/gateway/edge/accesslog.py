@@ -35,10 +35,11 @@ def decimal(seconds: float) -> str:
     return f"{micros // 1000000}.{THREE_DIGITS[micros // 1000 % 1000]}{THREE_DIGITS[micros % 1000]}"
 
 
-def request_fields(head: RequestHead, route: Route | None) -> str:
-    """The fields for what was asked."""
+def request_fields(head: RequestHead, route: Route | None, *, query: bool) -> str:
+    """The fields for what was asked. `query`: with the target's query, where secrets like to stand."""
     service, policy = (quoted(route.service), quoted(route.policy)) if route is not None else ("null", "null")
-    host, target = quoted(head.host.decode("latin-1")), quoted(head.target.decode("latin-1"))
+    asked = head.target if query else head.target.partition(b"?")[0]
+    host, target = quoted(head.host.decode("latin-1")), quoted(asked.decode("latin-1"))
     method = quoted(head.method.decode("ascii"))
     return f'"method":{method},"host":{host},"target":{target},"service":{service},"policy":{policy}'
 
@@ -73,9 +74,13 @@ class AccessLog:
     """Call `write` for each request and `flush` now and then; `close` writes what is left.
 
     `descriptor`: the file that is written to. `max_queued`: bytes kept for a reader that does not read.
+    `query`: targets are logged with their queries.
     """
 
-    def __init__(self, descriptor: int = 1, max_queued: int = MAX_QUEUED_BYTES) -> None:
+    def __init__(
+        self, descriptor: int = 1, max_queued: int = MAX_QUEUED_BYTES, *, query: bool = False
+    ) -> None:
+        self.query = query
         self.dropped = 0
         self._descriptor = descriptor
         self._max_queued = max_queued

@@ -46,13 +46,18 @@ def framing(length: int, here: int, *, decode: bool) -> Body | None:
     return LengthBody(length) if length and length != here else None
 
 
-def added_fields(request: CachedHead, answer: ResponseHead, pick: Pick, affinity: Affinity | None) -> bytes:
-    """For the client a session cookie, for a gateway in front a mark: this is no stranger's."""
+def added_fields(
+    request: CachedHead, answer: ResponseHead, pick: Pick, affinity: Affinity | None, secret: bytes
+) -> bytes:
+    """For the client a session cookie, for a gateway in front a mark: this is no stranger's.
+
+    `secret` is what session tags are made with.
+    """
     added = b""
     if request.sticky and request.route is not None and not pick.state.remote:
-        state, health = pick.state, pick.health
-        if affinity is None or (affinity.cluster, affinity.endpoint) != (state.tag, health.tag):
-            added = session_cookie(request.route.service, state.cluster.key, str(health.endpoint))
+        cluster, endpoint = pick.state.cluster.key, pick.health.name
+        if affinity is None or not (affinity.is_of(cluster) and affinity.is_at(endpoint)):
+            added = session_cookie(request.route.service, cluster, endpoint, secret)
     if request.head.hops and (answer.passed or doubtful(answer)):
         added += PASSED_FIELD
     return added

@@ -189,7 +189,7 @@ class Client(Downstream):
     def _begin(self, cached: CachedHead, rest: bytes) -> None:
         """Begin an exchange; `rest` is what came behind the head."""
         head = cached.head
-        if head.health_check and head.length == 0:
+        if head.health_check and head.length == 0 and self.by_path:  # gateways ask north-south
             self._answer_health_check(cached, rest)
             return
         self.exchange = exchange = Exchange(self.runtime, self, cached)
@@ -222,13 +222,18 @@ class Client(Downstream):
     def _answer_health_check(self, cached: CachedHead, rest: bytes) -> None:
         """Say whether a request like this would reach an application, without sending it to one."""
         head, state = cached.head, cached.state
+        status = 404
         if state is None:
             status, text, reason = cached.nowhere
             out = make_answer(status, text, refused=reason)
         elif not state.available(self.runtime.now):
             out = make_answer(404, NOT_FOUND_TEXT, refused="no-endpoints")
         else:
-            out = HEALTH_CHECK_ANSWER
+            status, out = 204, HEALTH_CHECK_ANSWER
+        if head.identity is None or state is None:
+            # Anybody can ask so: whoever tries out what is served here is seen.
+            path = head.path.partition(b"?")[0].decode("latin-1")
+            self._note(status, "health-check", target=path)
         self.transport.write(out)
         self._go_on(rest) if head.keep_alive else self.linger()
 
@@ -310,20 +315,17 @@ class Client(Downstream):
     def refuse(self, status: int, text: str, reason: str) -> None:
         """Answer outside an exchange, then close: after a malformed request nothing that follows can be
         trusted."""
+        self._note(status, reason, detail=text)
+        self.transport.write(make_answer(status, text, refused=reason, close=True))
+        self.linger()
+
+    def _note(self, status: int, reason: str, **more: str) -> None:
+        """Count and log an answer outside an exchange."""
         runtime = self.runtime
         runtime.metrics.answered(status, reason)
         if runtime.log is not None:
-            runtime.log.write_record(
-                {
-                    "listener": self.listener.value,
-                    "client": self.peer.decode(),
-                    "status": status,
-                    "reason": reason,
-                    "detail": text,
-                }
-            )
-        self.transport.write(make_answer(status, text, refused=reason, close=True))
-        self.linger()
+            record = {"listener": self.listener.value, "client": self.peer.decode()}
+            runtime.log.write_record({**record, "status": status, "reason": reason, **more})
 
     def refuse_http2(self) -> None:
         self.runtime.metrics.answered(505, "http2")

@@ -69,8 +69,9 @@ class Exchange(UpstreamUser):
         if route is not None and self.cached.affine:
             downstream = self.downstream
             self.attempts.affinity = read_affinity(
-                route.service, route.balancing, self.head, downstream.peer, trusted=downstream.trusted
-            )
+                route.service, route.balancing, self.head, downstream.peer, trusted=downstream.trusted,
+                secret=self.runtime.session_secret,
+            )  # fmt: skip
         self._attempt()
 
     def body_data(self, data: bytes, *, last: bool) -> None:
@@ -252,7 +253,8 @@ class Exchange(UpstreamUser):
         self.answer_body = framing(length, len(data) - end, decode=decode)
         if length == UNTIL_CLOSE or decode or self.wants_body or self.runtime.draining:
             self.close_after = True
-        extra = b"" if stranger else added_fields(self.cached, answer, pick, self.attempts.affinity)
+        secret = self.runtime.session_secret
+        extra = b"" if stranger else added_fields(self.cached, answer, pick, self.attempts.affinity, secret)
         out = self.downstream.answer_head(
             head, answer, raw, trusted=remote, close=self.close_after, decode=decode, extra=extra
         )
@@ -393,7 +395,7 @@ class Exchange(UpstreamUser):
             reason = reason or pick.reason
             observe(pick.state, status, seconds)
         if self.runtime.log is not None:
-            client, request = self.downstream.logged or self.downstream.describe(), self.cached.log_fields()
+            client, request = self.downstream.logged or self.downstream.describe(), self.cached.log_fields(self.runtime.log)
             self.runtime.log.write(exchange_fields(
                 client, request, pick, reason, self.attempts.count, status, seconds, self.bytes_in,
                 self.bytes_out, self.request_id, foreign=bool(self.head.request_id),

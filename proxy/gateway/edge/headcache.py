@@ -14,7 +14,7 @@ from gateway.core.balance import ClusterState, RouteState
 from gateway.core.forward import check_loop, request_start, served_mark
 from gateway.core.request import RequestHead
 from gateway.core.route import Route
-from gateway.edge.accesslog import request_fields
+from gateway.edge.accesslog import AccessLog, request_fields
 
 T = TypeVar("T")
 
@@ -112,8 +112,8 @@ class CachedHead:
             )  # fmt: skip
         return found
 
-    def log_fields(self) -> str:
+    def log_fields(self, log: AccessLog) -> str:
         """The access log's fields for it."""
         if not self.logged:
-            self.logged = request_fields(self.head, self.route)
+            self.logged = request_fields(self.head, self.route, query=log.query)
         return self.logged

@@ -24,8 +24,10 @@ class Runtime:
         limits: Limits,
         log: AccessLog | None,
         trusted: TrustedProxies = NOBODY,
+        session_secret: bytes = b"",
     ) -> None:
         self.loop = loop
+        self.session_secret = session_secret
         self.trusted = trusted
         self.limits = limits
         self.attempts = limits.attempts

@@ -75,6 +75,17 @@ def test_what_looks_like_a_secret_is_replaced_without_being_known(text: str) -> 
         assert part not in redacted
 
 
+@pytest.mark.parametrize("name", ["api_key", "access_token", "X-Amz-Signature", "pwd", "code", "amp;sessionid"])
+def test_a_parameter_called_like_a_secret_is_replaced_and_the_rest_of_the_url_is_not(name: str) -> None:
+    text = f'{{"target":"/orders?page=2&{name}=hunter22&sort=up"}}'
+    assert Redactor([])(text) == f'{{"target":"/orders?page=2&{name}={MARK}&sort=up"}}'
+
+
+def test_other_parameters_stay() -> None:
+    text = "GET /api/v1/pods?limit=500&resourceVersion=12&continue=a HTTP/1.1, key=5"
+    assert Redactor([])(text) == text
+
+
 def test_ordinary_text_stays_as_it_is() -> None:
     text = "nodeapp-86f8f4bcb-zjd2b runs ghcr.io/dapr/daprd:1.16.0, sha256:0123456789abcdef0123456789"
     assert Redactor([PASSWORD])(text) == text

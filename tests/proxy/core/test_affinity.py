@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.affinity import HASHING, Affinity, Balancing, read_affinity, session_cookie, tag
+from gateway.core.affinity import (
+    HASHING,
+    Affinity,
+    Balancing,
+    read_affinity,
+    session_cookie,
+    session_secret,
+    tag,
+)
 from gateway.core.limits import Limits
 from gateway.core.request import RequestHead, parse_request_head
 
@@ -30,6 +38,26 @@ def test_a_session_cookie_comes_back_as_the_endpoint_that_set_it() -> None:
     for sent in (cookie, f"other=1; {cookie}", f"other=1, {cookie}"):
         affinity = read_affinity(SERVICE, Balancing(), head(f"Cookie: {sent}"), PEER, trusted=False)
         assert affinity == Affinity(tag("a/b/c/east"), tag("10.0.0.1:3000"))
+
+
+def test_a_session_of_gateways_with_a_key_names_nobody_and_holds_for_them_alone() -> None:
+    """An IPv4 address is one of four thousand million: without a key each can be tried."""
+    secret = session_secret(b"what the gateways share")
+    cookie = session_cookie(SERVICE, "a/b/c/east", "10.0.0.1:3000", secret)
+    sent = head("Cookie: " + cookie.partition(b": ")[2].partition(b";")[0].decode())
+    for plain in (tag("10.0.0.1:3000"), tag("a/b/c/east"), tag("10.0.0.1:3000", session_secret(b"another"))):
+        assert plain.encode() not in cookie
+        assert len(plain) == 16
+    session = read_affinity(SERVICE, Balancing(), sent, PEER, trusted=False, secret=secret)
+    assert session is not None
+    assert session.is_of("a/b/c/east")
+    assert session.is_at("10.0.0.1:3000")
+    assert not session.is_of("a/b/c/west")
+    assert not session.is_at("10.0.0.2:3000")
+    other = read_affinity(SERVICE, Balancing(), sent, PEER, trusted=False, secret=session_secret(b"another"))
+    assert other is not None
+    assert not other.is_of("a/b/c/east")
+    assert secret.hex() not in repr(session)
 
 
 def test_another_services_session_counts_for_nothing() -> None:

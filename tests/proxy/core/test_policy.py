@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.affinity import Affinity
+from gateway.core.affinity import Affinity, tag
 from gateway.core.balance import Mode, RouteState
 from gateway.core.health import EJECT_SECONDS, FAILURES, SLOW_START_SECONDS, EndpointHealth
 from gateway.core.route import Endpoint, Route, WeightedCluster
@@ -265,9 +265,9 @@ def test_a_session_goes_back_to_its_pod_and_its_cluster(make: Any) -> None:
     )
     state = Harness(*objects).state()
     local, remote = state.clusters
-    session = Affinity(local.tag, local.endpoints[1].tag)
+    session = Affinity(tag(local.cluster.key), tag(local.endpoints[1].name))
     assert {chosen(state, session) for _ in range(10)} == {"10.0.0.2:3000"}
-    assert {chosen(state, Affinity(remote.tag, "whatever")) for _ in range(10)} == {"127.0.0.1:81"}
+    assert {chosen(state, Affinity(tag(remote.cluster.key), "whatever")) for _ in range(10)} == {"127.0.0.1:81"}
     local.endpoints[1].failed(0.0, certain=True)
     assert "10.0.0.2:3000" not in {chosen(state, session) for _ in range(10)}
 

@@ -11,11 +11,11 @@ command=$1 name=$2
 shift 2
 
 # k3d copies its configuration to a temporary file and never removes it, and would write to ~/.kube/config: both
-# go into a folder that goes away with this command. One that was killed leaves its folder to the next one for
-# the same cluster.
-rm -rf "${TMPDIR:-/tmp}/multicluster-dapr-$name".*
+# go into a folder of this command's own, that goes away with it. One that was killed leaves its folder behind: others
+# of that name may be in use.
 workspace=$(mktemp -d "${TMPDIR:-/tmp}/multicluster-dapr-$name.XXXXXX")
 trap 'rm -rf "$workspace"' EXIT
+trap 'exit 143' HUP INT TERM
 # Colours would be escape codes in logs and in the engine's display.
 export TMPDIR="$workspace" KUBECONFIG="$workspace/kubeconfig" LOG_COLORS=false
 

@@ -13,7 +13,7 @@ from docker.errors import ImageNotFound
 from airgap import debian
 from airgap.images.docker_build import HEX_DIGITS, ImageBuilder
 from airgap.leftovers import PREFIX
-from airgap.report import Report
+from airgap.report import Report, SupplyError
 from airgap.run import run_logged
 
 SUITE = "bookworm"  # its containerd is the one the node was made with, its Python is 3.11
@@ -29,6 +29,8 @@ EMPTIED = (
     "var/lib/apt/lists",
     *(f"usr/share/{name}" for name in ("doc", "man", "info", "locale")),
 )
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+"""What Debian signs its releases with. Without it debootstrap would believe whoever serves the mirror."""
 RECIPE_VERSION = 1  # raise to have everyone's base image made again
 
 
@@ -42,17 +44,18 @@ def ensure_base(builder: ImageBuilder, cache: Path, report: Report) -> str:
     try:
         builder.client.images.get(reference())
     except ImageNotFound:
-        log = cache / "logs" / "debootstrap.log"
+        log, apt_log = cache / "logs" / "debootstrap.log", cache / "logs" / "apt.log"
         debootstrap = debian.require(
-            "debootstrap", ["debootstrap", "debian-archive-keyring"], cache / "logs" / "apt.log", report
+            "debootstrap", ["debootstrap", "debian-archive-keyring"], apt_log, report
         )
+        require_keyring(apt_log, report)
         with report.step("Bootstrapping the Debian base image") as step:
             cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=cache, prefix=PREFIX) as folder:
                 root = Path(folder) / "root"
                 lines = sources(_apt_targets())
                 run_logged(
-                    [debootstrap, "--variant=minbase", SUITE, str(root), mirror(lines)],
+                    bootstrap_argv(debootstrap, root, mirror(lines)),
                     log=log,
                     step=step,
                     hint="Check that Debian's package mirror can be reached, and run again.",
@@ -61,6 +64,23 @@ def ensure_base(builder: ImageBuilder, cache: Path, report: Report) -> str:
                 step.update("importing")
                 _import(builder, root, lines, Path(folder) / "root.tar")
     return reference()
+
+
+def require_keyring(log: Path, report: Report) -> None:
+    """Debian's keys, installed when they are missing. SupplyError when they cannot be had."""
+    if not KEYRING.exists() and debian.can_install():
+        debian.install(["debian-archive-keyring"], log, report)
+    if not KEYRING.exists():
+        raise SupplyError(
+            f"{KEYRING} is missing, and without it what a Debian mirror serves cannot be checked: "
+            "install the package debian-archive-keyring and run again."
+        )
+
+
+def bootstrap_argv(debootstrap: str, root: Path, mirror: str) -> list[str]:
+    """Make SUITE in a folder. A release that Debian did not sign is refused, however it is served."""
+    checked = ["--force-check-gpg", f"--keyring={KEYRING}"]
+    return [debootstrap, "--variant=minbase", *checked, SUITE, str(root), mirror]
 
 
 def sources(targets: str) -> tuple[str, ...]:

@@ -8,11 +8,11 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import Cluster
+from components.cluster.cluster import UNAWAITED, Cluster
 from components.mesh import rbac
 from components.mesh.account import Account
 from components.mesh.gateway import EAST_WEST_PORT, SERVICE_PORTS
-from components.mesh.workload import ADMIN_PORT, pod_template
+from components.mesh.workload import ADMIN_PORT, admin_service_spec, pod_template
 
 NAME = "controller"
 LABELS = {"app": NAME}
@@ -21,7 +21,10 @@ ROLE = "multicluster-controller"
 
 @dataclass(frozen=True, kw_only=True)
 class ControllerArgs:
-    """`namespace` is the system namespace of the cluster. Of several `replicas` one writes."""
+    """`namespace` is the system namespace of the cluster. Of several `replicas` one writes.
+
+    `foreign_imports` count as the hub's do.
+    """
 
     cluster: Cluster
     namespace: pulumi.Input[str]
@@ -29,9 +32,10 @@ class ControllerArgs:
     digest: pulumi.Input[str]
     replicas: int
     front_door: bool
+    foreign_imports: bool = False
 
 
-def controller_arguments(*, cluster_key: str, front_door: bool) -> list[str]:
+def controller_arguments(*, cluster_key: str, front_door: bool, foreign_imports: bool = False) -> list[str]:
     """Arguments of the image."""
     return [
         "control",
@@ -40,6 +44,7 @@ def controller_arguments(*, cluster_key: str, front_door: bool) -> list[str]:
         f"--east-west-port={EAST_WEST_PORT}",
         f"--service-ports={SERVICE_PORTS}",
         *(["--front-door"] if front_door else []),
+        *(["--foreign-imports"] if foreign_imports else []),
     ]
 
 
@@ -49,7 +54,7 @@ def deployment_spec(*, replicas: int, template: dict[str, Any]) -> dict[str, Any
 
 
 class Controller(pulumi.ComponentResource):
-    """Creates a ServiceAccount with its rules, and the Deployment."""
+    """Creates a ServiceAccount with its rules, the Deployment and a Service for its admin page."""
 
     deployment: pulumi.Resource
 
@@ -69,7 +74,9 @@ class Controller(pulumi.ComponentResource):
             labels=LABELS,
             image=args.image,
             digest=args.digest,
-            args=controller_arguments(cluster_key=cluster.key, front_door=args.front_door),
+            args=controller_arguments(
+                cluster_key=cluster.key, front_door=args.front_door, foreign_imports=args.foreign_imports
+            ),
             ports={},
             cache=False,
         )
@@ -79,5 +86,11 @@ class Controller(pulumi.ComponentResource):
             spec=deployment_spec(replicas=args.replicas, template=template),
             # A controller without its rules never becomes ready.
             opts=cluster.child(self, depends_on=bindings, waits=True),
+        )
+        kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata={**metadata, "annotations": UNAWAITED},
+            spec=admin_service_spec(LABELS),
+            opts=cluster.child(self),
         )
         self.register_outputs({})

@@ -33,8 +33,9 @@ class GatewayArgs:
     """`node_port` is None to publish `cluster.gateway_port` through a load balancer instead.
 
     `front_door` makes it serve exports of every cluster (on the control plane). `limits` differ from
-    the image's own and have its names. `peers_key` is one for the gateways of all clusters. `dapr_token` is
-    the API token of the Dapr sidecars it asks, if any.
+    the image's own and have its names. `traffic_policy` is the Service's externalTrafficPolicy.
+    `foreign_imports` count as the hub's do. `peers_key` is one for the gateways of all clusters. `dapr_token`
+    is the API token of the Dapr sidecars it asks, if any.
     """
 
     cluster: Cluster
@@ -47,6 +48,8 @@ class GatewayArgs:
     front_door: bool
     node_port: int | None
     peers_key: pulumi.Input[str]
+    foreign_imports: bool = False
+    traffic_policy: str = "Cluster"
     dapr_token: pulumi.Input[str] | None = None
 
 
@@ -57,6 +60,7 @@ def gateway_arguments(
     access_log: bool,
     trusted_proxies: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
+    foreign_imports: bool = False,
 ) -> list[str]:
     """Arguments of the image."""
     return [
@@ -69,6 +73,7 @@ def gateway_arguments(
         f"--peers-key-file={PEERS_KEY_FOLDER}/{PEERS_KEY}",
         "--access-log" if access_log else "--no-access-log",
         *(["--front-door"] if front_door else []),
+        *(["--foreign-imports"] if foreign_imports else []),
         *([f"--trusted-proxies={','.join(trusted_proxies)}"] if trusted_proxies else []),
         *(f"--limit={name}={value:g}" for name, value in sorted((limits or {}).items())),
     ]
@@ -79,12 +84,19 @@ def deployment_spec(*, replicas: int, template: dict[str, Any]) -> dict[str, Any
     return {"replicas": replicas, "selector": {"matchLabels": LABELS}, "template": template}
 
 
-def service_spec(*, node_port: int | None, public_port: int) -> dict[str, Any]:
-    """Spec of the Service that publishes the north-south listener."""
+def service_spec(
+    *, node_port: int | None, public_port: int, traffic_policy: str = "Cluster"
+) -> dict[str, Any]:
+    """Spec of the Service that publishes the north-south listener.
+
+    `traffic_policy` is its externalTrafficPolicy: with Cluster a client's address is some node's, with Local
+    it is the client's, and only nodes with a gateway answer.
+    """
     port = {"name": "http", "port": 80, "targetPort": HTTP_PORT, "protocol": "TCP"}
+    policy = {"externalTrafficPolicy": traffic_policy} if traffic_policy != "Cluster" else {}
     if node_port is not None:
-        return {"type": "NodePort", "selector": LABELS, "ports": [{**port, "nodePort": node_port}]}
-    return {"type": "LoadBalancer", "selector": LABELS, "ports": [{**port, "port": public_port}]}
+        return {"type": "NodePort", "selector": LABELS, "ports": [{**port, "nodePort": node_port}], **policy}
+    return {"type": "LoadBalancer", "selector": LABELS, "ports": [{**port, "port": public_port}], **policy}
 
 
 class Gateway(pulumi.ComponentResource):
@@ -136,6 +148,7 @@ class Gateway(pulumi.ComponentResource):
                 access_log=args.access_log,
                 trusted_proxies=args.trusted_proxies,
                 limits=args.limits,
+                foreign_imports=args.foreign_imports,
             ),
             ports={"http": HTTP_PORT, "east-west": EAST_WEST_PORT},
             cache=True,
@@ -152,7 +165,9 @@ class Gateway(pulumi.ComponentResource):
         kubernetes.core.v1.Service(
             f"{name}-service",
             metadata={**metadata, "annotations": UNAWAITED},
-            spec=service_spec(node_port=args.node_port, public_port=cluster.gateway_port),
+            spec=service_spec(
+                node_port=args.node_port, public_port=cluster.gateway_port, traffic_policy=args.traffic_policy
+            ),
             opts=cluster.child(self),
         )
         self.register_outputs({"namespace": self.namespace})

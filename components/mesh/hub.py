@@ -10,11 +10,11 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import Cluster
+from components.cluster.cluster import UNAWAITED, Cluster
 from components.mesh import hub_identity, rbac
 from components.mesh.account import Account
 from components.mesh.hub_identity import HubIdentity, HubIdentityArgs
-from components.mesh.workload import ADMIN_PORT, pod_template
+from components.mesh.workload import ADMIN_PORT, admin_service_spec, pod_template
 
 NAME = hub_identity.NAME
 LABELS = {"app": NAME}
@@ -57,7 +57,7 @@ def deployment_spec(*, template: dict[str, Any], replicas: int = 1) -> dict[str,
 
 
 class Hub(pulumi.ComponentResource):
-    """Creates its identity, its rules in the control plane and the Deployment."""
+    """Creates its identity, its rules in the control plane, the Deployment and a Service."""
 
     deployment: pulumi.Resource
 
@@ -89,5 +89,11 @@ class Hub(pulumi.ComponentResource):
             spec=deployment_spec(template=template, replicas=args.replicas),
             # A hub without its rules never becomes ready.
             opts=cluster.child(self, depends_on=bindings, waits=True),
+        )
+        kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata={"name": NAME, "namespace": args.namespace, "labels": LABELS, "annotations": UNAWAITED},
+            spec=admin_service_spec(LABELS),
+            opts=cluster.child(self),
         )
         self.register_outputs({})

@@ -94,5 +94,18 @@ def pod_template(
     return {"metadata": {"labels": dict(labels), "annotations": {DIGEST_ANNOTATION: digest}}, "spec": spec}
 
 
+def admin_service_spec(labels: Mapping[str, str]) -> dict[str, Any]:
+    """Spec of a headless Service for the admin pages of pods that serve nothing else.
+
+    By its slices, which have pods that are not ready too, gateways know the addresses that are no endpoints.
+    """
+    return {
+        "clusterIP": "None",
+        "selector": dict(labels),
+        "publishNotReadyAddresses": True,
+        "ports": [{"name": "admin", "port": ADMIN_PORT, "targetPort": "admin", "protocol": "TCP"}],
+    }
+
+
 def _field(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

@@ -197,6 +197,14 @@ class GatewaySettings(Section):
     stall_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
         default=60, description="Quiet time after which an answer or an upgraded connection is cut off."
     )
+    external_traffic_policy: Literal["Cluster", "Local"] = Field(
+        default="Cluster",
+        description="Of the Service that publishes it. Local keeps the address of clients; nodes without a "
+        "gateway refuse.",
+    )
+    foreign_imports: bool = Field(
+        default=False, description="ServiceImports count that the hub did not make, whoever can write them."
+    )
     hub_replicas: Annotated[int, Field(ge=1, le=5)] = Field(
         default=1, description="Pods of the hub; of several one writes, by election."
     )
@@ -330,7 +338,8 @@ class Settings(Section):
     )
     gateway: GatewaySettings = Field(
         default=GatewaySettings(),
-        description="Gateways: replicas, access log, trusted proxies, limits of time, replicas of the hub.",
+        description="Gateways: replicas, access log, trusted proxies, limits of time, externalTrafficPolicy, "
+        "imports of others, replicas of the hub.",
     )
     apps: tuple[AppSettings, ...] = Field(default=(), description="Demo apps and where they run.")
     exports: tuple[ExportSettings, ...] = Field(default=(), description="Services that members export.")

@@ -16,12 +16,15 @@ from components.mesh.controller import Controller, ControllerArgs
 from components.mesh.crds import Crds, CrdsArgs, load_definitions
 from components.mesh.gateway import Gateway, GatewayArgs
 from components.mesh.hub import Hub, HubArgs
+from components.mesh.import_guard import ImportGuard, ImportGuardArgs, load_policy
 from stacks.config.model import ClusterSettings, GatewaySettings, Settings
 from stacks.program import traffic
 from stacks.program.prepared_cluster import Mesh, PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
-CRD_FOLDER = Path(__file__).parents[2] / "proxy" / "crds"
+PROXY = Path(__file__).parents[2] / "proxy"
+CRD_FOLDER = PROXY / "crds"
+IMPORT_POLICY = PROXY / "admission" / "serviceimports.yaml"
 
 
 def install(
@@ -44,6 +47,8 @@ def install(
             digest=image.digest,
             replicas=shared.settings.gateway.replicas,
             access_log=shared.settings.gateway.access_log,
+            foreign_imports=shared.settings.gateway.foreign_imports,
+            traffic_policy=shared.settings.gateway.external_traffic_policy,
             trusted_proxies=shared.settings.gateway.trusted_proxies,
             limits=_limits(shared.settings.gateway),
             front_door=front_door,
@@ -62,12 +67,17 @@ def install(
             digest=image.digest,
             replicas=shared.settings.gateway.replicas,
             front_door=front_door,
+            foreign_imports=shared.settings.gateway.foreign_imports,
         ),
         waits,
     )
     if config.source == "k3d":
         provided = pulumi.ResourceOptions.merge(cluster.component(), shared.local)
         ClusterSetDns(f"{name}-cluster-set-dns", ClusterSetDnsArgs(cluster=cluster), provided)
+        # Of the version of a cluster that exists the program knows nothing.
+        policy, binding = load_policy(IMPORT_POLICY)
+        guard = ImportGuardArgs(cluster=cluster, policy=policy, binding=binding)
+        ImportGuard(f"{name}-import-guard", guard, cluster.component())
     if config.role == "control-plane":
         args = HubArgs(
             cluster=cluster,

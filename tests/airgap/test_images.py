@@ -12,6 +12,7 @@ from airgap.images import chart, debian_base, wheels
 from airgap.images.docker_build import Recipe, Source, _write_context
 from airgap.images.recipes import dapr, node
 from airgap.programs import programs
+from airgap.report import Report, SupplyError
 from airgap.versions import load_versions
 
 
@@ -98,6 +99,26 @@ def test_the_machines_own_debian_mirror_is_used() -> None:
 @pytest.mark.parametrize("targets", ["", "http://m/debian|trixie|main|Debian\n", "garbage\n"])
 def test_elsewhere_debians_own_mirror_is_used(targets: str) -> None:
     assert debian_base.mirror(debian_base.sources(targets)) == debian_base.MIRROR
+
+
+def test_a_release_that_debian_did_not_sign_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = debian_base.bootstrap_argv("debootstrap", tmp_path, "http://mirror.example/debian")
+    assert argv[2:4] == ["--force-check-gpg", "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg"]
+    installed: list[str] = []
+    keyring = tmp_path / "keyring.gpg"
+    monkeypatch.setattr(debian_base, "KEYRING", keyring)
+    monkeypatch.setattr(debian_base.debian, "can_install", lambda: False)
+    with pytest.raises(SupplyError, match="debian-archive-keyring"):
+        debian_base.require_keyring(tmp_path / "log", Report())
+    monkeypatch.setattr(debian_base.debian, "can_install", lambda: True)
+    monkeypatch.setattr(
+        debian_base.debian, "install", lambda packages, *_: installed.extend(packages) or keyring.touch()
+    )
+    debian_base.require_keyring(tmp_path / "log", Report())
+    debian_base.require_keyring(tmp_path / "log", Report())
+    assert installed == ["debian-archive-keyring"]
 
 
 def test_wheels_are_checked_by_hash_and_made_for_the_images_python(tmp_path: Path) -> None:

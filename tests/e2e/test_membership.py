@@ -191,14 +191,7 @@ def test_an_app_and_its_export_leave_the_cluster_and_come_back(day: Platform) ->
 
 def test_a_service_that_comes_after_its_import_keeps_the_slices_kubernetes_makes(day: Platform) -> None:
     """As in a member that joins: the hub's import is there before the application."""
-    spec = json.loads(day.kubectl("cluster-2", *IMPORTS, "nodeapp", "-o", "json"))["spec"]
-    meta = {"name": "later", "namespace": "dapr-test"}
-    imported = {"apiVersion": "flomesh.io/v1alpha1", "kind": "ServiceImport", "metadata": meta, "spec": spec}
-    ports = [{"port": 3000, "protocol": "TCP", "targetPort": 3000}]
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": meta,
-               "spec": {"selector": {"app": "later"}, "ports": ports}}  # fmt: skip
-    another = {**imported, "metadata": {**meta, "name": "another"}}
-    day.apply("cluster-2", imported)
+    _exported(day, "later")
     try:
         _eventually(lambda: "later" in day.kubectl("cluster-2", *SERVICES))
         events = day.folder / "slices"
@@ -207,18 +200,50 @@ def test_a_service_that_comes_after_its_import_keeps_the_slices_kubernetes_makes
         with events.open("w") as out, subprocess.Popen(watch, env=day.env, stdout=out) as watching:
             try:
                 _eventually(lambda: "later-imported" in events.read_text())
-                day.apply("cluster-2", service)
+                day.apply("cluster-2", _service("later", "later"))
                 _eventually(lambda: any("imported" not in name for name, _ in _slices(events)))
                 _eventually(lambda: ("later-imported", "DELETED") in _slices(events))
-                day.apply("cluster-2", another)  # the gateway writes all there is to write at once
+                _exported(day, "another")  # the controller writes all there is to write at once
                 _eventually(lambda: "another-imported" in day.kubectl("cluster-2", *SLICES))
             finally:
                 watching.terminate()
         gone = [name for name, event in _slices(events) if event == "DELETED"]
         assert gone == ["later-imported"]
     finally:
-        day.kubectl("cluster-2", "delete", NAMESPACE, "service/later", "serviceimport/later",
-                    "serviceimport/another", "--ignore-not-found")  # fmt: skip
+        made = [f"{kind}/{name}" for name in ("later", "another") for kind in ("serviceexport", "service")]
+        day.kubectl("cluster-1", "delete", NAMESPACE, *made, "--ignore-not-found")
+        _eventually(lambda: "another" not in day.kubectl("cluster-2", *IMPORTS))
+        day.kubectl("cluster-2", "delete", NAMESPACE, "service/later", "--ignore-not-found")
+
+
+def _service(name: str, selected: str) -> dict[str, Any]:
+    ports = [{"port": 3000, "protocol": "TCP", "targetPort": 3000}]
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "dapr-test"},
+            "spec": {"selector": {"app": selected}, "ports": ports}}  # fmt: skip
+
+
+def _exported(day: Platform, name: str) -> None:
+    """Another name of the app in cluster-1, for the hub to import: it alone makes imports that count."""
+    day.apply("cluster-1", _service(name, "node"))
+    rule = {"portNumber": 3000, "path": f"/{name}", "pathType": "Prefix"}
+    meta = {"name": name, "namespace": "dapr-test"}
+    export = {"apiVersion": "flomesh.io/v1alpha1", "kind": "ServiceExport", "metadata": meta,
+              "spec": {"rules": [rule]}}  # fmt: skip
+    day.apply("cluster-1", export)
+
+
+def test_an_import_that_the_hub_did_not_make_leads_nowhere(day: Platform) -> None:
+    """Whoever may write ServiceImports in one namespace must not have gateways dial what he likes."""
+    spec = json.loads(day.kubectl("cluster-2", *IMPORTS, "nodeapp", "-o", "json"))["spec"]
+    spec["ports"][0]["endpoints"][0]["target"] |= {"host": "127.0.0.1", "ip": "127.0.0.1", "port": 9090}
+    meta = {"name": "forged", "namespace": "dapr-test"}
+    imported = {"apiVersion": "flomesh.io/v1alpha1", "kind": "ServiceImport", "metadata": meta, "spec": spec}
+    day.apply("cluster-2", imported)
+    try:
+        _eventually(lambda: "NotFromHub" in day.kubectl("cluster-2", *IMPORTS, "forged", "-o", "yaml"))
+        assert "forged" not in day.kubectl("cluster-2", *SERVICES)
+    finally:
+        day.kubectl("cluster-2", "delete", NAMESPACE, "serviceimport/forged")
 
 
 def test_a_fourth_member_touches_nothing_else(day: Platform) -> None:

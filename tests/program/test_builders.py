@@ -17,16 +17,18 @@ from components.flomesh import fsm, osm_edge
 from components.image import built_image
 from components.mesh import (
     cluster_membership,
+    controller,
     crds,
     gateway,
     global_traffic_policy,
     hub,
+    import_guard,
     service_export,
     workload,
 )
 from components.redis import generated_password, redis, redis_stateful_set
 from stacks.config import loading
-from stacks.program import clusters
+from stacks.program import bundled, clusters
 
 
 def test_a_generated_password_is_48_hexadecimal_digits_and_new_each_time() -> None:
@@ -196,6 +198,29 @@ def test_the_gateways_service_is_a_node_port_or_a_load_balancer() -> None:
         "selector": {"app": "gateway"},
         "ports": [{**port, "port": 8443}],
     }
+    local = gateway.service_spec(node_port=30080, public_port=81, traffic_policy="Local")
+    assert local["externalTrafficPolicy"] == "Local"
+
+
+def test_imports_of_others_count_where_that_is_asked_for() -> None:
+    given = {"cluster_key": "a/b/c/d", "front_door": False, "foreign_imports": True}
+    assert "--foreign-imports" in gateway.gateway_arguments(access_log=True, **given)
+    assert "--foreign-imports" in controller.controller_arguments(**given)
+
+
+def test_pods_that_only_have_an_admin_page_are_listed_ready_or_not() -> None:
+    """So that gateways know their addresses, and dial them for nobody."""
+    spec = workload.admin_service_spec({"app": "controller"})
+    assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", True)
+    assert spec["selector"] == {"app": "controller"}
+
+
+def test_the_policy_on_imports_has_its_binding(tmp_path: Path) -> None:
+    policy, binding = import_guard.load_policy(bundled.IMPORT_POLICY)
+    assert binding["spec"]["policyName"] == policy["metadata"]["name"]
+    (tmp_path / "other.yaml").write_text("kind: Secret\n")
+    with pytest.raises(ValueError, match="Secret"):
+        import_guard.load_policy(tmp_path / "other.yaml")
 
 
 def test_the_gateways_pods_are_bound_to_as_little_as_they_need() -> None:

@@ -96,12 +96,13 @@ def k3d(tmp_path: Path) -> Any:
 cd {shlex.quote(str(clusters))}
 echo "$@" >> ../calls
 touch "$TMPDIR/k3d-config-tmp"
-case "$1 $2" in
-  "cluster list") test -e "$3" || exit 1; cat "$3" ;;
-  "cluster delete") rm -f "$3" ;;
-  "cluster create") cat > created; echo "chatter on stdout" ;;
-  "kubeconfig get") echo "kubeconfig of $3" ;;
-  "image import") read -r left < failures && echo $((left - 1)) > failures && [ "$left" -le 0 ] ;;
+case "$*" in
+  "cluster list slow") sleep 30 ;;
+  "cluster list"*) test -e "$3" || exit 1; cat "$3" ;;
+  "cluster delete"*) rm -f "$3" ;;
+  "cluster create"*) cat > created; echo "chatter on stdout" ;;
+  "kubeconfig get"*) echo "kubeconfig of $3" ;;
+  "image import"*) read -r left < failures && echo $((left - 1)) > failures && [ "$left" -le 0 ] ;;
 esac
 """)
     fake.chmod(0o755)
@@ -172,12 +173,21 @@ def test_someone_elses_cluster_is_refused_and_kept(k3d: Any, labels: str) -> Non
     assert (k3d.clusters / "cluster-1").exists()
 
 
-def test_what_a_killed_command_left_goes_with_the_next(k3d: Any) -> None:
+def test_a_command_removes_its_own_folder_and_no_other(k3d: Any) -> None:
+    """The cluster of another run may have the same name, and be in the making."""
     k3d.tmp.mkdir()
-    (k3d.tmp / "multicluster-dapr-cluster-1.abc123").mkdir()
-    (k3d.tmp / "multicluster-dapr-cluster-10.abc123").mkdir()
+    others = {"multicluster-dapr-cluster-1.abc123", "multicluster-dapr-cluster-10.abc123"}
+    for name in others:
+        (k3d.tmp / name).mkdir()
     assert k3d(k3d_config.delete_command(name="cluster-1")).returncode == 0
-    assert [path.name for path in k3d.tmp.iterdir()] == ["multicluster-dapr-cluster-10.abc123"]
+    assert {path.name for path in k3d.tmp.iterdir()} == others
+
+
+def test_a_command_that_is_ended_removes_its_folder_too(k3d: Any) -> None:
+    ended = k3d(f"timeout --preserve-status 1 {k3d_config.create_command(name='slow', environment='dev')}")
+    assert ended.returncode == 143
+    assert k3d.calls.read_text().startswith("cluster list slow\n")
+    assert not list(k3d.tmp.iterdir())
 
 
 def test_deleting_and_importing_are_one_call_each(k3d: Any) -> None:

@@ -105,7 +105,8 @@ async def test_an_application_may_call_other_services_with_the_fields_it_got(
     first, second = await net.app(proxy), await net.app(other)
     port, _, _ = await net.gateway(
         make.service(), make.slice("127.0.0.1", port=first), make.export(path="/a"),
-        make.service("other"), make.slice("127.0.0.1", name="other", port=second), make.export("other", "/other"),
+        make.service("other"), make.slice("127.0.0.1", name="other", port=second),
+        make.export("other", "/other"),
     )  # fmt: skip
     assert await net.ask(port, "/a", fields="X-Gateway-Served: nonsense, 0123\r\n") == (200, ANY, b"other")
     marks = [head.partition(b"X-Gateway-Served: ")[2].partition(b"\r\n")[0].split() for head in seen]

@@ -1,7 +1,7 @@
-"""What a gateway dials, and what never: nothing that leads back into itself, its machine or its network's edge.
+"""What a gateway dials, and what never: nothing that leads back into itself or its machine.
 
-Whoever writes EndpointSlices or ServiceImports says whom gateways dial, and what they are told there comes back
-to whoever asks. A slice that names a gateway's own pod would publish its admin pages and its east-west
+Whoever writes EndpointSlices or ServiceImports says whom gateways dial, and what they are told there comes
+back to whoever asks. A slice that names a gateway's own pod would publish its admin pages and its east-west
 listeners; a link-local address the cloud's credentials. So an address is looked at before it is an endpoint,
 whatever form it is written in, and the other endpoints of the same object go on.
 """
@@ -53,13 +53,17 @@ class Dialling:
         """FieldError for an import that does not count."""
         if not self.takes(imported):
             message = (
-                f"ServiceImport {'/'.join(key_of(imported))} is not the hub's, and others do not count: have the "
-                f"other cluster export the Service, or allow it (--foreign-imports, gateway.foreignImports)"
+                f"ServiceImport {'/'.join(key_of(imported))} is not the hub's, and others do not count: have "
+                "the other cluster export the Service, or allow such imports (--foreign-imports, "
+                "gateway.foreignImports)"
             )
             raise FieldError("NotFromHub", message)
 
     def refusal(self, address: str, elsewhere: Mapping[str, str] = NOWHERE) -> str:
-        """Why an IP address is never dialled; empty when it may be. `elsewhere`: why some are not, by address."""
+        """Why an IP address is never dialled; empty when it may be.
+
+        `elsewhere`: why some are not, by address.
+        """
         form, reason = _look(address)
         if reason:
             return "" if self.loopback and reason == LOOPBACK else reason
@@ -68,7 +72,9 @@ class Dialling:
     def check_target(self, address: str, where: str, system: Mapping[str, str]) -> None:
         """FieldError for an address that is no other cluster's gateway. `system`: as `of_system` gives it."""
         if reason := self.refusal(address, system):
-            message = f"{where} {address!r} {reason}, which is never dialled: give the other cluster's gateway"
+            message = (
+                f"{where} {address!r} {reason}, which is never dialled: give the other cluster's gateway"
+            )
             raise FieldError(REASON, message)
 
     def screen(
@@ -93,6 +99,10 @@ class Dialling:
                     by_port[port] = kept
             if refused:
                 yield key, _refused(key, refused)
+
+
+STRICT = Dialling()
+"""For objects that others than the operator write."""
 
 
 def of_system(addresses: Iterable[str]) -> dict[str, str]:

@@ -26,7 +26,7 @@ MAX_HOPS = 8
 
 @lru_cache(maxsize=16384)
 def served_mark(cluster: str, service: str) -> bytes:
-    """What stands in X-Gateway-Served for a service of a cluster once a request was brought to its endpoints."""
+    """What X-Gateway-Served has for a service of a cluster once a request was brought to its endpoints."""
     return blake2b(f"{cluster} {service}".encode(), digest_size=8).hexdigest().encode()
 
 

@@ -36,13 +36,17 @@ H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 SERVED_MARK = re.compile(rb"\b[0-9a-f]{16}\b")
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 FORWARDED = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
-STRIPPED = HOP_BY_HOP | FORWARDED | {
-    b"x-gateway-hops",
-    b"x-gateway-probe",
-    b"x-gateway-served",
-    b"x-gateway-service",
-    b"dapr-api-token",
-}
+STRIPPED = (
+    HOP_BY_HOP
+    | FORWARDED
+    | {
+        b"x-gateway-hops",
+        b"x-gateway-probe",
+        b"x-gateway-served",
+        b"x-gateway-service",
+        b"dapr-api-token",
+    }
+)
 """Fields that are not forwarded as they came. A Dapr sidecar before 1.18 sends whom it calls over HTTP the
 secret by which its own application knows it (`dapr-api-token`): nobody else may learn it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gateway.core.derived_names import LOCAL_OF
@@ -18,6 +18,7 @@ from gateway.core.objects import (
     key_of,
     label,
     listed,
+    spec_of,
     texts,
 )
 from gateway.core.problem import Problem
@@ -138,15 +139,12 @@ def sort_objects(raw_objects: Iterable[Object]) -> Objects:
             metadata = mapping(raw.get("metadata"), "metadata")
             mapping(metadata.get("labels"), "metadata.labels")
             key = (str(metadata.get("namespace") or "default"), text(metadata.get("name"), "metadata.name"))
+            objects.system.update(_addresses(raw) if key[0] == SYSTEM_NAMESPACE else ())
             if kind == "Service":
                 if not is_derived_service(raw):
                     objects.services[key] = read_service(raw)
                 objects.addresses.update(dict.fromkeys(cluster_ips(raw), key))
-                if key[0] == SYSTEM_NAMESPACE:
-                    objects.system.update(cluster_ips(raw))
             elif kind == "EndpointSlice":
-                if key[0] == SYSTEM_NAMESPACE:
-                    objects.system.update(one for each in listed(raw, "endpoints") for one in texts(each, "addresses"))
                 if is_derived_slice(raw):
                     objects.gateway_slices.append(raw)
                 else:
@@ -165,6 +163,14 @@ def sort_objects(raw_objects: Iterable[Object]) -> Objects:
         except FieldError as error:
             objects.problems.append(_problem("EndpointSlice", raw, error))
     return objects
+
+
+def _addresses(raw: Object) -> Iterator[str]:
+    """Every address that a Service or a slice names, whatever state its pods are in."""
+    yield from texts(spec_of(raw), "clusterIPs")
+    yield str(spec_of(raw).get("clusterIP"))
+    for endpoint in listed(raw, "endpoints"):
+        yield from texts(endpoint, "addresses")
 
 
 def _problem(kind: str, raw: Object, error: FieldError) -> Problem:

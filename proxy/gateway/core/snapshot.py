@@ -195,11 +195,11 @@ class _Compiler:
                 self._remotes[key] = read_import(key, raw, self._own, report, check)
         ports = (clusters for each in self._remotes.values() for clusters in each.values())
         gateways = of_gateways(cluster.endpoints[0].host for clusters in ports for cluster in clusters)
-        for key, error in dialling.screen(objects.services, system, gateways):
+        for key, refused in dialling.screen(objects.services, system, gateways):
             # Where the Service's owner looks; a slice has no conditions.
             shown = [("ServiceExport", objects.exports), ("ServiceImport", objects.imports)]
             for kind in [kind for kind, those in shown if key in those] or ["EndpointSlice"]:
-                self._report(kind, key, error)
+                self._report(kind, key, refused)
 
     def _own_paths(
         self, own: Iterable[tuple[Rule, Route]], doors: Mapping[Match, Route]

@@ -395,7 +395,10 @@ class Exchange(UpstreamUser):
             reason = reason or pick.reason
             observe(pick.state, status, seconds)
         if self.runtime.log is not None:
-            client, request = self.downstream.logged or self.downstream.describe(), self.cached.log_fields(self.runtime.log)
+            client, request = (
+                self.downstream.logged or self.downstream.describe(),
+                self.cached.log_fields(self.runtime.log),
+            )
             self.runtime.log.write(exchange_fields(
                 client, request, pick, reason, self.attempts.count, status, seconds, self.bytes_in,
                 self.bytes_out, self.request_id, foreign=bool(self.head.request_id),

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from gateway.core.admission import may_export
 from gateway.core.conditions import Condition, managed
-from gateway.core.dialling import Dialling
+from gateway.core.dialling import STRICT
 from gateway.core.objects import HUB, Key, Object, key_of, section, spec_of
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 RESOLVE_SECONDS = 30.0
 """How often a gateway's host name is looked up again; also the longest a lookup may take."""
 RESTART_SECONDS = 5.0
-DIALLING = Dialling()
-"""The members' gateways dial each other; the hub dials none of them."""
 
 
 def cluster_key(cluster: Object) -> str:
@@ -95,12 +93,12 @@ class Resolver:
 
     def _take(self, host: str, ip: str, port: int) -> None:
         """Keep an address that other clusters may dial."""
-        if reason := DIALLING.refusal(ip):
+        if reason := STRICT.refusal(ip):
             found = "" if ip == host else f" is {ip}, which"
             self.address = None
             self.error = (
-                f"gatewayHost {host!r}{found} {reason}, and no gateway dials it: give one at which the others "
-                f"reach this cluster's gateway"
+                f"gatewayHost {host!r}{found} {reason}, and no gateway dials it: give one at which the "
+                "others reach this cluster's gateway"
             )
         else:
             self.address, self.error = Address(host, ip, port), None

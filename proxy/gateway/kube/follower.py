@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.derived_names import LOCAL_OF, cluster_set_name
-from gateway.core.dialling import Dialling
+from gateway.core.dialling import STRICT, Dialling
 from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.identity import NO_KEYS, PeersKeys
 from gateway.core.objects import (
@@ -53,7 +53,7 @@ class Viewpoint:
     """What Dapr's sidecars want that its gateways ask."""
     peers: PeersKeys = NO_KEYS
     """By what its gateways and those of other clusters know each other."""
-    dialling: Dialling = Dialling()
+    dialling: Dialling = STRICT
     """Whom its gateways dial."""
 
 
@@ -155,7 +155,8 @@ class Follower:
 def relevant(taken: Taken) -> list[Object]:
     """All exports, imports and policies, and of the Services and slices those that belong to them.
 
-    Those of the system as well: Dapr's sidecars are asked, the others are nobody's endpoints. Pods come and go all the time; those of other services must cost nothing here.
+    Those of the system as well: Dapr's sidecars are asked, the others are nobody's endpoints. Pods come and
+    go all the time; those of other services must cost nothing here.
     """
     ours = [taken[resource.kind] for resource in (EXPORT, IMPORT, POLICY)]
     names = {key for objects in ours for key in objects}

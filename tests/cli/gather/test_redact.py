@@ -75,7 +75,9 @@ def test_what_looks_like_a_secret_is_replaced_without_being_known(text: str) -> 
         assert part not in redacted
 
 
-@pytest.mark.parametrize("name", ["api_key", "access_token", "X-Amz-Signature", "pwd", "code", "amp;sessionid"])
+@pytest.mark.parametrize(
+    "name", ["api_key", "access_token", "X-Amz-Signature", "pwd", "code", "amp;sessionid"]
+)
 def test_a_parameter_called_like_a_secret_is_replaced_and_the_rest_of_the_url_is_not(name: str) -> None:
     text = f'{{"target":"/orders?page=2&{name}=hunter22&sort=up"}}'
     assert Redactor([])(text) == f'{{"target":"/orders?page=2&{name}={MARK}&sort=up"}}'

@@ -61,12 +61,16 @@ def test_an_address_is_refused_in_every_form(form: str, why: str) -> None:
     assert why in CLUSTER.refusal(form, of_system(["10.42.0.7", "no address"]))
 
 
-@pytest.mark.parametrize("form", ["10.42.0.8", "172.28.0.1", "8.8.8.8", "2001:db8::1", "240.0.0.1", "fd00::1"])
+@pytest.mark.parametrize(
+    "form", ["10.42.0.8", "172.28.0.1", "8.8.8.8", "2001:db8::1", "240.0.0.1", "fd00::1"]
+)
 def test_pods_and_hosts_elsewhere_are_dialled(form: str) -> None:
     assert not CLUSTER.refusal(form, of_system(["10.42.0.7"]))
 
 
-@pytest.mark.parametrize("form", ["2130706433", "0x7f.1", "127.1", "0177.0.0.1", "127.0.0.01", "localhost", " ::1"])
+@pytest.mark.parametrize(
+    "form", ["2130706433", "0x7f.1", "127.1", "0177.0.0.1", "127.0.0.01", "localhost", " ::1"]
+)
 def test_forms_that_a_resolver_would_read_are_no_addresses(form: str) -> None:
     with pytest.raises(FieldError, match="give an IP address"):
         address(form, "ip")
@@ -131,7 +135,9 @@ def test_a_terminating_pod_is_looked_at_as_well(make: Any) -> None:
 
 def test_of_many_refused_endpoints_some_are_named(make: Any) -> None:
     many = make.slice(*(f"127.0.0.{number}" for number in range(1, 9)))
-    (message,) = told(compile_snapshot([make.service(), make.export(), many], HERE, dialling=CLUSTER)).values()
+    (message,) = told(
+        compile_snapshot([make.service(), make.export(), many], HERE, dialling=CLUSTER)
+    ).values()
     assert message.count("loopback") == 3
     assert " and 5 more;" in message
 
@@ -167,7 +173,9 @@ def test_other_clusters_gateways_are_reached_by_imports_alone(make: Any) -> None
     ]
 
 
-@pytest.mark.parametrize("bad", ["127.0.0.1", "::ffff:127.0.0.1", "169.254.169.254", "10.42.0.10", "10.42.0.7"])
+@pytest.mark.parametrize(
+    "bad", ["127.0.0.1", "::ffff:127.0.0.1", "169.254.169.254", "10.42.0.10", "10.42.0.7"]
+)
 def test_an_import_is_no_way_into_the_gateway(make: Any, bad: str) -> None:
     objects = [imported(make, bad), make.policy("ActiveActive"), system_slice(make, "10.42.0.7")]
     compiled = compile_snapshot(objects, HERE, dialling=CLUSTER)
@@ -195,7 +203,9 @@ def test_who_imports_and_who_has_an_export_are_both_told(make: Any) -> None:
         ("ServiceExport", "AddressRefused"), ("ServiceImport", "AddressRefused"),
     }  # fmt: skip
     neither = [make.service(), make.slice("127.0.0.1"), make.policy("Locality")]
-    assert set(told(compile_snapshot(neither, HERE, dialling=CLUSTER))) == {("EndpointSlice", "AddressRefused")}
+    assert set(told(compile_snapshot(neither, HERE, dialling=CLUSTER))) == {
+        ("EndpointSlice", "AddressRefused")
+    }
 
 
 def test_files_are_the_operators_own_word(make: Any) -> None:

@@ -267,7 +267,9 @@ def test_a_session_goes_back_to_its_pod_and_its_cluster(make: Any) -> None:
     local, remote = state.clusters
     session = Affinity(tag(local.cluster.key), tag(local.endpoints[1].name))
     assert {chosen(state, session) for _ in range(10)} == {"10.0.0.2:3000"}
-    assert {chosen(state, Affinity(tag(remote.cluster.key), "whatever")) for _ in range(10)} == {"127.0.0.1:81"}
+    assert {chosen(state, Affinity(tag(remote.cluster.key), "whatever")) for _ in range(10)} == {
+        "127.0.0.1:81"
+    }
     local.endpoints[1].failed(0.0, certain=True)
     assert "10.0.0.2:3000" not in {chosen(state, session) for _ in range(10)}
 

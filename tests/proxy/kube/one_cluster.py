@@ -158,7 +158,8 @@ class Gateway(Process):
         super().__init__(
             folder, server, "gateway", GATEWAY_RULES, "run", f"--cluster-key={KEY}",
             f"--listen=127.0.0.1:{self.listen}", f"--east-west=127.0.0.1:{self.east_west}",
-            f"--admin=127.0.0.1:{self.admin}", f"--cache-dir={folder / 'cache'}", "--no-access-log", *LOOPBACK,
+            f"--admin=127.0.0.1:{self.admin}", f"--cache-dir={folder / 'cache'}", "--no-access-log",
+            *LOOPBACK,
         )  # fmt: skip
 
     def call(self, path: str = "/ports", host: str = "nodeapp.dapr-test:3000") -> tuple[int, str]:

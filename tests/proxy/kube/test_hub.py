@@ -300,8 +300,8 @@ async def test_a_host_name_is_resolved(world: World, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     ("host", "reason"),
-    [("localhost", "is 127.0.0.1, which is a loopback"), ("127.0.0.2", "loopback"), ("169.254.1.1", "link-local"),
-     ("0.0.0.0", "unspecified"), ("224.0.0.1", "many hosts")],
+    [("localhost", "is 127.0.0.1, which is a loopback"), ("127.0.0.2", "loopback"),
+     ("169.254.1.1", "link-local"), ("0.0.0.0", "unspecified"), ("224.0.0.1", "many hosts")],
 )  # fmt: skip
 async def test_an_address_that_is_no_gateways_is_told_to_nobody(world: World, host: str, reason: str) -> None:
     """It would be dialled by every other cluster, and lead back into that one."""

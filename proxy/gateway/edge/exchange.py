@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from time import monotonic
 
-from gateway.core.affinity import read_affinity
 from gateway.core.body import Body, EndlessBody, passed_on
 from gateway.core.errors import ProtocolError
 from gateway.core.heads import CHUNKED, UNTIL_CLOSE
@@ -66,12 +65,9 @@ class Exchange(UpstreamUser):
         route = self.cached.route
         if route is not None and not self.request_id:
             self.request_id = self.runtime.request_id()
-        if route is not None and self.cached.affine:
-            downstream = self.downstream
-            self.attempts.affinity = read_affinity(
-                route.service, route.balancing, self.head, downstream.peer, trusted=downstream.trusted,
-                secret=self.runtime.session_secret,
-            )  # fmt: skip
+        if self.cached.affine:
+            by, secret = self.downstream, self.runtime.session_secret
+            self.attempts.affinity = self.cached.affinity(by.peer, secret, trusted=by.trusted)
         self._attempt()
 
     def body_data(self, data: bytes, *, last: bool) -> None:
@@ -394,12 +390,9 @@ class Exchange(UpstreamUser):
         if pick is not None:
             reason = reason or pick.reason
             observe(pick.state, status, seconds)
-        if self.runtime.log is not None:
-            client, request = (
-                self.downstream.logged or self.downstream.describe(),
-                self.cached.log_fields(self.runtime.log),
-            )
-            self.runtime.log.write(exchange_fields(
-                client, request, pick, reason, self.attempts.count, status, seconds, self.bytes_in,
-                self.bytes_out, self.request_id, foreign=bool(self.head.request_id),
+        if (log := self.runtime.log) is not None:
+            client = self.downstream.logged or self.downstream.describe()
+            log.write(exchange_fields(
+                client, self.cached.log_fields(log), pick, reason, self.attempts.count, status, seconds,
+                self.bytes_in, self.bytes_out, self.request_id, foreign=bool(self.head.request_id),
             ))  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from gateway.core.affinity import HASHING
+from gateway.core.affinity import HASHING, Affinity, read_affinity
 from gateway.core.answers import NOT_FOUND_TEXT
 from gateway.core.balance import ClusterState, RouteState
 from gateway.core.forward import check_loop, request_start, served_mark
@@ -111,6 +111,13 @@ class CachedHead:
                 sidecar=to.sidecar, mark=mark,
             )  # fmt: skip
         return found
+
+    def affinity(self, peer: bytes, secret: bytes, *, trusted: bool) -> Affinity | None:
+        """What ties it to an endpoint, sent by this peer."""
+        route = self.route
+        if route is None:
+            return None
+        return read_affinity(route.service, route.balancing, self.head, peer, trusted=trusted, secret=secret)
 
     def log_fields(self, log: AccessLog) -> str:
         """The access log's fields for it."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.identity import BY_NAME, PeersKeys
 from gateway.edge.accesslog import AccessLog, decimal, quoted
 
 
@@ -133,6 +134,22 @@ async def test_queries_are_logged_where_that_is_asked_for(net: Any, make: Any, o
     os.close(write)
     with os.fdopen(read) as file:
         assert [json.loads(line)["target"] for line in file] == ["/app?page=2"]
+
+
+async def test_gateways_that_have_the_key_ask_without_a_line(net: Any, make: Any, ok: Any) -> None:
+    read, write = os.pipe()
+    peers = PeersKeys((b"k" * 32,))
+    app = await net.app(lambda _head, body: ok(body))
+    objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
+    port, _, server = await net.gateway(*objects, cluster="c1", access_log=AccessLog(write), peers=peers)
+    mine = peers.sign(make.key("c1"), "demo/app", 3000, BY_NAME).decode()
+    for value, status in ((mine, 204), (mine[:-1] + "x", 421)):
+        fields = f"X-Gateway-Probe: 1\r\nX-Gateway-Service: {value}\r\n"
+        assert (await net.ask(port, "/", fields=fields))[0] == status
+    await server.drain(1.0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        assert [(one["status"], one["reason"]) for one in map(json.loads, file)] == [(421, "health-check")]
 
 
 async def test_whoever_asks_what_is_served_here_is_logged(net: Any, make: Any, ok: Any) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from gateway.core.affinity import tag
+from gateway.core.identity import PeersKeys
+
 ECHO = 1024 * 1024
 
 
@@ -366,14 +369,16 @@ async def test_a_sticky_export_keeps_a_session_on_its_pod(net: Any, make: Any, o
         assert b"Set-Cookie" not in head
 
 
-async def test_a_session_holds_across_clusters(net: Any, make: Any, ok: Any) -> None:
+@pytest.mark.parametrize("peers", [PeersKeys(), PeersKeys((b"k" * 32, b"l" * 32))], ids=["no key", "a key"])
+async def test_a_session_holds_across_clusters(net: Any, make: Any, ok: Any, peers: PeersKeys) -> None:
     gateways = {}
     for cluster in ("c1", "c3"):
         app = await net.app(lambda _head, _body, name=cluster: ok(name.encode()))
         objects = make.service(), make.slice("127.0.0.1", port=app), make.export(sessionSticky=True)
-        gateways[cluster], _, _ = await net.gateway(*objects, cluster=cluster)
-    _, port, _ = await net.gateway(make.imported(**gateways), make.policy("ActiveActive"))
+        gateways[cluster], _, _ = await net.gateway(*objects, cluster=cluster, peers=peers)
+    _, port, _ = await net.gateway(make.imported(**gateways), make.policy("ActiveActive"), peers=peers)
     _, head, body = await net.ask(port, host="app.demo:3000")
     cookie = head.split(b"Set-Cookie: ")[1].split(b";")[0].decode()
+    assert (tag(make.key(body.decode())) in cookie) == (not peers.keys)
     seen = {(await net.ask(port, host="app.demo:3000", fields=f"Cookie: {cookie}\r\n"))[2] for _ in range(6)}
     assert seen == {body}

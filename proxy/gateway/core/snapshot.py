@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gateway.core.affinity import Balancing
+from gateway.core.affinity import Balancing, session_secret
 from gateway.core.claims import Claims, Match
 from gateway.core.dialling import Dialling, of_gateways, of_system
 from gateway.core.exports import Evaluation, Rule, evaluate_exports
@@ -52,6 +52,8 @@ class Snapshot:
     """North-south, by what other gateways say a request is for."""
     exported: Mapping[str, tuple[Route, ...]] = field(default_factory=dict)
     """The routes of `identities` by service."""
+    session_secret: bytes = field(default=b"", repr=False)
+    """What session tags are made with."""
 
     def identified(self, value: bytes) -> Route | None:
         """The route of the service that a gateway in front says a request is for; None when the value is not
@@ -123,7 +125,7 @@ def compile_snapshot(
 class _Compiler:
     """Holds what the steps of one compilation share."""
 
-    def __init__(  # noqa: PLR0917  one caller
+    def __init__(
         self, objects: Objects, cluster_key: str, dapr_token: bytes, peers: PeersKeys, dialling: Dialling
     ) -> None:
         self._objects = objects
@@ -177,6 +179,7 @@ class _Compiler:
             imported,
             identities,
             {service: tuple(routes) for service, routes in exported.items()},
+            session_secret(self._peers.keys[0]) if self._peers.keys else b"",
         )
         return Compiled(snapshot, tuple(sorted(set(self._problems))), exports)
 

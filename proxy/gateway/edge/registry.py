@@ -49,6 +49,7 @@ class Registry:
     def __init__(self, runtime: Runtime, snapshot: Snapshot) -> None:
         self.runtime = runtime
         self.snapshot = snapshot
+        runtime.session_secret = snapshot.session_secret
         self.generation = 0
         self.pools: dict[tuple[str, Endpoint], Pool] = {}
         """By service and pod, so that no service ever reads what was left on another's connection; one for
@@ -73,6 +74,7 @@ class Registry:
     def swap(self, snapshot: Snapshot) -> None:
         """Exchanges under way keep the state they hold; equal routes keep theirs."""
         self.snapshot = snapshot
+        self.runtime.session_secret = snapshot.session_secret
         self.generation += 1
         self._by_id = {}
         for cache in self.requests.values():

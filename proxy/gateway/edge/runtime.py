@@ -24,10 +24,8 @@ class Runtime:
         limits: Limits,
         log: AccessLog | None,
         trusted: TrustedProxies = NOBODY,
-        session_secret: bytes = b"",
     ) -> None:
         self.loop = loop
-        self.session_secret = session_secret
         self.trusted = trusted
         self.limits = limits
         self.attempts = limits.attempts
@@ -38,6 +36,8 @@ class Runtime:
         self.total_seconds = limits.total_seconds
         self.idle_seconds = limits.idle_seconds
         self.upstream_idle = limits.upstream_idle
+        self.session_secret = b""
+        """What session tags are made with, by the snapshot in force."""
         self.log = log
         self.metrics = Metrics()
         self.responses: HeadCache[ResponseHead] = HeadCache()

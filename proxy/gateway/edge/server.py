@@ -56,8 +56,6 @@ class GatewayServer:
 
     `reuse_port`: other processes may serve the same addresses (SO_REUSEPORT), but for the admin listener's.
     The kernel spreads the connections over all of them. Without `access_log` no request is logged.
-
-    `session_secret`: what session tags are made with (`affinity.session_secret`), the same in all gateways.
     """
 
     def __init__(
@@ -72,7 +70,6 @@ class GatewayServer:
         trusted: TrustedProxies = NOBODY,
         reuse_port: bool = False,
         service_ports: range = range(0),
-        session_secret: bytes = b"",
     ) -> None:
         """ValueError names a bad address, or what is wrong with several of them together."""
         self._wanted = {
@@ -90,7 +87,6 @@ class GatewayServer:
         self._limits = limits or Limits()
         self._trusted = trusted
         self._reuse_port = reuse_port
-        self._session_secret = session_secret
         self._factories: dict[str, Callable[[], Any]] = {}
         self._servers: dict[str, asyncio.Server] = {}
         self._registry: Registry | None = None
@@ -114,7 +110,7 @@ class GatewayServer:
         loop = asyncio.get_running_loop()
         _raise_descriptor_limit()
         keep_freed_memory()
-        runtime = Runtime(loop, self._limits, self._access_log, self._trusted, self._session_secret)
+        runtime = Runtime(loop, self._limits, self._access_log, self._trusted)
         registry = self._registry = Registry(runtime, self._snapshot)
         east_west = partial(Client, registry, self._downstreams, Listener.EAST_WEST)
         self._factories = {

@@ -27,10 +27,10 @@ class Kubectl:
     """kubectl on one cluster."""
 
     def __init__(self, env: dict[str, str], kubeconfig: Path) -> None:
-        self.env, self._kubeconfig = env, kubeconfig
+        self.env, self.kubeconfig = env, kubeconfig
 
     def argv(self, *arguments: str) -> list[str]:
-        return ["kubectl", "--kubeconfig", str(self._kubeconfig), *arguments]
+        return ["kubectl", "--kubeconfig", str(self.kubeconfig), *arguments]
 
     def __call__(self, *arguments: str, stdin: str = "") -> str:
         done = subprocess.run(
@@ -160,7 +160,7 @@ class Clusters:
     """The members of the platform: two that export nodeapp, and one that only calls it."""
 
     def __init__(self, env: dict[str, str], folder: Path) -> None:
-        self.env = env
+        self.env, self.folder = env, folder
         printed = subprocess.run(
             ["pulumi", "stack", "output", "kubeconfigs", "--show-secrets"],
             env=env, cwd=ROOT, capture_output=True, text=True, check=True,

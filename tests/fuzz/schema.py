@@ -79,7 +79,8 @@ def _list(value: list[Any], schema: Mapping[str, Any], where: str) -> Iterator[s
 def _text(value: str, schema: Mapping[str, Any], where: str) -> Iterator[str]:
     if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
         yield f"{where} has {len(value)} characters"
-    if "pattern" in schema and re.search(schema["pattern"].replace("$", r"\Z"), value) is None:
+    # RE2's `$` is the very end, as `\Z` is here.
+    if "pattern" in schema and re.search(schema["pattern"].removesuffix("$") + r"\Z", value) is None:
         yield f"{where} is {value!r}, not {schema['pattern']}"
     try:
         value.encode()

@@ -32,13 +32,16 @@ def install(
     repository: str | None,
     values: Mapping[str, Any],
     seconds: int,
+    labels: Mapping[str, str] | None = None,
 ) -> Installed:
     """Create the namespace and the release, and wait until its pods are ready, at most `seconds`.
 
-    `chart` is a folder or a name in `repository`.
+    `chart` is a folder or a name in `repository`; `labels` are the namespace's.
     """
     created = kubernetes.core.v1.Namespace(
-        f"{name}-namespace", metadata={"name": namespace}, opts=cluster.child(parent)
+        f"{name}-namespace",
+        metadata={"name": namespace, **({"labels": labels} if labels else {})},
+        opts=cluster.child(parent),
     )
     in_namespace: pulumi.Output[str] = created.metadata["name"]
     installed = kubernetes.helm.v3.Release(

@@ -9,7 +9,9 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components.app import dapr_pod
 from components.cluster.cluster import UNAWAITED, Cluster
+from components.pod_security import CONTAINER_SECURITY
 
 NAME = "curl"
 LABELS = {"app": NAME}
@@ -17,12 +19,13 @@ LABELS = {"app": NAME}
 
 @dataclass(frozen=True, kw_only=True)
 class CurlClientArgs:
-    """`image` has `curl` and `sleep` in it. `restarts_with` is as in NodeAppArgs."""
+    """`image` has `curl` and `sleep` in it. The rest is as in NodeAppArgs."""
 
     cluster: Cluster
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     restarts_with: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    token: bool = False
 
 
 def service_spec() -> dict[str, Any]:
@@ -30,7 +33,7 @@ def service_spec() -> dict[str, Any]:
     return {"selector": LABELS, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}
 
 
-def deployment_spec(*, image: Any, restarts_with: Mapping[str, Any]) -> dict[str, Any]:
+def deployment_spec(*, image: Any, restarts_with: Mapping[str, Any], token: bool = False) -> dict[str, Any]:
     """Spec of the Deployment, as in the article."""
     return {
         "replicas": 1,
@@ -43,11 +46,13 @@ def deployment_spec(*, image: Any, restarts_with: Mapping[str, Any]) -> dict[str
                     "dapr.io/app-id": NAME,
                     "dapr.io/enable-api-logging": "true",
                     "dapr.io/log-level": "debug",
+                    **dapr_pod.for_injector(token=token),
                     **restarts_with,
                 },
             },
             "spec": {
                 "serviceAccountName": NAME,
+                **dapr_pod.security(token=token),
                 # `sleep` ignores SIGTERM as process 1: without this every stop would take 30 s.
                 "terminationGracePeriodSeconds": 1,
                 "containers": [
@@ -56,6 +61,7 @@ def deployment_spec(*, image: Any, restarts_with: Mapping[str, Any]) -> dict[str
                         "image": image,
                         "imagePullPolicy": "IfNotPresent",
                         "command": ["sleep", "365d"],
+                        "securityContext": CONTAINER_SECURITY,
                     }
                 ],
             },
@@ -75,7 +81,7 @@ class CurlClient(pulumi.ComponentResource):
         kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
-            spec=deployment_spec(image=args.image, restarts_with=args.restarts_with),
+            spec=deployment_spec(image=args.image, restarts_with=args.restarts_with, token=args.token),
             # Admission refuses pods of a ServiceAccount that is not there, and retries ever more slowly.
             opts=args.cluster.child(self, depends_on=[account], waits=True),
         )

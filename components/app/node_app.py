@@ -9,8 +9,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components.app import dapr_pod
 from components.cluster.cluster import UNAWAITED, Cluster
 from components.image.built_image import DIGEST_ANNOTATION
+from components.pod_security import CONTAINER_SECURITY
 
 NAME = "nodeapp"
 LABELS = {"app": "node"}
@@ -21,7 +23,8 @@ PORT = 3000
 class NodeAppArgs:
     """`image` and `digest` of a BuiltImage that the cluster's nodes can run.
 
-    `restarts_with` are annotations of the pods: a changed value restarts them.
+    `restarts_with` are annotations of the pods: a changed value restarts them. `token` lets pods have the
+    token of their ServiceAccount.
     """
 
     cluster: Cluster
@@ -29,6 +32,7 @@ class NodeAppArgs:
     image: pulumi.Input[str]
     digest: pulumi.Input[str]
     restarts_with: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    token: bool = False
 
 
 def service_spec() -> dict[str, Any]:
@@ -37,7 +41,7 @@ def service_spec() -> dict[str, Any]:
 
 
 def deployment_spec(
-    *, cluster: str, image: Any, digest: Any, restarts_with: Mapping[str, Any]
+    *, cluster: str, image: Any, digest: Any, restarts_with: Mapping[str, Any], token: bool = False
 ) -> dict[str, Any]:
     """Spec of the Deployment, as in the article, with our image and what keeps a rollout clean."""
     return {
@@ -51,11 +55,13 @@ def deployment_spec(
                     "dapr.io/app-id": NAME,
                     "dapr.io/app-port": str(PORT),
                     "dapr.io/enable-api-logging": "true",
+                    **dapr_pod.for_injector(token=token),
                     DIGEST_ANNOTATION: digest,
                     **restarts_with,
                 },
             },
             "spec": {
+                **dapr_pod.security(token=token),
                 "containers": [
                     {
                         "name": "node",
@@ -70,8 +76,9 @@ def deployment_spec(
                             "httpGet": {"path": "/healthz", "port": PORT},
                             "periodSeconds": 2,
                         },
+                        "securityContext": CONTAINER_SECURITY,
                     }
-                ]
+                ],
             },
         },
     }
@@ -91,6 +98,7 @@ class NodeApp(pulumi.ComponentResource):
                 image=args.image,
                 digest=args.digest,
                 restarts_with=args.restarts_with,
+                token=args.token,
             ),
             opts=args.cluster.child(self, waits=True),
         )

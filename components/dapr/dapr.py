@@ -11,6 +11,7 @@ import pulumi
 from components import chart
 from components.cluster.cluster import Cluster
 from components.dapr.certificates import Issuer
+from components.pod_security import OF_APPS
 
 NAMESPACE = "dapr-system"
 # The class k3s provides; the chart's scheduler always asks for volumes.
@@ -23,7 +24,8 @@ class DaprArgs:
     """`chart` is a folder or a name in `repository`; `images` the registry path of Dapr's images.
 
     `issuer` is what Sentry signs with; without one Dapr's mTLS is off. `storage_class` empty means the
-    cluster's default class. `restricted` gives sidecars what Kubernetes' `restricted` standard asks for.
+    cluster's default class. `restricted` gives sidecars what Kubernetes' `restricted` standard asks for, and
+    holds the pods of its own namespace to `baseline`.
     """
 
     cluster: Cluster
@@ -111,6 +113,7 @@ class Dapr(pulumi.ComponentResource):
                 restricted=args.restricted,
             ),
             seconds=600,
+            labels=OF_APPS if args.restricted else None,
         )
         self.restarts_sidecars = {} if args.issuer is None else {ROOT_LABEL: _root_id(args.issuer)}
         self.register_outputs({})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -20,23 +20,36 @@ STORE_ANNOTATION = "multicluster-dapr/state-store"
 class StateStoreArgs:
     """`address` is host:port of Redis as pods reach it, `database` the number of the database in it.
 
-    `actors` says that actors and workflows are kept in it, too.
+    `app_id` is the one app that may use it. `username` None means Redis' user `default`. `password_id`
+    changes with the password and tells nothing of it. `actors` says that actors and workflows are kept in it,
+    too.
     """
 
     cluster: Cluster
     namespace: pulumi.Input[str]
     address: pulumi.Input[str]
+    app_id: str
+    username: str | None
     password: pulumi.Input[str]
+    password_id: pulumi.Input[str]
     database: int
     actors: bool
 
 
-def state_store_spec(address: pulumi.Input[str], *, database: int, actors: bool) -> dict[str, object]:
-    """Spec of the Dapr component; the password is read from the Secret, never written here."""
+def state_store_spec(
+    address: pulumi.Input[str], *, username: str | None, database: int, actors: bool
+) -> dict[str, object]:
+    """Spec of the Dapr component; the password is read from the Secret, never written here.
+
+    Keys begin with the app-id, so that an app finds in one cluster what it wrote in another.
+    """
     metadata: list[dict[str, object]] = [
         {"name": "redisHost", "value": address},
         {"name": "redisPassword", "secretKeyRef": {"name": SECRET, "key": SECRET_KEY}},
+        {"name": "keyPrefix", "value": "appid"},
     ]
+    if username is not None:
+        metadata.append({"name": "redisUsername", "value": username})
     if database:  # Redis' own default is 0
         metadata.append({"name": "redisDB", "value": str(database)})
     if actors:
@@ -44,8 +57,12 @@ def state_store_spec(address: pulumi.Input[str], *, database: int, actors: bool)
     return {"type": "state.redis", "version": "v1", "metadata": metadata}
 
 
+def _dotted(parts: Sequence[pulumi.Input[str]]) -> pulumi.Output[str]:
+    return pulumi.Output.all(*parts).apply(".".join)
+
+
 class DaprComponent(pulumi.CustomResource):
-    """A Dapr Component. The SDK's CustomResource cannot set `auth`, which stands beside `spec`."""
+    """A Dapr Component of one app. The SDK's CustomResource cannot set what stands beside `spec`."""
 
     def __init__(
         self,
@@ -53,6 +70,7 @@ class DaprComponent(pulumi.CustomResource):
         *,
         metadata: dict[str, pulumi.Input[str]],
         spec: dict[str, object],
+        app_id: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         props = {
@@ -61,6 +79,7 @@ class DaprComponent(pulumi.CustomResource):
             "metadata": metadata,
             "spec": spec,
             "auth": {"secretStore": "kubernetes"},
+            "scopes": [app_id],
         }
         super().__init__("kubernetes:dapr.io/v1alpha1:Component", name, props, opts)
 
@@ -85,9 +104,16 @@ class StateStore(pulumi.ComponentResource):
         DaprComponent(
             f"{name}-component",
             metadata={"name": COMPONENT, "namespace": secret.metadata["namespace"]},
-            spec=state_store_spec(args.address, database=args.database, actors=args.actors),
+            spec=state_store_spec(
+                args.address,
+                username=args.username,
+                database=args.database,
+                actors=args.actors,
+            ),
+            app_id=args.app_id,
             opts=args.cluster.child(self),
         )
-        chosen = [f"database-{args.database}"] * bool(args.database) + ["actors"] * args.actors
-        self.restarts_sidecars = {STORE_ANNOTATION: ".".join(chosen)} if chosen else {}
+        user = [args.username, args.password_id] if args.username else []
+        chosen = [*user, *[f"database-{args.database}"] * bool(args.database), *["actors"] * args.actors]
+        self.restarts_sidecars = {STORE_ANNOTATION: _dotted(chosen)} if chosen else {}
         self.register_outputs({})

@@ -14,7 +14,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import UNAWAITED, Cluster
 from components.mesh.gateway import DAPR_TOKEN_SECRET
-from components.mesh.workload import CONTAINER_SECURITY, POD_SECURITY
+from components.pod_security import CONTAINER_SECURITY, POD_SECURITY
 
 NAME = "dapr-sidecars"
 LABELS = {"app": NAME}
@@ -70,7 +70,12 @@ def deployment_spec(*, replicas: int, image: Any, restarts_with: Mapping[str, An
         "selector": {"matchLabels": LABELS},
         "template": {
             "metadata": {"labels": LABELS, "annotations": annotations},
-            "spec": {"securityContext": POD_SECURITY, "containers": [container]},
+            "spec": {
+                # A sidecar shows Dapr a token of its own, and reads no Secrets.
+                "automountServiceAccountToken": False,
+                "securityContext": POD_SECURITY,
+                "containers": [container],
+            },
         },
     }
 

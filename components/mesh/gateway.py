@@ -12,7 +12,8 @@ import pulumi_kubernetes as kubernetes
 from components.cluster.cluster import UNAWAITED, Cluster
 from components.mesh import rbac
 from components.mesh.account import Account
-from components.mesh.workload import ADMIN_PORT, SYSTEM_NAMESPACE, SYSTEM_NAMESPACE_LABELS, pod_template
+from components.mesh.workload import ADMIN_PORT, SYSTEM_NAMESPACE, pod_template
+from components.pod_security import RESTRICTED
 
 NAME = "gateway"
 LABELS = {"app": NAME}
@@ -113,7 +114,7 @@ class Gateway(pulumi.ComponentResource):
         cluster = args.cluster
         namespace = kubernetes.core.v1.Namespace(
             f"{name}-namespace",
-            metadata={"name": SYSTEM_NAMESPACE, "labels": SYSTEM_NAMESPACE_LABELS},
+            metadata={"name": SYSTEM_NAMESPACE, "labels": RESTRICTED},
             opts=cluster.child(self),
         )
         self.namespace = namespace.metadata["name"]

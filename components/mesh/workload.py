@@ -6,24 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.image.built_image import DIGEST_ANNOTATION
+from components.pod_security import CONTAINER_SECURITY, POD_SECURITY
 
 SYSTEM_NAMESPACE = "multicluster-system"
 ADMIN_PORT = 9090
-# Kubernetes itself refuses a pod there that could do more than these need.
-SYSTEM_NAMESPACE_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
-_USER = 65532
-POD_SECURITY = {
-    "runAsNonRoot": True,
-    "runAsUser": _USER,
-    "runAsGroup": _USER,
-    "fsGroup": _USER,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-CONTAINER_SECURITY = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
 
 
 def pod_template(

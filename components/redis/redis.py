@@ -9,15 +9,19 @@ import pulumi
 import pulumi_docker as docker
 
 from components.cluster.cluster import LABEL
+from components.redis.users import AppUser, rendered
 
 REDIS_PORT = 6379
-# Read by the official image as well as by ours; the password is in this file and in no argument or variable.
+# Read by the official image as well as by ours; users are in this file and in no argument or variable.
 CONFIG_PATH = "/usr/local/etc/redis/redis.conf"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RedisArgs:
-    """`addresses` are the host addresses `port` is published on; the first is what the clusters use."""
+    """`addresses` are the host addresses `port` is published on; the first is what the clusters use.
+
+    `password` is the administrator's, `users` are those of the apps.
+    """
 
     environment: str
     image: str
@@ -25,12 +29,7 @@ class RedisArgs:
     addresses: Sequence[str]
     port: int
     password: pulumi.Input[str]
-
-
-def redis_config(password: str) -> str:
-    """redis.conf with the article's settings: append-only file, password required."""
-    quoted = password.replace("\\", "\\\\").replace('"', '\\"')
-    return f'dir /data\nappendonly yes\nrequirepass "{quoted}"\n'
+    users: Sequence[AppUser]
 
 
 class Redis(pulumi.ComponentResource):
@@ -46,7 +45,6 @@ class Redis(pulumi.ComponentResource):
             labels=[docker.VolumeLabelArgs(label=LABEL, value=args.environment)],
             opts=pulumi.ResourceOptions(parent=self),
         )
-        config = pulumi.Output.secret(args.password).apply(redis_config)
         container = docker.Container(
             f"{name}-server",
             name=f"multicluster-dapr-{args.environment}-redis",
@@ -58,10 +56,18 @@ class Redis(pulumi.ComponentResource):
                 docker.ContainerPortArgs(internal=REDIS_PORT, external=args.port, ip=address)
                 for address in args.addresses
             ],
-            uploads=[docker.ContainerUploadArgs(file=CONFIG_PATH, content=config)],
+            # Redis reads its users when it starts: another file is another container, on the same data.
+            uploads=[
+                docker.ContainerUploadArgs(file=CONFIG_PATH, content=rendered(args.password, args.users))
+            ],
             volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path="/data")],
             labels=[docker.ContainerLabelArgs(label=LABEL, value=args.environment)],
-            opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["uploads"]),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                additional_secret_outputs=["uploads"],
+                # Name and port are taken by the old one until it is gone.
+                delete_before_replace=True,
+            ),
         )
         # Nobody should dial Redis before it is there: the address is known only with the container's name.
         self.address = container.name.apply(lambda _: f"{args.addresses[0]}:{args.port}")

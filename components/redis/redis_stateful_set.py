@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,17 +10,23 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import NODE_PORTS, UNAWAITED, Cluster
-from components.redis.redis import REDIS_PORT, redis_config
+from components.pod_security import CONTAINER_SECURITY, POD_SECURITY
+from components.redis.redis import REDIS_PORT
+from components.redis.users import AppUser, config_id, rendered
 
 NAME = "multicluster-redis"
 LABELS = {"app": NAME}
 CONFIG_FOLDER = "/usr/local/etc/redis"
 STORAGE = "1Gi"
+CONFIG_ANNOTATION = "multicluster-dapr/redis-config"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RedisStatefulSetArgs:
-    """`host`:`port` is where every member reaches it; `namespace` exists already and keeps the data."""
+    """`host`:`port` is where every member reaches it; `namespace` exists already and keeps the data.
+
+    `password` is the administrator's, `users` are those of the apps.
+    """
 
     cluster: Cluster
     namespace: str
@@ -27,17 +34,23 @@ class RedisStatefulSetArgs:
     host: str
     port: int
     password: pulumi.Input[str]
+    users: Sequence[AppUser]
 
 
-def stateful_set_spec(*, image: Any) -> dict[str, Any]:
-    """Spec of the StatefulSet. Its claim outlives it, and this stack: orders are the user's data."""
+def stateful_set_spec(*, image: Any, config_id: Any) -> dict[str, Any]:
+    """Spec of the StatefulSet. Its claim outlives it, and this stack: orders are the user's data.
+
+    `config_id` restarts it when its file changes: Redis reads its users when it starts.
+    """
     return {
         "replicas": 1,
         "serviceName": NAME,
         "selector": {"matchLabels": LABELS},
         "template": {
-            "metadata": {"labels": LABELS},
+            "metadata": {"labels": LABELS, "annotations": {CONFIG_ANNOTATION: config_id}},
             "spec": {
+                "automountServiceAccountToken": False,
+                "securityContext": POD_SECURITY,
                 "containers": [
                     {
                         "name": "redis",
@@ -50,6 +63,7 @@ def stateful_set_spec(*, image: Any) -> dict[str, Any]:
                             {"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True},
                             {"name": "data", "mountPath": "/data"},
                         ],
+                        "securityContext": CONTAINER_SECURITY,
                     }
                 ],
                 "volumes": [{"name": "config", "secret": {"secretName": NAME}}],
@@ -86,16 +100,17 @@ class RedisStatefulSet(pulumi.ComponentResource):
     ) -> None:
         super().__init__("multicluster-dapr:redis:RedisStatefulSet", name, None, opts)
         metadata = {"name": NAME, "namespace": args.namespace, "labels": LABELS}
+        text = rendered(args.password, args.users)
         config = kubernetes.core.v1.Secret(
             f"{name}-config",
             metadata=metadata,
-            string_data={"redis.conf": pulumi.Output.secret(args.password).apply(redis_config)},
+            string_data={"redis.conf": text},
             opts=args.cluster.child(self),
         )
         server = kubernetes.apps.v1.StatefulSet(
             f"{name}-server",
             metadata=metadata,
-            spec=stateful_set_spec(image=args.image),
+            spec=stateful_set_spec(image=args.image, config_id=pulumi.Output.unsecret(text.apply(config_id))),
             # Its pod mounts the Secret by name.
             opts=args.cluster.child(self, depends_on=[config], waits=True),
         )

@@ -145,7 +145,8 @@ class StateStoreSettings(Section):
     )
     per_cluster: bool = Field(
         default=False,
-        description="A Redis database of its own for each member, by its place among them: 0 is the first's.",
+        description="A Redis database of its own for each member, by its place among them: 1 is the first's; "
+        "0 where Redis is external.",
     )
 
 
@@ -334,7 +335,8 @@ class Settings(Section):
     )
     redis_password: Password | None = Field(
         default=None,
-        description="Password of Redis, a secret. Empty: one is generated and kept as a secret in the state.",
+        description="Password of an external Redis, else of its user admin, a secret. Empty: one is "
+        "generated and kept as a secret in the state.",
     )
     gateway: GatewaySettings = Field(
         default=GatewaySettings(),

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 
+from components.app import node_app
 from components.app.curl_client import CurlClient, CurlClientArgs
 from components.app.node_app import NodeApp, NodeAppArgs
 from components.dapr.dapr import LOCAL_STORAGE_CLASS, Dapr, DaprArgs
 from components.dapr.state_store import StateStore, StateStoreArgs
 from components.mesh.dapr_sidecars import DaprSidecars, DaprSidecarsArgs
 from stacks.config.model import AppSettings
-from stacks.program import traffic
+from stacks.program import state, traffic
 from stacks.program.prepared_cluster import PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
@@ -32,13 +33,13 @@ def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.
             version=supply.dapr_version,
             issuer=issuer,
             storage_class=LOCAL_STORAGE_CLASS if member.config.source == "k3d" else "",
-            restricted=shared.dapr_token is not None,
+            restricted=shared.settings.mesh == "bundled",
         ),
         cluster.component(),
     )
     _sidecars(shared, member, dapr)
     apps, store_settings = shared.settings.apps, shared.settings.dapr.state_store
-    database = shared.settings.members.index(member.config) if store_settings.per_cluster else 0
+    user = shared.state_users.get(cluster.name)
     stores = {
         namespace: StateStore(
             f"{cluster.name}-{namespace}-statestore",
@@ -46,8 +47,11 @@ def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.
                 cluster=cluster,
                 namespace=member.namespace(namespace),
                 address=redis_address,
-                password=shared.password,
-                database=database,
+                app_id=node_app.NAME,
+                username=user.name if user is not None else None,
+                password=user.password if user is not None else shared.password,
+                password_id=user.password_id if user is not None else "",
+                database=state.database(shared.settings, member.config),
                 actors=store_settings.actors,
             ),
             # The Component CRD comes with Dapr.
@@ -94,12 +98,14 @@ def _app(
     name = f"{cluster.name}-{app.namespace}-{app.app}"
     # A pod admitted before Dapr's injector runs has no sidecar; before 1.18 a sidecar reads components once.
     options = pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(waits))
+    token = shared.settings.versions == "article"  # whose sidecars have no other
     if app.app == "curl":
         caller = CurlClientArgs(
             cluster=cluster,
             namespace=namespace,
             image=shared.image("curl", member.config),
             restarts_with=restarts,
+            token=token,
         )
         CurlClient(name, caller, options)
         return
@@ -109,5 +115,6 @@ def _app(
         image=shared.nodeapp.ref,
         digest=shared.nodeapp.digest,
         restarts_with=restarts,
+        token=token,
     )
     NodeApp(name, args, options)

@@ -14,6 +14,7 @@ from components.cluster.k3d_cluster import K3dCluster, K3dClusterArgs
 from components.flomesh.osm_edge import mesh_namespace
 from components.image.image_import import ImageImport, ImageImportArgs
 from components.mesh.app_ids import CALLERS
+from components.pod_security import OF_APPS
 from stacks.config.model import ClusterSettings, Settings
 from stacks.config.supply import Supply
 from stacks.program import bundled, flomesh
@@ -62,7 +63,7 @@ def _namespace(settings: Settings, config: ClusterSettings, name: str) -> dict[s
     if settings.mesh == "flomesh":
         return mesh_namespace(name) if config.role == "member" else {"name": name}
     has_apps = any(app.namespace == name and config.name in app.clusters for app in settings.apps)
-    return {"name": name, "labels": CALLERS} if has_apps else {"name": name}
+    return {"name": name, "labels": {**OF_APPS, **(CALLERS if has_apps else {})}}
 
 
 def archives_of(settings: Settings, supply: Supply, cluster: str) -> dict[str, str]:

@@ -19,9 +19,11 @@ from components.mesh.peers_key import PeersKey
 from components.redis.generated_password import GeneratedPassword
 from components.redis.redis import Redis, RedisArgs
 from components.redis.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
+from components.redis.users import AppUser
 from stacks.config.kubeconfigs import Kubeconfig
 from stacks.config.model import ClusterSettings, Settings
 from stacks.config.supply import Image, Supply
+from stacks.program import state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +32,9 @@ class SharedResources:
 
     `kubeconfigs` are those of clusters that exist. `local` holds the providers of what runs on this machine:
     Docker objects and commands. `published` holds images that existing clusters get from a registry.
-    `peers_key` is what gateways know each other by. `trust_root` is there when Dapr's mTLS is on,
-    `dapr_token` when gateways ask Dapr's sidecars.
+    `password` is that of Redis' administrator, or of an external Redis. `state_users` are the members' users
+    in a Redis that is made here. `peers_key` is what gateways know each other by. `trust_root` is there when
+    Dapr's mTLS is on, `dapr_token` when gateways ask Dapr's sidecars.
     """
 
     settings: Settings
@@ -44,6 +47,7 @@ class SharedResources:
     nodeapp: BuiltImage
     password: pulumi.Output[str]
     peers_key: pulumi.Output[str] | None
+    state_users: Mapping[str, AppUser]
     trust_root: TrustRoot | None
     dapr_token: pulumi.Output[str] | None
     published: Mapping[str, PublishedImages]
@@ -74,6 +78,7 @@ def create(
         nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local),
         password=_password(settings, local),
         peers_key=PeersKey("peers-key", local).value if settings.mesh == "bundled" else None,
+        state_users=state.users(settings, local),
         trust_root=TrustRoot("dapr-trust-root", local) if settings.dapr.mtls else None,
         dapr_token=GeneratedPassword("dapr-token", local).value
         if settings.dapr.invoke == "sidecar"
@@ -116,6 +121,7 @@ def pattern_of(name: str, supply: Supply) -> str:
 def redis(shared: SharedResources, plane: Cluster) -> pulumi.Output[str]:
     """Create Redis where the settings want it; returns host:port as members reach it."""
     wanted, network = shared.settings.redis, shared.network
+    users = list({user.name: user for user in shared.state_users.values()}.values())
     if wanted.mode == "statefulset":
         in_cluster = RedisStatefulSetArgs(
             cluster=plane,
@@ -124,6 +130,7 @@ def redis(shared: SharedResources, plane: Cluster) -> pulumi.Output[str]:
             host=str(wanted.host),
             port=wanted.port,
             password=shared.password,
+            users=users,
         )
         return RedisStatefulSet("redis", in_cluster, plane.component()).address
     if wanted.mode == "external" or network is None:
@@ -135,6 +142,7 @@ def redis(shared: SharedResources, plane: Cluster) -> pulumi.Output[str]:
         addresses=tuple(dict.fromkeys([shared.settings.network.gateway, *shared.settings.bind_addresses])),
         port=wanted.port,
         password=shared.password,
+        users=users,
     )
     return Redis("redis", args, shared.local).address
 

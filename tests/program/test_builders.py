@@ -26,7 +26,7 @@ from components.mesh import (
     service_export,
     workload,
 )
-from components.redis import generated_password, redis, redis_stateful_set
+from components.redis import generated_password, redis_stateful_set, users
 from stacks.config import loading
 from stacks.program import bundled, clusters
 
@@ -43,12 +43,28 @@ def test_a_generated_password_is_48_hexadecimal_digits_and_new_each_time() -> No
     assert first.stdout != second.stdout
 
 
-def test_the_redis_file_quotes_the_password() -> None:
-    assert redis.redis_config('a"b\\c') == 'dir /data\nappendonly yes\nrequirepass "a\\"b\\\\c"\n'
+def test_the_redis_file_has_a_user_for_each_app_and_no_password() -> None:
+    mine = users.User(name="orders.east", app_id="orders", database=20, actors=True)
+    text = users.redis_config(admin_password="of-the-admin", users=[(mine, "of-the-app")])
+    assert "of-the" not in text
+    *settings, nobody, admin, app = text.splitlines()
+    assert settings == ["dir /data", "appendonly yes", "databases 21"]
+    assert nobody == "user default off resetpass -@all"
+    assert admin.startswith("user admin on #")
+    assert admin.endswith(" ~* &* +@all")
+    assert app.startswith("user orders.east on #")
+    assert app.split()[4:6] == ["~orders||*", "-@all"]
+    assert app.endswith(" +select|20 +scan")
+    assert "databases 16\n" in users.redis_config(admin_password="", users=[]), "as many as Redis has anyway"
 
 
-def test_redis_in_a_cluster_keeps_its_password_in_a_secret() -> None:
-    spec = redis_stateful_set.stateful_set_spec(image="redis:7")
+def test_another_redis_file_is_told_from_its_id() -> None:
+    assert users.config_id("a") == users.config_id("a") != users.config_id("b")
+
+
+def test_redis_in_a_cluster_keeps_its_users_in_a_secret() -> None:
+    spec = redis_stateful_set.stateful_set_spec(image="redis:7", config_id="1")
+    assert spec["template"]["metadata"]["annotations"] == {"multicluster-dapr/redis-config": "1"}
     pod = spec["template"]["spec"]
     assert pod["volumes"] == [{"name": "config", "secret": {"secretName": "multicluster-redis"}}]
     assert pod["containers"][0]["command"] == ["redis-server", "/usr/local/etc/redis/redis.conf"]
@@ -109,19 +125,22 @@ def test_fsm_takes_a_kubeconfig_of_one_document() -> None:
 
 
 def test_the_state_store_names_the_secret_and_holds_no_password() -> None:
-    assert state_store.state_store_spec("172.28.0.1:6379", database=0, actors=False) == {
+    spec = state_store.state_store_spec("172.28.0.1:6379", username="nodeapp", database=0, actors=False)
+    assert spec == {
         "type": "state.redis",
         "version": "v1",
         "metadata": [
             {"name": "redisHost", "value": "172.28.0.1:6379"},
             {"name": "redisPassword", "secretKeyRef": {"name": "redis", "key": "redis-password"}},
+            {"name": "keyPrefix", "value": "appid"},
+            {"name": "redisUsername", "value": "nodeapp"},
         ],
     }
 
 
 def test_a_state_store_of_a_member_alone_may_keep_actors() -> None:
-    spec: Any = state_store.state_store_spec("172.28.0.1:6379", database=2, actors=True)
-    assert spec["metadata"][2:] == [
+    spec: Any = state_store.state_store_spec("172.28.0.1:6379", username=None, database=2, actors=True)
+    assert spec["metadata"][3:] == [
         {"name": "redisDB", "value": "2"},
         {"name": "actorStateStore", "value": "true"},
     ]
@@ -136,6 +155,7 @@ def test_nodeapp_is_annotated_as_in_the_article() -> None:
         "dapr.io/app-id": "nodeapp",
         "dapr.io/app-port": "3000",
         "dapr.io/enable-api-logging": "true",
+        "dapr.io/disable-builtin-k8s-secret-store": "true",
         "multicluster-dapr/image-digest": "sha256:1",
     }
     (container,) = spec["template"]["spec"]["containers"]
@@ -156,6 +176,7 @@ def test_the_curl_client_sleeps_with_a_sidecar() -> None:
         "dapr.io/app-id": "curl",
         "dapr.io/enable-api-logging": "true",
         "dapr.io/log-level": "debug",
+        "dapr.io/disable-builtin-k8s-secret-store": "true",
     }
     assert spec["template"]["spec"]["containers"][0]["command"] == ["sleep", "365d"]
 

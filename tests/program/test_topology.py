@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -101,18 +103,34 @@ def test_redis_can_live_in_the_control_plane(run: Any) -> None:
 
 
 def test_each_member_can_have_a_database_of_its_own(run: Any) -> None:
-    def stores(recorder: Any) -> list[Any]:
-        names = [f"cluster-{n}-dapr-test-statestore-component" for n in (1, 2, 3)]
-        return [recorder.find(name).inputs["spec"]["metadata"][2:] for name in names]
+    def stores(recorder: Any, members: Sequence[str] = ("cluster-1", "cluster-2", "cluster-3")) -> list[Any]:
+        specs = [recorder.find(f"{name}-dapr-test-statestore-component").inputs["spec"] for name in members]
+        return [{entry["name"]: entry["value"] for entry in spec["metadata"][3:]} for spec in specs]
 
-    assert stores(run()) == [[], [], []], "shared, and no store of actors"
+    shared = {"redisUsername": "nodeapp"}
+    assert stores(run()) == [shared] * 3, "no store of actors"
     alone = {"stateStore": {"perCluster": True, "actors": True}}
-    actors = {"name": "actorStateStore", "value": "true"}
     assert stores(run("dev", lambda config: config.update(dapr=alone))) == [
-        [actors],
-        [{"name": "redisDB", "value": "1"}, actors],
-        [{"name": "redisDB", "value": "2"}, actors],
+        {"redisUsername": f"nodeapp.cluster-{n}", "redisDB": f"{n}", "actorStateStore": "true"}
+        for n in (1, 2, 3)
     ]
+    theirs = run("existing", lambda config: config.update(dapr=alone))
+    assert stores(theirs, ("east", "west")) == [
+        {"actorStateStore": "true"},
+        {"redisDB": "1", "actorStateStore": "true"},
+    ], "the users of an external Redis are not ours"
+
+
+def test_a_namespace_gets_the_password_of_its_apps_own_user(run: Any) -> None:
+    recorder = run("dev", lambda config: config.update(redisPassword=PASSWORD))
+    secrets = [r for r in recorder.registered if r.name.endswith("-statestore-secret")]
+    assert {r.inputs["stringData"]["redis-password"] for r in secrets} == {
+        "stdout of redis-nodeapp-password-random"
+    }
+    component = recorder.find("cluster-1-dapr-test-statestore-component").inputs
+    assert component["scopes"] == ["nodeapp"]
+    theirs = run("existing").find("east-dapr-test-statestore-secret")
+    assert theirs.inputs["stringData"]["redis-password"] == "a-password-of-theirs"
 
 
 def test_apps_restart_when_their_state_store_is_another_one(run: Any) -> None:
@@ -123,9 +141,13 @@ def test_apps_restart_when_their_state_store_is_another_one(run: Any) -> None:
         "dev", lambda config: config.update(dapr={"stateStore": {"perCluster": True, "actors": True}})
     )
     key = "multicluster-dapr/state-store"
-    assert annotations(changed, "cluster-3-dapr-test-nodeapp")[key] == "database-2.actors"
+    alone = annotations(changed, "cluster-3-dapr-test-nodeapp")[key]
+    assert re.fullmatch(r"nodeapp\.cluster-3\.[0-9a-f]{8}\.database-3\.actors", alone), (
+        "a user's password, too"
+    )
     assert key not in annotations(changed, "cluster-2-curl-curl"), "its namespace has no store"
-    assert key not in annotations(run(), "cluster-3-dapr-test-nodeapp")
+    assert re.fullmatch(r"nodeapp\.[0-9a-f]{8}", annotations(run(), "cluster-3-dapr-test-nodeapp")[key])
+    assert key not in annotations(run("existing"), "east-dapr-test-nodeapp"), "an external Redis"
 
 
 def containers(recorder: Any, deployment: str) -> list[dict[str, Any]]:
@@ -195,9 +217,13 @@ def test_secrets_are_marked_wherever_they_go(run: Any) -> None:
     recorder = run("dev", lambda config: config.update(redisPassword=PASSWORD))
     shown = [r.name for r in recorder.registered if PASSWORD in str(r.in_clear)]
     assert not shown, "the password would be in clear text in the state"
-    assert PASSWORD in str(recorder.find("redis-server").inputs["uploads"]), (
-        "the test looks in the right place"
-    )
+    generated = "stdout of redis-nodeapp-password-random"
+    assert not [r.name for r in recorder.registered if generated in str(r.in_clear)]
+    uploads = str(recorder.find("redis-server").inputs["uploads"])
+    for password in (PASSWORD, generated):
+        assert hashlib.sha256(password.encode()).hexdigest() in uploads, "the test looks in the right place"
+        assert password not in uploads
+    assert "user nodeapp" not in str(recorder.find("redis-server").in_clear)
     kubeconfigs = [f"stdout of {name}-k3d" for name in ("control-plane", "cluster-1")]
     assert not [r.name for r in recorder.registered for text in kubeconfigs if text in str(r.in_clear)]
     assert recorder.find("cluster-1-membership-credential").in_clear["stringData"] == "(secret)"
@@ -209,7 +235,7 @@ def test_the_password_is_in_no_argument_and_no_variable(run: Any) -> None:
     assert "envs" not in redis.inputs
 
 
-def test_a_password_is_generated_only_when_none_is_given(run: Any) -> None:
+def test_the_administrators_password_is_generated_only_when_none_is_given(run: Any) -> None:
     def has_random(recorder: Any) -> bool:
         return any(r.name == "redis-password-random" for r in recorder.registered)
 

@@ -23,7 +23,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (host.ranges_are_apart, frozenset({"clusters"})),
     (host.redis_fits_its_mode, frozenset({"clusters", "redis", "redis_password"})),
     (state.actors_have_one_owner, frozenset({"clusters", "apps", "dapr"})),
-    (state.databases_suffice, frozenset({"clusters", "dapr"})),
+    (state.databases_suffice, frozenset({"clusters", "dapr", "redis"})),
     (services.apps_run_on_members, frozenset({"clusters", "apps"})),
     (services.exports_have_apps, frozenset({"clusters", "apps", "exports"})),
     (services.sidecars_can_be_asked, frozenset({"dapr", "mesh", "exports"})),

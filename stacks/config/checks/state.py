@@ -8,7 +8,7 @@ from stacks.config.model import Settings
 from stacks.config.problem import Problem
 
 DATABASES = 16
-"""Redis has as many, unless its own configuration says otherwise."""
+"""A Redis has as many, unless its own configuration says otherwise."""
 
 
 def actors_have_one_owner(settings: Settings) -> Iterator[Problem]:
@@ -41,8 +41,10 @@ def actors_have_one_owner(settings: Settings) -> Iterator[Problem]:
 
 
 def databases_suffice(settings: Settings) -> Iterator[Problem]:
-    """Redis has a database for each member."""
-    if settings.dapr.state_store.per_cluster and len(settings.members) > DATABASES:
+    """An external Redis has a database for each member; one that is made here gets as many as it takes."""
+    if settings.redis.mode != "external" or not settings.dapr.state_store.per_cluster:
+        return
+    if len(settings.members) > DATABASES:
         yield Problem(
             "dapr.stateStore.perCluster",
             True,

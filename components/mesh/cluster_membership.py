@@ -22,6 +22,7 @@ class ClusterMembershipArgs:
     """The namespaces are the system namespaces of member and control plane; `hub` is what runs the hub.
 
     `may_export`: namespaces whose Services others may import from the member; None: any they have, too.
+    `admission` is as in ControllerArgs, of the member.
     """
 
     member: Cluster
@@ -30,6 +31,7 @@ class ClusterMembershipArgs:
     control_plane_namespace: pulumi.Input[str]
     hub: pulumi.Resource
     may_export: Sequence[str] | None = None
+    admission: bool = True
 
 
 def hub_kubeconfig(*, cluster: str, server: str, ca_base64: str, token: str) -> str:
@@ -68,7 +70,9 @@ class ClusterMembership(pulumi.ComponentResource):
         member, plane = args.member, args.control_plane
         in_member = pulumi.ResourceOptions(parent=self, provider=member.provider)
         identity = HubIdentity(
-            f"{name}-identity", HubIdentityArgs(cluster=member, namespace=args.member_namespace), in_member
+            f"{name}-identity",
+            HubIdentityArgs(cluster=member, namespace=args.member_namespace, admission=args.admission),
+            in_member,
         )
         token = kubernetes.core.v1.Secret(
             f"{name}-token",

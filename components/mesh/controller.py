@@ -11,6 +11,7 @@ import pulumi_kubernetes as kubernetes
 from components.cluster.cluster import UNAWAITED, Cluster
 from components.mesh import rbac
 from components.mesh.account import Account
+from components.mesh.admission import Admission, AdmissionArgs, controller_spec
 from components.mesh.gateway import EAST_WEST_PORT, SERVICE_PORTS
 from components.mesh.workload import ADMIN_PORT, admin_service_spec, pod_template
 
@@ -23,7 +24,8 @@ ROLE = "multicluster-controller"
 class ControllerArgs:
     """`namespace` is the system namespace of the cluster. Of several `replicas` one writes.
 
-    `foreign_imports` count as the hub's do.
+    `foreign_imports` count as the hub's do. `admission`: whether its API server takes an admission policy, as
+    it does from Kubernetes 1.30 on.
     """
 
     cluster: Cluster
@@ -33,6 +35,7 @@ class ControllerArgs:
     replicas: int
     front_door: bool
     foreign_imports: bool = False
+    admission: bool = True
 
 
 def controller_arguments(*, cluster_key: str, front_door: bool, foreign_imports: bool = False) -> list[str]:
@@ -54,7 +57,7 @@ def deployment_spec(*, replicas: int, template: dict[str, Any]) -> dict[str, Any
 
 
 class Controller(pulumi.ComponentResource):
-    """Creates a ServiceAccount with its rules, the Deployment and a Service for its admin page."""
+    """Creates a ServiceAccount with rules and admission policy, the Deployment, a Service for its admin page."""
 
     deployment: pulumi.Resource
 
@@ -70,6 +73,12 @@ class Controller(pulumi.ComponentResource):
             me.may(name, ROLE, rbac.CONTROLLER),
             me.may_at_home(f"{name}-own", f"{ROLE}-own", rbac.CONTROLLER_OWN),
         ]
+        if args.admission:
+            spec = pulumi.Output.from_input(args.namespace).apply(
+                lambda namespace: controller_spec(account=NAME, namespace=namespace)
+            )
+            policy = AdmissionArgs(cluster=cluster, name=ROLE, spec=spec)
+            Admission(f"{name}-admission", policy, pulumi.ResourceOptions(parent=self))
         template = pod_template(
             labels=LABELS,
             image=args.image,

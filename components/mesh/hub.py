@@ -25,6 +25,7 @@ class HubArgs:
     """`namespace` is the system namespace of the control plane. Of several `replicas` one writes.
 
     `paths`: delegated paths of the front door, each a prefix with its namespaces and cluster keys.
+    `admission` is as in ControllerArgs.
     """
 
     cluster: Cluster
@@ -33,6 +34,7 @@ class HubArgs:
     digest: pulumi.Input[str]
     replicas: int = 1
     paths: Sequence[dict[str, Any]] = ()
+    admission: bool = True
 
 
 def hub_arguments(*, cluster_key: str, replicas: int = 1, paths: Sequence[dict[str, Any]] = ()) -> list[str]:
@@ -66,7 +68,7 @@ class Hub(pulumi.ComponentResource):
         cluster = args.cluster
         identity = HubIdentity(
             f"{name}-identity",
-            HubIdentityArgs(cluster=cluster, namespace=args.namespace),
+            HubIdentityArgs(cluster=cluster, namespace=args.namespace, admission=args.admission),
             pulumi.ResourceOptions(parent=self),
         )
         me = Account(parent=self, cluster=cluster, name=identity.account, namespace=args.namespace)

@@ -10,20 +10,22 @@ import pulumi_kubernetes as kubernetes
 from components.cluster.cluster import Cluster
 from components.mesh import rbac
 from components.mesh.account import Account
+from components.mesh.admission import Admission, AdmissionArgs, hub_spec
 
 NAME = "multicluster-hub"
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubIdentityArgs:
-    """`namespace` is the system namespace of `cluster`."""
+    """`namespace` is the system namespace of `cluster`. `admission` is as in ControllerArgs."""
 
     cluster: Cluster
     namespace: pulumi.Input[str]
+    admission: bool = True
 
 
 class HubIdentity(pulumi.ComponentResource):
-    """Creates the ServiceAccount, the ClusterRole and their binding."""
+    """Creates the ServiceAccount, the ClusterRole and their binding, and the admission policy for it."""
 
     account: pulumi.Output[str]
     binding: pulumi.Resource
@@ -39,4 +41,10 @@ class HubIdentity(pulumi.ComponentResource):
         self.account = account.metadata["name"]
         me = Account(parent=self, cluster=cluster, name=self.account, namespace=args.namespace)
         self.binding = me.may(name, NAME, rbac.HUB)
+        if args.admission:
+            spec = pulumi.Output.from_input(args.namespace).apply(
+                lambda namespace: hub_spec(account=NAME, namespace=namespace)
+            )
+            policy = AdmissionArgs(cluster=cluster, name=NAME, spec=spec)
+            Admission(f"{name}-admission", policy, pulumi.ResourceOptions(parent=self))
         self.register_outputs({"account": self.account})

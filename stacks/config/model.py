@@ -107,6 +107,12 @@ class ClusterSettings(Section):
         description="member: namespaces that others may import from it; default any they have, too.",
     )
 
+    admission_policy: bool = Field(
+        default=True,
+        description="Its API server refuses controller and hub what they have no business writing; false for "
+        "Kubernetes before 1.30.",
+    )
+
     @property
     def key(self) -> str:
         """The cluster key, region/zone/group/name."""

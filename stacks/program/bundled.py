@@ -68,16 +68,19 @@ def install(
             replicas=shared.settings.gateway.replicas,
             front_door=front_door,
             foreign_imports=shared.settings.gateway.foreign_imports,
+            admission=config.admission_policy,
         ),
         waits,
     )
-    if config.source == "k3d":
-        provided = pulumi.ResourceOptions.merge(cluster.component(), shared.local)
-        ClusterSetDns(f"{name}-cluster-set-dns", ClusterSetDnsArgs(cluster=cluster), provided)
-        # Of the version of a cluster that exists the program knows nothing.
+    if config.admission_policy:
         policy, binding = load_policy(IMPORT_POLICY)
         guard = ImportGuardArgs(cluster=cluster, policy=policy, binding=binding)
         ImportGuard(f"{name}-import-guard", guard, cluster.component())
+    else:
+        pulumi.log.info(f"{name} takes no admission policy: a thief of its controller's token is less bound")
+    if config.source == "k3d":
+        provided = pulumi.ResourceOptions.merge(cluster.component(), shared.local)
+        ClusterSetDns(f"{name}-cluster-set-dns", ClusterSetDnsArgs(cluster=cluster), provided)
     if config.role == "control-plane":
         args = HubArgs(
             cluster=cluster,
@@ -86,6 +89,7 @@ def install(
             digest=image.digest,
             replicas=shared.settings.gateway.hub_replicas,
             paths=_paths(shared.settings),
+            admission=config.admission_policy,
         )
         hub = Hub(f"{name}-hub", args, waits)
         return Mesh(
@@ -112,6 +116,7 @@ def _membership(plane: PreparedCluster, member: PreparedCluster) -> ClusterMembe
         control_plane_namespace=plane.mesh.namespace,
         hub=plane.mesh.hub,
         may_export=member.config.may_export,
+        admission=member.config.admission_policy,
     )
     # The Cluster CRD is the control plane's; the hub imports only into namespaces that are there.
     waits = [*plane.mesh.crds, *plane.namespaces.values(), *member.namespaces.values()]

@@ -10,9 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from proxy.kube.one_cluster import FLOMESH, SERVICES, SLICES, Cluster, Controller, Gateway
+from proxy.kube.admission import Bound, bind, refuses
+from proxy.kube.one_cluster import (
+    CONTROLLER_RULES,
+    FLOMESH,
+    SERVICES,
+    SLICES,
+    Cluster,
+    Controller,
+    Gateway,
+)
 from proxy.kube.world import eventually
 
+from components.mesh.admission import controller_spec
 from tests.harness.api_server import ApiServer, NoBinaryError
 
 
@@ -67,7 +77,16 @@ def cluster(api_servers: Callable[[int], list[Any]]) -> Cluster:
     for name in ("dapr-test", "multicluster-system"):
         found.server.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     found.gateway_pods("10.42.0.10", "10.42.0.11")
+    # Whatever the controller does in these tests, it may do.
+    bind(found.server, "controller", controller_spec(account="controller", namespace="multicluster-system"))
+    unmarked = {"metadata": {"name": "unmarked"}, "spec": {"ports": [{"port": 1}]}}
+    refuses(bound(found.server), "POST", SERVICES, unmarked, "it makes Services with its label only")
     return found
+
+
+def bound(server: ApiServer) -> Bound:
+    """The controller's account."""
+    return Bound(server, server.account("controller", *CONTROLLER_RULES))
 
 
 @pytest.fixture

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from proxy.kube.world import FLOMESH, MEMBER, Clusters, Process, eventually, made, namespace
+from proxy.kube.admission import Bound, bind, refuses
+from proxy.kube.world import FLOMESH, HOME, MEMBER, Clusters, Process, eventually, made, namespace
+
+from components.mesh.admission import hub_spec
 
 pytestmark = pytest.mark.e2e
 
@@ -19,6 +22,13 @@ def clusters(api_servers: Callable[[int], list[Any]], tmp_path_factory: pytest.T
     for server in (found.home, found.one, found.two):
         namespace(server, "multicluster-system")
         namespace(server, "dapr-test")
+        # Whatever the hub does in these tests, it may do.
+        account = "hub-home" if server is found.home else "multicluster-hub"
+        rules = [*MEMBER, *HOME] if server is found.home else MEMBER
+        bind(server, "hub", hub_spec(account=account, namespace="multicluster-system"))
+        theirs = made("ServiceImport", "theirs", {"ports": [{"port": 1, "endpoints": []}]})
+        hub = Bound(server, server.account(account, *rules))
+        refuses(hub, "POST", f"{FLOMESH}/namespaces/dapr-test/serviceimports", theirs, "with its label only")
     return found
 
 
@@ -380,3 +390,36 @@ def test_how_fast_an_export_travels(joined: Clusters, capsys: pytest.CaptureFixt
     gone = joined.expect_import(joined.two, {})
     with capsys.disabled():
         print(f"\nexport seen as import after {there * 1000:.0f} ms, gone after {gone * 1000:.0f} ms")
+
+
+def test_a_thief_of_the_hubs_token_writes_its_imports_only(clusters: Clusters) -> None:
+    member, imports = clusters.one, f"{FLOMESH}/namespaces/dapr-test/serviceimports"
+    thief = Bound(member, member.account("multicluster-hub", *MEMBER))
+    label = {"app.kubernetes.io/managed-by": "multicluster-hub"}
+    spec = {"ports": [{"port": 1, "endpoints": []}]}
+    clusters.apply(member, imports, made("ServiceImport", "theirs", spec))
+    try:
+        for method, body in (("DELETE", None), ("PATCH", {"metadata": {"labels": label}})):
+            status, said = thief.call(method, f"{imports}/theirs", body)
+            assert (status, "with its label only" in said) == (422, True), said
+        evil = made("ServiceImport", "kubernetes", spec)
+        evil["metadata"]["labels"] = label
+        status, said = thief.call("POST", imports.replace("dapr-test", "default"), evil)
+        assert (status, "into the system's namespaces" in said) == (422, True), said
+        assert thief.call("POST", f"{imports}?dryRun=All", evil)[0] == 201, "what the hub does"
+    finally:
+        clusters.remove(member, f"{imports}/theirs")
+
+
+def test_a_thief_of_the_hubs_token_sends_no_member_elsewhere(clusters: Clusters) -> None:
+    home = clusters.home
+    thief = Bound(home, home.account("hub-home", *MEMBER, *HOME))
+    spec = {"gatewayHost": "192.0.2.1", "gatewayPort": 80, "kubeconfigSecretRef": {"name": "none"}}
+    clusters.apply(home, f"{FLOMESH}/clusters", made("Cluster", "lone", spec))
+    try:
+        status, said = thief.call(
+            "PATCH", f"{FLOMESH}/clusters/lone", {"spec": {"gatewayHost": "192.0.2.66"}}
+        )
+        assert (status, "its own finalizer only" in said) == (422, True), said
+    finally:
+        clusters.remove(home, f"{FLOMESH}/clusters/lone")

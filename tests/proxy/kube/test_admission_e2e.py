@@ -1,0 +1,177 @@
+"""A thief of the controller's token against a real API server: what the roles allow and the policy does not.
+
+That the controller's own writes pass is shown by all e2e tests beside this one: they run under the policy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from proxy.kube.admission import Bound
+from proxy.kube.one_cluster import CONTROLLER_RULES, ENDPOINTS, FLOMESH, SERVICES, SLICES, Cluster
+
+from components.mesh import admission
+from gateway.core import derived_names, objects, reserved
+from gateway.kube import finalizer, takeover
+
+pytestmark = pytest.mark.e2e
+
+MINE = {"multicluster.flomesh.io/imported": "true", "app.kubernetes.io/managed-by": "multicluster-gateway"}
+SLICE = {"endpointslice.kubernetes.io/managed-by": "multicluster-gateway"}
+PORTS = {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}
+EVIL = {"addresses": ["10.42.6.66"], "conditions": {"ready": True}}
+SHOP = {"app": "shop"}
+KEPT = '{"app": "shop"}'
+ANNOTATION = "multicluster.flomesh.io/selector"
+
+
+@pytest.fixture
+def thief(clean: Cluster) -> Bound:
+    return Bound(clean.server, clean.server.account("controller", *CONTROLLER_RULES))
+
+
+def service(name: str = "shop", labels: Any = None, **spec: Any) -> dict[str, Any]:
+    metadata = {"name": name, "labels": labels or {}}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {**PORTS, **spec}}
+
+
+def endpoint_slice(name: str, of: str, labels: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": of, **labels}},
+        "endpoints": [EVIL], "ports": PORTS["ports"],
+    }  # fmt: skip
+
+
+def in_(namespace: str, kind: str = "services") -> str:
+    root = "/apis/discovery.k8s.io/v1" if kind == "endpointslices" else "/api/v1"
+    return f"{root}/namespaces/{namespace}/{kind}"
+
+
+def refused(answer: tuple[int, str], words: str) -> None:
+    status, message = answer
+    assert status == 422, message
+    assert words in message
+
+
+def test_the_names_are_those_of_the_gateway() -> None:
+    assert (admission.MANAGED_BY, admission.GATEWAY, admission.HUB) == (
+        objects.MANAGED_BY,
+        objects.GATEWAY,
+        objects.HUB,
+    )
+    assert admission.SLICE_MANAGED_BY == objects.SLICE_MANAGED_BY
+    assert admission.SELECTOR == derived_names.SELECTOR
+    assert admission.FINALIZER == finalizer.FINALIZER
+    assert set(admission.KUBERNETES) == takeover.KUBERNETES
+    assert set(admission.SYSTEM) == reserved.SYSTEM
+
+
+def test_the_systems_services_are_out_of_reach(clean: Cluster, thief: Bound) -> None:
+    clean.apply(in_("kube-system"), service("kube-dns", selector={"k8s-app": "kube-dns"}, clusterIP="None"))
+    clean.apply(in_("default"), service("dapr-webhook", selector=SHOP))
+    system = "no Services of the system's namespaces"
+    for path in (f"{in_('kube-system')}/kube-dns", f"{in_('default')}/dapr-webhook"):
+        refused(thief.call("PATCH", path, {"spec": {"selector": {"app": "evil"}}}), "")
+        refused(thief.call("PATCH", path, {"metadata": {"labels": MINE}}), system)
+        refused(thief.call("DELETE", path), "deletes Services with its label only")
+    refused(
+        thief.call("PATCH", f"{in_('default')}/kubernetes", {"spec": {"ports": [{"port": 6666}]}}), system
+    )
+    refused(thief.call("POST", in_("kube-system"), service(labels=MINE)), system)
+    refused(
+        thief.call("DELETE", "/api/v1/namespaces/default/endpoints/kubernetes"), "Endpoints of the system's"
+    )
+    slices = in_("default", "endpointslices")
+    refused(thief.call("DELETE", f"{slices}/kubernetes"), "that Kubernetes can make again")
+    more = endpoint_slice("kubernetes-more", "kubernetes", SLICE)
+    refused(thief.call("POST", slices, more), "none of the system's namespaces")
+
+
+def test_a_service_of_somebody_is_not_led_elsewhere(clean: Cluster, thief: Bound) -> None:
+    clean.apply(SERVICES, service(selector=SHOP))
+    shop = f"{SERVICES}/shop"
+    away: dict[str, Any] = {"spec": {"selector": None}, "metadata": {"annotations": {ANNOTATION: KEPT}}}
+    selector, rest = "takes a selector away only into", "nothing but the selector"
+    for changed, words in (
+        ({"spec": {"selector": {"app": "evil"}}}, selector),
+        ({"spec": {"selector": {"app": "shop", "tier": "evil"}}}, selector),
+        ({"spec": {"selector": None}}, selector),
+        ({**away, "metadata": {"annotations": {ANNOTATION: '{"app": "evil"}'}}}, selector),
+        ({**away, "metadata": {"annotations": {ANNOTATION: KEPT[:-1] + ', "tier": "evil"}'}}}, selector),
+        ({**away, "metadata": {"annotations": {ANNOTATION: KEPT, "more": "1"}}}, rest),
+        ({**away, "spec": {"selector": None, "externalIPs": ["192.0.2.1"]}}, rest),
+        ({**away, "spec": {"selector": None, "type": "NodePort"}}, rest),
+        ({"spec": {"type": "ExternalName", "externalName": "evil.example.org"}}, rest),
+        ({"spec": {"externalIPs": ["192.0.2.1"]}}, rest),
+        ({"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 6666}]}}, rest),
+        ({"metadata": {"labels": {"team": "evil"}}}, rest),
+        ({"metadata": {"finalizers": ["evil.example.org/stay"]}}, rest),
+        ({"metadata": {"labels": MINE}}, "makes no Service its own"),
+    ):
+        refused(thief.call("PATCH", shop, changed), words)
+    refused(thief.call("DELETE", shop), "deletes Services with its label only")
+    assert thief.call("PATCH", shop, away)[0] == 200, "what a takeover does"
+    for back in ({"app": "evil"}, {"app": "shop", "tier": "evil"}):
+        refused(thief.call("PATCH", shop, {"spec": {"selector": back}}), selector)
+    forged = {
+        "spec": {"selector": {"app": "evil"}},
+        "metadata": {"annotations": {ANNOTATION: '{"app": "evil"}'}},
+    }
+    gone = {"metadata": {"annotations": {ANNOTATION: None}}}
+    for changed in (forged, {"metadata": forged["metadata"]}, gone):
+        refused(thief.call("PATCH", shop, changed), selector)
+    assert thief.call("PATCH", shop, {"spec": {"selector": SHOP}})[0] == 200
+    assert thief.call("PATCH", shop, gone)[0] == 200
+    assert clean.get(shop)["spec"]["selector"] == SHOP
+
+
+def test_what_carries_its_label_leads_nowhere_but_to_its_endpoints(clean: Cluster, thief: Bound) -> None:
+    assert thief.call("POST", SERVICES, service("a", MINE))[0] == 201
+    for spec in (
+        {"type": "ExternalName", "externalName": "evil.example.org"},
+        {"externalIPs": ["192.0.2.1"]},
+        {"type": "LoadBalancer"},
+        {"type": "NodePort"},
+    ):
+        refused(thief.call("POST", SERVICES, service("b", MINE, **spec)), "ClusterIP Services only")
+        refused(thief.call("PATCH", f"{SERVICES}/a", {"spec": spec}), "ClusterIP Services only")
+    assert thief.call("DELETE", f"{SERVICES}/a")[0] == 200
+
+
+def test_slices_of_others_are_not_changed(clean: Cluster, thief: Bound) -> None:
+    clean.apply(SLICES, endpoint_slice("theirs", "shop", {}))
+    clean.apply(
+        SLICES, endpoint_slice("kubernetes-made", "shop", {admission.SLICE_MANAGED_BY: takeover_by()})
+    )
+    others = "changes no EndpointSlice of others"
+    for name in ("theirs", "kubernetes-made"):
+        refused(thief.call("PATCH", f"{SLICES}/{name}", {"endpoints": [EVIL, EVIL]}), "")
+        refused(thief.call("PATCH", f"{SLICES}/{name}", {"metadata": {"labels": SLICE}}), others)
+    refused(thief.call("DELETE", f"{SLICES}/theirs"), others)
+    assert thief.call("DELETE", f"{SLICES}/kubernetes-made")[0] == 200, "of a Service that is taken over"
+    refused(thief.call("POST", SLICES, endpoint_slice("more", "shop", {})), "EndpointSlices with its label")
+    assert thief.call("POST", SLICES, endpoint_slice("shop-imported", "shop", {**MINE, **SLICE}))[0] == 201
+
+
+def takeover_by() -> str:
+    return min(takeover.KUBERNETES)
+
+
+def test_a_policy_keeps_what_it_says(clean: Cluster, thief: Bound) -> None:
+    clean.policy("ActiveActive", "cluster-1")
+    policy = f"{FLOMESH}/globaltrafficpolicies/nodeapp"
+    only = "its own finalizer only"
+    refused(thief.call("PATCH", policy, {"spec": {"lbType": "Locality"}}), only)
+    refused(thief.call("PATCH", policy, {"metadata": {"annotations": {"a": "b"}}}), only)
+    refused(thief.call("PATCH", policy, {"metadata": {"finalizers": ["evil.example.org/stay"]}}), only)
+    assert thief.call("PATCH", policy, {"metadata": {"finalizers": [admission.FINALIZER]}})[0] == 200
+    assert thief.call("PATCH", policy, {"metadata": {"finalizers": []}})[0] == 200
+
+
+def test_nobody_else_is_bound(clean: Cluster) -> None:
+    clean.apply(SERVICES, service("theirs", selector=SHOP))
+    clean.apply(SERVICES, service("theirs", selector={"app": "other"}, externalIPs=["192.0.2.1"]))
+    clean.delete(f"{SERVICES}/theirs")
+    assert clean.get(f"{ENDPOINTS}/theirs") is None

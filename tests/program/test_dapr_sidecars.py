@@ -21,7 +21,6 @@ def on(config: dict[str, Any]) -> None:
 def test_by_default_there_is_nothing_of_it(run: Any) -> None:
     recorder = run("dev")
     assert not [r.name for r in recorder.registered if "sidecars" in r.name or "dapr-token" in r.name]
-    assert "dapr_sidecar_injector" not in recorder.find("cluster-1-dapr-release").inputs["values"]
     export = recorder.find("cluster-1-dapr-test-nodeapp-export-object").inputs
     assert list(export["metadata"]["annotations"]) == [app_ids.APP_ID]
 

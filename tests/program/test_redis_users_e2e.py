@@ -187,7 +187,7 @@ def sidecar(tmp_path: Path, redis: Redis, daprd: Path) -> Sidecar:
 STATE = f"state/{COMPONENT}"
 
 
-def test_sidecars_of_one_app_do_all_that_dapr_offers_and_share_it(redis: Redis, sidecar: Sidecar) -> None:
+def test_sidecars_of_one_app_do_all_that_dapr_can_and_share_it(redis: Redis, sidecar: Sidecar) -> None:
     config = redis_config(admin_password=ADMIN_PASSWORD, users=SHARED)
     with (
         redis.running(config) as connect,

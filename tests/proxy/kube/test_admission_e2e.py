@@ -96,10 +96,10 @@ def test_a_service_of_somebody_is_not_led_elsewhere(clean: Cluster, thief: Bound
     selector, rest = "takes a selector away only into", "nothing but the selector"
     for changed, words in (
         ({"spec": {"selector": {"app": "evil"}}}, selector),
-        ({"spec": {"selector": {"app": "shop", "tier": "evil"}}}, selector),
+        ({"spec": {"selector": {"app": "shop", "more": "evil"}}}, selector),
         ({"spec": {"selector": None}}, selector),
         ({**away, "metadata": {"annotations": {ANNOTATION: '{"app": "evil"}'}}}, selector),
-        ({**away, "metadata": {"annotations": {ANNOTATION: KEPT[:-1] + ', "tier": "evil"}'}}}, selector),
+        ({**away, "metadata": {"annotations": {ANNOTATION: KEPT[:-1] + ', "more": "evil"}'}}}, selector),
         ({**away, "metadata": {"annotations": {ANNOTATION: KEPT, "more": "1"}}}, rest),
         ({**away, "spec": {"selector": None, "externalIPs": ["192.0.2.1"]}}, rest),
         ({**away, "spec": {"selector": None, "type": "NodePort"}}, rest),
@@ -113,7 +113,7 @@ def test_a_service_of_somebody_is_not_led_elsewhere(clean: Cluster, thief: Bound
         refused(thief.call("PATCH", shop, changed), words)
     refused(thief.call("DELETE", shop), "deletes Services with its label only")
     assert thief.call("PATCH", shop, away)[0] == 200, "what a takeover does"
-    for back in ({"app": "evil"}, {"app": "shop", "tier": "evil"}):
+    for back in ({"app": "evil"}, {"app": "shop", "more": "evil"}):
         refused(thief.call("PATCH", shop, {"spec": {"selector": back}}), selector)
     forged = {
         "spec": {"selector": {"app": "evil"}},

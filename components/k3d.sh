@@ -3,7 +3,8 @@
 #   k3d.sh create NAME LABEL=ENVIRONMENT <FILE   make it from k3d's own file, print its kubeconfig
 #   k3d.sh kubeconfig NAME                       print its kubeconfig
 #   k3d.sh delete NAME                           remove it; not an error when it is gone already
-#   k3d.sh import NAME IMAGE...                  copy images from the Docker daemon into its node
+#   k3d.sh import NAME IMAGE...                  copy images from the Docker daemon into its node; the tag of each is
+#                                                the beginning of its id, and it gets that tag here
 # States of running environments name this file and its commands: both stay.
 # Standard output is a kubeconfig or nothing; what k3d says goes to standard error.
 set -eu
@@ -47,6 +48,8 @@ case $command in
   kubeconfig) k3d kubeconfig get "$name" ;;
   delete) k3d cluster delete "$name" >&2 ;;
   import)
+    # A node keeps what it has by a name: another content needs another one.
+    for image in "$@"; do docker tag "${image##*:}" "$image" >&2; done
     # On a busy machine k3d may close its stream to the node before the node has read it all.
     copy_images "$@" || { echo "Copying the images once more." >&2 && copy_images "$@"; }
     ;;

@@ -10,7 +10,7 @@ import pulumi_docker as docker
 
 # A name no public registry serves, in the canonical form that Docker, containerd and k3d agree on.
 LOCAL_PREFIX = "docker.io/multicluster-dapr"
-# On pod templates, so that a rebuilt image restarts the pods although its name stays.
+# On pod templates: the content that runs, in full.
 DIGEST_ANNOTATION = "multicluster-dapr/image-digest"
 
 
@@ -35,8 +35,19 @@ def docker_platform(machine: str) -> str:
 
 
 def image_name(name: str, registry: str) -> str:
-    """The stable reference of an image built here."""
+    """The stable reference of an image built here, by which it is built and pushed."""
     return f"{registry.rstrip('/') or LOCAL_PREFIX}/{name}:dev"
+
+
+def pinned(name: str, digest: str) -> str:
+    """The reference of one content of an image, for pods: nodes that hold it by then have the right one.
+
+    `digest` is what a registry answered to a push, name and all; without a registry the image's id. By an id
+    no node finds an image, so a tag is made of it: twelve digits, by which Docker finds the image, too.
+    """
+    if "@" in digest:
+        return digest
+    return f"{name.rpartition(':')[0]}:{digest.removeprefix('sha256:')[:12]}"
 
 
 class BuiltImage(pulumi.ComponentResource):
@@ -59,7 +70,7 @@ class BuiltImage(pulumi.ComponentResource):
             skip_push=not args.registry,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.ref = image.image_name
         # Of the content: when it changes, nodes get the image again and pods restart.
         self.digest = image.repo_digest
+        self.ref = pulumi.Output.all(image.image_name, image.repo_digest).apply(lambda known: pinned(*known))
         self.register_outputs({"ref": self.ref, "digest": self.digest})

@@ -15,7 +15,7 @@ from components.image.built_image import BuiltImage
 
 @dataclass(frozen=True, kw_only=True)
 class ImageImportArgs:
-    """`images` go into the node of `cluster` together, as one archive."""
+    """`images` go into the node of `cluster` together, as one archive, each by the tag of its content."""
 
     cluster: Cluster
     images: Sequence[BuiltImage]

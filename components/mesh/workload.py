@@ -25,8 +25,8 @@ def pod_template(
 ) -> dict[str, Any]:
     """Pod template of `gateway`: not root, read-only, probed on the admin port.
 
-    `digest` restarts the pods when the image's content changes, since its name does not. `cache` adds a
-    writable folder for the last good objects. `secrets` are variables, each with a Secret and its key.
+    `digest` is the image's content in full, for people. `cache` adds a writable folder for the last good
+    objects. `secrets` are variables, each with a Secret and its key.
     `files` are volumes, each with its folder and the Secret whose keys are files there, which follow it.
     """
     container: dict[str, Any] = {

@@ -97,7 +97,8 @@ def test_up_puts_everything_into_clusters_that_were_there(machine: theirs.Machin
         machine, kubeconfig, "east", "get", "pods", "-n", "dapr-test", "-o",
         "jsonpath={.items[*].spec.containers[*].image}",
     )  # fmt: skip
-    assert f"127.0.0.1:{theirs.REGISTRY_PORT}/multicluster/nodeapp:dev" in pods, "pulled from the registry"
+    registry = f"127.0.0.1:{theirs.REGISTRY_PORT}/multicluster"
+    assert f"{registry}/nodeapp@sha256:" in pods, "pulled from the registry, by digest"
 
 
 def test_the_front_door_of_the_hub_reaches_the_member(kubeconfig: Path) -> None:

@@ -351,6 +351,13 @@ def test_images_are_named_for_where_they_go() -> None:
     assert built_image.image_name("gateway", "registry.local/x/") == "registry.local/x/gateway:dev"
 
 
+def test_pods_name_one_content_of_an_image() -> None:
+    name, digest = "docker.io/multicluster-dapr/gateway:dev", "sha256:" + "0123456789abcdef" * 4
+    assert built_image.pinned(name, digest) == "docker.io/multicluster-dapr/gateway:0123456789ab"
+    pushed = f"registry.local:5000/x/gateway@{digest}"
+    assert built_image.pinned("registry.local:5000/x/gateway:dev", pushed) == pushed
+
+
 def test_only_definitions_are_read_as_definitions(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("kind: Pod\nmetadata: {name: a}\n")
     with pytest.raises(ValueError, match="holds a Pod"):

@@ -110,6 +110,7 @@ esac
     daemon = folder / "docker"
     daemon.write_text(f"""#!/bin/sh
 set -eu
+[ "$1" != tag ] || {{ echo "docker $*" >> {shlex.quote(str(tmp_path / "calls"))}; exit 0; }}
 test -e {shlex.quote(str(clusters))}/cluster-1 || exit 0
 for word; do case $word in label=k3d.cluster=*) ;; label=*)
   grep -qxF "${{word#label=}}" {shlex.quote(str(clusters))}/cluster-1 || exit 0 ;; esac; done
@@ -192,10 +193,12 @@ def test_a_command_that_is_ended_removes_its_folder_too(k3d: Any) -> None:
 
 def test_deleting_and_importing_are_one_call_each(k3d: Any) -> None:
     assert k3d(k3d_config.delete_command(name="cluster-1")).returncode == 0
-    images = ["docker.io/multicluster-dapr/gateway:dev", "docker.io/multicluster-dapr/nodeapp:dev"]
+    images = ["docker.io/multicluster-dapr/gateway:0123abcd", "docker.io/multicluster-dapr/nodeapp:4567cdef"]
     assert k3d(k3d_config.import_command(name="cluster-1", images=images)).returncode == 0
     assert k3d.calls.read_text().splitlines() == [
         "cluster delete cluster-1",
+        f"docker tag 0123abcd {images[0]}",
+        f"docker tag 4567cdef {images[1]}",
         "image import --mode direct --cluster cluster-1 " + " ".join(images),
     ]
 
@@ -203,6 +206,6 @@ def test_deleting_and_importing_are_one_call_each(k3d: Any) -> None:
 @pytest.mark.parametrize(("failures", "code"), [(1, 0), (2, 1)])
 def test_images_are_copied_once_more_when_that_fails(failures: int, code: int, k3d: Any) -> None:
     (k3d.clusters / "failures").write_text(f"{failures}\n")
-    done = k3d(k3d_config.import_command(name="cluster-1", images=["gateway:dev"]))
+    done = k3d(k3d_config.import_command(name="cluster-1", images=["gateway:0123abcd"]))
     assert done.returncode == code
     assert done.stderr.count("Copying the images once more.") == 1

@@ -57,7 +57,7 @@ def deployment_spec(*, replicas: int, template: dict[str, Any]) -> dict[str, Any
 
 
 class Controller(pulumi.ComponentResource):
-    """Creates a ServiceAccount with rules and admission policy, the Deployment, a Service for its admin page."""
+    """Creates a ServiceAccount with its rules and admission policy, the Deployment and a Service of it."""
 
     deployment: pulumi.Resource
 

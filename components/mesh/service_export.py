@@ -12,10 +12,14 @@ import pulumi_kubernetes as kubernetes
 from components.cluster.cluster import Cluster
 from components.mesh.app_ids import APP_ID, INVOKE
 
+HOST = "multicluster.flomesh.io/host"
+"""Annotation of a ServiceExport: the host under which alone it is published."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceExportArgs:
-    """`spec` as export_spec returns it. `app_id` is that of the Dapr app behind the Service.
+    """`spec` as export_spec returns it. `host`: under which alone it is published, if any. `app_id` is that
+    of the Dapr app behind the Service.
 
     `by_sidecar`: requests of other clusters reach it through a Dapr sidecar.
     """
@@ -24,6 +28,7 @@ class ServiceExportArgs:
     namespace: pulumi.Input[str]
     service: str
     spec: Mapping[str, Any]
+    host: str | None = None
     app_id: str | None = None
     by_sidecar: bool = False
 
@@ -58,8 +63,10 @@ class ServiceExport(pulumi.ComponentResource):
         self, name: str, args: ServiceExportArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("multicluster-dapr:mesh:ServiceExport", name, None, opts)
-        by_sidecar = INVOKE if args.by_sidecar else {}
-        annotations = {"annotations": {APP_ID: args.app_id, **by_sidecar}} if args.app_id else {}
+        said = {HOST: args.host} if args.host else {}
+        if args.app_id:
+            said |= {APP_ID: args.app_id, **(INVOKE if args.by_sidecar else {})}
+        annotations = {"annotations": said} if said else {}
         kubernetes.apiextensions.CustomResource(
             f"{name}-object",
             api_version="flomesh.io/v1alpha1",

@@ -48,6 +48,13 @@ def _password(secret: SecretStr) -> SecretStr | None:
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 # k3d prefixes its containers with "k3d-" and appends "-server-0": 32 keeps every host name within 63.
 ClusterName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=32)]
+HostName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$",
+        max_length=253,
+    ),
+]
 KeyPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=63)]
 ClusterKey = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+/[^/\s]+/[^/\s]+$")]
 Version = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+")]
@@ -251,6 +258,9 @@ class ExportSettings(Section):
         description="Exporting members."
     )
     rules: Annotated[tuple[ExportRule, ...], Field(min_length=1)] = Field(description="Published paths.")
+    host: HostName | None = Field(
+        default=None, description="Host under which alone they are published, such as shop.example.com."
+    )
     path_rewrite: PathRewrite | None = Field(
         default=None, description="Rewrite before the Service sees the request."
     )

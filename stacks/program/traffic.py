@@ -28,6 +28,7 @@ def export(
                     namespace=exporter.namespace(exported.namespace),
                     service=exported.service,
                     spec=spec,
+                    host=exported.host,
                     app_id=_app_id(settings, exported),
                     by_sidecar=settings.dapr.invoke == "sidecar",
                 ),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.export_hosts import HOST
 from gateway.core.identity import BY_NAME, BY_PATH, PeersKeys
 from gateway.core.snapshot import compile_snapshot
 from gateway.edge.accesslog import AccessLog
@@ -259,3 +260,20 @@ async def test_an_export_by_sidecar_is_reached_through_it_by_name_too(net: Any, 
     plain = [target.removeprefix(method) for target in sidecar.targets if not target.endswith(b"*")]
     assert plain == [b"/x", b"/shop/x", b"/x", b"/x"]
     assert shop.shop.heads == []
+
+
+async def test_a_host_of_an_export_is_asked_for_in_any_form_of_request(net: Any, shop: Shop) -> None:
+    mine = shop.export("shop", "/")
+    mine["metadata"]["annotations"] = {HOST: "shop.example.com"}
+    objects = await shop.objects(mine, shop.export("evil", "/evil"))
+    north, _, _ = await net.gateway(*objects, cluster="c1", peers=KEYS)
+    _, east, _ = await net.gateway(*shop.calling(north, "/"), cluster="c2", peers=KEYS)
+    hosted = "shop.example.com"
+    for target, host, body in (
+        ("/x", f"{hosted}:8080", b"shop"), (f"http://{hosted}/x", "other", b"shop"),
+        ("/evil", hosted, b"shop"), ("/evil", "x", b"evil"), ("http://x/evil", hosted, b"evil"),
+        ("/x", "x", b"Service Not Found"),
+    ):  # fmt: skip
+        assert (await net.ask(north, target, host))[2] == body, (target, host)
+    assert (await net.talk(north, b"GET /x HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
+    assert (await net.ask(east, "/x", "shop.shop"))[2] == b"shop", "by name it is called as ever"

@@ -6,14 +6,15 @@ here, so what is imported elsewhere is what the exporter's gateway serves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from gateway.core.affinity import HASH_ON, LOAD_BALANCERS, ROUND_ROBIN, Balancing
 from gateway.core.app_ids import read_app_id
-from gateway.core.claims import Claims, Match
+from gateway.core.claims import Match
+from gateway.core.export_hosts import HOST, HostClaims, names_a_service, read_hosts
 from gateway.core.fields import FieldError, mapping, mappings, path_text, port_number, text
 from gateway.core.objects import Key, Object, created, spec_of, texts
 from gateway.core.paths import normalise
@@ -46,6 +47,8 @@ class Rule:
     balancing: Balancing
     invoked: str = ""
     """The app-id by which Dapr's sidecars are asked for it; empty when its own port is."""
+    hosts: tuple[str, ...] = ()
+    """It is served under these hosts alone; none: under every host that nobody claims."""
 
     @property
     def match(self) -> Match:
@@ -80,6 +83,8 @@ class Evaluation:
     service_account: str = ""
     app_id: str = ""
     """By which Dapr apps of other clusters call the service; empty for none."""
+    hosts: tuple[str, ...] = ()
+    """Under which alone it is published; none: it shares the paths of all other hosts."""
 
 
 def evaluate_exports(exports: Mapping[Key, Object], services: Mapping[Key, Service]) -> dict[Key, Evaluation]:
@@ -88,10 +93,11 @@ def evaluate_exports(exports: Mapping[Key, Object], services: Mapping[Key, Servi
     Of two exports with one path, or of two namespaces with one inside the other, the older has it, then the
     first by name.
     """
-    claims = Claims()
+    claims = HostClaims()
+    known = services.keys() | exports.keys()
     order = sorted(exports, key=lambda key: (created(exports[key]), key))
-    found = {key: _evaluate(key, exports[key], services.get(key), claims) for key in order}
-    for owner, losers in claims.losers.items():
+    found = {key: _evaluate(key, exports[key], services.get(key), claims, known) for key in order}
+    for owner, losers in claims.losers():
         note = f"paths of it, or around or inside them, are claimed in vain by {named(losers)}"
         found[owner] = replace(found[owner], notes=(*found[owner].notes, note))
     return found
@@ -104,10 +110,13 @@ def named(keys: Iterable[Key]) -> str:
     return f"{shown} and {len(others) - 2} more" if len(others) > 2 else shown
 
 
-def _evaluate(key: Key, raw: Object, service: Service | None, claims: Claims) -> Evaluation:
+def _evaluate(
+    key: Key, raw: Object, service: Service | None, claims: HostClaims, known: Container[Key]
+) -> Evaluation:
     rules: list[Rule] = []
     errors: list[FieldError] = []
     app_id = invoked = ""
+    hosts: tuple[str, ...] = ()
     try:
         app_id = read_app_id(raw)
     except FieldError as error:
@@ -123,9 +132,14 @@ def _evaluate(key: Key, raw: Object, service: Service | None, claims: Claims) ->
             message = f"annotation {INVOKE} is sidecar, which calls the app's one port: export no other"
             raise FieldError("InvalidDaprInvoke", message)  # noqa: TRY301
         how = _read_rewrite(spec), _read_balancing(raw, spec), invoked
+        hosts = _take_hosts(key, raw, claims, known)
         for index, item in enumerate(listed):
             try:
-                rules.append(_read_rule(key, service, item, f"spec.rules[{index}]", how, claims))
+                rule = _read_rule(key, service, item, f"spec.rules[{index}]", how)
+                won, lost = _take_path(rule, hosts or ("",), f"spec.rules[{index}]", claims)
+                if won:
+                    rules.append(replace(rule, hosts=won) if hosts else rule)
+                errors.extend(lost)
             except FieldError as error:
                 errors.append(error)
     except FieldError as error:
@@ -141,7 +155,41 @@ def _evaluate(key: Key, raw: Object, service: Service | None, claims: Claims) ->
         frozenset(texts(spec_of(raw), "targetClusters")),
         str(spec_of(raw).get("serviceAccountName") or ""),
         app_id,
+        hosts,
     )
+
+
+def _take_hosts(key: Key, raw: Object, claims: HostClaims, known: Container[Key]) -> tuple[str, ...]:
+    """The hosts of an export. FieldError when one of them is not its own: it is not served under fewer."""
+    hosts = read_hosts(raw)
+    for host in hosts:
+        if names_a_service(host, known):
+            message = f"annotation {HOST}: {host!r} is how callers in clusters name a Service: give another"
+            raise FieldError("InvalidHost", message)
+        if (owner := claims.other_owner(host, key)) is not None:
+            message = f"annotation {HOST}: {host!r} is that of {'/'.join(owner)}: give another"
+            raise FieldError("HostConflict", message)
+    for host in hosts:
+        claims.take(host, key)
+    return hosts
+
+
+def _take_path(
+    rule: Rule, hosts: Iterable[str], where: str, claims: HostClaims
+) -> tuple[tuple[str, ...], list[FieldError]]:
+    """The hosts at which a rule has its path, and why not at the others."""
+    won: list[str] = []
+    errors: list[FieldError] = []
+    for host in hosts:
+        paths = claims.paths(host)
+        if (owner := paths.take(rule.match, rule.key)) is None:
+            won.append(host)
+            continue
+        same = paths.owner(rule.match) is not None
+        how_so = "is already exported by" if same else "nests with a path of another namespace's"
+        message = f"{where}.path {rule.path!r}{f' of {host}' if host else ''} {how_so} {'/'.join(owner)}"
+        errors.append(FieldError("PathConflict", f"{message}: change one of them"))
+    return tuple(won), errors
 
 
 def _notes(rules: Iterable[Rule], ports: Mapping[int, ExportedPort]) -> Iterator[str]:
@@ -213,13 +261,12 @@ def _read_balancing(raw: Object, spec: Object) -> Balancing:
     return Balancing(kind, hash_on, spec.get("sessionSticky") is True)
 
 
-def _read_rule(  # noqa: PLR0917  one caller, and every one is needed
+def _read_rule(
     key: Key,
     service: Service,
     raw: Object,
     where: str,
     how: tuple[Rewrite | None, Balancing, str],
-    claims: Claims,
 ) -> Rule:
     kind = raw.get("pathType")
     if kind not in ("Exact", "Prefix"):  # not a set: any JSON value may stand there
@@ -230,10 +277,4 @@ def _read_rule(  # noqa: PLR0917  one caller, and every one is needed
         has = ", ".join(map(str, sorted(service.ports))) or "none"
         message = f"{where}.portNumber {port} is not a TCP port of the Service, which has {has}"
         raise FieldError("PortNotFound", message)
-    rule = Rule(key, kind == "Exact", path, port, *how)
-    if (owner := claims.take(rule.match, key)) is not None:
-        same = claims.owner(rule.match) is not None
-        how_so = "is already exported by" if same else "nests with a path of another namespace's"
-        message = f"{where}.path {path!r} {how_so} {'/'.join(owner)}: change one of them"
-        raise FieldError("PathConflict", message)
-    return rule
+    return Rule(key, kind == "Exact", path, port, *how)

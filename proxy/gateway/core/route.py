@@ -132,6 +132,13 @@ class PathTable:
         return prefixes.get(b"")
 
 
+def path_table(rules: Mapping[tuple[bool, bytes], Route]) -> PathTable:
+    """The table of rules by whether they are exact and their normal path."""
+    prefixes = {path: route for (exact, path), route in rules.items() if not exact}
+    exact = {path: route for (exact, path), route in rules.items() if exact}
+    return PathTable(exact, prefixes, max(map(len, prefixes), default=0))
+
+
 def normal_prefix(path: str) -> bytes:
     """Key of a Prefix rule: `/a`, `/a/` and `/a/*` are the same rule."""
     return path.removesuffix("*").rstrip("/").encode()

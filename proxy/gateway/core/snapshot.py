@@ -14,6 +14,7 @@ from functools import partial
 from gateway.core.affinity import Balancing, session_secret
 from gateway.core.claims import Claims, Match
 from gateway.core.dialling import Dialling, of_gateways, of_system
+from gateway.core.export_hosts import host_of
 from gateway.core.exports import Evaluation, Rule, evaluate_exports
 from gateway.core.fields import FieldError
 from gateway.core.hosts import CLUSTER_DOMAIN, HostTable, host_table
@@ -24,7 +25,7 @@ from gateway.core.paths import normalise
 from gateway.core.policy import ACTIVE_ACTIVE, LOCALITY, Policy, make_priorities, read_policy
 from gateway.core.problem import Problem
 from gateway.core.rewrite import Rewrite
-from gateway.core.route import PathTable, Route, WeightedCluster, normal_prefix
+from gateway.core.route import PathTable, Route, WeightedCluster, normal_prefix, path_table
 from gateway.core.service_ports import service_ports
 from gateway.core.services import Objects, sort_objects
 from gateway.core.sidecars import SIDECAR_PORT, SIDECARS, invoke_prefix
@@ -41,7 +42,9 @@ class Snapshot:
 
     cluster_key: str
     paths: PathTable = field(default_factory=PathTable)
-    """North-south."""
+    """North-south, whatever the Host."""
+    published: Mapping[str, PathTable] = field(default_factory=dict)
+    """North-south, by the hosts of exports that have one."""
     hosts: HostTable = field(default_factory=HostTable)
     """East-west."""
     ports: Mapping[int, Route] = field(default_factory=dict)
@@ -51,7 +54,7 @@ class Snapshot:
     identities: Mapping[bytes, Route] = field(default_factory=dict, repr=False)
     """North-south, by what other gateways say a request is for."""
     exported: Mapping[str, tuple[Route, ...]] = field(default_factory=dict)
-    """The routes of `identities` by service."""
+    """The routes of `identities` and `published` by service."""
     session_secret: bytes = field(default=b"", repr=False)
     """What session tags are made with."""
 
@@ -63,9 +66,17 @@ class Snapshot:
         """
         return self.identities.get(value)
 
+    def from_outside(self, host: bytes, path: bytes) -> Route | None:
+        """The north-south route of a Host and a path. A host that an export has leads to nothing else."""
+        table = self.published.get(host_of(host)) if self.published else None
+        return (self.paths if table is None else table).find(path)
+
     def path_routes(self) -> list[Route]:
         """North-south routes, longest path first."""
-        routes = {*self.paths.exact.values(), *self.paths.prefix.values()}
+        tables = self.paths, *self.published.values()
+        routes = {
+            route for table in tables for rules in (table.exact, table.prefix) for route in rules.values()
+        }
         return sorted(routes, key=lambda route: (-len(route.where), route.where))
 
     def host_routes(self) -> list[Route]:
@@ -151,9 +162,9 @@ class _Compiler:
         self._balancing = {rule.key: rule.balancing for rule in rules}
         own = [(rule, self._own_route(rule)) for rule in rules]
         paths = self._front_door_paths() if front_door else {}
-        kept = self._own_paths(own, paths)
+        published = _published(own)
+        kept = self._own_paths([(rule, route) for rule, route in own if not rule.hosts], paths)
         paths.update({rule.match: self._export_route(rule, route, paths) for rule, route in kept})
-        prefixes = {path: route for (exact, path), route in paths.items() if not exact}
         imported = {key: tuple(self._import_routes(key)) for key in self._remotes}
         by_host = [
             route
@@ -165,15 +176,13 @@ class _Compiler:
         self._problems.extend(problems)
         identities = self._identities(own)
         exported: dict[str, list[Route]] = {}
-        for route in {id(route): route for route in identities.values()}.values():
+        beside = [*identities.values(), *(route for table in published.values() for route in table.values())]
+        for route in {id(route): route for route in beside}.values():
             exported.setdefault(route.service, []).append(route)
         snapshot = Snapshot(
             self._own,
-            PathTable(
-                {path: route for (exact, path), route in paths.items() if exact},
-                prefixes,
-                max(map(len, prefixes), default=0),
-            ),
+            path_table(paths),
+            {host: path_table(found) for host, found in published.items()},
             host_table(by_host, self._objects.addresses, cluster_domain),
             ports,
             imported,
@@ -354,6 +363,16 @@ class _Compiler:
                     identity = self._peers.sign(cluster.key, service, port, BY_PATH)
                     found[cluster.key] = replace(cluster, prefix=b"", identity=identity)
         return list(found.values())
+
+
+def _published(own: Iterable[tuple[Rule, Route]]) -> dict[str, dict[Match, Route]]:
+    """The rules of exports with hosts, by host."""
+    found: dict[str, dict[Match, Route]] = {}
+    for rule, route in own:
+        for host in rule.hosts:
+            where = f"{'Exact' if rule.exact else 'Prefix'} {host}{rule.path}"
+            found.setdefault(host, {})[rule.match] = replace(route, where=where)
+    return found
 
 
 def _without_path(rule: Rule, route: Route) -> Route:

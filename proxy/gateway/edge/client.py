@@ -175,7 +175,7 @@ class Client(Downstream):
         if head.identity is not None:  # only where gateways meet, and then by nothing else
             route = snapshot.identified(head.identity) if self.by_path else None
         elif self.by_path:
-            route = snapshot.paths.find(head.path)
+            route = snapshot.from_outside(head.host, head.path)
         else:
             route = snapshot.ports.get(self.service_port) or snapshot.hosts.find(head.host)
         cached = CachedHead(head, route, None if route is None else self.registry.state(route))

@@ -1,6 +1,7 @@
 """Which exports the front door serves under their paths. Pure.
 
-The front door, on the control plane, stands for the paths of all exporters. Whose each is goes by the hub's
+The front door, on the control plane, stands for the paths of all exporters. What has hosts is published under
+them by its own cluster alone, with paths of its own. Whose each is goes by the hub's
 own dates: the oldest claim has it, from then on, and the settings (`paths`) come before any claim. Who does
 not get a path is still imported by name; its import says that the front door does not serve it.
 """
@@ -85,7 +86,9 @@ def _claims(home: ClusterView, services: Mapping[Key, Sequence[Exporter]]) -> It
     """What the front door would serve: imported ports, and the rules of its own cluster."""
     for key, exporters in services.items():
         for exporter in exporters:
-            if exporter.view is home:
+            if exporter.export.hosts:
+                exporter.not_at_door.update(port.path for port in exporter.ports)
+            elif exporter.view is home:
                 for rule in exporter.export.rules:
                     yield _claim(exporter, rule.path, rule.match)
             elif exporter.reaches(home.key) and key[0] in home.namespaces:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from stacks.config.checks import clusters, host, paths, services, state
+from stacks.config.checks import clusters, host, hosts, paths, services, state
 from stacks.config.model import Settings
 from stacks.config.problem import Problem
 
@@ -28,6 +28,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (services.exports_have_apps, frozenset({"clusters", "apps", "exports"})),
     (services.sidecars_can_be_asked, frozenset({"dapr", "mesh", "exports"})),
     (paths.paths_have_one_owner, frozenset({"exports"})),
+    (hosts.hosts_make_sense, frozenset({"exports", "mesh"})),
     (paths.delegated_paths_make_sense, frozenset({"clusters", "mesh", "paths"})),
     (paths.rewrites_can_run, frozenset({"exports"})),
     (services.policies_make_sense, frozenset({"clusters", "exports", "policies"})),

@@ -19,30 +19,30 @@ REPLACEMENT = re.compile(r"[\x21\x22\x24-\x7e]+")
 
 
 def paths_have_one_owner(settings: Settings) -> Iterator[Problem]:
-    """A path can be asked for, and on a cluster it belongs to one rule of one export.
+    """A path can be asked for, and on a cluster and host it belongs to one rule of one export.
 
     Nor is it inside a prefix of another namespace, whose requests it would take.
     """
-    owners: dict[tuple[str, str, str], str] = {}
-    claimed: dict[str, list[tuple[str, str, str, str]]] = {}
+    owners: dict[tuple[str, str | None, str, str], str] = {}
+    claimed: dict[tuple[str, str | None], list[tuple[str, str, str, str]]] = {}
     for index, export in enumerate(settings.exports):
         for number, rule in enumerate(export.rules):
             where = f"exports[{index}].rules[{number}].path"
             if fault := _unreachable(rule.path):
                 yield Problem(where, rule.path, fault, "Write the path as clients ask for it.")
             for cluster in export.clusters:
-                owner = owners.setdefault((cluster, *_match(rule)), where)
+                owner = owners.setdefault((cluster, export.host, *_match(rule)), where)
                 if owner != where:
                     yield Problem(
                         where, rule.path, f"{owner} has it on {cluster} already", "Change one of them."
                     )
                     continue
                 claim = (export.namespace, *_match(rule), where)
-                for other in claimed.setdefault(cluster, []):
+                for other in claimed.setdefault((cluster, export.host), []):
                     if other[0] != claim[0] and (_is_inside(claim, other) or _is_inside(other, claim)):
                         reason = f"{other[3]}, another namespace's, is around or inside it on {cluster}"
                         yield Problem(where, rule.path, reason, "Change one of them.")
-                claimed[cluster].append(claim)
+                claimed[cluster, export.host].append(claim)
 
 
 def delegated_paths_make_sense(settings: Settings) -> Iterator[Problem]:

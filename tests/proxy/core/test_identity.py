@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.forward import request_start
 from gateway.core.identity import BY_NAME, BY_PATH, NO_KEYS, PeersKeys
 from gateway.core.limits import Limits
 from gateway.core.request import parse_request_head
@@ -222,3 +223,11 @@ def test_the_field_is_read_and_never_passed_on() -> None:
         assert request.identity == identity
         assert request.strip is not None
         assert b"x-gateway-service" in request.strip
+
+
+def test_another_gateway_is_told_the_service_and_an_application_is_not() -> None:
+    request = parse_request_head(head(b"X-Gateway-Service: forged\r\nX-Gateway-Hops: 1\r\n"), Limits())
+    sent = request_start(request, b"/x", b"app.demo:80", to_gateway=True, identity=b"demo/app:80;name;0")
+    assert sent.endswith(b"\r\nX-Gateway-Hops: 2\r\nX-Gateway-Service: demo/app:80;name;0")
+    assert sent.count(b"X-Gateway-Service") == 1
+    assert b"Gateway" not in request_start(request, b"/x", b"app.demo:80", to_gateway=False)

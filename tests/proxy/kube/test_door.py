@@ -9,6 +9,7 @@ import pytest
 from proxy.kube.test_plan import HOME, condition, member, rule, service
 
 from gateway.core.claims import Grant
+from gateway.core.export_hosts import HOST
 from gateway.core.objects import Key
 from gateway.kube.cluster_view import ClusterView
 from gateway.kube.door import read_grants
@@ -57,6 +58,17 @@ def test_the_older_claim_has_the_path_and_both_are_told(older: str, younger: str
     left = plan([DOOR, replace(one, exports={}, first_seen={}), two])
     assert served(left, EVIL) is True
     assert condition(left, two, "Conflict", EVIL)[0] is False
+
+
+def test_what_has_a_host_is_not_at_the_front_door_and_in_nobodys_way() -> None:
+    one, two = claiming(1, SHOP, "/shop"), claiming(2, EVIL, "/shop", NEW)
+    export = one.exports[SHOP] if one.exports else {}
+    annotations = {"annotations": {HOST: "shop.example.com"}}
+    hosted = {SHOP: {**export, "metadata": {**export["metadata"], **annotations}}}
+    made = plan([DOOR, replace(one, exports=hosted), two])
+    assert (served(made, SHOP), served(made, EVIL)) == (False, True)
+    assert condition(made, one, "Conflict", SHOP)[0] is False, "that is what its export asks for"
+    assert condition(made, one, "Valid", SHOP)[0] is True
 
 
 def test_one_service_of_several_clusters_shares_its_path() -> None:

@@ -1,0 +1,52 @@
+"""Hosts of exports in the settings."""
+
+from __future__ import annotations
+
+import pytest
+from config.conftest import Config
+from config.test_mistakes import APP, INSIDE, changed, problems
+
+BESIDE = {**INSIDE, "rules": [{"portNumber": 80, "path": "/nodeapp/x"}]}
+OTHER = {"apps[2]": {**APP, "app": "curl", "namespace": "evil"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistake"),
+    [
+        ({"exports[0].host": "shop"}, "exports[0].host"),
+        ({"exports[0].host": "Shop.example.com"}, "exports[0].host"),
+        ({"exports[0].host": "10.0.0.1"}, "exports[0].host = '10.0.0.1': is an address. Write a name."),
+        (
+            {"exports[0].host": "nodeapp.dapr-test"},
+            "exports[0].host = 'nodeapp.dapr-test': is a name inside clusters. Write one of the outside.",
+        ),
+        (
+            {"exports[0].host": "a.b.svc.corp"},
+            "exports[0].host = 'a.b.svc.corp': is a name inside clusters. Write one of the outside.",
+        ),
+        (
+            {"exports[0].host": "a.local"},
+            "exports[0].host = 'a.local': is a name inside clusters. Write one of the outside.",
+        ),
+        (
+            {"exports[0].host": "a.example.com", "mesh": "flomesh", "versions": "article"},
+            "exports[0].host = 'a.example.com': FSM publishes under every host. Remove it.",
+        ),
+    ],
+)
+def test_a_host_that_is_none_is_named(dev: Config, changes: Config, mistake: str) -> None:
+    assert any(problem.startswith(mistake) for problem in problems(changed(dev, changes)))
+
+
+def test_a_host_is_that_of_one_namespace_on_a_cluster(dev: Config) -> None:
+    both = {**OTHER, "exports[0].host": "a.example.com", "exports[1]": {**INSIDE, "host": "a.example.com"}}
+    reason = "exports[0].host, of another namespace, has it on cluster-3"
+    found = problems(changed(dev, both))
+    assert f"exports[1].host = 'a.example.com': {reason}. Change one of them." in found
+
+
+def test_hosts_have_paths_of_their_own(dev: Config) -> None:
+    inside = problems(changed(dev, {**OTHER, "exports[1]": INSIDE}))
+    assert any("is around or inside it" in problem for problem in inside)
+    apart = {**OTHER, "exports[0].host": "a.example.com", "exports[1]": {**BESIDE, "host": "b.example.com"}}
+    assert problems(changed(dev, apart)) == []

@@ -65,6 +65,13 @@ def route(path: CallPath) -> Finding | None:
     view = path.exporter
     if path.is_local or view is None or view.config is None or path.platform.settings.mesh != "bundled":
         return None
+    mine, theirs = (list((config or {}).get("peers") or ()) for config in (path.importer.config, view.config))
+    if mine and mine[0] not in theirs:
+        return fail(
+            f"the gateways of {path.importer.name} and {view.name} share no key, and so {view.name} refuses "
+            f"what {path.importer.name} sends (421, unknown-identity)",
+            f"A new key takes a minute to reach the pods; if it does not: {refresh(path)}",
+        )
     if route_to(view.config, path.service, "north-south") is not None:
         return ok()
     exported = view.one("ServiceExport", *path.service)

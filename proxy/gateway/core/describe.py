@@ -20,7 +20,8 @@ HealthOf = Callable[[Route, WeightedCluster, Endpoint], EndpointHealth | None]
 def describe(snapshot: Snapshot, generation: int, health_of: HealthOf, now: float) -> dict[str, Any]:
     """Every route of a gateway. `generation` counts its snapshots.
 
-    `servicePorts` of an east-west route: listening ports that stand for it.
+    `peers`: fingerprints of the peers' keys, the one that signs first. `servicePorts` of an east-west route:
+    listening ports that stand for it.
     """
     north_south = [describe_route(route, health_of, now) for route in snapshot.path_routes()]
     listening: dict[int, list[int]] = {}
@@ -33,6 +34,7 @@ def describe(snapshot: Snapshot, generation: int, health_of: HealthOf, now: floa
     return {
         "cluster": snapshot.cluster_key,
         "generation": generation,
+        "peers": list(snapshot.peers),
         "northSouth": north_south,
         "eastWest": east_west,
         "ejected": sorted({

@@ -28,6 +28,11 @@ class PeersKeys:
 
     keys: tuple[bytes, ...] = field(default=(), repr=False)
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """What tells the keys apart and is no secret: who shares one sees the same."""
+        return tuple(hmac.digest(key, b"fingerprint", "sha256")[:4].hex() for key in self.keys)
+
     def sign(self, exporter: str, service: str, port: int, how: str) -> bytes:
         """The value of the field for a service of an exporter; empty without a key.
 

@@ -57,6 +57,8 @@ class Snapshot:
     """The routes of `identities` and `published` by service."""
     session_secret: bytes = field(default=b"", repr=False)
     """What session tags are made with."""
+    peers: tuple[str, ...] = ()
+    """Fingerprints of the peers' keys."""
 
     def identified(self, value: bytes) -> Route | None:
         """The route of the service that a gateway in front says a request is for; None when the value is not
@@ -189,6 +191,7 @@ class _Compiler:
             identities,
             {service: tuple(routes) for service, routes in exported.items()},
             session_secret(self._peers.keys[0]) if self._peers.keys else b"",
+            self._peers.fingerprints,
         )
         return Compiled(snapshot, tuple(sorted(set(self._problems))), exports)
 

@@ -204,6 +204,12 @@ def way_to_the_remote_gateway_blocked(world: World) -> None:
     world["cluster-2"].gateways[GATEWAYS["cluster-1"]] = SILENT
 
 
+@fault(TO_1, "remote route", "cluster-2 and cluster-1 share no key", "./stack up dev --refresh")
+def gateways_without_a_common_key(world: World) -> None:
+    world["cluster-1"].config["peers"] = ["11111111"]
+    world["cluster-2"].config["peers"] = ["22222222", "11111111"]
+
+
 @fault(TO_1, "remote route", "path belongs to x/y", "logs deployment/gateway")
 def remote_route_missing(world: World) -> None:
     world["cluster-1"].config["northSouth"] = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.describe import describe
 from gateway.core.forward import request_start
 from gateway.core.identity import BY_NAME, BY_PATH, NO_KEYS, PeersKeys
 from gateway.core.limits import Limits
@@ -60,6 +62,18 @@ def test_the_first_key_signs_and_all_are_accepted() -> None:
     assert set(both.accepted(*args)) == {PeersKeys((old,)).sign(*args), PeersKeys((new,)).sign(*args)}
     assert both.sign(*args) == PeersKeys((new,)).sign(*args)
     assert (NO_KEYS.sign(*args), list(NO_KEYS.accepted(*args))) == (b"", [])
+
+
+def test_keys_are_told_apart_by_what_is_no_secret(make: Any) -> None:
+    both = PeersKeys((b"2" * 32, b"1" * 32))
+    snapshot = compiled(make.service(), make.export(), peers=both)
+    page = describe(snapshot, 1, lambda *_: None, 0.0)
+    assert page["peers"] == list(both.fingerprints)
+    assert both.fingerprints[1:] == KEYS.fingerprints
+    assert len(set(both.fingerprints)) == 2
+    shown = json.dumps(page)
+    assert not any(key.hex() in shown or key.decode() in shown for key in both.keys)
+    assert compiled(peers=NO_KEYS).peers == ()
 
 
 def test_no_exporter_passes_for_another_one_and_its_service() -> None:

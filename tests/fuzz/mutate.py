@@ -24,6 +24,8 @@ NASTY: tuple[Any, ...] = (
     "::1", "::ffff:127.0.0.1", "fe80::1%eth0", [], {}, [[]], [None], {"": ""},
 )  # fmt: skip
 TEXTS = [one for one in NASTY if isinstance(one, str)]
+LONGEST = 32 * 1024
+"""Characters of what is added at once."""
 MANY = 300
 """More than any list is bounded to."""
 
@@ -87,7 +89,8 @@ def _graft(chance: random.Random, parent: Parent, key: Any, places: list[Place])
 def _repeat(chance: random.Random, parent: Parent, key: Any, _places: list[Place]) -> None:
     if isinstance(parent, list):
         value = parent[key]
-        parent.extend(deepcopy(value) for _ in range(chance.choice((1, 1, 1, 65, MANY))))
+        room = max(1, LONGEST // len(json.dumps(value)))
+        parent.extend(deepcopy(value) for _ in range(min(room, chance.choice((1, 1, 1, 65, MANY)))))
 
 
 CHANGES: tuple[Callable[[random.Random, Parent, Any, list[Place]], None], ...] = (

@@ -9,7 +9,7 @@ gets what nobody claims; so it is in nobody's way.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.core.objects import Key
@@ -41,12 +41,14 @@ class Claims:
 
     def __init__(self, grants: Iterable[Grant] = ()) -> None:
         self._grants = {grant.prefix: grant for grant in grants}
-        self._granted = sorted({len(prefix) for prefix in self._grants})
-        self._lengths: list[int] = []
-        """Those that prefixes have, sorted: a path of many elements is not looked up at each of them."""
+        self._granted = {len(prefix) for prefix in self._grants}
+        self._lengths: set[int] = set()
+        """Those that prefixes have: a path of many elements is not looked up at each of them."""
         self._owners: dict[Match, Key] = {}
         self._paths: list[bytes] = []
         """Sorted, so that those inside a prefix stand together."""
+        self._paths_of: dict[str, list[bytes]] = {}
+        """The same by namespace: of thousands inside each other none is looked at, they are counted."""
         self.losers: dict[Key, set[Key]] = {}
         """By owner: who claimed paths of it in vain."""
 
@@ -57,8 +59,9 @@ class Claims:
         """Give a path to its owner without asking who else claims what is around it."""
         exact, path = match
         insort(self._paths, path)
-        if not exact and len(path) not in self._lengths:
-            insort(self._lengths, len(path))
+        insort(self._paths_of.setdefault(owner[0], []), path)
+        if not exact:
+            self._lengths.add(len(path))
         self._owners[match] = owner
 
     def take(self, match: Match, owner: Key) -> Key | None:
@@ -98,26 +101,33 @@ class Claims:
         exact, path = match
         if exact or not path:
             return None
-        for inner in self._inner(path):
+        for inner in self._inner(path, owner[0]):
             for kind in (False, True):
                 found = self._owners.get((kind, inner))
                 if found is not None and found[0] != owner[0] and self._scope(inner) == self._scope(path):
                     return found
         return None
 
-    def _inner(self, path: bytes) -> Iterator[bytes]:
+    def _inner(self, path: bytes, namespace: str) -> Iterator[bytes]:
+        """The path, and those inside it unless all of them are this namespace's."""
         yield path
-        at = bisect_left(self._paths, path + b"/")
-        while at < len(self._paths) and self._paths[at].startswith(path + b"/"):
-            yield self._paths[at]
-            at += 1
+        inside = _inside(self._paths, path)
+        if len(inside) > len(_inside(self._paths_of.get(namespace, []), path)):
+            yield from (self._paths[at] for at in inside)
 
 
-def _outwards(path: bytes, lengths: Sequence[int]) -> Iterator[bytes]:
+def _inside(paths: list[bytes], path: bytes) -> range:
+    """Where the paths inside a prefix stand among sorted ones."""
+    return range(bisect_left(paths, path + b"/"), bisect_left(paths, path + b"0"))  # what comes behind `/`
+
+
+def _outwards(path: bytes, lengths: Collection[int]) -> Iterator[bytes]:
     """The path and the prefixes by path element that it is in, of these lengths, the longest first.
 
     The root is none of them.
     """
-    for length in reversed(lengths):
-        if 0 < length <= len(path) and path[length : length + 1] in (b"", b"/"):
-            yield path[:length]
+    at = len(path)
+    while at > 0:
+        if at in lengths:
+            yield path[:at]
+        at = path.rfind(b"/", 0, at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import h11
 
@@ -15,6 +15,8 @@ class Message:
 
     status: int = 0
     """Of an answer."""
+    fields: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Of a request."""
     complete: bool = False
 
 
@@ -27,7 +29,7 @@ def read_requests(data: bytes) -> list[Message] | str:
         try:
             while (event := server.next_event()) not in NOTHING_MORE:
                 if isinstance(event, h11.Request):
-                    found.append(Message())
+                    found.append(Message(fields=list(event.headers)))
                 elif isinstance(event, h11.EndOfMessage):
                     found[-1].complete = True
         except h11.RemoteProtocolError as error:

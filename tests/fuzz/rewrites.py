@@ -37,6 +37,7 @@ def rewrites(data: bytes) -> None:
             continue
         _check(request, WeightedCluster("r/z/g/c", (), remote=True, prefix=prefix))
         _check(request, WeightedCluster("r/z/g/c", (), rewrite=rewrite))
+        _check(request, WeightedCluster("r/z/g/c", (), rewrite=rewrite, rewritten_prefix=prefix))
         invoke = invoke_prefix("app", "n")
         _check(request, WeightedCluster("r/z/g/c", (), rewrite=rewrite, prefix=invoke, sidecar=b"token"))
 
@@ -47,11 +48,13 @@ def _check(request: RequestHead, cluster: WeightedCluster) -> None:
     except ProtocolError:
         return
     assert made == cluster.target(request.target), "remembered as it was"
-    assert ORIGIN_FORM.fullmatch(made) or made == b"*", made
+    assert ORIGIN_FORM.fullmatch(made) or made == request.target == b"*", made
     assert len(made) <= MAX_RESULT_BYTES + len(cluster.prefix) + 1, len(made)
     inside = made.partition(b"?")[0].removeprefix(cluster.prefix)
     assert len(inside) < len(made) or not cluster.prefix
-    assert inside[:1] in {b"/", b"*"}, f"{made!r} is not inside {cluster.prefix!r}"
+    assert inside[:1] in ({b"", b"*"} if request.target == b"*" else {b"/"}), (
+        f"{made!r} is not inside {cluster.prefix!r}"
+    )
     start = request_start(request, made, b"a.n:1", to_gateway=cluster.remote, sidecar=cluster.sidecar)
     head = start + forwarded_fields(b"10.9.9.9", request.host) + b"\r\n\r\n"
     others = read_requests(head)

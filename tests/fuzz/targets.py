@@ -12,6 +12,7 @@ from typing import Any
 
 from proxy.fakes import Harness
 
+from fuzz.identities import identities
 from fuzz.members import members
 from fuzz.reference import read_answers, read_requests
 from fuzz.rewrites import rewrites
@@ -166,6 +167,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "routes": routes,
     "weights": weights,
     "rewrites": rewrites,
+    "identities": identities,
     "members": members,
     "tenants": tenants,
 }

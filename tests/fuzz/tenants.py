@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from functools import cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from gateway.core.objects import Object
+from gateway.core.dialling import STRICT
+from gateway.core.objects import HUB, MANAGED_BY, Object, is_hub_import
 from gateway.core.snapshot import Snapshot, compile_snapshot
 
 OWN, OTHER = "r/z/g/c", "r/z/g/d"
 EVIL = "evil"
 LISTENING = range(20000, 20256)
-KINDS = {"Service", "EndpointSlice", "ServiceExport", "GlobalTrafficPolicy"}
+KINDS = {"Service", "EndpointSlice", "ServiceExport", "ServiceImport", "GlobalTrafficPolicy"}
 BEFORE, AFTER = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 NAMES = (
     b"app.shop", b"app.shop:80", b"app.shop.svc", b"app.shop.svc.cluster.local:80", b"APP.SHOP.",
@@ -35,7 +37,7 @@ def _good() -> list[Object]:
         {"path": "/exact", "pathType": "Exact", "portNumber": 80},
     ]
     target = {"host": "h", "ip": "10.0.0.5", "port": 80, "path": "/shop"}
-    endpoint = {"clusterKey": OTHER, "target": target}
+    imported = {"ports": [{"port": 80, "endpoints": [{"clusterKey": OTHER, "target": target}]}]}
     gateways = {
         "kubernetes.io/service-name": "app", "multicluster.flomesh.io/service": "app",
         "endpointslice.kubernetes.io/managed-by": "multicluster-gateway",
@@ -47,7 +49,7 @@ def _good() -> list[Object]:
         made("EndpointSlice", "pods", {"kubernetes.io/service-name": "app"}, addressType="IPv4",
              endpoints=[{"addresses": ["10.1.0.1"]}], ports=[{"port": 8080}]),
         made("ServiceExport", "app", spec={"rules": rules}),
-        made("ServiceImport", "app", spec={"ports": [{"port": 80, "endpoints": [endpoint]}]}),
+        made("ServiceImport", "app", {MANAGED_BY: HUB}, spec=imported),
         made("GlobalTrafficPolicy", "app", spec={"lbType": "ActiveActive"}),
         ours,
     ]  # fmt: skip
@@ -61,6 +63,7 @@ def tenants(data: bytes) -> None:
         return
     hostile = [_placed(one) for one in raw if isinstance(one, dict)] if isinstance(raw, list) else []
     hostile = [one for one in hostile if str(one.get("kind")) in KINDS and "10.43.0.7" not in json.dumps(one)]
+    hostile = [one for one in hostile if one["kind"] != "ServiceImport" or not is_hub_import(one)]
     for front_door in (False, True):
         _compare(_compiled([*hostile, *_good()], front_door), _alone(front_door))
 
@@ -78,7 +81,7 @@ def _alone(front_door: bool) -> Snapshot:
 
 
 def _compiled(objects: Iterable[Object], front_door: bool) -> Snapshot:
-    return compile_snapshot(objects, OWN, front_door, listening=LISTENING).snapshot
+    return compile_snapshot(objects, OWN, front_door, listening=LISTENING, dialling=STRICT).snapshot
 
 
 def _compare(made: Snapshot, alone: Snapshot) -> None:
@@ -92,5 +95,13 @@ def _compare(made: Snapshot, alone: Snapshot) -> None:
     for port, found in made.ports.items():
         assert port in LISTENING
         assert port == 20017 or found.service.startswith(f"{EVIL}/"), f"{port} leads to {found.service}"
-    for found in made.host_routes():
+    for found in [*made.host_routes(), *made.path_routes()]:
         assert found.service.partition("/")[0] in {EVIL, "shop"}
+        for endpoint in (one for cluster in found.clusters for one in cluster.endpoints):
+            assert not _is_forbidden(ip_address(endpoint.host)), f"{endpoint} would be dialled"
+
+
+def _is_forbidden(address: IPv4Address | IPv6Address) -> bool:
+    """As Python's own library sees it."""
+    inner = getattr(address, "ipv4_mapped", None) or address
+    return inner.is_loopback or inner.is_link_local or inner.is_unspecified or inner.is_multicast

@@ -53,6 +53,8 @@ class WeightedCluster:
 
     def target(self, target: bytes) -> bytes:
         """The request target this cluster is asked for. ProtocolError when there is none that can be sent."""
+        if target == b"*":  # of OPTIONS: the server as a whole (RFC 9110 section 9.3.7), no path to rewrite
+            return check_method(target) if self.sidecar is not None else self.prefix or target
         if self.rewrite is not None:
             target = self.rewrite.apply(self.rewritten_prefix + target)
             if not target.startswith(b"/"):

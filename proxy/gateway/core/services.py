@@ -139,6 +139,9 @@ def sort_objects(raw_objects: Iterable[Object]) -> Objects:
             metadata = mapping(raw.get("metadata"), "metadata")
             mapping(metadata.get("labels"), "metadata.labels")
             key = (str(metadata.get("namespace") or "default"), text(metadata.get("name"), "metadata.name"))
+            if not "".join(key).isascii():
+                message = f"{'/'.join(key)!r} is not ASCII, as names of objects are"
+                raise FieldError("InvalidName", message)  # noqa: TRY301  one fault among those collected
             objects.system.update(_addresses(raw) if key[0] == SYSTEM_NAMESPACE else ())
             if kind == "Service":
                 if not is_derived_service(raw):

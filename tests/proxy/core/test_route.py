@@ -183,6 +183,12 @@ def test_a_common_rewrite_has_steps_enough_for_a_long_target() -> None:
     assert Rewrite(f"^/({words})/", "/$1-").apply(b"/word-59/" + b"x" * 8000) == b"/word-59-" + b"x" * 8000
 
 
+def test_what_is_asked_of_the_server_as_a_whole_has_no_path_to_rewrite() -> None:
+    """OPTIONS *: behind an export's path it is the path itself."""
+    assert WeightedCluster("c", (), rewrite=Rewrite("^/?", "/x")).target(b"*") == b"*"
+    assert WeightedCluster("c", (), prefix=b"/app", remote=True).target(b"*") == b"/app"
+
+
 def test_rewrites_are_equal_when_pattern_and_replacement_are() -> None:
     one = Rewrite("a", "b")
     assert (one, hash(one)) == (Rewrite("a", "b"), hash(Rewrite("a", "b")))

@@ -359,3 +359,12 @@ def test_clusters_with_paths_of_their_own_have_routes_of_their_own(make: Any) ->
         if (route := snapshot.paths.find(path))
     }
     assert found == {b"/app": [make.key("c1")], b"/other": [make.key("c3")]}
+
+
+@pytest.mark.parametrize("name", ["\ud800", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"])
+def test_a_name_that_no_api_server_gives_is_named_and_costs_nobody_else(make: Any, name: str) -> None:
+    """Files may hold it; no Host is such."""
+    odd = make.service(name=name, clusterIP="10.43.0.9")
+    compiled = compile_snapshot([odd, make.service(), make.export()], HERE)
+    assert [problem.reason for problem in compiled.problems] == ["InvalidName"]
+    assert compiled.snapshot.hosts.find(b"app.demo") is not None

@@ -277,3 +277,34 @@ def test_a_policy_for_every_caller_takes_the_local_service_over(
     eventually(lambda: clean.get(f"{FLOMESH}/globaltrafficpolicies/nodeapp") is None, "the policy is gone")
     eventually(lambda: clean.get(f"{SERVICES}/nodeapp-local") is None, "nothing of it is left")
     assert "annotations" not in clean.get(f"{SERVICES}/nodeapp")["metadata"]
+
+
+def test_a_slice_that_names_a_gateways_pod_publishes_nothing(
+    clean: Cluster, gateway: Gateway, controller: Controller
+) -> None:
+    """A Service without selector and a slice are all that a tenant needs to have an address dialled."""
+    port = {"name": "http", "port": 3000, "protocol": "TCP"}
+    service = {"apiVersion": "v1", "kind": "Service", "spec": {"ports": [port]}}
+    clean.apply(SERVICES, {**service, "metadata": {"name": "mine"}})
+    rules = [{"portNumber": 3000, "path": "/mine", "pathType": "Prefix"}]
+    clean.apply(f"{FLOMESH}/serviceexports", made("ServiceExport", "mine", {"rules": rules}))
+    endpoints = [{"addresses": [address]} for address in ("10.42.0.10", "10.42.0.11", "10.42.0.30")]
+    clean.apply(
+        SLICES,
+        {
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": "mine-x", "labels": {"kubernetes.io/service-name": "mine"}},
+            "endpoints": endpoints, "ports": [{**port, "port": 9090}],
+        },
+    )  # fmt: skip
+    eventually(
+        lambda: clean.programmed("serviceexports", "mine")[0] == "False", "its owner is told what is left out"
+    )
+    said = clean.programmed("serviceexports", "mine")[1]
+    assert "10.42.0.10:9090" in said
+    assert "10.42.0.11:9090 is one of namespace multicluster-system" in said
+    assert "10.42.0.30" not in said
+    (route,) = json.loads(ask(gateway.admin, "/config", "x")[1])["northSouth"]
+    assert [cluster["endpoints"] for priority in route["priorities"] for cluster in priority] == [
+        ["10.42.0.30:9090"]
+    ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cli.doctor import hints
 from cli.doctor.check import Finding, fail, ok
 from cli.doctor.deployments import deployment
-from cli.doctor.path import LOCALITY, CallPath, file_of, refresh
+from cli.doctor.path import LOCALITY, CallPath, bring, file_of, refresh
 from cli.doctor.platform import reachable
 from cli.doctor.reachability import SELF, import_addresses
 from cli.observe.services import (
@@ -48,7 +48,7 @@ def service(path: CallPath) -> Finding | None:
         return ok()
     where = f"there is no Service {path.text} in {path.importer.name}"
     if path.is_local:
-        return fail(where, refresh(path))
+        return fail(where, bring(path, path.importer))
     if path.imported is None:
         return not_imported(path, where)
     message = condition(path.imported, "Programmed").get("message")
@@ -213,7 +213,9 @@ def _exporter(path: CallPath) -> Iterator[tuple[str, str]]:
         return
     valid = condition(exported, "Valid")
     if valid.get("status") == "False":
-        hint = f"Correct `exports` in {file_of(path)} and run ./stack up {path.platform.environment}"
+        gone = local_service(exporter, path.service) is None
+        correct = f"Correct `exports` in {file_of(path)} and run ./stack up {path.platform.environment}"
+        hint = bring(path, exporter) if gone else correct
         yield f"its export in {exporter.name} is not valid: {valid.get('message')}", hint
 
 

@@ -35,6 +35,12 @@ def describe(cluster: ClusterSettings, namespace: str, pod: str) -> str:
     return kubectl(cluster, f"-n {namespace} describe pod {pod}")
 
 
+def deploy(cluster: ClusterSettings, namespace: str) -> str:
+    """Bring a Service to a cluster that exports it, which the settings do not."""
+    by_hand = kubectl(cluster, f"-n {namespace} apply -f FILE")
+    return f"Deploy it there, as by {by_hand}, or take {cluster.name} out of its entry in `exports`"
+
+
 def again(environment: str) -> str:
     """Bring back what is gone: without --refresh the engine trusts its state."""
     return f"./stack up {environment} --refresh"

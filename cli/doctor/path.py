@@ -10,7 +10,7 @@ from cli.doctor.check import Check, Finding
 from cli.doctor.reachability import Reachability
 from cli.observe.services import is_taken_over, local_service
 from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Key, Object, Platform, meta, spec
-from stacks.config.model import ExportSettings, PolicySettings
+from stacks.config.traffic import ExportSettings, PolicySettings
 
 LOCALITY = "Locality"
 NOBODY_ASKED = Reachability(error="not asked")
@@ -115,6 +115,13 @@ def file_of(path: CallPath) -> str:
 def refresh(path: CallPath) -> str:
     """Bring back what somebody deleted or changed: without --refresh the engine trusts its state."""
     return hints.again(path.platform.environment)
+
+
+def bring(path: CallPath, view: ClusterView) -> str:
+    """Bring the service to a cluster where it should be: the settings do, or whoever deploys it."""
+    if path.platform.settings.makes(view.name, *path.service):
+        return refresh(path)
+    return hints.deploy(view.settings, path.service[0])
 
 
 def live_policy(view: ClusterView, service: Key) -> Policy | None:

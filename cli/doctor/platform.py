@@ -8,6 +8,7 @@ from cli.doctor import hints
 from cli.doctor.check import Check, Result
 from cli.doctor.deployments import check, deployment, why_not_ready
 from cli.doctor.every_caller import left_without_selector, not_for_every_caller
+from cli.observe.services import local_service
 from cli.observe.view import (
     CONTROLLER,
     DAPR,
@@ -15,6 +16,7 @@ from cli.observe.view import (
     HUB,
     SYSTEM,
     ClusterView,
+    Key,
     Object,
     Platform,
     condition,
@@ -46,7 +48,7 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
         yield from memberships(platform, view)
     else:
         yield dapr(view)
-    yield from objects(view)
+    yield from objects(platform, view)
     yield from not_for_every_caller(view)
     yield from left_without_selector(view)
     yield from unread(view)
@@ -129,7 +131,7 @@ def _tag(image: str) -> str:
     return image.rpartition(":")[2]
 
 
-def objects(view: ClusterView) -> Iterator[Check]:
+def objects(platform: Platform, view: ClusterView) -> Iterator[Check]:
     """What exports, imports and policies say of themselves."""
     expected_conditions = (
         ("ServiceExport", "Valid"),
@@ -141,21 +143,34 @@ def objects(view: ClusterView) -> Iterator[Check]:
         for obj in view.all(kind):
             found = condition(obj, expected)
             if found.get("status") == "False":
-                yield _bad(view, kind, obj, f"{found.get('reason')}: {found.get('message')}")
+                seen = f"{found.get('reason')}: {found.get('message')}"
+                yield _bad(view, kind, obj, seen, _fix(platform, view, kind, key_of(obj)))
     for obj in view.all("ServiceExport"):
         if condition(obj, "Conflict").get("status") == "True":
-            yield _bad(view, "ServiceExport", obj, str(condition(obj, "Conflict").get("message")))
+            seen = str(condition(obj, "Conflict").get("message"))
+            yield _bad(view, "ServiceExport", obj, seen, _correct(view, "ServiceExport"))
 
 
-def _bad(view: ClusterView, kind: str, obj: Object, seen: str) -> Check:
+def _bad(view: ClusterView, kind: str, obj: Object, seen: str, fix: str) -> Check:
     namespace, name = key_of(obj)
+    look = hints.kubectl(view.settings, f"-n {namespace} describe {kind.lower()} {name}")
+    return check(view, f"{kind} {namespace}/{name}", "fail", seen, f"{fix} see {look}")
+
+
+def _fix(platform: Platform, view: ClusterView, kind: str, key: Key) -> str:
+    """What to do before one looks closer: an export of nothing waits for somebody to deploy it."""
+    gone = kind == "ServiceExport" and local_service(view, key) is None
+    if gone and not platform.settings.makes(view.name, *key):
+        return f"{hints.deploy(view.settings, key[0])};"
+    return _correct(view, kind)
+
+
+def _correct(view: ClusterView, kind: str) -> str:
     word = {"ServiceExport": "exports", "GlobalTrafficPolicy": "policies"}.get(kind)
-    hint = (
-        f"Correct `{word}` in Pulumi.{view.environment}.yaml and run ./stack up {view.environment}, or see "
-        if word
-        else "The hub wrote it; see "
-    ) + hints.kubectl(view.settings, f"-n {namespace} describe {kind.lower()} {name}")
-    return check(view, f"{kind} {namespace}/{name}", "fail", seen, hint)
+    if word is None:
+        return "The hub wrote it;"
+    up = f"./stack up {view.environment}"
+    return f"Correct `{word}` in Pulumi.{view.environment}.yaml and run {up}, or"
 
 
 def unread(view: ClusterView) -> Iterator[Check]:

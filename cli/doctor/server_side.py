@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cli.doctor import hints
 from cli.doctor.check import Finding, fail, ok
 from cli.doctor.deployments import deployment, why_not_ready
-from cli.doctor.path import CallPath, file_of, refresh
+from cli.doctor.path import CallPath, bring, file_of, refresh
 from cli.doctor.platform import dapr, reachable, redis
 from cli.doctor.reachability import import_addresses, store_address
 from cli.observe.services import local_service, selector_of
@@ -98,7 +98,7 @@ def app(path: CallPath) -> Finding | None:
         return None
     found = local_service(view, path.service)
     if found is None:
-        return fail(f"there is no Service {path.text} in {view.name}", refresh(path))
+        return fail(f"there is no Service {path.text} in {view.name}", bring(path, view))
     pods = _pods(view, path)
     if any(_works(pod) for pod in pods):
         return ok()

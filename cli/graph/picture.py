@@ -11,7 +11,8 @@ from cli.doctor.platform import platform_checks, redis_container
 from cli.observe.callers import callers
 from cli.observe.serving import RouteView, routes
 from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Platform, condition, key_of
-from stacks.config.model import ClusterSettings, ExportSettings, PolicySettings, Settings
+from stacks.config.model import ClusterSettings, Settings
+from stacks.config.traffic import ExportSettings, PolicySettings
 
 State = Literal["planned", "good", "bad"]
 """planned: from the settings, nobody was asked."""
@@ -102,7 +103,7 @@ def _card(settings: Settings, cluster: ClusterSettings) -> Card:
     apps = [app for app in settings.apps if cluster.name in app.clusters]
     policies = [policy for policy in settings.policies if policy.cluster == cluster.name]
     is_plane = cluster.role == "control-plane"
-    paths = dict.fromkeys(rule.path for export in settings.exports for rule in export.rules)
+    paths = dict.fromkeys(rule.path for export in settings.exports for rule in export.published)
     return Card(
         name=cluster.name,
         key=cluster.key,
@@ -140,7 +141,7 @@ def _address(settings: Settings, cluster: ClusterSettings) -> str:
 
 
 def _export(export: ExportSettings) -> str:
-    served = ", ".join(f"{rule.port_number} at {rule.path}" for rule in export.rules)
+    served = ", ".join(f"{rule.port} at {rule.path}" for rule in export.published)
     return f"exports {export.namespace}/{export.service}: {served}"
 
 

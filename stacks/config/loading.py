@@ -35,6 +35,7 @@ _REASONS = {
     "tuple_type": "not a list",
     "model_type": "not a mapping of keys",
     "too_short": "needs at least {min_length} entry",
+    "too_long": "has more than {max_length} entries",
     "string_too_long": "longer than {max_length} characters",
     "greater_than_equal": "less than {ge}",
     "less_than_equal": "more than {le}",

@@ -1,7 +1,8 @@
 """The settings of an environment as frozen, typed values.
 
 Field names are the keys of Pulumi.<env>.yaml in camel case; descriptions are what Pulumi.yaml shows.
-Only rules about one value live here; rules between values are in stacks/config/checks.
+Only rules about one value live here and in the modules beside it; rules between values are in
+stacks/config/checks.
 """
 
 from __future__ import annotations
@@ -9,72 +10,24 @@ from __future__ import annotations
 import ipaddress
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-
-def _network(text: str) -> str:
-    network = ipaddress.IPv4Network(text)
-    if network.prefixlen > 28:
-        raise ValueError("too small for the clusters' nodes; use /28 or wider")
-    return text
-
-
-def _inside(text: str) -> str:
-    if ipaddress.IPv4Network(text).prefixlen > 24:
-        raise ValueError("too small for a node; use /24 or wider")
-    return text
-
-
-def _range(text: str) -> str:
-    ipaddress.ip_network(text)
-    return text
-
-
-def _address(text: str) -> str:
-    ipaddress.IPv4Address(text)
-    return text
-
-
-def _password(secret: SecretStr) -> SecretStr | None:
-    text = secret.get_secret_value()
-    if not text:
-        return None  # Pulumi cannot declare an optional secret: an empty default says "not set"
-    if len(text) < 8 or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("needs 8 or more printable ASCII characters without spaces")
-    return secret
-
-
-DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
-# k3d prefixes its containers with "k3d-" and appends "-server-0": 32 keeps every host name within 63.
-ClusterName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=32)]
-HostName = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$",
-        max_length=253,
-    ),
-]
-KeyPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=63)]
-ClusterKey = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+/[^/\s]+/[^/\s]+$")]
-Version = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+")]
-# What FSM's admission and ours take: a DNS name or an IPv4 address.
-Host = Annotated[
-    str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", max_length=253)
-]
-Url = Annotated[str, Field(pattern=r"^https://[^/\s]+/?$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Subnet = Annotated[str, AfterValidator(_network)]
-InsideRange = Annotated[str, AfterValidator(_inside)]
-Address = Annotated[str, AfterValidator(_address)]
-AddressRange = Annotated[str, AfterValidator(_range)]
-Password = Annotated[SecretStr, AfterValidator(_password)]
-
-
-class Section(BaseModel):
-    """Frozen, closed, written in camel case."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+from stacks.config.traffic import ExportSettings, PathSettings, PolicySettings, PolicyTarget
+from stacks.config.values import (
+    Address,
+    AddressRange,
+    ClusterName,
+    DnsLabel,
+    Host,
+    InsideRange,
+    KeyPart,
+    Password,
+    Port,
+    Section,
+    Subnet,
+    Url,
+    Version,
+)
 
 
 class ClusterSettings(Section):
@@ -111,6 +64,7 @@ class ClusterSettings(Section):
     )
     may_export: tuple[DnsLabel, ...] | None = Field(
         default=None,
+        max_length=1024,
         description="member: namespaces that others may import from it; default any they have, too.",
     )
 
@@ -234,80 +188,12 @@ class AppSettings(Section):
     namespace: DnsLabel = Field(description="Namespace it runs in.")
 
 
-class PathRewrite(Section):
-    """A rewrite of the request target on the exporter, all matches."""
+class NamespaceSettings(Section):
+    """A namespace that somebody else made: the program uses it and neither makes nor deletes it."""
 
-    from_: str = Field(alias="from", min_length=1, description="Regular expression.")
-    to: str = Field(description="Replacement; $1 is the first group.")
-
-
-class ExportRule(Section):
-    """One published path of an export."""
-
-    port_number: Port = Field(description="Port of the Service.")
-    path: Annotated[str, Field(pattern=r"^/[^\s?#]*$")] = Field(description="Path on the exporter's gateway.")
-    path_type: Literal["Exact", "Prefix"] = Field(default="Prefix", description="How the path is compared.")
-
-
-class ExportSettings(Section):
-    """A ServiceExport on each of its clusters."""
-
-    service: DnsLabel = Field(description="Service to export.")
-    namespace: DnsLabel = Field(description="Its namespace.")
-    clusters: Annotated[tuple[ClusterName, ...], Field(min_length=1)] = Field(
-        description="Exporting members."
-    )
-    rules: Annotated[tuple[ExportRule, ...], Field(min_length=1)] = Field(description="Published paths.")
-    host: HostName | None = Field(
-        default=None, description="Host under which alone they are published, such as shop.example.com."
-    )
-    path_rewrite: PathRewrite | None = Field(
-        default=None, description="Rewrite before the Service sees the request."
-    )
-    service_account_name: str = Field(default="*", description="Calling ServiceAccount allowed; * is any.")
-    session_sticky: bool = Field(default=False, description="Keep a caller on one pod.")
-    load_balancer: Literal["RoundRobinLoadBalancer", "HashingLoadBalancer", "LeastWorkLoadBalancer"] = Field(
-        default="RoundRobinLoadBalancer", description="Choice among the exporter's pods."
-    )
-    target_clusters: tuple[ClusterKey, ...] = Field(
-        default=(), description="Cluster keys that may import; empty is all."
-    )
-
-
-class PathSettings(Section):
-    """A path of the front door that is delegated: nobody else gets one at or inside it."""
-
-    prefix: Annotated[str, Field(pattern=r"^/[^\s?#]*$")] = Field(description="Path; / is the root alone.")
-    namespaces: Annotated[tuple[DnsLabel, ...], Field(min_length=1)] = Field(
-        description="Namespaces whose exports may have it."
-    )
-    clusters: tuple[ClusterName, ...] = Field(default=(), description="From these clusters; empty is any.")
-
-
-class PolicyTarget(Section):
-    """A cluster that traffic may go to."""
-
-    cluster: ClusterName | None = Field(default=None, description="Name of an exporter of this environment.")
-    cluster_key: ClusterKey | None = Field(default=None, description="Or its key, region/zone/group/name.")
-    weight: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
-        default=None, description="0 to 1000000; 0 drains; default 100."
-    )
-
-
-class PolicySettings(Section):
-    """A GlobalTrafficPolicy: where calls of one cluster to one service may go."""
-
-    cluster: ClusterName = Field(description="Cluster whose callers it is for.")
-    namespace: DnsLabel = Field(description="Namespace of the service.")
-    name: DnsLabel = Field(description="Name of the service.")
-    lb_type: Literal["Locality", "FailOver", "ActiveActive"] = Field(
-        default="Locality", description="Kind of policy."
-    )
-    targets: tuple[PolicyTarget, ...] = Field(default=(), description="Where to; empty is every exporter.")
-    every_caller: bool = Field(
-        default=True,
-        description="It holds for callers of a local Service's own name too: its endpoints become the "
-        "gateways (bundled mesh).",
+    name: DnsLabel = Field(description="Its name.")
+    clusters: tuple[ClusterName, ...] = Field(
+        default=(), description="Clusters where it is there already; empty is all."
     )
 
 
@@ -360,6 +246,9 @@ class Settings(Section):
         "imports of others, replicas of the hub.",
     )
     apps: tuple[AppSettings, ...] = Field(default=(), description="Demo apps and where they run.")
+    namespaces: tuple[NamespaceSettings, ...] = Field(
+        default=(), description="Namespaces that are there already; the others that are needed are made."
+    )
     exports: tuple[ExportSettings, ...] = Field(default=(), description="Services that members export.")
     paths: tuple[PathSettings, ...] = Field(
         default=(), description="Paths of the front door that are delegated to namespaces and clusters."
@@ -391,6 +280,18 @@ class Settings(Section):
     def members(self) -> tuple[ClusterSettings, ...]:
         """The clusters that join it."""
         return tuple(cluster for cluster in self.clusters if cluster.role == "member")
+
+    def makes(self, cluster: str, namespace: str, service: str) -> bool:
+        """Whether an app of these settings has that Service there. Others may still be there."""
+        wanted = (namespace, service)
+        return any((app.namespace, app.app) == wanted and cluster in app.clusters for app in self.apps)
+
+    def app_id(self, export: ExportSettings) -> str | None:
+        """The app-id by which Dapr apps of other clusters call an exported service; None for none."""
+        if self.mesh != "bundled":
+            return None
+        demo = {(app.namespace, app.app) for app in self.apps if app.app == "nodeapp"}
+        return export.app_id or (export.service if (export.namespace, export.service) in demo else None)
 
     def target_key(self, target: PolicyTarget) -> str:
         """The cluster key a target means. Raises KeyError when no cluster has that name."""

@@ -21,6 +21,13 @@ class Problem:
         return f"{self.path}{shown}: {self.reason}. {self.hint}"
 
 
+def once(path: str, listed: Iterable[str], hint: str = "Keep one of them.") -> Iterator[Problem]:
+    """A problem for each that a list has more than once."""
+    values = list(listed)
+    for value in dict.fromkeys(value for value in values if values.count(value) > 1):
+        yield Problem(path, value, "listed more than once", hint)
+
+
 class SettingsError(Exception):
     """All mistakes of an environment, in one message."""
 

@@ -37,6 +37,7 @@ def prepare(shared: SharedResources, config: ClusterSettings) -> PreparedCluster
             opts=pulumi.ResourceOptions.merge(cluster.component(), cluster.child(None)),
         )
         for namespace in namespaces_of(shared.settings, name)
+        if not theirs(shared.settings, name, namespace)
     }
     return PreparedCluster(
         config=config, cluster=cluster, mesh=mesh, namespaces=namespaces, imported=imported
@@ -56,6 +57,13 @@ def namespaces_of(settings: Settings, cluster: str) -> tuple[str, ...]:
     wanted |= {export.namespace for export in settings.exports if imported or cluster in export.clusters}
     wanted |= {policy.namespace for policy in settings.policies if policy.cluster == cluster}
     return tuple(sorted(wanted))
+
+
+def theirs(settings: Settings, cluster: str, namespace: str) -> bool:
+    """Whether somebody else made a namespace of a cluster."""
+    return any(
+        one.name == namespace and (not one.clusters or cluster in one.clusters) for one in settings.namespaces
+    )
 
 
 def _namespace(settings: Settings, config: ClusterSettings, name: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def outputs(topology: Topology) -> dict[str, Any]:
         },
         "kubeconfigs": pulumi.Output.secret({name: cluster.kubeconfig for name, cluster in clusters.items()}),
         "demo": {
-            f"{name}/{export.namespace}/{export.service}": f"{clusters[name].http}{export.rules[0].path}"
+            f"{name}/{export.namespace}/{export.service}": f"{clusters[name].http}{export.published[0].path}"
             for export in settings.exports
             for name in (*_front_door(settings), *export.clusters)
         },

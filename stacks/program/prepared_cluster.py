@@ -32,7 +32,8 @@ class Mesh:
 class PreparedCluster:
     """A control plane or member cluster that apps, exports and policies can be put in.
 
-    `imported` is what pods with our images wait for: nothing can flow from a node's image store.
+    `namespaces` are those made here. `imported` is what pods with our images wait for: nothing can flow from
+    a node's image store.
     """
 
     config: ClusterSettings
@@ -42,6 +43,6 @@ class PreparedCluster:
     imported: Sequence[pulumi.Resource]
 
     def namespace(self, name: str) -> pulumi.Output[str]:
-        """The name of a namespace, an output: what uses it waits for the namespace."""
-        output: pulumi.Output[str] = self.namespaces[name].metadata["name"]
-        return output
+        """The name of a namespace, an output: what uses it waits for the namespace, if it is made here."""
+        made = self.namespaces.get(name)
+        return pulumi.Output.from_input(name) if made is None else made.metadata["name"]

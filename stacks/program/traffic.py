@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pulumi
 
-from components.app import node_app
 from components.mesh.global_traffic_policy import GlobalTrafficPolicy, GlobalTrafficPolicyArgs
 from components.mesh.service_export import ServiceExport, ServiceExportArgs, export_spec
-from stacks.config.model import ExportSettings, Settings
+from stacks.config.model import Settings
+from stacks.config.traffic import ExportSettings
 from stacks.program.prepared_cluster import PreparedCluster
 
 
@@ -29,7 +29,7 @@ def export(
                     service=exported.service,
                     spec=spec,
                     host=exported.host,
-                    app_id=_app_id(settings, exported),
+                    app_id=settings.app_id(exported),
                     by_sidecar=settings.dapr.invoke == "sidecar",
                 ),
                 # Joining comes first: an export created before is lost on clusters that join later (flomesh).
@@ -60,12 +60,7 @@ def steer(settings: Settings, clusters: dict[str, PreparedCluster]) -> None:
 def app_ids(settings: Settings, cluster: str) -> list[str]:
     """App-ids of the services that a cluster exports, each once."""
     exports = (export for export in settings.exports if cluster in export.clusters)
-    return sorted({app_id for export in exports if (app_id := _app_id(settings, export))})
-
-
-def _app_id(settings: Settings, export: ExportSettings) -> str | None:
-    """NodeApp's app-id is its Service's name. Behind the Service of curl nothing listens."""
-    return export.service if settings.mesh == "bundled" and export.service == node_app.NAME else None
+    return sorted({app_id for export in exports if (app_id := settings.app_id(export))})
 
 
 def _before_policies(prepared: PreparedCluster) -> list[pulumi.Resource]:
@@ -75,10 +70,13 @@ def _before_policies(prepared: PreparedCluster) -> list[pulumi.Resource]:
 
 
 def _export_spec(export: ExportSettings) -> dict[str, object]:
-    rewrite = export.path_rewrite
+    rewrite = export.rewrite
     return export_spec(
         service_account_name=export.service_account_name,
-        rules=[rule.model_dump(by_alias=True) for rule in export.rules],
+        rules=[
+            {"portNumber": rule.port, "path": rule.path, "pathType": rule.path_type}
+            for rule in export.published
+        ],
         rewrite=(rewrite.from_, rewrite.to) if rewrite else None,
         session_sticky=export.session_sticky,
         load_balancer=export.load_balancer,

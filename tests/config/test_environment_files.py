@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from config.environments import Config, problems
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,3 +26,12 @@ def test_no_environment_is_published_with_the_salt_of_somebodys_passphrase(path:
     assert "encryptionsalt" not in yaml.safe_load(path.read_text()), (
         "plain pulumi wrote it: take the line out before you commit"
     )
+
+
+def test_the_settings_in_the_document_are_taken(dev: Config) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "configuration.md").read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        written = yaml.safe_load(block)["config"]
+        keys = {key.removeprefix("multicluster-dapr:"): value for key, value in written.items()}
+        assert problems({**dev, **keys}) == []

@@ -9,6 +9,9 @@ from config.environments import GONE, Config, changed, problems
 
 NAMES = "control-plane, cluster-1, cluster-2, cluster-3"
 KEYS = ", ".join(f"default/default/default/{name}" for name in NAMES.split(", "))
+PATH_HINT = "It is: Path on the exporter's gateway; default /namespace/service, which is taken off again."
+SERVICE_FORM = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+ACCOUNT_FORM = r"^(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$"
 NAME_FORM = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 HOST_FORM = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 EXISTING = {"source": "existing", "kubeconfig": "/k", "context": "one"}
@@ -76,6 +79,9 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
         {"clusters[1].mayExport": ["Shop"]},
         f"clusters[1].mayExport[0] = 'Shop': does not have the form {NAME_FORM}.",
         "It is: member: namespaces that others may import from it; default any they have, too."),
+    "mayExport with a namespace twice": (
+        {"clusters[1].mayExport": ["dapr-test", "dapr-test"]},
+        "clusters[1].mayExport = 'dapr-test': listed more than once.", "Keep one of them."),
     # Single values.
     "a misspelt key": (
         {"polcies": []}, "polcies: unknown key.", "Did you mean policies?"),
@@ -116,6 +122,14 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
     "a gateway's address with a scheme": (
         two_existing(gatewayHost="http://east"),
         f"clusters[2].gatewayHost = 'http://east': does not have the form {HOST_FORM}.",
+        "It is: existing: address other clusters reach its gateway at."),
+    "a gateway's address that is none": (
+        two_existing(gatewayHost="10.0.0.256"),
+        "clusters[2].gatewayHost = '10.0.0.256': Octet 256 (> 255) not permitted in '10.0.0.256'.",
+        "It is: existing: address other clusters reach its gateway at."),
+    "a gateway at this machine itself": (
+        two_existing(gatewayHost="127.0.0.2"),
+        "clusters[2].gatewayHost = '127.0.0.2': is this machine itself, wherever it is asked for.",
         "It is: existing: address other clusters reach its gateway at."),
     "an API server that is no URL": (
         two_existing(apiServer="east:6443"),
@@ -265,17 +279,40 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
     "an export twice on a cluster": (
         {"exports[1]": EXPORT},
         "exports[1].clusters = 'cluster-3': exports[0] exports it already.", "Remove one of them."),
-    "export that no app provides": (
-        {"exports[0].clusters": ["cluster-2"]},
-        "exports[0].service = 'nodeapp': no app provides dapr-test/nodeapp on cluster-2.",
-        "Add the app to `apps`, or take cluster-2 out of the export."),
+    "a name that no Service has": (
+        {"exports[0].service": "3scale"},
+        f"exports[0].service = '3scale': does not have the form {SERVICE_FORM}.",
+        "It is: Service to export, whoever deploys it and when."),
+    "an account that is none": (
+        {"exports[0].serviceAccountName": "Shop"},
+        f"exports[0].serviceAccountName = 'Shop': does not have the form {ACCOUNT_FORM}.",
+        "It is: Calling ServiceAccount allowed; * is any."),
+    "an app-id that Dapr does not take": (
+        {"exports[0].appId": "a" * 59},
+        f"exports[0].appId = '{'a' * 59}': longer than 58 characters.",
+        ("It is: Dapr app-id by which Dapr apps of other clusters call it; default that of its entry in "
+         "`apps` (bundled mesh).")),
+    "an app-id for FSM": (
+        {"exports[0].appId": "shop", "mesh": "flomesh"},
+        "exports[0].appId = 'shop': has no meaning for FSM's hub.",
+        "Remove it, or use `mesh: bundled`."),
+    "more rules than an export takes": (
+        {"exports[0].rules": [{**RULE, "path": f"/{n}"} for n in range(65)]},
+        "exports[0].rules: has more than 64 entries.", "It is: Published paths."),
+    "a path that is too long": (
+        {"exports[0].rules[0].path": f"/{'a' * 1024}"},
+        f"exports[0].rules[0].path = '/{'a' * 1024}': longer than 1024 characters.", PATH_HINT),
+    "an export for a cluster twice": (
+        {"exports[0].targetClusters": ["default/default/default/cluster-2"] * 2},
+        "exports[0].targetClusters = 'default/default/default/cluster-2': listed more than once.",
+        "Keep one of them."),
     "export of a port the app has not": (
         {"exports[0].rules[0].portNumber": 8080},
         "exports[0].rules[0].portNumber = 8080: service nodeapp has port 3000.", "Write 3000."),
     "a path with a query": (
         {"exports[0].rules[0].path": "/a?x"},
         r"exports[0].rules[0].path = '/a?x': does not have the form ^/[^\s?#]*$.",
-        "It is: Path on the exporter's gateway."),
+        PATH_HINT),
     "a path with dot segments": (
         {"exports[0].rules[0].path": "/a/%2e%2e/b"},
         ("exports[0].rules[0].path = '/a/%2e%2e/b': has dot segments, or a % that begins no escape, "
@@ -319,14 +356,18 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
         {"exports[0].targetClusters": ["a/b/c/d"]},
         "exports[0].targetClusters = 'a/b/c/d': no cluster has this key.", f"Choose from: {KEYS}."),
 
+    # Namespaces.
+    "a namespace on no cluster": (
+        {"namespaces": [{"name": "shop", "clusters": ["cluster-9"]}]},
+        "namespaces[0].clusters = 'cluster-9': no such cluster.", f"Choose from: {NAMES}."),
+    "a namespace twice": (
+        {"namespaces": [{"name": "shop"}, {"name": "shop", "clusters": ["cluster-1"]}]},
+        "namespaces = 'shop': listed more than once.", "Keep one of them."),
+
     # Policies.
     "policy on no cluster": (
         policy(cluster="cluster-9"),
         "policies[0].cluster = 'cluster-9': no such cluster.", f"Choose from: {NAMES}."),
-    "policy for nothing": (
-        policy(name="other"),
-        "policies[0].name = 'other': no export is for dapr-test/other.",
-        "Add it to `exports`, or correct namespace and name."),
     "two policies for one service": (
         {"policies": [POLICY, POLICY]},
         "policies[1]: policies[0] is for dapr-test/nodeapp on cluster-2 too.", "Merge the two into one."),
@@ -370,3 +411,18 @@ def test_namespaces_have_paths_beside_each_other(dev: Config) -> None:
     beside = {**INSIDE, "rules": [{"portNumber": 80, "path": "/nodeapp2"}, {"portNumber": 80, "path": "/"}]}
     app = {**APP, "app": "curl", "namespace": "evil"}
     assert problems(changed(dev, {"apps[2]": app, "exports[1]": beside})) == []
+
+
+def test_services_of_anybody_are_exported_and_steered(dev: Config) -> None:
+    checkout = {"service": "checkout", "namespace": "shop", "clusters": ["cluster-2"], "appId": "checkout"}
+    changes = {
+        "exports[1]": {**checkout, "rules": [{"portNumber": 8080}]},
+        "policies": [{**POLICY, "namespace": "elsewhere", "name": "theirs"}],
+    }
+    assert problems(changed(dev, changes)) == []
+
+
+def test_a_balancer_counts_where_no_sidecar_is_asked(dev: Config) -> None:
+    theirs = {**EXPORT, "service": "checkout", "namespace": "shop", "sessionSticky": True}
+    changes = {"dapr": {"invoke": "sidecar"}, "exports[1]": {**theirs, "rules": [{"portNumber": 80}]}}
+    assert problems(changed(dev, changes)) == []

@@ -271,6 +271,40 @@ def test_an_export_without_a_dapr_app_says_none(run: Any) -> None:
     assert "annotations" not in found.inputs["metadata"]
 
 
+SHOP = {"service": "checkout", "namespace": "shop", "clusters": ["cluster-2"], "appId": "pay",
+        "rules": [{"portNumber": 80}]}  # fmt: skip
+
+
+def test_a_service_of_somebody_else_is_exported_and_steered(run: Any) -> None:
+    def add(config: dict[str, Any]) -> None:
+        config["exports"].append(SHOP)
+        config["policies"] = [{"cluster": "cluster-1", "namespace": "shop", "name": "checkout"}]
+
+    recorder = run("dev", add)
+    made = recorder.find("cluster-2-shop-checkout-export-object").inputs
+    assert made["spec"] == {
+        "serviceAccountName": "*",
+        "pathRewrite": {"from": "^/shop/checkout/?", "to": "/"},
+        "rules": [{"portNumber": 80, "path": "/shop/checkout", "pathType": "Prefix"}],
+    }
+    assert made["metadata"]["annotations"] == {app_ids.APP_ID: "pay"}
+    assert recorder.find("cluster-1-shop-checkout-policy-object").inputs["spec"] == {"lbType": "Locality"}
+    assert recorder.find("cluster-3-shop"), "its importers have the namespace"
+    assert recorder.outputs["demo"]["cluster-2/shop/checkout"] == "http://127.0.0.1:82/shop/checkout"
+
+
+def test_a_namespace_of_somebody_else_is_used_and_not_made(run: Any) -> None:
+    def add(config: dict[str, Any]) -> None:
+        config["exports"].append(SHOP)
+        config["namespaces"] = [{"name": "shop", "clusters": ["cluster-2", "cluster-3"]}]
+
+    recorder = run("dev", add)
+    made = {r.name for r in recorder.registered if r.name.endswith("-shop")}
+    assert made == {"control-plane-shop", "cluster-1-shop"}
+    metadata = recorder.find("cluster-2-shop-checkout-export-object").inputs["metadata"]
+    assert metadata["namespace"] == "shop"
+
+
 def test_namespaces_with_dapr_apps_are_those_of_callers(run: Any) -> None:
     def labelled(environment: str) -> set[str]:
         namespaces = [r for r in run(environment).registered if r.type == "kubernetes:core/v1:Namespace"]

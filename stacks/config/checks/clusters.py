@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stacks.config.model import ClusterSettings, Settings
-from stacks.config.problem import Problem
+from stacks.config.problem import Problem, once
 
 
 def one_control_plane(settings: Settings) -> Iterator[Problem]:
@@ -115,6 +115,7 @@ def members_may_export(settings: Settings) -> Iterator[Problem]:
             yield Problem(where, None, reason, "Remove it.")
         elif settings.mesh == "flomesh":
             yield Problem(where, None, "has no meaning for FSM's hub", "Remove it, or use `mesh: bundled`.")
+        yield from once(where, cluster.may_export)
     for index, export in enumerate(settings.exports):
         for name in export.clusters:
             namespaces = allowed.get(name)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import re2
 
-from stacks.config.model import ExportRule, Settings
+from stacks.config.model import Settings
 from stacks.config.problem import Problem
+from stacks.config.traffic import PublishedPath
 
 ESCAPE = re.compile(r"%(?:2[eE])|%(?![0-9A-Fa-f]{2})")
 """An escaped dot, or a % that begins no escape."""
@@ -26,7 +27,7 @@ def paths_have_one_owner(settings: Settings) -> Iterator[Problem]:
     owners: dict[tuple[str, str | None, str, str], str] = {}
     claimed: dict[tuple[str, str | None], list[tuple[str, str, str, str]]] = {}
     for index, export in enumerate(settings.exports):
-        for number, rule in enumerate(export.rules):
+        for number, rule in enumerate(export.published):
             where = f"exports[{index}].rules[{number}].path"
             if fault := _unreachable(rule.path):
                 yield Problem(where, rule.path, fault, "Write the path as clients ask for it.")
@@ -106,7 +107,7 @@ def _is_inside(claim: tuple[str, str, str, str], other: tuple[str, str, str, str
     return kind == "Prefix" and bool(prefix) and bool(path) and f"{path}/".startswith(f"{prefix}/")
 
 
-def _match(rule: ExportRule) -> tuple[str, str]:
+def _match(rule: PublishedPath) -> tuple[str, str]:
     """What no two rules of a cluster may share: `/a`, `/a/` and `/a/*` are one prefix."""
     path = rule.path if rule.path_type == "Exact" else rule.path.removesuffix("*").rstrip("/")
     return rule.path_type, path

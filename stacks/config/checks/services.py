@@ -1,11 +1,12 @@
-"""Rules about apps, the services they provide, exports of these, and policies for those."""
+"""Rules about apps, exports and policies. The Services that these two name may be anybody's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from stacks.config.model import AppSettings, PolicyTarget, Settings
-from stacks.config.problem import Problem
+from stacks.config.model import Settings
+from stacks.config.problem import Problem, once
+from stacks.config.traffic import PolicyTarget
 
 # What the demo apps serve: Service port by app.
 APP_PORTS = {"nodeapp": 3000, "curl": 80}
@@ -26,8 +27,8 @@ def apps_run_on_members(settings: Settings) -> Iterator[Problem]:
             seen.setdefault(at, path)
 
 
-def exports_have_apps(settings: Settings) -> Iterator[Problem]:
-    """An export names a service that an app provides on that cluster, by a port it has."""
+def exports_make_sense(settings: Settings) -> Iterator[Problem]:
+    """A Service is exported once by a cluster, and one that an app of the settings has, by a port it has."""
     seen: dict[tuple[str, str, str], str] = {}
     for index, export in enumerate(settings.exports):
         path = f"exports[{index}]"
@@ -39,29 +40,35 @@ def exports_have_apps(settings: Settings) -> Iterator[Problem]:
                     f"{path}.clusters", cluster, f"{seen[at]} exports it already", "Remove one of them."
                 )
             seen.setdefault(at, path)
-            if not any(_provides(app, *at) for app in settings.apps):
-                yield Problem(
-                    f"{path}.service",
-                    export.service,
-                    f"no app provides {export.namespace}/{export.service} on {cluster}",
-                    f"Add the app to `apps`, or take {cluster} out of the export.",
-                )
-        port = APP_PORTS.get(export.service)
-        for number, rule in enumerate(export.rules):
-            if port is not None and rule.port_number != port:
-                yield Problem(
-                    f"{path}.rules[{number}].portNumber",
-                    rule.port_number,
-                    f"service {export.service} has port {port}",
-                    f"Write {port}.",
-                )
+        if any(settings.makes(cluster, export.namespace, export.service) for cluster in export.clusters):
+            port = APP_PORTS[export.service]
+            for number, rule in enumerate(export.rules):
+                if rule.port_number != port:
+                    yield Problem(
+                        f"{path}.rules[{number}].portNumber",
+                        rule.port_number,
+                        f"service {export.service} has port {port}",
+                        f"Write {port}.",
+                    )
         yield from _keys_exist(settings, f"{path}.targetClusters", export.target_clusters)
+        yield from once(f"{path}.targetClusters", export.target_clusters)
+
+
+def namespaces_are_somewhere(settings: Settings) -> Iterator[Problem]:
+    """A namespace that others made is said once, and of clusters there are."""
+    names = [cluster.name for cluster in settings.clusters]
+    yield from once("namespaces", (namespace.name for namespace in settings.namespaces))
+    for index, namespace in enumerate(settings.namespaces):
+        for name in namespace.clusters:
+            if name not in names:
+                yield Problem(
+                    f"namespaces[{index}].clusters", name, "no such cluster", _cluster_names(settings)
+                )
 
 
 def policies_make_sense(settings: Settings) -> Iterator[Problem]:
     """The rules of a GlobalTrafficPolicy, checked before the API server sees it."""
     seen: dict[tuple[str, str, str], str] = {}
-    exported = {(export.namespace, export.service) for export in settings.exports}
     for index, policy in enumerate(settings.policies):
         path = f"policies[{index}]"
         at = (policy.cluster, policy.namespace, policy.name)
@@ -75,13 +82,6 @@ def policies_make_sense(settings: Settings) -> Iterator[Problem]:
         seen.setdefault(at, path)
         if policy.cluster not in {cluster.name for cluster in settings.clusters}:
             yield Problem(f"{path}.cluster", policy.cluster, "no such cluster", _cluster_names(settings))
-        if (policy.namespace, policy.name) not in exported:
-            yield Problem(
-                f"{path}.name",
-                policy.name,
-                f"no export is for {policy.namespace}/{policy.name}",
-                "Add it to `exports`, or correct namespace and name.",
-            )
         if policy.lb_type == "FailOver" and not policy.targets:
             yield Problem(
                 f"{path}.targets", None, "FailOver needs a target", "List the clusters to fail over to."
@@ -96,10 +96,15 @@ def policies_make_sense(settings: Settings) -> Iterator[Problem]:
         yield from _targets(settings, f"{path}.targets", policy.targets)
         key_of = {cluster.name: cluster.key for cluster in settings.clusters}
         keys = [target.cluster_key or key_of.get(str(target.cluster)) for target in policy.targets]
-        for key in dict.fromkeys(key for key in keys if key and keys.count(key) > 1):
-            yield Problem(
-                f"{path}.targets", key, "listed more than once", "Keep one entry with the weight you want."
-            )
+        yield from once(f"{path}.targets", filter(None, keys), "Keep one entry with the weight you want.")
+
+
+def app_ids_fit_the_mesh(settings: Settings) -> Iterator[Problem]:
+    """FSM does not know Dapr's app-ids."""
+    for index, export in enumerate(settings.exports):
+        if settings.mesh != "bundled" and export.app_id is not None:
+            reason, hint = "has no meaning for FSM's hub", "Remove it, or use `mesh: bundled`."
+            yield Problem(f"exports[{index}].appId", export.app_id, reason, hint)
 
 
 def weights_fit_the_mesh(settings: Settings) -> Iterator[Problem]:
@@ -128,7 +133,8 @@ def sidecars_can_be_asked(settings: Settings) -> Iterator[Problem]:
             f"the {settings.mesh} mesh goes to the apps' ports",
             "Write `app`, or use the bundled mesh.",
         )
-    for index, export in enumerate(settings.exports):
+    asked = [(index, export) for index, export in enumerate(settings.exports) if settings.app_id(export)]
+    for index, export in asked:
         chosen = (
             ("sessionSticky", export.session_sticky, False),
             ("loadBalancer", export.load_balancer, "RoundRobinLoadBalancer"),
@@ -142,10 +148,6 @@ def sidecars_can_be_asked(settings: Settings) -> Iterator[Problem]:
                 "does nothing with `dapr.invoke: sidecar`, where Dapr picks the pod",
                 "Leave it out, or write `invoke: app`.",
             )
-
-
-def _provides(app: AppSettings, cluster: str, namespace: str, service: str) -> bool:
-    return app.app == service and app.namespace == namespace and cluster in app.clusters
 
 
 def _cluster_names(settings: Settings) -> str:

@@ -152,6 +152,12 @@ def export_not_valid(world: World) -> None:
     export["status"]["conditions"] = [condition("Valid", "False", "Failed", "there is no Service")]
 
 
+@fault(TO_1, "route", "not valid: there is no Service", "Deploy it there")
+def export_of_a_service_that_nobody_deployed(world: World) -> None:
+    export_not_valid(world)
+    app_service_deleted_by_whoever_deployed_it(world)
+
+
 @fault(TO_1, "route", "cannot manage cluster-1: refuses the hub's credential", "logs")
 def member_not_managed(world: World) -> None:
     exporter_left_out_of_the_import(world)
@@ -236,6 +242,13 @@ def app_image_missing(world: World) -> None:
 
 @fault(HOME, "Service", "there is no Service", "./stack up dev --refresh")
 def app_service_deleted(world: World) -> None:
+    world["cluster-1"].drop("Service", "nodeapp")
+
+
+@fault(HOME, "Service", "there is no Service", "Deploy it there")
+@fault(TO_1, "app pod", "there is no Service", "Deploy it there")
+def app_service_deleted_by_whoever_deployed_it(world: World) -> None:
+    world.config["apps"][0]["clusters"] = ["cluster-3"]
     world["cluster-1"].drop("Service", "nodeapp")
 
 

@@ -54,6 +54,23 @@ def test_a_conflict_between_exports_is_a_fault_and_its_absence_none() -> None:
     assert "port 3000 is tcp here" in world.checks()["cluster-3: ServiceExport dapr-test/nodeapp"].seen
 
 
+def test_an_export_of_a_service_that_is_not_there_yet_says_who_has_to_deploy_it() -> None:
+    world = World()
+    world.config["exports"].append(
+        {"service": "checkout", "namespace": "shop", "clusters": ["cluster-2"], "rules": [{"portNumber": 80}]}
+    )
+    missing = {"conditions": [condition("Programmed", "False", "ServiceNotFound", "there is no Service")]}
+    world["cluster-2"].add("ServiceExport", named("shop", "checkout", status=missing))
+    found = world.checks()["cluster-2: ServiceExport shop/checkout"]
+    assert "there is no Service" in found.seen
+    by_hand = "KUBECONFIG=$(k3d kubeconfig write cluster-2) kubectl -n shop apply -f FILE"
+    assert found.hint.startswith(f"Deploy it there, as by {by_hand}, or take cluster-2 out of its entry")
+    mine = world["cluster-1"].get("ServiceExport", "nodeapp")
+    mine["status"] = missing
+    world["cluster-1"].drop("Service", "nodeapp")
+    assert "Correct `exports`" in world.checks()["cluster-1: ServiceExport dapr-test/nodeapp"].hint
+
+
 def test_a_policy_the_gateway_cannot_follow_is_a_fault() -> None:
     world = World()
     bad = {"conditions": [condition("Programmed", "False", "UnknownTarget", "exports no such service")]}

@@ -1,0 +1,147 @@
+"""What is said of traffic: exports, delegated paths, policies. They may name anybody's Services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stacks.config.values import (
+    AccountName,
+    AppId,
+    ClusterKey,
+    ClusterName,
+    DnsLabel,
+    HostName,
+    Port,
+    Section,
+    ServiceName,
+)
+
+
+class PathRewrite(Section):
+    """A rewrite of the request target on the exporter, all matches."""
+
+    from_: str = Field(alias="from", min_length=1, max_length=1024, description="Regular expression.")
+    to: str = Field(max_length=1024, description="Replacement; $1 is the first group.")
+
+
+class ExportRule(Section):
+    """One published path of an export."""
+
+    port_number: Port = Field(description="Port of the Service.")
+    path: Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=1024)] | None = Field(
+        default=None,
+        description="Path on the exporter's gateway; default /namespace/service, which is taken off again.",
+    )
+    path_type: Literal["Exact", "Prefix"] = Field(default="Prefix", description="How the path is compared.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedPath:
+    """A path rule of an export with nothing left to default."""
+
+    port: int
+    path: str
+    path_type: Literal["Exact", "Prefix"]
+
+
+class ExportSettings(Section):
+    """A ServiceExport on each of its clusters, for a Service of `apps` or of anybody else."""
+
+    service: ServiceName = Field(description="Service to export, whoever deploys it and when.")
+    namespace: DnsLabel = Field(description="Its namespace.")
+    clusters: Annotated[tuple[ClusterName, ...], Field(min_length=1)] = Field(
+        description="Exporting members."
+    )
+    rules: Annotated[tuple[ExportRule, ...], Field(min_length=1, max_length=64)] = Field(
+        description="Published paths."
+    )
+    host: HostName | None = Field(
+        default=None, description="Host under which alone they are published, such as shop.example.com."
+    )
+    path_rewrite: PathRewrite | None = Field(
+        default=None, description="Rewrite before the Service sees the request."
+    )
+    service_account_name: AccountName = Field(
+        default="*", description="Calling ServiceAccount allowed; * is any."
+    )
+    session_sticky: bool = Field(default=False, description="Keep a caller on one pod.")
+    load_balancer: Literal["RoundRobinLoadBalancer", "HashingLoadBalancer", "LeastWorkLoadBalancer"] = Field(
+        default="RoundRobinLoadBalancer", description="Choice among the exporter's pods."
+    )
+    target_clusters: tuple[ClusterKey, ...] = Field(
+        default=(), max_length=128, description="Cluster keys that may import; empty is all."
+    )
+    app_id: AppId | None = Field(
+        default=None,
+        description="Dapr app-id by which Dapr apps of other clusters call it; default that of its entry in "
+        "`apps` (bundled mesh).",
+    )
+
+    @property
+    def published(self) -> tuple[PublishedPath, ...]:
+        """Every rule with its path."""
+        return tuple(self._published())
+
+    @property
+    def rewrite(self) -> PathRewrite | None:
+        """What is done to requests: what is said, or else a path by default is taken off."""
+        defaults = sum(rule.path is None for rule in self.rules)
+        if self.path_rewrite is not None or not defaults:
+            return self.path_rewrite
+        port = "(:[0-9]+)?" if defaults > 1 else ""
+        return PathRewrite(from_=f"^{self._own_path}{port}/?", to="/")
+
+    @property
+    def _own_path(self) -> str:
+        return f"/{self.namespace}/{self.service}"
+
+    def _published(self) -> Iterator[PublishedPath]:
+        defaults = 0
+        for rule in self.rules:
+            # Of several not one below the other: the application there may have such a path.
+            own = f"{self._own_path}:{rule.port_number}" if defaults else self._own_path
+            defaults += rule.path is None
+            yield PublishedPath(port=rule.port_number, path=rule.path or own, path_type=rule.path_type)
+
+
+class PathSettings(Section):
+    """A path of the front door that is delegated: nobody else gets one at or inside it."""
+
+    prefix: Annotated[str, Field(pattern=r"^/[^\s?#]*$")] = Field(description="Path; / is the root alone.")
+    namespaces: Annotated[tuple[DnsLabel, ...], Field(min_length=1)] = Field(
+        description="Namespaces whose exports may have it."
+    )
+    clusters: tuple[ClusterName, ...] = Field(default=(), description="From these clusters; empty is any.")
+
+
+class PolicyTarget(Section):
+    """A cluster that traffic may go to."""
+
+    cluster: ClusterName | None = Field(default=None, description="Name of an exporter of this environment.")
+    cluster_key: ClusterKey | None = Field(default=None, description="Or its key, region/zone/group/name.")
+    weight: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+        default=None, description="0 to 1000000; 0 drains; default 100."
+    )
+
+
+class PolicySettings(Section):
+    """A GlobalTrafficPolicy: where calls of one cluster to one service may go."""
+
+    cluster: ClusterName = Field(description="Cluster whose callers it is for.")
+    namespace: DnsLabel = Field(description="Namespace of the service.")
+    name: ServiceName = Field(description="Name of the service, whoever exports it.")
+    lb_type: Literal["Locality", "FailOver", "ActiveActive"] = Field(
+        default="Locality", description="Kind of policy."
+    )
+    targets: tuple[PolicyTarget, ...] = Field(
+        default=(), max_length=128, description="Where to; empty is every exporter."
+    )
+    every_caller: bool = Field(
+        default=True,
+        description="It holds for callers of a local Service's own name too: its endpoints become the "
+        "gateways (bundled mesh).",
+    )

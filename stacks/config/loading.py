@@ -6,40 +6,24 @@ the program.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 import pulumi
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
+from stacks.config import explain
 from stacks.config.checks import CHECKS
 from stacks.config.model import Settings
 from stacks.config.problem import Problem, SettingsError
+from stacks.config.sound import Sound, sound_part
 
 PROJECT = "multicluster-dapr"
 SECRET_KEY = "redisPassword"  # noqa: S105 - the name of a key, not a password
 # Stands for a value that Pulumi has encrypted; long enough to be a valid password.
 ENCRYPTED = "encrypted-by-pulumi"
 
-# Messages for types of pydantic's errors; others keep pydantic's.
-_REASONS = {
-    "int_parsing": "not a whole number",
-    "int_type": "not a whole number",
-    "bool_parsing": "not true or false",
-    "bool_type": "not true or false",
-    "string_type": "not a text",
-    "tuple_type": "not a list",
-    "model_type": "not a mapping of keys",
-    "too_short": "needs at least {min_length} entry",
-    "too_long": "has more than {max_length} entries",
-    "string_too_long": "longer than {max_length} characters",
-    "greater_than_equal": "less than {ge}",
-    "less_than_equal": "more than {le}",
-}
 _FIELDS = {str(field.alias): name for name, field in Settings.model_fields.items()}
 
 
@@ -51,22 +35,19 @@ def parse(config: Mapping[str, Any]) -> Settings:
     """
     given = {key: _decoded(value) for key, value in config.items() if value is not None}
     problems: list[Problem] = []
-    broken: set[str] = set()
     try:
-        settings = Settings.model_validate(given)
+        sound = Sound(Settings.model_validate(given))
     except ValidationError as error:
-        problems += [_problem(details) for details in error.errors()]
-        broken = {str(details["loc"][0]) for details in error.errors()}
+        problems += map(explain.problem, explain.mistakes(error))
         # What is valid on its own is still checked against the rest, so that one run shows every problem.
-        sound = {key: value for key, value in given.items() if key not in broken}
-        settings = Settings.model_validate({"clusters": [{"name": "invalid"}], **sound})
-    sound_fields = {name for alias, name in _FIELDS.items() if alias not in broken}
+        sound = sound_part(given, error)
+    read = {name for alias, name in _FIELDS.items() if alias not in sound.broken}
     for check, reads in CHECKS:
-        if reads <= sound_fields:
-            problems += check(settings)
+        if reads <= read:
+            problems += filter(None, map(sound.problem, check(sound.settings)))
     if problems:
         raise SettingsError(problems)
-    return settings
+    return sound.settings
 
 
 def parse_stack_file(document: Mapping[str, Any]) -> Settings:
@@ -142,61 +123,3 @@ def _without_secrets(value: object) -> object:
             else {key: _without_secrets(item) for key, item in value.items()}
         )
     return [_without_secrets(item) for item in value] if isinstance(value, list) else value
-
-
-def _problem(details: ErrorDetails) -> Problem:
-    """The problem of a pydantic error: path, value, reason, hint."""
-    path, about = _described(details["loc"])
-    error, context = details["type"], details.get("ctx") or {}
-    value: object = "(secret)" if path.startswith("redisPassword") else details["input"]
-    if error == "extra_forbidden":
-        return _unknown(path, details["loc"])
-    if error == "missing":
-        return Problem(path, None, "missing", f"Set it: {about}")
-    if error == "literal_error":
-        return Problem(path, value, "not one of the choices", f"Choose {context['expected']}.")
-    if error == "string_pattern_mismatch":
-        return Problem(path, value, f"does not have the form {context['pattern']}", f"It is: {about}")
-    if error == "value_error":
-        return Problem(path, value, str(context["error"]), f"It is: {about}")
-    shown = None if isinstance(value, (dict, list)) else value
-    reason = _REASONS.get(error, details["msg"][:1].lower() + details["msg"][1:]).format_map(context)
-    return Problem(path, shown, reason, f"It is: {about}")
-
-
-def _described(location: tuple[int | str, ...]) -> tuple[str, str]:
-    """The key path of a finding as people write it, and what the model says about that key."""
-    path, about = "", ""
-    section: type[BaseModel] | None = Settings
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-            continue
-        path += f".{part}" if path else part
-        field = _field(section, part) if section else None
-        about = field.description or about if field else about
-        section = _section(field.annotation) if field else None
-    return path, about or "see README."
-
-
-def _field(section: type[BaseModel], alias: str) -> FieldInfo | None:
-    return next((field for field in section.model_fields.values() if field.alias == alias), None)
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The settings section inside an annotation, if it holds one: itself, in a tuple, or optional."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _section(part))), None)
-
-
-def _unknown(path: str, location: tuple[int | str, ...]) -> Problem:
-    section: type[BaseModel] | None = Settings
-    for part in location[:-1]:
-        if isinstance(part, str):
-            field = _field(section, part) if section else None
-            section = _section(field.annotation) if field else None
-    keys = [str(field.alias) for field in (section or Settings).model_fields.values()]
-    close = difflib.get_close_matches(str(location[-1]), keys, n=1)
-    hint = f"Did you mean {close[0]}?" if close else f"Choose from: {', '.join(keys)}."
-    return Problem(path, None, "unknown key", hint)

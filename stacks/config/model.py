@@ -18,9 +18,11 @@ from stacks.config.values import (
     AddressRange,
     ClusterName,
     DnsLabel,
+    Flag,
     Host,
     InsideRange,
     KeyPart,
+    Number,
     Password,
     Port,
     Section,
@@ -68,7 +70,7 @@ class ClusterSettings(Section):
         description="member: namespaces that others may import from it; default any they have, too.",
     )
 
-    admission_policy: bool = Field(
+    admission_policy: Flag = Field(
         default=True,
         description="Its API server refuses controller and hub what they have no business writing; false for "
         "Kubernetes before 1.30.",
@@ -107,10 +109,10 @@ class NetworkSettings(Section):
 class StateStoreSettings(Section):
     """The Dapr state store of the demo apps, which all members share unless each has a Redis database."""
 
-    actors: bool = Field(
+    actors: Flag = Field(
         default=False, description="Keep actors and workflows in it, too; members must not share them."
     )
-    per_cluster: bool = Field(
+    per_cluster: Flag = Field(
         default=False,
         description="A Redis database of its own for each member, by its place among them: 1 is the first's; "
         "0 where Redis is external.",
@@ -123,7 +125,7 @@ class DaprSettings(Section):
     version: Version | None = Field(
         default=None, description="Chart and runtime version; default that of the supply."
     )
-    mtls: bool = Field(
+    mtls: Flag = Field(
         default=False,
         description="mTLS between Dapr sidecars, one root for all members; the article switches it off.",
     )
@@ -153,16 +155,16 @@ class RedisSettings(Section):
 class GatewaySettings(Section):
     """The gateway of every cluster."""
 
-    replicas: Annotated[int, Field(ge=1, le=10)] = Field(default=1, description="Pods per cluster.")
-    access_log: bool = Field(default=True, description="One JSON line per request.")
+    replicas: Annotated[Number, Field(ge=1, le=10)] = Field(default=1, description="Pods per cluster.")
+    access_log: Flag = Field(default=True, description="One JSON line per request.")
     trusted_proxies: tuple[AddressRange, ...] = Field(
         default=(), description="Networks of proxies in front whose X-Forwarded-* fields are believed."
     )
-    first_byte_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+    first_byte_seconds: Annotated[Number, Field(ge=1, le=86_400)] = Field(
         default=60,
         description="A service that has not begun to answer by then is a 504; long polls want more.",
     )
-    stall_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+    stall_seconds: Annotated[Number, Field(ge=1, le=86_400)] = Field(
         default=60, description="Quiet time after which an answer or an upgraded connection is cut off."
     )
     external_traffic_policy: Literal["Cluster", "Local"] = Field(
@@ -170,10 +172,10 @@ class GatewaySettings(Section):
         description="Of the Service that publishes it. Local keeps the address of clients; nodes without a "
         "gateway refuse.",
     )
-    foreign_imports: bool = Field(
+    foreign_imports: Flag = Field(
         default=False, description="ServiceImports count that the hub did not make, whoever can write them."
     )
-    hub_replicas: Annotated[int, Field(ge=1, le=5)] = Field(
+    hub_replicas: Annotated[Number, Field(ge=1, le=5)] = Field(
         default=1, description="Pods of the hub; of several one writes, by election."
     )
 

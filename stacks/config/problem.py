@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake: where, what value, why it cannot be, and a hint."""
+    """One mistake: where, what value, why it cannot be, and a hint.
+
+    `of_every` names a list, such as clusters, every entry of which has to be sound for this to be one.
+    """
 
     path: str
     value: object
     reason: str
     hint: str
+    of_every: str = ""
 
     def __str__(self) -> str:
         shown = "" if self.value is None else f" = {self.value!r}"

@@ -14,7 +14,9 @@ from stacks.config.values import (
     ClusterKey,
     ClusterName,
     DnsLabel,
+    Flag,
     HostName,
+    Number,
     Port,
     Section,
     ServiceName,
@@ -68,7 +70,7 @@ class ExportSettings(Section):
     service_account_name: AccountName = Field(
         default="*", description="Calling ServiceAccount allowed; * is any."
     )
-    session_sticky: bool = Field(default=False, description="Keep a caller on one pod.")
+    session_sticky: Flag = Field(default=False, description="Keep a caller on one pod.")
     load_balancer: Literal["RoundRobinLoadBalancer", "HashingLoadBalancer", "LeastWorkLoadBalancer"] = Field(
         default="RoundRobinLoadBalancer", description="Choice among the exporter's pods."
     )
@@ -93,7 +95,7 @@ class ExportSettings(Section):
         if self.path_rewrite is not None or not defaults:
             return self.path_rewrite
         port = "(:[0-9]+)?" if defaults > 1 else ""
-        return PathRewrite(from_=f"^{self._own_path}{port}/?", to="/")
+        return PathRewrite.model_validate({"from": f"^{self._own_path}{port}/?", "to": "/"})
 
     @property
     def _own_path(self) -> str:
@@ -123,7 +125,7 @@ class PolicyTarget(Section):
 
     cluster: ClusterName | None = Field(default=None, description="Name of an exporter of this environment.")
     cluster_key: ClusterKey | None = Field(default=None, description="Or its key, region/zone/group/name.")
-    weight: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+    weight: Annotated[Number, Field(ge=0, le=1_000_000)] | None = Field(
         default=None, description="0 to 1000000; 0 drains; default 100."
     )
 
@@ -140,7 +142,7 @@ class PolicySettings(Section):
     targets: tuple[PolicyTarget, ...] = Field(
         default=(), max_length=128, description="Where to; empty is every exporter."
     )
-    every_caller: bool = Field(
+    every_caller: Flag = Field(
         default=True,
         description="It holds for callers of a local Service's own name too: its endpoints become the "
         "gateways (bundled mesh).",

@@ -77,7 +77,10 @@ Host = Annotated[
     AfterValidator(_host),
 ]
 Url = Annotated[str, Field(pattern=r"^https://[^/\s]+/?$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
+# Of their own type only: "yes", 1 and "81" are mistakes, whoever reads them kindly.
+Flag = Annotated[bool, Field(strict=True)]
+Number = Annotated[int, Field(strict=True)]
+Port = Annotated[Number, Field(ge=1, le=65535)]
 Subnet = Annotated[str, AfterValidator(_network)]
 InsideRange = Annotated[str, AfterValidator(_inside)]
 Address = Annotated[str, AfterValidator(_address)]

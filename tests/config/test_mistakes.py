@@ -19,6 +19,7 @@ EXISTING |= {"gatewayHost": "192.0.2.1", "gatewayPort": 30080}
 APP = {"app": "nodeapp", "clusters": ["cluster-3"], "namespace": "dapr-test"}
 RULE = {"portNumber": 3000, "path": "/nodeapp"}
 EXPORT = {"service": "nodeapp", "namespace": "dapr-test", "clusters": ["cluster-3"], "rules": [RULE]}
+EXTERNAL_REDIS = {"redis": {"mode": "external", "host": "redis.example.org"}, "redisPassword": "of-theirs"}
 INSIDE = {**EXPORT, "service": "curl", "namespace": "evil", "rules": [{**RULE, "path": "/nodeapp/x"}]}
 POLICY = {"cluster": "cluster-2", "namespace": "dapr-test", "name": "nodeapp", "lbType": "ActiveActive"}
 
@@ -242,7 +243,7 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
          "actors hold no namespace."),
         "Put nodeapp in one namespace, or leave actors out."),
     "more members than databases": (
-        {"dapr": {"stateStore": {"perCluster": True}}, **members(17)},
+        {"dapr": {"stateStore": {"perCluster": True}}, **EXTERNAL_REDIS, **members(17)},
         "dapr.stateStore.perCluster = True: Redis has 16 databases, and there are 17 members.",
         "Share the store, or use fewer members."),
 
@@ -426,3 +427,9 @@ def test_a_balancer_counts_where_no_sidecar_is_asked(dev: Config) -> None:
     theirs = {**EXPORT, "service": "checkout", "namespace": "shop", "sessionSticky": True}
     changes = {"dapr": {"invoke": "sidecar"}, "exports[1]": {**theirs, "rules": [{"portNumber": 80}]}}
     assert problems(changed(dev, changes)) == []
+
+
+def test_a_redis_that_is_made_has_a_database_for_everybody(dev: Config) -> None:
+    alone = {"dapr": {"stateStore": {"perCluster": True}}}
+    assert problems(changed(dev, {**alone, **members(17)})) == []
+    assert problems(changed(dev, {**alone, **EXTERNAL_REDIS})) == []

@@ -92,7 +92,8 @@ def test_a_short_password_is_refused_without_being_shown(dev: Config) -> None:
     assert found == [
         (
             "redisPassword = '(secret)': needs 8 or more printable ASCII characters without spaces. "
-            "It is: Password of Redis, a secret. Empty: one is generated and kept as a secret in the state."
+            "It is: Password of an external Redis, else of its user admin, a secret. Empty: one is generated "
+            "and kept as a secret in the state."
         )
     ]
 

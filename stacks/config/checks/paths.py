@@ -62,7 +62,7 @@ def delegated_paths_make_sense(settings: Settings) -> Iterator[Problem]:
         for name in grant.clusters:
             if name not in names:
                 reason, hint = "no cluster has this name", f"Choose from: {', '.join(names)}."
-                yield Problem(f"{where}.clusters", name, reason, hint)
+                yield Problem(f"{where}.clusters", name, reason, hint, of_every="clusters")
 
 
 def rewrites_can_run(settings: Settings) -> Iterator[Problem]:

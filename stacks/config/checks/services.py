@@ -61,9 +61,7 @@ def namespaces_are_somewhere(settings: Settings) -> Iterator[Problem]:
     for index, namespace in enumerate(settings.namespaces):
         for name in namespace.clusters:
             if name not in names:
-                yield Problem(
-                    f"namespaces[{index}].clusters", name, "no such cluster", _cluster_names(settings)
-                )
+                yield _no_cluster(settings, f"namespaces[{index}].clusters", name)
 
 
 def policies_make_sense(settings: Settings) -> Iterator[Problem]:
@@ -81,7 +79,7 @@ def policies_make_sense(settings: Settings) -> Iterator[Problem]:
             )
         seen.setdefault(at, path)
         if policy.cluster not in {cluster.name for cluster in settings.clusters}:
-            yield Problem(f"{path}.cluster", policy.cluster, "no such cluster", _cluster_names(settings))
+            yield _no_cluster(settings, f"{path}.cluster", policy.cluster)
         if policy.lb_type == "FailOver" and not policy.targets:
             yield Problem(
                 f"{path}.targets", None, "FailOver needs a target", "List the clusters to fail over to."
@@ -150,8 +148,9 @@ def sidecars_can_be_asked(settings: Settings) -> Iterator[Problem]:
             )
 
 
-def _cluster_names(settings: Settings) -> str:
-    return f"Choose from: {', '.join(cluster.name for cluster in settings.clusters)}."
+def _no_cluster(settings: Settings, path: str, name: str) -> Problem:
+    hint = f"Choose from: {', '.join(cluster.name for cluster in settings.clusters)}."
+    return Problem(path, name, "no such cluster", hint, of_every="clusters")
 
 
 def _members_only(settings: Settings, path: str, names: Iterable[str]) -> Iterator[Problem]:
@@ -159,7 +158,7 @@ def _members_only(settings: Settings, path: str, names: Iterable[str]) -> Iterat
     names_of_all = {cluster.name for cluster in settings.clusters}
     for name in names:
         if name not in names_of_all:
-            yield Problem(path, name, "no such cluster", _cluster_names(settings))
+            yield _no_cluster(settings, path, name)
         elif name not in members:
             yield Problem(path, name, "is the control plane, which runs no apps", "Use a member.")
 
@@ -171,7 +170,7 @@ def _targets(settings: Settings, path: str, targets: Iterable[PolicyTarget]) -> 
         if (target.cluster is None) == (target.cluster_key is None):
             yield Problem(where, None, "needs either cluster or clusterKey", "Give exactly one of them.")
         elif target.cluster is not None and target.cluster not in names:
-            yield Problem(f"{where}.cluster", target.cluster, "no such cluster", _cluster_names(settings))
+            yield _no_cluster(settings, f"{where}.cluster", target.cluster)
         elif target.cluster_key is not None:
             yield from _keys_exist(settings, f"{where}.clusterKey", [target.cluster_key])
 
@@ -180,4 +179,6 @@ def _keys_exist(settings: Settings, path: str, keys: Iterable[str]) -> Iterator[
     existing = [cluster.key for cluster in settings.clusters]
     for key in keys:
         if key not in existing:
-            yield Problem(path, key, "no cluster has this key", f"Choose from: {', '.join(existing)}.")
+            yield Problem(
+                path, key, "no cluster has this key", f"Choose from: {', '.join(existing)}.", "clusters"
+            )

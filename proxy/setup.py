@@ -25,6 +25,7 @@ HOT = [
             "forward",
             "heads",
             "health",
+            "meter",
             "request",
             "response",
         )
@@ -35,7 +36,9 @@ HOT = [
             "accesslog",
             "answer",
             "attempts",
+            "census",
             "client",
+            "connection",
             "downstream",
             "exchange",
             "headcache",

@@ -15,6 +15,7 @@ from gateway.core.limits import Limits, change_limits
 from gateway.core.trust import TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.server import GatewayServer
+from gateway.memory import own_budget
 
 DAPR_TOKEN = "DAPR_API_TOKEN"  # noqa: S105  the name of a variable
 """Variable by which Dapr's own programs are told the API token of their sidecar."""
@@ -199,14 +200,16 @@ def dapr_token() -> bytes:
 
 def make_server(args: argparse.Namespace) -> GatewayServer:
     """The server that options of `add_data_plane` describe. ValueError names a bad address."""
+    limits = change_limits(Limits(), args.limit)
     return GatewayServer(
         cluster_key=args.cluster_key,
         listen=args.listen,
         east_west=args.east_west,
         admin=args.admin,
         access_log=AccessLog(query=args.access_log_query) if args.access_log else None,
-        limits=change_limits(Limits(), args.limit),
+        limits=limits,
         trusted=args.trusted_proxies,
         reuse_port=args.reuse_port,
         service_ports=args.service_ports,
+        budget=own_budget(limits.memory_bytes),
     )

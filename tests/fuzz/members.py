@@ -16,13 +16,13 @@ from gateway.core.claims import Grant
 from gateway.core.objects import Key, Object, key_of
 from gateway.core.reserved import reserved
 from gateway.kube import trim
+from gateway.kube.capacity import Capacity, Kept
 from gateway.kube.cluster_view import Address, ClusterView
 from gateway.kube.events import condition_events
 from gateway.kube.first_seen import FirstSeen
 from gateway.kube.plan import Plan, plan, same_import
 from gateway.kube.resources import EXPORT, IMPORT, NAMESPACE, SERVICE, Resource
 from gateway.kube.status import status_patch
-from gateway.kube.watch import without_managed_fields
 
 HOME, HONEST, AWAY, HOSTILE = (f"r/z/g/{name}" for name in ("home", "honest", "away", "hostile"))
 NAMESPACES = ("corp", "demo", "team")
@@ -36,7 +36,7 @@ LONGEST_BODY = 256 * 1024
 LISTS: Mapping[str, tuple[Resource, Callable[[Object], Object]]] = {
     "exports": (EXPORT, trim.export),
     "services": (SERVICE, trim.service),
-    "imports": (IMPORT, without_managed_fields),
+    "imports": (IMPORT, trim.own),
     "namespaces": (NAMESPACE, trim.namespace),
 }
 
@@ -70,14 +70,12 @@ def _kept(raw: object, name: str) -> dict[Key, Object]:
     """The objects as an informer keeps them; what no client passes on, or is too much, left out."""
     resource, keep = LISTS[name]
     found: dict[Key, Object] = {}
-    room = trim.MOST_BYTES
+    room = Kept(Capacity(trim.MOST_BYTES))
     for item in raw if isinstance(raw, list) else ():
         if isinstance(item, dict) and isinstance(item.get("metadata"), dict):
             kept = keep({**item, "apiVersion": resource.api_version, "kind": resource.kind})
-            room -= trim.weigh(kept)
-            if room < 0:
-                return {}
-            found[key_of(kept)] = kept
+            if room.take(key_of(kept), kept):
+                found[key_of(kept)] = kept
     return found
 
 

@@ -14,6 +14,7 @@ import pytest
 import uvloop
 from hypothesis import settings
 
+from gateway.core.budget import DEFAULT_BUDGET, Budget
 from gateway.core.identity import NO_KEYS, PeersKeys
 from gateway.core.limits import Limits
 from gateway.core.objects import GATEWAY, IMPORT_NAME, SERVICE_NAME, SERVICE_PORTS, SLICE_MANAGED_BY
@@ -153,6 +154,7 @@ class Net:
         access_log: AccessLog | None = None,
         service_ports: range = range(0),
         peers: PeersKeys = NO_KEYS,
+        budget: Budget = DEFAULT_BUDGET,
         **limits: Any,
     ) -> tuple[int, int, GatewayServer]:
         """A running gateway: north-south port, east-west port, the server."""
@@ -165,6 +167,7 @@ class Net:
             limits=Limits(**limits),
             trusted=TrustedProxies(trusted),
             service_ports=service_ports,
+            budget=budget,
         )
         compiled = compile_snapshot(objects, key(cluster), front_door, listening=service_ports, peers=peers)
         server.swap(compiled.snapshot)

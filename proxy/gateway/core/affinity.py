@@ -17,6 +17,8 @@ LOAD_BALANCERS = frozenset((ROUND_ROBIN, LEAST_WORK, HASHING))
 COOKIE = "gateway-session"
 """Begins the name of the session cookie, which ends with the service's tag: services that a client meets at
 one address keep apart."""
+SESSION = re.compile(rb"(?:^|[;,] *)" + COOKIE.encode() + rb"-([0-9a-f]{16})=([0-9a-f]{16})-([0-9a-f]{16})")
+"""Tags of service, cluster and endpoint."""
 HASH_ON = re.compile(r"source|(?:header|cookie):[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """`source`, `header:NAME` or `cookie:NAME`."""
 
@@ -59,19 +61,13 @@ def session_secret(peers_key: bytes) -> bytes:
     return blake2b(peers_key, digest_size=32, person=b"gateway-session").digest()
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def tag(name: str, secret: bytes = b"") -> str:
     """Sixteen hexadecimal digits that stand for a cluster or an endpoint without naming it to clients.
 
     Without a secret whoever tries all addresses finds out which one they stand for.
     """
     return blake2b(name.encode(), digest_size=8, key=secret).hexdigest()
-
-
-@lru_cache(maxsize=16384)
-def _session_of(service: str) -> re.Pattern[bytes]:
-    name = f"{COOKIE}-{tag(service)}".encode()
-    return re.compile(rb"(?:^|[;,] *)" + name + rb"=([0-9a-f]{16})-([0-9a-f]{16})")
 
 
 def session_cookie(service: str, cluster: str, endpoint: str, secret: bytes = b"") -> bytes:
@@ -89,9 +85,10 @@ def read_affinity(
     """
     cluster = endpoint = ""
     if head.cookie:
-        match = _session_of(service).search(head.cookie)
+        own = tag(service).encode()
+        match = next((one for one in SESSION.finditer(head.cookie) if one[1] == own), None)
         if match is not None:
-            cluster, endpoint = match[1].decode(), match[2].decode()
+            cluster, endpoint = match[2].decode(), match[3].decode()
     key = _hash_key(balancing.hash_on, head, peer, trusted=trusted) if balancing.kind == HASHING else b""
     return Affinity(cluster, endpoint, key, secret) if cluster or key else None
 

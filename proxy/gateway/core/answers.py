@@ -25,6 +25,8 @@ From another gateway these count as an application's answer only when they are m
 NOT_FOUND_TEXT = "Service Not Found"
 """Body of 404, word for word what the article's mesh answers."""
 
+SHORT_TEXT = "this gateway is short of memory"
+
 H2_REFUSAL = (
     b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"  # our SETTINGS, required first
     b"\x00\x00\x22\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0d"  # GOAWAY, HTTP_1_1_REQUIRED

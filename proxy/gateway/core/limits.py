@@ -1,7 +1,7 @@
 """Limits: every bound of the gateway in one place, each with its unit and reason.
 
-All memory a peer can make the gateway hold follows from these: per connection at most one head, one read
-ahead and one write buffer; per exchange at most one replay buffer.
+What one connection can make the gateway hold follows from these: at most one head, one read ahead and one
+write buffer; per exchange at most one replay buffer. What all of them can hold together is `meter`'s.
 """
 
 from __future__ import annotations
@@ -21,13 +21,20 @@ READ_AHEAD_BYTES = 64 * 1024
 
 WRITE_HIGH_BYTES = 256 * 1024
 """Unsent bytes towards a slow peer at which the other side is no longer read. Large enough that a fast
-transfer does not stop and go, small enough that 1,000 stalled clients cost 256 MiB at the very most."""
+transfer does not stop and go. Less where memory is small."""
+
+WRITE_SHORT_BYTES = 32 * 1024
+"""The same while memory is short."""
 
 LINGER_BYTES = 256 * 1024 * 1024
 LINGER_SECONDS = 30.0
 """What is still read and dropped after a final answer, so that the peer reads it instead of a reset: many
 clients send a whole body before they read. Dropping costs no memory, and the time is nginx's
 `lingering_time`."""
+
+
+TOLD_CLIENTS = 1024
+"""Clients beyond the limit of `clients` that are told so. More are just closed: telling costs too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,10 @@ class Limits:
 
     clients: int = 16384
     """Client connections of one process. Beyond: 503 and close."""
+
+    memory_bytes: int | None = None
+    """What the process may take. None: the limit of its container, or 1 GiB where there is none. Beyond what
+    that leaves: 503 for what is new."""
 
     upstream_connections: int = 512
     """Connections to one endpoint. Beyond: requests queue."""

@@ -28,8 +28,11 @@ MAX_STEPS = 4_000_000
 the very worst. `(a?){1000}b|a` would else take hours for a long target. One match in the longest target has
 room for a pattern of 500 instructions, and few have 50."""
 
-CACHE_BYTES = 64 * 1024
-"""Rewritten targets kept per rewrite, both sides counted. Calls repeat a small set; dropped when full."""
+CACHE_BYTES = 1024 * 1024
+"""Rewritten targets that all rewrites of the process keep together. Calls repeat a small set; dropped when
+full."""
+ENTRY_BYTES = 256
+"""Counted for each on top of its two targets."""
 
 REPLACEMENT = re.compile(r"[\x21\x22\x24-\x7e]*")
 """Characters a request target can have. A space or a line end would end the request line, `#` the path."""
@@ -74,10 +77,30 @@ def parse_replacement(text: str) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
+class TargetCache:
+    """Rewritten targets by rewrite and target."""
+
+    def __init__(self, most: int = CACHE_BYTES) -> None:
+        self.most = most
+        self.size = 0
+        self.found: dict[tuple[Rewrite, bytes], bytes] = {}
+
+    def keep(self, rewrite: Rewrite, target: bytes, found: bytes) -> None:
+        size = len(target) + len(found) + ENTRY_BYTES
+        if self.size + size > self.most:
+            self.found.clear()
+            self.size = 0
+        self.size += size
+        self.found[rewrite, target] = found
+
+
+TARGETS = TargetCache()
+
+
 class Rewrite:
     """One compiled rewrite. Equal when pattern and replacement are."""
 
-    __slots__ = ("_cache", "_cached_bytes", "_pattern", "_pieces", "source", "to")
+    __slots__ = ("_hash", "_pattern", "_pieces", "source", "to")
 
     def __init__(self, source: str, to: str) -> None:
         """RewriteError when `source` is no RE2 pattern, or `to` names a group it lacks or has a character
@@ -106,14 +129,13 @@ class Rewrite:
         highest = max((piece for piece in self._pieces if isinstance(piece, int)), default=0)
         if highest > self._pattern.groups:
             raise RewriteError(f"{to!r} uses group ${highest}, {source!r} has {self._pattern.groups}")
-        self._cache: dict[bytes, bytes] = {}
-        self._cached_bytes = 0
+        self._hash = hash((source, to))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Rewrite) and (self.source, self.to) == (other.source, other.to)
 
     def __hash__(self) -> int:
-        return hash((self.source, self.to))
+        return self._hash
 
     def __repr__(self) -> str:
         return f"Rewrite({self.source!r}, {self.to!r})"
@@ -121,14 +143,10 @@ class Rewrite:
     def apply(self, target: bytes) -> bytes:
         """The rewritten request target, which may lack its first `/`. ProtocolError when it is too long, or
         takes too many steps."""
-        found = self._cache.get(target)
+        found = TARGETS.found.get((self, target))
         if found is None:
             found = self._rewritten(target)
-            self._cached_bytes += len(target) + len(found)
-            if self._cached_bytes > CACHE_BYTES:
-                self._cache.clear()
-                self._cached_bytes = len(target) + len(found)
-            self._cache[target] = found
+            TARGETS.keep(self, target, found)
         return found
 
     def _rewritten(self, target: bytes) -> bytes:

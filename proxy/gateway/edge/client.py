@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from gateway.core.answers import H2_REFUSAL, HEALTH_CHECK_ANSWER, NOT_FOUND_TEXT, make_answer
+from gateway.core.answers import H2_REFUSAL, HEALTH_CHECK_ANSWER, NOT_FOUND_TEXT, SHORT_TEXT, make_answer
 from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody, passed_on
 from gateway.core.errors import ProtocolError
-from gateway.core.forward import MAX_HOPS, continued_fields, forwarded_fields, response_head
+from gateway.core.forward import continued_fields, forwarded_fields, response_head
 from gateway.core.heads import CHUNKED, head_end
-from gateway.core.limits import LINGER_BYTES, LINGER_SECONDS, READ_AHEAD_BYTES, WRITE_HIGH_BYTES
-from gateway.core.request import H2_PREFACE, RequestHead, parse_request_head
+from gateway.core.limits import LINGER_BYTES, LINGER_SECONDS, TOLD_CLIENTS
+from gateway.core.meter import CONNECTION_BYTES
+from gateway.core.request import H2_PREFACE, RequestHead
 from gateway.core.response import ResponseHead
 from gateway.edge.accesslog import quoted
-from gateway.edge.downstream import FOREVER, Downstream, Downstreams
+from gateway.edge.connection import Connection
+from gateway.edge.downstream import FOREVER, Downstreams
 from gateway.edge.exchange import Exchange
-from gateway.edge.headcache import UNKNOWN_IDENTITY, CachedHead
+from gateway.edge.headcache import CachedHead
 from gateway.edge.registry import Listener, Registry
-from gateway.edge.runtime import Runtime
 
 
-class Client(Downstream):
+class Client(Connection):
     """An asyncio.Protocol in all but descent, which a compiled class cannot have.
 
     States: between requests (`exchange` None), in an exchange, or lingering (answered for good, input
@@ -29,11 +30,10 @@ class Client(Downstream):
     """
 
     __slots__ = (
-        "all", "body", "buffer", "cache", "exchange", "forwarded", "forwarded_host", "linger_end",
-        "lingered", "listener", "queued", "reading", "registry", "runtime", "service_port", "transport",
+        "all", "body", "cache", "forwarded", "forwarded_host", "linger_end", "lingered", "listener", "queued",
+        "registry", "service_port",
     )  # fmt: skip
 
-    transport: asyncio.Transport
     body: Body
     """Finds the end of the request's body; set when it has one."""
 
@@ -41,9 +41,8 @@ class Client(Downstream):
         self, registry: Registry, downstreams: Downstreams, listener: Listener, service_port: int = 0
     ) -> None:
         """`service_port`: the listening port, when it may stand for one Service; else 0."""
-        super().__init__(by_path=listener is Listener.NORTH_SOUTH)
+        super().__init__(registry.runtime, by_path=listener is Listener.NORTH_SOUTH)
         self.all = downstreams
-        self.runtime: Runtime = registry.runtime
         self.registry = registry
         self.listener = listener
         self.service_port = service_port
@@ -51,16 +50,12 @@ class Client(Downstream):
         self.cache = cache.part(service_port) if service_port else cache
         self.forwarded_host = b""
         self.forwarded = b""
-        """What is told the application about the Host asked for last: seldom another one on a connection."""
-        self.buffer = b""
-        """Bytes read ahead: an unfinished head, or pipelined requests while one is under way."""
-        self.exchange: Exchange | None = None
+        """What is told the application about the Host asked for last, seldom another one."""
         self.lingered = -1
-        """Bytes dropped since the final answer; -1 while the connection is in use."""
+        """Bytes dropped since the final answer; -1 while it is in use."""
         self.linger_end = 0.0
         self.queued = False
-        """A pipelined request in `buffer` is about to be read."""
-        self.reading = True
+        """A request in `buffer` is about to be read: soon, or when what was answered before is taken."""
 
     # Connection
 
@@ -69,14 +64,24 @@ class Client(Downstream):
         runtime = self.runtime
         runtime.metrics.connections += 1
         self.all.add(self)
-        self.transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        meter = self.meter
+        meter.came += CONNECTION_BYTES
+        if meter.came > meter.slack:
+            meter.ask()
+        self.transport.set_write_buffer_limits(high=meter.write_high)
         peer = transport.get_extra_info("peername")
         self.peer = peer[0].encode() if isinstance(peer, tuple) else b"unknown"
         self.trusted = self.peer in runtime.trusted
         # Browsers and pools open connections ahead: until its first byte one is idle, as between requests.
         self.deadline = runtime.now + runtime.idle_seconds
-        if len(self.all.open) > runtime.limits.clients:
+        clients, most = len(self.all.open), runtime.limits.clients
+        if clients > most + TOLD_CLIENTS or meter.crowded:
+            runtime.metrics.answered(503, "overload" if clients > most else "memory")
+            self.transport.abort()  # even those who are told cost something
+        elif clients > most:
             self.refuse(503, "too many connections", "overload")
+        elif meter.full:
+            self.refuse(503, SHORT_TEXT, "memory")
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         self.all.discard(self)
@@ -86,6 +91,10 @@ class Client(Downstream):
             exchange.client_lost()
 
     def data_received(self, data: bytes) -> None:
+        meter = self.meter
+        meter.came += len(data)
+        if meter.came > meter.slack:
+            meter.ask()
         exchange = self.exchange
         if exchange is not None:
             if exchange.wants_body:
@@ -93,8 +102,10 @@ class Client(Downstream):
             else:
                 self.buffer += data
                 self.update_reading()
-        elif self.queued:
+        elif self.lingered < 0 and (self.queued or self.write_blocked):
+            self.queued = True
             self.buffer += data
+            self.update_reading()
         elif self.lingered < 0:
             self.read_request(self.buffer + data if self.buffer else data)
         else:
@@ -116,19 +127,8 @@ class Client(Downstream):
         self.write_blocked = False
         if self.exchange is not None:
             self.exchange.client_writable()
-
-    def update_reading(self) -> None:
-        """Read from the socket only while what arrives can be passed on or fits the bounds."""
-        if self.exchange is not None and self.exchange.wants_body:
-            wanted = self.exchange.can_take_body
-        else:
-            wanted = len(self.buffer) < READ_AHEAD_BYTES
-        if wanted != self.reading and not self.transport.is_closing():
-            self.reading = wanted
-            if wanted:
-                self.transport.resume_reading()
-            else:
-                self.transport.pause_reading()
+        elif self.queued:
+            self.runtime.loop.call_soon(self._next)
 
     # Requests
 
@@ -139,58 +139,40 @@ class Client(Downstream):
             self.buffer = b""
             self._begin(cached, b"")
             return
-        limits = self.runtime.limits
         held, self.buffer = self.buffer, data
         if data[:2] == b"\r\n":  # one empty line before a request is allowed, for old clients' sake
             data = data[2:]
         try:
-            end = head_end(data, limits.head_bytes)
+            end = head_end(data, self.runtime.head_bytes)
             if not end:
                 # From the head's first byte on, however slowly the others come; an empty line is not one.
                 if data and not held.strip(b"\r\n"):
-                    self.deadline = self.runtime.now + limits.head_seconds
+                    self.deadline = self.runtime.now + self.runtime.limits.head_seconds
+                if data and self.meter.full:
+                    self.refuse(503, SHORT_TEXT, "memory")
                 return
             self.buffer = b""
             raw = data[:end] if end < len(data) else data
-            cached = self.cache.entries.get(raw) or self._read_head(raw)
+            if raw == H2_PREFACE:
+                self.refuse_http2()
+                return
+            cached = self.cache.entries.get(raw) or self.registry.read_head(
+                raw, self.cache, self.service_port, by_path=self.by_path
+            )
         except ProtocolError as error:
             self.buffer = b""
             self.refuse(error.status, str(error), "malformed")
             return
-        if cached is not None:
-            self._begin(cached, data[end:] if end < len(data) else b"")
-
-    def _read_head(self, raw: bytes) -> CachedHead | None:
-        """Read and route a head not seen before. None: it was answered here. ProtocolError: refuse it."""
-        limits = self.runtime.limits
-        if raw == H2_PREFACE:
-            self.refuse_http2()
-            return None
-        head = parse_request_head(raw, limits)
-        if limits.body_bytes is not None and head.length > limits.body_bytes:
-            raise ProtocolError(f"body longer than {limits.body_bytes} bytes", 413)
-        if head.hops >= MAX_HOPS:
-            raise ProtocolError(f"request has passed {head.hops} gateways: routes form a loop", 508)
-        snapshot = self.registry.snapshot
-        if head.identity is not None:  # only where gateways meet, and then by nothing else
-            route = snapshot.identified(head.identity) if self.by_path else None
-        elif self.by_path:
-            route = snapshot.from_outside(head.host, head.path)
-        else:
-            route = snapshot.ports.get(self.service_port) or snapshot.hosts.find(head.host)
-        cached = CachedHead(head, route, None if route is None else self.registry.state(route))
-        if route is None and head.identity is not None:
-            cached.nowhere = UNKNOWN_IDENTITY
-        elif route is None and not self.by_path and (text := snapshot.hosts.ambiguity(head.host)):
-            cached.nowhere = (421, text, "ambiguous-host")
-        self.cache.keep(raw, cached)
-        return cached
+        self._begin(cached, data[end:] if end < len(data) else b"")
 
     def _begin(self, cached: CachedHead, rest: bytes) -> None:
         """Begin an exchange; `rest` is what came behind the head."""
         head = cached.head
         if head.health_check and head.length == 0 and self.by_path:  # gateways ask north-south
             self._answer_health_check(cached, rest)
+            return
+        if self.meter.full and self.meter.refuses(head.length, cached.loose):
+            self.refuse(503, SHORT_TEXT, "memory")
             return
         self.exchange = exchange = Exchange(self.runtime, self, cached)
         if head.length == CHUNKED:
@@ -243,15 +225,17 @@ class Client(Downstream):
         if not self.reading:
             self.update_reading()
         if data:
-            # Through the loop: a client that pipelines many requests must neither recurse nor starve the
-            # others.
+            # Through the loop: who pipelines many requests must neither recurse nor starve the others.
             self.buffer = data
             self.queued = True
-            self.runtime.loop.call_soon(self._next)
+            if not self.write_blocked:  # else when what was answered is taken: nobody may hoard answers
+                self.runtime.loop.call_soon(self._next)
         elif self.runtime.stopping:
             self.transport.close()
 
     def _next(self) -> None:
+        if self.write_blocked or not self.queued:
+            return
         self.queued = False
         if self.exchange is None and self.lingered < 0 and not self.transport.is_closing() and self.buffer:
             data, self.buffer = self.buffer, b""
@@ -361,18 +345,3 @@ class Client(Downstream):
     def finish_soon(self) -> None:
         if self.exchange is None and not self.buffer and self.lingered < 0:
             self.transport.close()
-
-    def is_closing(self) -> bool:
-        return self.transport.is_closing()
-
-    def end_writing(self) -> bool:
-        if self.transport.is_closing() or not self.transport.can_write_eof():
-            return False
-        self.transport.write_eof()
-        return True
-
-    def close(self) -> None:
-        self.transport.close()
-
-    def abort(self) -> None:
-        self.transport.abort()

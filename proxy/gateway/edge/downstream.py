@@ -38,6 +38,32 @@ class Downstream(ABC):
     def set_deadline(self, deadline: float) -> None:
         self.deadline = deadline
 
+    # Memory
+
+    @abstractmethod
+    def head_bytes(self) -> int:
+        """Held of requests that have not begun."""
+
+    @abstractmethod
+    def body_bytes(self) -> int:
+        """Held of what is on its way, either way, with what a request under way costs by itself."""
+
+    @abstractmethod
+    def hold_still(self) -> None:
+        """Read nothing, of either side, until `go_on`."""
+
+    @abstractmethod
+    def go_on(self) -> None:
+        """Read again what is wanted."""
+
+    @abstractmethod
+    def set_bounds(self, write_high: int, replay: int) -> None:
+        """Unsent bytes from which on `write_blocked` is true; bytes of a body that are kept for a replay."""
+
+    @abstractmethod
+    def cut(self) -> None:
+        """Let go of what it holds: a request without an answer is refused, else the connection ends."""
+
     # Request
 
     @abstractmethod

@@ -18,16 +18,19 @@ from gateway.edge.accesslog import AccessLog, request_fields
 
 T = TypeVar("T")
 
-CACHE_BYTES = 8 * 1024 * 1024
-"""Heads kept per listener (service ports are part of the east-west one), and of answers: some 13,000 usual
-ones, so that thousands of routes fit. With what was read from it a head takes about three times its length. A
+CACHE_BYTES = 16 * 1024 * 1024
+"""Memory for the heads of one cache, if nothing else is said: some 13,000 usual ones, so that thousands of
+routes fit. There is one per listener (service ports are part of the east-west one), and one of answers. A
 full cache starts again empty."""
 
 MAX_HEAD_BYTES = 2048
 """Longer heads are not worth keeping: they carry what changes with every request."""
 
-ENTRY_BYTES = 512
-"""Counted for each entry on top of its head."""
+COPIES = 3
+"""A head with what was read from it takes so many times its length."""
+
+ENTRY_BYTES = 1024
+"""Counted for each entry on top of that."""
 
 
 class HeadCache(Generic[T]):
@@ -36,9 +39,11 @@ class HeadCache(Generic[T]):
     `parts` are caches of their own within its size: a head leads elsewhere in each of them.
     """
 
-    __slots__ = ("entries", "parts", "size", "whole")
+    __slots__ = ("entries", "most", "parts", "size", "whole")
 
-    def __init__(self, whole: HeadCache[T] | None = None) -> None:
+    def __init__(self, most: int = CACHE_BYTES, whole: HeadCache[T] | None = None) -> None:
+        """`most`: bytes of memory."""
+        self.most = most
         self.entries: dict[bytes, T] = {}
         self.whole = whole
         """The one it is a part of."""
@@ -50,18 +55,24 @@ class HeadCache(Generic[T]):
         """The part of that number, from now on if it is new."""
         found = self.parts.get(number)
         if found is None:
-            found = self.parts[number] = HeadCache(self)
+            found = self.parts[number] = HeadCache(self.most, self)
         return found
 
-    def keep(self, head: bytes, entry: T) -> None:
+    def keep(self, head: bytes, entry: T) -> bool:
+        """Keep it for the next head of the same bytes; False when it is too long for that."""
         if len(head) > MAX_HEAD_BYTES:
-            return
-        whole = self.whole or self
-        whole.size += len(head) + ENTRY_BYTES
-        if whole.size > CACHE_BYTES:
-            whole.clear()
-            whole.size = len(head) + ENTRY_BYTES
+            return False
+        self.grow(COPIES * len(head) + ENTRY_BYTES)
         self.entries[head] = entry
+        return True
+
+    def grow(self, more: int) -> None:
+        """What is kept takes so many bytes more."""
+        whole = self.whole or self
+        whole.size += more
+        if whole.size > self.most:
+            whole.clear()
+            whole.size = more
 
     def clear(self) -> None:
         self.entries.clear()
@@ -78,7 +89,9 @@ UNKNOWN_IDENTITY = (421, "no service here has this identity: gateways share one 
 class CachedHead:
     """A request head and where it leads by the snapshot in force, whoever sends it."""
 
-    __slots__ = ("affine", "head", "logged", "nowhere", "route", "starts", "state", "sticky")
+    __slots__ = (
+        "affine", "cache", "head", "logged", "loose", "nowhere", "route", "starts", "state", "sticky",
+    )  # fmt: skip
 
     def __init__(self, head: RequestHead, route: Route | None, state: RouteState | None) -> None:
         self.head = head
@@ -89,6 +102,10 @@ class CachedHead:
         self.affine = route is not None and (bool(head.cookie) or route.balancing.kind == HASHING)
         """Something in it may tie it to an endpoint."""
         self.sticky = route is not None and route.balancing.sticky
+        self.cache: HeadCache[CachedHead] | None = None
+        """Where it is kept."""
+        self.loose = 0
+        """Bytes it takes, when it is not kept: who uses it has to answer for them."""
         self.logged = ""
         """The access log's fields for it, once it has been logged."""
         self.starts: dict[ClusterState, bytes] = {}
@@ -110,6 +127,7 @@ class CachedHead:
                 self.head, to.target(self.head.target), service, to_gateway=to.remote, identity=to.identity,
                 sidecar=to.sidecar, mark=mark,
             )  # fmt: skip
+            self._grew(len(found))
         return found
 
     def affinity(self, peer: bytes, secret: bytes, *, trusted: bool) -> Affinity | None:
@@ -123,4 +141,11 @@ class CachedHead:
         """The access log's fields for it."""
         if not self.logged:
             self.logged = request_fields(self.head, self.route, query=log.query)
+            self._grew(len(self.logged))
         return self.logged
+
+    def _grew(self, more: int) -> None:
+        if self.cache is None:
+            self.loose += more
+        else:
+            self.cache.grow(more)

@@ -70,9 +70,13 @@ class Metrics:
             lines.append(f'gateway_own_answers_total{{code="{status}",reason="{reason}"}} {count}')
         lines.append("# TYPE gateway_retries_total counter")
         lines.append(f"gateway_retries_total {self.retries}")
-        for name, value in gauges.items():
-            kind = "counter" if name.endswith("_total") else "gauge"
-            lines += [f"# TYPE {name} {kind}", f"{name} {value}"]
+        before = ""
+        for series, value in gauges.items():
+            name = series.partition("{")[0]
+            if name != before:
+                lines.append(f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}")
+            lines.append(f"{series} {value}")
+            before = name
         yield "\n".join(lines) + "\n"
 
 

@@ -7,10 +7,14 @@ from enum import Enum
 from typing import cast
 
 from gateway.core.balance import RouteState
+from gateway.core.errors import ProtocolError
+from gateway.core.forward import MAX_HOPS
 from gateway.core.health import EndpointHealth
+from gateway.core.request import parse_request_head
+from gateway.core.rewrite import TARGETS
 from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import Snapshot
-from gateway.edge.headcache import CachedHead, HeadCache
+from gateway.edge.headcache import COPIES, UNKNOWN_IDENTITY, CachedHead, HeadCache
 from gateway.edge.runtime import Runtime
 from gateway.edge.upstream import Pool
 
@@ -56,7 +60,7 @@ class Registry:
         all services by gateway of another cluster."""
         self.health: dict[tuple[str, Endpoint], UpstreamHealth] = {}
         self.requests: dict[Listener, HeadCache[CachedHead]] = {
-            listener: HeadCache() for listener in Listener
+            listener: HeadCache(runtime.cache_bytes) for listener in Listener
         }
         self._states: dict[Route, RouteState] = {}
         self._by_id: dict[int, RouteState] = {}
@@ -79,6 +83,35 @@ class Registry:
         self._by_id = {}
         for cache in self.requests.values():
             cache.clear()
+
+    def read_head(
+        self, raw: bytes, cache: HeadCache[CachedHead], service_port: int, *, by_path: bool
+    ) -> CachedHead:
+        """Read and route a head not seen before, and keep it in `cache`. ProtocolError: refuse it."""
+        limits = self.runtime.limits
+        head = parse_request_head(raw, limits)
+        if limits.body_bytes is not None and head.length > limits.body_bytes:
+            raise ProtocolError(f"body longer than {limits.body_bytes} bytes", 413)
+        if head.hops >= MAX_HOPS:
+            raise ProtocolError(f"request has passed {head.hops} gateways: routes form a loop", 508)
+        snapshot = self.snapshot
+        if head.identity is not None:  # only where gateways meet, and then by nothing else
+            route = snapshot.identified(head.identity) if by_path else None
+        elif by_path:
+            route = snapshot.from_outside(head.host, head.path)
+        else:
+            route = snapshot.ports.get(service_port) or snapshot.hosts.find(head.host)
+        cached = CachedHead(head, route, None if route is None else self.state(route))
+        if route is None and head.identity is not None:
+            cached.nowhere = UNKNOWN_IDENTITY
+        elif route is None and not by_path and (text := snapshot.hosts.ambiguity(head.host)):
+            cached.nowhere = (421, text, "ambiguous-host")
+        if cache.keep(raw, cached):
+            cached.cache = cache
+        else:
+            cached.loose = COPIES * len(raw)
+            self.runtime.meter.came += cached.loose
+        return cached
 
     def state(self, route: Route) -> RouteState:
         """The moving part of a route of the snapshot in force; made when first asked for."""
@@ -144,6 +177,11 @@ class Registry:
                     metrics.ejections += health.ejections
                     del self.health[state.route.service, health.endpoint]
                     pool_of(health).references -= 1
+
+    def cached_bytes(self) -> int:
+        """What is kept only to save work."""
+        caches = sum(cache.size for cache in self.requests.values())
+        return caches + self.runtime.responses.size + TARGETS.size
 
     def gauges(self) -> dict[str, int]:
         """How things are with connections and endpoints now."""

@@ -35,6 +35,11 @@ class ReplayBuffer:
         self.parts.clear()
 
     @property
+    def held(self) -> int:
+        """Bytes that are kept."""
+        return self.size if self.parts else 0
+
+    @property
     def full(self) -> bool:
         """No more should be read before what is here is sent."""
         return self.size > self.limit

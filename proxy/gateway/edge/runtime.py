@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 
+from gateway.core.budget import DEFAULT_BUDGET, Budget
 from gateway.core.limits import Limits
+from gateway.core.meter import Meter
 from gateway.core.response import ResponseHead, parse_response_head
 from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
-from gateway.edge.headcache import HeadCache
+from gateway.edge.headcache import CACHE_BYTES, HeadCache
 from gateway.edge.metrics import Metrics
+
+CACHES = 3
+"""Caches of heads: one per listener, one of answers."""
 
 HEXADECIMAL = tuple(b"%02x" % number for number in range(256))
 
@@ -24,6 +29,7 @@ class Runtime:
         limits: Limits,
         log: AccessLog | None,
         trusted: TrustedProxies = NOBODY,
+        budget: Budget = DEFAULT_BUDGET,
     ) -> None:
         self.loop = loop
         self.trusted = trusted
@@ -40,7 +46,10 @@ class Runtime:
         """What session tags are made with, by the snapshot in force."""
         self.log = log
         self.metrics = Metrics()
-        self.responses: HeadCache[ResponseHead] = HeadCache()
+        self.meter = Meter(budget.traffic)
+        self.cache_bytes = min(budget.caches // CACHES, CACHE_BYTES)
+        """Of each cache of heads."""
+        self.responses: HeadCache[ResponseHead] = HeadCache(self.cache_bytes)
         self.draining = False
         """Answers ask their clients to reconnect."""
         self.stopping = False

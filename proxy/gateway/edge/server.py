@@ -12,12 +12,14 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from gateway.core.budget import DEFAULT_BUDGET, Budget
 from gateway.core.describe import describe
 from gateway.core.limits import Limits
 from gateway.core.snapshot import Snapshot
 from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.admin import AdminConnection, Page, Pages, json_page, metrics_page, text_page
+from gateway.edge.census import Census
 from gateway.edge.client import Client
 from gateway.edge.downstream import Downstreams
 from gateway.edge.healthcheck import HealthChecker
@@ -70,6 +72,7 @@ class GatewayServer:
         trusted: TrustedProxies = NOBODY,
         reuse_port: bool = False,
         service_ports: range = range(0),
+        budget: Budget = DEFAULT_BUDGET,
     ) -> None:
         """ValueError names a bad address, or what is wrong with several of them together."""
         self._wanted = {
@@ -86,6 +89,8 @@ class GatewayServer:
         self._access_log = access_log
         self._limits = limits or Limits()
         self._trusted = trusted
+        self.budget = budget
+        self._more_gauges: list[Callable[[], dict[str, int]]] = []
         self._reuse_port = reuse_port
         self._factories: dict[str, Callable[[], Any]] = {}
         self._servers: dict[str, asyncio.Server] = {}
@@ -110,8 +115,9 @@ class GatewayServer:
         loop = asyncio.get_running_loop()
         _raise_descriptor_limit()
         keep_freed_memory()
-        runtime = Runtime(loop, self._limits, self._access_log, self._trusted)
+        runtime = Runtime(loop, self._limits, self._access_log, self._trusted, self.budget)
         registry = self._registry = Registry(runtime, self._snapshot)
+        self._census = Census(runtime, self._downstreams)
         east_west = partial(Client, registry, self._downstreams, Listener.EAST_WEST)
         self._factories = {
             "listen": partial(Client, registry, self._downstreams, Listener.NORTH_SOUTH),
@@ -141,6 +147,7 @@ class GatewayServer:
         self._ticking = runtime.loop.call_later(TICK_SECONDS, self._tick, registry)
         runtime.now = runtime.loop.time()
         self._downstreams.expire(runtime.now)
+        self._census.tick()
         registry.tick()
         if runtime.log is not None:
             runtime.log.flush()
@@ -172,6 +179,10 @@ class GatewayServer:
         self._snapshot = snapshot
         if self._registry is not None:
             self._registry.swap(snapshot)
+
+    def add_gauges(self, gauges: Callable[[], dict[str, int]]) -> None:
+        """More for `/metrics`: what whoever feeds this server knows."""
+        self._more_gauges.append(gauges)
 
     def set_ready(self, ready: bool) -> None:
         """What `/readyz` answers. Draining answers 503 whatever was set."""
@@ -235,8 +246,11 @@ class GatewayServer:
             "gateway_client_connections": len(self._downstreams.open),
             "gateway_client_connections_total": runtime.metrics.connections,
             **registry.gauges(),
+            **self._memory_gauges(),
             "gateway_log_lines_dropped_total": runtime.log.dropped if runtime.log is not None else 0,
         }
+        for more in self._more_gauges:
+            gauges |= more()
         parts = []
         pieces = runtime.metrics.render(registry.states(), gauges)
         while some := list(islice(pieces, PIECES_AT_ONCE)):
@@ -244,6 +258,19 @@ class GatewayServer:
                 parts.append(text.encode())
             await asyncio.sleep(0)
         return metrics_page(parts)
+
+    def _memory_gauges(self) -> dict[str, int]:
+        self._census.count()
+        meter, used = self.registry.runtime.meter, "gateway_memory_used_bytes"
+        return {
+            "gateway_memory_budget_bytes": self.budget.total,
+            "gateway_memory_short": int(meter.full),
+            "gateway_memory_cut_total": meter.cut,
+            f'{used}{{part="connections"}}': meter.connections,
+            f'{used}{{part="heads"}}': meter.heads,
+            f'{used}{{part="bodies"}}': meter.bodies,
+            f'{used}{{part="caches"}}': self.registry.cached_bytes(),
+        }
 
     async def config(self) -> Page:
         registry, now = self.registry, self.registry.runtime.now

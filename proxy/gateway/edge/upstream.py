@@ -12,7 +12,7 @@ from typing import Any, cast
 from gateway.core.errors import ProtocolError
 from gateway.core.heads import head_end
 from gateway.core.health import EndpointHealth
-from gateway.core.limits import WRITE_HIGH_BYTES
+from gateway.core.meter import CONNECTION_BYTES, Meter
 from gateway.core.response import ResponseHead
 from gateway.core.route import Endpoint
 from gateway.edge.runtime import Runtime
@@ -46,6 +46,10 @@ class UpstreamUser(ABC):
     @abstractmethod
     def connect_failed(self, message: str, *, timed_out: bool) -> None:
         """No connection could be made."""
+
+    @abstractmethod
+    def client_writable(self) -> None:
+        """Read the answer or not, as whoever asked takes it."""
 
     @abstractmethod
     def upstream_interim(self, answer: ResponseHead, raw: bytes) -> None:
@@ -109,16 +113,38 @@ class Upstream:
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        meter = self.pool.runtime.meter
+        meter.upstreams += 1
+        meter.came += CONNECTION_BYTES
+        self.transport.set_write_buffer_limits(high=meter.write_high)
         self.pool.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        meter = self.pool.runtime.meter
+        meter.came += len(data)
+        if meter.came > meter.slack:
+            self.wait_for_count(meter)
         if self.user is None:
             self.transport.abort()
         elif self.reading_head:
             self._read_head(self.user, self.buffer + data if self.buffer else data)
         else:
             self.user.upstream_data(data)
+
+    def wait_for_count(self, meter: Meter) -> None:
+        """Read no more until it is known how much is held, when that may be too much."""
+        meter.ask()
+        if meter.holding and self.user is not None:
+            self.set_reading(False)
+            meter.waiting.append(self.read_on)
+
+    def read_on(self) -> None:
+        if self.user is not None:
+            self.user.client_writable()
+
+    def held(self) -> int:
+        """Bytes of an unfinished head, and those not sent yet."""
+        return len(self.buffer) + self.transport.get_write_buffer_size()
 
     def _read_head(self, user: UpstreamUser, data: bytes) -> None:
         runtime = self.pool.runtime
@@ -143,6 +169,7 @@ class Upstream:
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
+        self.pool.runtime.meter.upstreams -= 1
         if error is not None:
             self._read_rest()
         user, self.user = self.user, None

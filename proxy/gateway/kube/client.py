@@ -23,10 +23,11 @@ TLS_GOODBYE_SECONDS = 0.05
 """aiohttp closes TLS connections in the background; an event loop that ends before that complains."""
 PAGE = 500
 """Objects per list call, the value kubectl and client-go use: bounds what the API server holds for us."""
-MAX_EVENT_BYTES = 8 << 20
+MAX_EVENT_BYTES = 4 << 20
 """Longest watch line. etcd refuses objects above 1.5 MiB; the rest is encoding."""
-MAX_ANSWER_BYTES = 16 << 20
-"""Longest answer to a call: eight objects of the size that etcd takes, or five hundred of 32 KiB."""
+MAX_ANSWER_BYTES = 4 << 20
+"""Longest answer to a call: an object of the size that etcd takes, or five hundred of 8 KiB. Some four times
+as much memory while it is read."""
 MAX_CONTINUE = 4096
 """Characters of the token of a next page; those of Kubernetes have some 200."""
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))

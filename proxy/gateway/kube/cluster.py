@@ -24,6 +24,7 @@ from gateway.core.objects import (
     version_of,
 )
 from gateway.kube import trim
+from gateway.kube.capacity import Capacity
 from gateway.kube.client import KubeClient
 from gateway.kube.cluster_view import Address, ClusterView
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound, Refused
@@ -32,7 +33,7 @@ from gateway.kube.plan import app_id_of, same_import
 from gateway.kube.resources import EVENT, EXPORT, IMPORT, NAMESPACE, SERVICE
 from gateway.kube.status import current, status_patch
 from gateway.kube.timing import DEFAULT_TIMING, Timing
-from gateway.kube.watch import Backoff, Informer, Signal, without_managed_fields
+from gateway.kube.watch import Backoff, Informer, Signal
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +58,12 @@ class ClusterReconciler:
                 on_change,
                 keep=keep,
                 timing=timing,
-                weigh=trim.weigh,
-                most=trim.MOST_BYTES,
+                capacity=Capacity(trim.MOST_BYTES),
             )
             for resource, keep in (
                 (EXPORT, trim.export),
                 (SERVICE, trim.service),
-                (IMPORT, without_managed_fields),
+                (IMPORT, trim.own),
                 (NAMESPACE, trim.namespace),
             )
         )

@@ -18,9 +18,12 @@ from collections.abc import Sequence
 from functools import partial
 
 from gateway import process
+from gateway.core.budget import DEFAULT_BUDGET, Budget
 from gateway.core.objects import CONTROLLER, GATEWAY, Object
 from gateway.core.snapshot import Compiled
+from gateway.kube import trim
 from gateway.kube.admin import AdminServer
+from gateway.kube.capacity import capacity_of
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import own_config
 from gateway.kube.errors import CredentialError
@@ -29,7 +32,8 @@ from gateway.kube.lease import Elected
 from gateway.kube.reconciler import GatewayIdentity, Reconciler
 from gateway.kube.resources import HTTP_ENDPOINT, NAMESPACE
 from gateway.kube.timing import CONTROLLER_LEASE_TIMING, LeaseTiming
-from gateway.kube.watch import Informer, without_managed_fields
+from gateway.kube.watch import Informer
+from gateway.memory import own_budget
 from gateway.options import dialling
 
 log = logging.getLogger(__name__)
@@ -45,13 +49,16 @@ class Controller:
         identity: GatewayIdentity,
         name: str,
         timing: LeaseTiming = CONTROLLER_LEASE_TIMING,
+        *,
+        budget: Budget = DEFAULT_BUDGET,
     ) -> None:
         """`name` is unlike that of every other candidate; the pod's name is."""
-        self._follower = Follower(client, viewpoint, self._take, self._wake)
+        capacity = capacity_of(budget)
+        self._follower = Follower(client, viewpoint, self._take, self._wake, capacity=capacity)
         self._others = {
-            NAMESPACE.kind: Informer(client, NAMESPACE, self._wake, keep=without_managed_fields),
+            NAMESPACE.kind: Informer(client, NAMESPACE, self._wake, keep=trim.labelled, capacity=capacity),
             HTTP_ENDPOINT.kind: Informer(
-                client, HTTP_ENDPOINT, self._wake, keep=without_managed_fields, optional=True
+                client, HTTP_ENDPOINT, self._wake, keep=trim.own, capacity=capacity, optional=True
             ),
         }
         informers = {**self._follower.informers, **self._others}
@@ -106,6 +113,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
                 cluster_domain=args.cluster_domain,
             ),
             os.environ.get("POD_NAME") or socket.gethostname(),
+            budget=own_budget(),
         )
         if args.admin:
             try:

@@ -26,9 +26,11 @@ from gateway.core.objects import (
     version_of,
 )
 from gateway.core.snapshot import Compiled, compile_snapshot
+from gateway.kube import trim
+from gateway.kube.capacity import Capacity
 from gateway.kube.client import KubeClient
 from gateway.kube.resources import EXPORT, IMPORT, POLICY, SERVICE, SLICE
-from gateway.kube.watch import Informer, Signal, without_managed_fields
+from gateway.kube.watch import Informer, Signal
 
 log = logging.getLogger(__name__)
 
@@ -70,14 +72,17 @@ class Follower:
         viewpoint: Viewpoint,
         on_compiled: Callable[[Sequence[Object], Compiled], Awaitable[None]],
         on_other: Callable[[], None] = lambda: None,
+        *,
+        capacity: Capacity,
     ) -> None:
+        """`capacity`: for the objects of all informers here, and of whoever else shares it."""
         self._viewpoint = viewpoint
         self._on_compiled = on_compiled
         self._on_other = on_other
         self._changed = Signal(SETTLE_SECONDS)
         self._fingerprint: tuple[Viewpoint, list[tuple[str, Key, str]]] | None = None
         self.informers = {
-            resource.kind: Informer(client, resource, self._changed.set, keep=without_managed_fields)
+            resource.kind: Informer(client, resource, self._changed.set, keep=trim.own, capacity=capacity)
             for resource in RESOURCES
         }
 

@@ -64,6 +64,17 @@ class GatewayIdentity:
     """Under which the cluster's Services have their names in DNS."""
 
 
+def _no_room(left_out: Taken) -> Iterator[Problem]:
+    """What is said of objects that the controller has no room for; gateways have less."""
+    for kind, objects in left_out.items():
+        for namespace, name in objects:
+            message = (
+                "there is no room for it as it is now, and no namespace gets more than half of the room: "
+                "make it smaller, delete others, or give gateways and controller more memory"
+            )
+            yield Problem(kind, namespace, name, "NoRoom", message)
+
+
 class Reconciler:
     """Brings the objects to what the last compilation says. Idempotent; failures are tried again."""
 
@@ -127,7 +138,9 @@ class Reconciler:
         dapr = await asyncio.to_thread(self._dapr, taken, compiled.snapshot)
         if dapr is not None:
             done = await self._all(self._act(action) for action in dapr.actions) and done
-        patches = await asyncio.to_thread(list, self._patches(told, compiled.problems, reached, dapr))
+        left_out = {kind: dict(informer.left_out) for kind, informer in self._informers.items()}
+        problems = (*compiled.problems, *self._rejected, *_no_room(left_out))
+        patches = await asyncio.to_thread(list, self._patches(told, left_out, problems, reached, dapr))
         return await self._all(self._patch(*patch) for patch in patches) and done and settled
 
     async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]]) -> bool:
@@ -203,10 +216,15 @@ class Reconciler:
         return self._takeovers.may_take(service, self._informers[POLICY.kind].objects.get(key, {}))
 
     def _patches(
-        self, taken: Taken, problems: Iterable[Problem], reached: Mapping[Key, Reach], dapr: Wanted | None
+        self,
+        taken: Taken,
+        left_out: Taken,
+        problems: Iterable[Problem],
+        reached: Mapping[Key, Reach],
+        dapr: Wanted | None,
     ) -> Iterator[tuple[Resource, Object, Mapping[str, Any]]]:
         found: dict[tuple[str, Key], list[Problem]] = {}
-        for problem in (*problems, *self._rejected):
+        for problem in problems:
             found.setdefault((problem.kind, (problem.namespace, problem.name)), []).append(problem)
         reaches = {key: reach.condition for key, reach in reached.items()}
         # Beside Programmed an object has at most one more condition of ours; None: it is not known yet.
@@ -216,7 +234,7 @@ class Reconciler:
         }
         for resource in (EXPORT, IMPORT, POLICY):
             kind, conditions = more.get(resource.kind, ("", {}))
-            for key, obj in taken[resource.kind].items():
+            for key, obj in {**left_out[resource.kind], **taken[resource.kind]}.items():
                 own = [programmed(found.get((resource.kind, key), []))]
                 if conditions is not None and key in conditions:
                     patch = status_patch(obj, [*own, conditions[key]], time.time())

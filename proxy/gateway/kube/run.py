@@ -19,6 +19,7 @@ from gateway.core.objects import GATEWAY, Object
 from gateway.core.snapshot import Compiled
 from gateway.edge.server import GatewayServer
 from gateway.kube.cache import ObjectCache
+from gateway.kube.capacity import MEMORY_PER_BYTE, capacity_of
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import own_config
 from gateway.kube.errors import CredentialError
@@ -56,7 +57,8 @@ class DataPlane:
         self._serving = False
         self._viewpoint = viewpoint
         self._peers_file = peers_file
-        self._follower = Follower(client, viewpoint, self._take)
+        self._capacity = capacity_of(server.budget)
+        self._follower = Follower(client, viewpoint, self._take, capacity=self._capacity)
 
     async def run(self) -> None:
         """Until cancelled, or until one of the tasks fails (which is a defect)."""
@@ -66,6 +68,14 @@ class DataPlane:
             tasks.create_task(self._save(), name="save")
             if self._peers_file is not None:
                 tasks.create_task(self._follow_keys(self._peers_file), name="follow the peers' keys")
+
+    def gauges(self) -> dict[str, int]:
+        """What the objects take, and how many are left out."""
+        left_out = sum(len(informer.left_out) for informer in self._follower.informers.values())
+        return {
+            'gateway_memory_used_bytes{part="objects"}': self._capacity.used * MEMORY_PER_BYTE,
+            "gateway_objects_left_out": left_out,
+        }
 
     async def _take(self, objects: Sequence[Object], compiled: Compiled) -> None:
         self._objects = objects
@@ -154,6 +164,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
             dialling(args),
         )
         plane = DataPlane(client, server, viewpoint, cache, args.peers_key_file)
+        server.add_gauges(plane.gauges)
         # Routes keep following their pods while running requests finish; only then the watches end.
         return await process.work_until(
             stop, plane.run(), lambda: server.drain(args.drain_seconds, args.drain_delay)

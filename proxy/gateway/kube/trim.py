@@ -1,6 +1,7 @@
-"""What the hub keeps of other clusters' objects: the fields it reads, and no more bytes than said here.
+"""What is kept of objects: the fields that are read, and no more.
 
-A member, or a tenant of one, can store objects of any size, and the hub follows all clusters in one process.
+A tenant can store objects of any size, and a member's API server can serve any: what nobody reads must not
+cost memory here. `export`, `service` and `namespace` are for the hub, which reads less of more clusters.
 """
 
 from __future__ import annotations
@@ -16,22 +17,21 @@ NAMES = {
     "creationTimestamp",
     "deletionTimestamp",
 }
-EXPORT_ANNOTATIONS = "multicluster.flomesh.io/"
-"""What ours begin with, which say more about an export."""
+OWN_METADATA = NAMES | {"labels", "finalizers", "ownerReferences"}
+ANNOTATIONS = ("multicluster.flomesh.io/", "dapr.io/app-id")
+"""What those begin with that say more about an object."""
 SERVICE_SPEC = {"type", "selector"}
 PORT = {"name", "port", "protocol", "appProtocol"}
-FIXED_WEIGHT = 256
-"""Bytes that any object costs."""
+ENDPOINT = {"addresses", "conditions"}
+STATUSLESS = {"Service", "HTTPEndpoint"}
+"""Of which the status says nothing here."""
 MOST_BYTES = 8 << 20
-"""Of one kind of one cluster, as text: some ten thousand exports. In memory it is five times as much."""
+"""Of one kind of one cluster in the hub, as text: some ten thousand exports. In memory it is five times as
+much."""
 
 
 def export(obj: Object) -> Object:
-    metadata = _names(obj)
-    annotations = section(meta(obj), "annotations")
-    if kept := {name: said for name, said in annotations.items() if name.startswith(EXPORT_ANNOTATIONS)}:
-        metadata["annotations"] = kept
-    return {**obj, "metadata": metadata}
+    return {**obj, "metadata": _names(obj) | _annotations(obj)}
 
 
 def service(obj: Object) -> Object:
@@ -47,13 +47,30 @@ def namespace(obj: Object) -> Object:
     return {"metadata": _names(obj)}
 
 
-def weigh(obj: Object) -> int:
-    """About how many bytes of text an object is. More than there is room for when it nests too deep."""
-    try:
-        return FIXED_WEIGHT + len(repr(obj))
-    except RecursionError:
-        return MOST_BYTES + 1
+def labelled(obj: Object) -> Object:
+    """Of a namespace of the own cluster."""
+    return {"metadata": _names(obj) | {"labels": section(meta(obj), "labels")}}
+
+
+def own(obj: Object) -> Object:
+    """Of an object of the own cluster that is routed by or written."""
+    metadata = {name: value for name, value in meta(obj).items() if name in OWN_METADATA}
+    kept = {**obj, "metadata": metadata | _annotations(obj)}
+    if obj.get("kind") in STATUSLESS:
+        kept.pop("status", None)
+    if isinstance(obj.get("endpoints"), list | tuple):
+        kept["endpoints"] = [
+            {name: value for name, value in endpoint.items() if name in ENDPOINT}
+            for endpoint in listed(obj, "endpoints")
+        ]
+    return kept
 
 
 def _names(obj: Object) -> dict[str, object]:
     return {name: value for name, value in meta(obj).items() if name in NAMES}
+
+
+def _annotations(obj: Object) -> dict[str, object]:
+    said = section(meta(obj), "annotations")
+    kept = {name: value for name, value in said.items() if name.startswith(ANNOTATIONS)}
+    return {"annotations": kept} if kept else {}

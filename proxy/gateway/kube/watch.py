@@ -17,6 +17,7 @@ from contextlib import aclosing
 from typing import Any
 
 from gateway.core.objects import Key, key_of, version_of
+from gateway.kube.capacity import MOST_REFUSED, Capacity, Kept
 from gateway.kube.client import PAGE, KubeClient, Object
 from gateway.kube.errors import Gone, KubeError, NotFound, Refused, TooLong
 from gateway.kube.resources import Resource
@@ -26,8 +27,9 @@ log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 240
 """How long one watch lasts. Servers end them at 5 to 10 minutes on their own."""
-SMALLEST_PAGE = 8
-"""Objects: so many of the largest that etcd takes fit into one answer."""
+LEFT_OUT_SECONDS = 20
+"""How long a watch lasts while something is left out: only a list tells what there is room for meanwhile."""
+UNBOUNDED = 1 << 40
 STABLE_SECONDS = 10.0
 """A watch that lived this long was a success: the next failure starts at the first pause again."""
 
@@ -100,12 +102,12 @@ class Informer:
         keep: Callable[[Object], Object] = lambda obj: obj,
         timing: Timing = DEFAULT_TIMING,
         optional: bool = False,
-        weigh: Callable[[Object], int] | None = None,
-        most: int = 0,
+        capacity: Capacity | None = None,
     ) -> None:
         """`keep` cuts an object down to what is needed before it is stored.
 
-        With `weigh` no more than `most` is stored, as it weighs what was kept.
+        What is beyond `capacity` is left out, and `error` says so: of an object that was stored before, the
+        version stays that was.
         """
         self._client = client
         self._on_change = on_change
@@ -113,9 +115,8 @@ class Informer:
         self._keep = keep
         self._timing = timing
         self._optional = optional
-        self._weigh, self._most = weigh, most
-        self._weights: dict[Key, int] = {}
-        self._weight = 0
+        self._capacity = capacity or Capacity(UNBOUNDED)
+        self._kept = Kept(self._capacity)
         self._page = PAGE
         self._version = ""
         self._store = Store()
@@ -127,6 +128,11 @@ class Informer:
     @property
     def objects(self) -> Mapping[Key, Object]:
         return self._store.objects
+
+    @property
+    def left_out(self) -> Mapping[Key, Object]:
+        """What there is no room for: no more than says which objects these are."""
+        return self._kept.left_out
 
     @property
     def synced(self) -> bool:
@@ -143,10 +149,13 @@ class Informer:
             try:
                 if not self._version:
                     await self._list()
-                await self._watch()
-                if loop.time() - started >= 1.0:
+                if self._version:
+                    await self._watch()
+                if loop.time() - started >= 1.0 and self._version:
                     backoff.reset()
                     continue  # ended in order: resume at once
+                if not self._version:
+                    backoff.reset()  # there is room again: list, but not after each of many events
             except Gone:
                 log.info("%s: version %s is gone, listing again", self.resource.plural, self._version)
                 self._version = ""
@@ -184,87 +193,95 @@ class Informer:
         self._on_change()
 
     def _healthy(self) -> None:
-        if self.error is not None:
+        if self._kept.left_out:
+            self._failed(KubeError(self._kept.says(self.resource.plural)))
+        elif self.error is not None:
             log.info("following %s at %s again", self.resource.plural, self._client.server)
             self.error = None
             self._on_change()
 
     async def _list(self) -> None:
-        found: list[Object] = []
-        weights: dict[Key, int] = {}
+        found: dict[Key, Object | None] = {}
         token = ""
+        listed = 0
         while True:
-            page, version, token = await self._next_page(token)
-            kept = [self._keep(obj) for obj in page]
-            found.extend(kept)
-            if self._weigh is not None:
-                weights |= {key_of(obj): self._weigh(obj) for obj in kept}
-                self._check_room(sum(weights.values()))
+            async with self._capacity.reading:
+                page, version, token = await self._next_page(token)
+                for obj in map(self._keep, page):
+                    self._choose(found, obj)
+            listed += len(page)
             if not token:
                 break
-            if len(found) > len(weights) and self._weigh is not None:
+            if listed > len(found):
                 raise KubeError(f"the list of {self.resource.plural} repeats itself")
             if not page:
                 raise KubeError(f"a page of the list of {self.resource.plural} is empty and not the last one")
+            if sum(obj is None for obj in found.values()) > MOST_REFUSED:
+                raise KubeError(self._kept.says(self.resource.plural))
         first = not self.served
-        changed = self._store.replace(found)
-        self._weights, self._weight = weights, sum(weights.values())
-        self._version = version
+        before = self._kept.weight
+        self._kept.keep_only(found)
+        changed = self._store.replace(obj for obj in found.values() if obj is not None)
+        more_room = self._kept.left_out and self._kept.weight < before
+        self._version = "" if more_room else version
         self.served = True
         self._synced.set()
         self._healthy()
         if changed or first:
             self._on_change()
 
+    def _choose(self, found: dict[Key, Object | None], obj: Object) -> None:
+        """Take a listed object, or what was known of it where there is no room for it as it is now."""
+        key = key_of(obj)
+        found[key] = obj if self._kept.take(key, obj) else self._store.objects.get(key)
+
     async def _next_page(self, token: str) -> tuple[list[Object], str, str]:
-        """One page; of fewer objects, from now on, where a page is more than is read at once."""
+        """One page; of fewer objects where a page is more than is read at once."""
         while True:
             try:
-                return await self._client.list(
+                page = await self._client.list(
                     self.resource, self._namespace, limit=self._page, continue_=token
                 )
             except TooLong:
-                if self._page <= SMALLEST_PAGE:
+                if self._page == 1:
                     raise
-                self._page //= 4
-
-    def _check_room(self, weight: int) -> None:
-        """What is there stays as it is when there is too much: no list can make this process hold it all."""
-        if weight > self._most:
-            self._version = ""  # when less is there, only a list tells
-            raise KubeError(
-                f"the {self.resource.plural} are more than the {self._most} bytes kept of a cluster"
-            )
-
-    def _weigh_one(self, kind: str, obj: Object) -> None:
-        if self._weigh is None:
-            return
-        key = key_of(obj)
-        before = self._weights.pop(key, 0)
-        self._weight -= before
-        if kind in {"ADDED", "MODIFIED"}:
-            weight = self._weigh(obj)
-            self._check_room(self._weight + weight)
-            self._weights[key] = weight
-            self._weight += weight
+                self._page = max(self._page // 4, 1)
+            else:
+                self._page = min(self._page * 2, PAGE)
+                return page
 
     async def _watch(self) -> None:
         # Spread out, so that not all watches end together.
-        seconds = int(WATCH_SECONDS * random.uniform(0.75, 1.0))  # noqa: S311
+        most = LEFT_OUT_SECONDS if self._kept.left_out else WATCH_SECONDS
+        seconds = int(most * random.uniform(0.75, 1.0))  # noqa: S311
         async with aclosing(
             self._client.watch(self.resource, self._namespace, self._version, seconds)
         ) as events:
             async for event in events:
                 self._take(event)
+                if not self._version:
+                    return
+        if self._kept.left_out:
+            self._version = ""
 
     def _take(self, event: Mapping[str, Any]) -> None:
         obj = event.get("object") or {}
-        kept = self._keep(obj)
-        self._weigh_one(str(event.get("type")), kept)
+        kind, kept = str(event.get("type")), self._keep(obj)
+        before = self._kept.weight
+        fits = self._fits(kind, kept)
         self._healthy()
-        if self._store.apply(str(event.get("type")), kept):
+        if fits and self._store.apply(kind, kept):
             self._on_change()
         self._version = version_of(obj) or self._version
+        if self._kept.left_out and self._kept.weight < before:
+            self._version = ""  # there is room again: a list tells what for
+
+    def _fits(self, kind: str, obj: Object) -> bool:
+        if kind in {"ADDED", "MODIFIED"}:
+            return self._kept.take(key_of(obj), obj)
+        if kind == "DELETED":
+            self._kept.drop(key_of(obj))
+        return True
 
 
 class Signal:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import ProtocolError
-from gateway.core.rewrite import CACHE_BYTES, Rewrite, RewriteError
+from gateway.core.rewrite import ENTRY_BYTES, TARGETS, Rewrite, RewriteError, TargetCache
 from gateway.core.route import WeightedCluster
 from gateway.core.snapshot import compile_snapshot
 
@@ -196,10 +196,22 @@ def test_rewrites_are_equal_when_pattern_and_replacement_are() -> None:
     assert repr(one) == "Rewrite('a', 'b')"
 
 
-def test_a_rewrite_keeps_a_bounded_number_of_bytes() -> None:
-    rewrite = Rewrite("^/x", "/")
-    for number in range(CACHE_BYTES // 10):
-        assert rewrite.apply(b"/x%d" % number) == b"/%d" % number
+def test_what_all_rewrites_keep_is_bounded_together_in_bytes() -> None:
+    cache, one, other = TargetCache(3 * (ENTRY_BYTES + 10)), Rewrite("^/x", "/"), Rewrite("^/y", "/")
+    for number, rewrite in enumerate((one, other, one)):
+        cache.keep(rewrite, b"/%03d" % number, b"/%05d" % number)
+    assert (len(cache.found), cache.size) == (3, cache.most)
+    cache.keep(other, b"/", b"/")
+    assert (cache.found, cache.size) == ({(other, b"/"): b"/"}, ENTRY_BYTES + 2), (
+        "full, it starts again empty"
+    )
+
+
+def test_a_rewritten_target_is_kept_for_its_own_rewrite() -> None:
+    one, other = Rewrite("^/x", "/a"), Rewrite("^/x", "/b")
+    for _ in range(2):
+        assert (one.apply(b"/x1"), other.apply(b"/x1")) == (b"/a1", b"/b1")
+    assert TARGETS.found[one, b"/x1"] == b"/a1"
 
 
 def test_a_cluster_is_asked_for_what_its_prefix_or_rewrite_makes_of_a_target() -> None:

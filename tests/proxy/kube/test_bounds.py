@@ -11,6 +11,7 @@ from proxy.kube.test_watch import FakeApi, Follower, api, client, failure, until
 
 from gateway.kube import client as client_module
 from gateway.kube import trim
+from gateway.kube.capacity import Capacity, Kept, weigh
 from gateway.kube.client import KubeClient
 from gateway.kube.errors import KubeError, TooLong
 from gateway.kube.resources import EXPORT
@@ -72,7 +73,7 @@ async def test_fewer_objects_are_asked_for_where_a_page_is_too_long(api: FakeApi
 )
 async def test_a_list_without_end(api: FakeApi, client: KubeClient, items: list[Any], words: str) -> None:
     await api.put("a", 1)
-    made = Follower(client, weigh=trim.weigh, most=trim.MOST_BYTES)
+    made = Follower(client, capacity=Capacity(trim.MOST_BYTES))
     await made.expect({"a": 1})
     await until(lambda: api.open == 1)
     gone = failure(410, "Expired", "too old")
@@ -85,27 +86,96 @@ async def test_a_list_without_end(api: FakeApi, client: KubeClient, items: list[
     made.task.cancel()
 
 
+def sized(namespace: str, name: str, size: int) -> Any:
+    return {"metadata": {"namespace": namespace, "name": name}, "spec": {"text": "x" * size}}
+
+
 async def test_more_objects_than_there_is_room_for(api: FakeApi, client: KubeClient) -> None:
-    size = trim.weigh(json.loads(json.dumps({"metadata": {}})))
-    made = Follower(client, weigh=lambda _: size, most=2 * size)
+    """What is known stays, what is new is left out and named, and comes when there is room."""
+    made = Follower(client, capacity=Capacity(4 * 700))
     for name in "ab":
         await api.put(name)
     await made.expect({"a": 0, "b": 0})
     await until(lambda: api.open == 1)
     await api.put("b", 1)
     await made.expect({"a": 0, "b": 1})
-    await api.put("c")
-    await until(lambda: made.informer.error is not None)
-    assert (
-        str(made.informer.error) == f"the serviceexports are more than the {2 * size} bytes kept of a cluster"
-    )
-    assert made.values == {"a": 0, "b": 1}
-    await api.delete("a")
-    await made.expect({"b": 1, "c": 0})
-    await api.delete("b")
-    await made.expect({"c": 0})
+    assert made.informer.error is None
+    for name in "cdef":
+        await api.put(name)
+    await until(lambda: bool(made.informer.left_out))
+    assert "some serviceexports are left out, demo/" in str(made.informer.error)
+    known = dict(made.values)
+    assert known.items() >= {"a": 0, "b": 1}.items()
+    left = {name for _, name in made.informer.left_out}
+    assert left == set("cdef") - set(known)
+    for name in sorted(known):
+        await api.delete(name)
+    await until(lambda: not made.informer.left_out)
+    await made.expect(dict.fromkeys(sorted(left), 0))
     assert made.informer.error is None
     made.task.cancel()
+
+
+async def test_a_list_takes_what_is_known_before_what_is_new(api: FakeApi, client: KubeClient) -> None:
+    """A new list, with something new in front of what is known and something known that has grown."""
+    capacity = Capacity(4 * 700)
+    made = Follower(client, capacity=capacity)
+    for name in "yz":
+        await api.put(name, 1)
+    await made.expect({"y": 1, "z": 1})
+    await until(lambda: api.open == 1)
+    used = capacity.used
+    big = {
+        "metadata": {"namespace": "demo", "name": "z", "resourceVersion": "9"},
+        "spec": {"value": 2, "x": "x" * 3000},
+    }
+    new = [
+        {"metadata": {"namespace": "demo", "name": name}, "spec": {"value": 3, "x": "x" * 900}}
+        for name in "ab"
+    ]
+    known = {"metadata": {"namespace": "demo", "name": "y"}, "spec": {"value": 1}}
+    api.faults = [failure(410, "Expired", "too old"), answer([*new, known, big], resourceVersion="9")]
+    await api.hang_up()
+    await until(lambda: bool(made.informer.left_out))
+    assert made.values == {"y": 1, "z": 1}, (
+        "the version of before stays where there is no room for the new one"
+    )
+    assert {name for _, name in made.informer.left_out} == {"a", "b", "z"}
+    assert capacity.used <= used
+    made.task.cancel()
+
+
+def test_no_namespace_gets_more_than_half_of_the_room() -> None:
+    capacity = Capacity(4000)
+    one, other = Kept(capacity), Kept(capacity)
+    assert one.take(("greedy", "a"), sized("greedy", "a", 1500))
+    assert not other.take(("greedy", "b"), sized("greedy", "b", 600)), "of all kinds together"
+    assert other.take(("modest", "c"), sized("modest", "c", 600))
+    assert one.take(("", "node"), sized("", "node", 800)), "what has no namespace is nobody's"
+    assert not other.take(("third", "d"), sized("third", "d", 600)), "the room is used up"
+    assert other.take(("modest", "c"), sized("modest", "c", 10)), "what gets smaller always fits"
+    one.drop(("greedy", "a"))
+    one.keep_only({})
+    other.drop(("modest", "c"))
+    assert (capacity.used, one.weight, other.weight) == (0, 0, 0)
+
+
+def test_what_is_remembered_of_what_is_left_out_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.kube.capacity.MOST_LEFT_OUT", 2)
+    kept = Kept(Capacity(10))
+    for name in "abc":
+        assert not kept.take(("n", name), sized("n", name, 10_000))
+    assert sorted(kept.left_out) == [("n", "a"), ("n", "b")]
+    assert all("spec" not in obj for obj in kept.left_out.values())
+    huge = sized("n", "a", 1)
+    huge["metadata"]["labels"] = {"x": "y" * 5000}
+    kept.take(("n", "a"), huge)
+    assert kept.left_out["n", "a"]["metadata"] == {
+        "name": "a",
+        "namespace": "n",
+        "uid": None,
+        "generation": None,
+    }
 
 
 @pytest.mark.parametrize("line", [b"5", b"[]", b'{"type": "ADDED"}', b'{"object": {}}', b"[" * 200_000])
@@ -154,4 +224,33 @@ def test_what_the_hub_keeps_of_objects() -> None:
     nested: Any = []
     for _ in range(100_000):
         nested = [nested]
-    assert trim.weigh({"spec": nested}) > trim.MOST_BYTES
+    assert weigh({"spec": nested}, 1000) > 1000
+
+
+def test_what_is_kept_of_objects_of_the_own_cluster() -> None:
+    """Huge annotations cost nothing, what routes stays."""
+    ours = {"multicluster.flomesh.io/service-ports": "{}", "dapr.io/app-id": "a"}
+    metadata = {
+        "namespace": "demo", "name": "app", "uid": "u", "managedFields": [1], "labels": {"l": "m"},
+        "finalizers": ["f"], "ownerReferences": [{"name": "o"}],
+        "annotations": {"note": "x" * 250_000, **ours},
+    }  # fmt: skip
+    kept = {
+        "namespace": "demo", "name": "app", "uid": "u", "labels": {"l": "m"}, "finalizers": ["f"],
+        "ownerReferences": [{"name": "o"}], "annotations": ours,
+    }  # fmt: skip
+    spec = {"ports": [{"port": 80, "targetPort": "http"}], "selector": {"a": "b"}}
+    service = {"kind": "Service", "metadata": metadata, "spec": spec, "status": {"loadBalancer": {}}}
+    assert trim.own(service) == {"kind": "Service", "metadata": kept, "spec": spec}
+    export = {"kind": "ServiceExport", "metadata": metadata, "spec": {}, "status": {"conditions": []}}
+    assert trim.own(export) == {**export, "metadata": kept}
+    endpoint = {"addresses": ["10.0.0.1"], "conditions": {"ready": True}}
+    raw = {
+        "kind": "EndpointSlice",
+        "metadata": metadata,
+        "endpoints": [{**endpoint, "targetRef": {"name": "p"}}],
+    }
+    assert trim.own(raw) == {**raw, "metadata": kept, "endpoints": [endpoint]}
+    assert trim.own({"metadata": {}, "endpoints": None}) == {"metadata": {}, "endpoints": None}
+    names = {"namespace": "demo", "name": "app", "uid": "u", "labels": {"l": "m"}}
+    assert trim.labelled({"metadata": metadata, "spec": {}}) == {"metadata": names}

@@ -19,6 +19,12 @@ LIMITS = Limits(head_bytes=8 * 1024)
 ANSWER_SECONDS = 10.0
 """A scraper's connection is closed after this without a complete request."""
 
+MOST_UNSENT_BYTES = 8 * 1024 * 1024
+MOST_MADE = 4
+"""Of pages that nobody reads, and pages in the making; beyond, only those that probes ask for are made."""
+
+PROBED = {b"/livez", b"/readyz"}
+
 CHUNKS_AT_ONCE = 2_000
 """Of a JSON text, put together: no other thread runs meanwhile."""
 
@@ -61,8 +67,12 @@ def json_page(content: object) -> Page:
 class AdminConnection(asyncio.Protocol):
     """Answers one request after the other; any fault closes."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, open_ones: set[AdminConnection]) -> None:
+        """`open_ones`: all that are open, which this one is among from its start to its end."""
         self._pages = pages
+        self._open = open_ones
+        self._unsent = 0
+        """Bytes nobody had read when the time was over last."""
         self._buffer = b""
         self._timer: asyncio.TimerHandle | None = None
         self._making: asyncio.Task[None] | None = None
@@ -70,10 +80,12 @@ class AdminConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._open.add(self)
         self._arm()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         self._disarm()
+        self._open.discard(self)
         if self._making is not None:
             self._making.cancel()
 
@@ -106,7 +118,10 @@ class AdminConnection(asyncio.Protocol):
     def _find(self, head: RequestHead) -> Page | Awaitable[Page]:
         if head.method not in {b"GET", b"HEAD"}:
             return text_page(405, "GET only\n")
-        page = self._pages.get(head.target.partition(b"?")[0])
+        path = head.target.partition(b"?")[0]
+        if path not in PROBED and self._busy():
+            return text_page(503, "pages wait here that nobody reads; try again in a moment\n")
+        page = self._pages.get(path)
         if page is None:
             pages = " ".join(sorted(path.decode() for path in self._pages))
             return text_page(404, f"there is no such page; the pages are {pages}\n")
@@ -139,9 +154,34 @@ class AdminConnection(asyncio.Protocol):
         if close:
             self._transport.close()
 
+    def _busy(self) -> bool:
+        made = sum(one.makes for one in self._open)
+        return made >= MOST_MADE or sum(one.unsent for one in self._open) > MOST_UNSENT_BYTES
+
+    @property
+    def makes(self) -> bool:
+        """A page for it is in the making."""
+        return self._making is not None
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of answers that are not read yet."""
+        return int(self._transport.get_write_buffer_size())
+
     def _arm(self) -> None:
         self._disarm()
-        self._timer = asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._transport.close)
+        self._unsent = self.unsent
+        self._timer = asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._expired)
+
+    def _expired(self) -> None:
+        """Close it, unless an answer is being read: to wait for one that is not would keep it for ever."""
+        unsent = self.unsent
+        if not unsent:
+            self._transport.close()
+        elif unsent < self._unsent:
+            self._arm()
+        else:
+            self._transport.abort()
 
     def _disarm(self) -> None:
         if self._timer is not None:

@@ -122,7 +122,7 @@ class GatewayServer:
         self._factories = {
             "listen": partial(Client, registry, self._downstreams, Listener.NORTH_SOUTH),
             "east-west": east_west,
-            "admin": lambda: AdminConnection(self.pages),
+            "admin": partial(AdminConnection, self.pages, set()),
         }
         self._factories.update((name, partial(east_west, port)) for name, port in self._service_ports.items())
         try:

@@ -18,7 +18,7 @@ from cli.doctor.check import Check, as_json, failed
 from cli.doctor.cluster_set import cluster_set_checks
 from cli.doctor.machine import machine_checks
 from cli.doctor.paths import path_checks
-from cli.doctor.platform import platform_checks
+from cli.doctor.platform import platform_checks, unasked
 from cli.doctor.reachability import ask_all
 from cli.doctor.survey import survey
 from cli.engine import Engine
@@ -76,7 +76,9 @@ async def after(environment: Running, platform: Platform | None = None) -> list[
     platform = platform or await environment.look()
     reached = await ask_all(platform, environment.apis)
     names = cluster_set_checks(platform, reached)
-    clusters = [*platform_checks(platform), *app_id_checks(platform), *names]
+    clusters = [
+        *platform_checks(platform), *unasked(platform, reached), *app_id_checks(platform), *names,
+    ]  # fmt: skip
     return [*clusters, *path_checks(platform, reached)]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cli.doctor import hints
 from cli.doctor.check import Check, Result
 from cli.doctor.deployments import check, deployment, why_not_ready
 from cli.doctor.every_caller import left_without_selector, not_for_every_caller
+from cli.doctor.path import NOBODY_ASKED
+from cli.doctor.reachability import Reachability
 from cli.observe.services import local_service
 from cli.observe.view import (
     CONTROLLER,
@@ -31,6 +33,14 @@ def platform_checks(platform: Platform) -> list[Check]:
     """All of them, cluster by cluster."""
     checks = [check for view in platform.clusters for check in _cluster(platform, view)]
     return [*checks, *redis(platform)]
+
+
+def unasked(platform: Platform, reached: Mapping[str, Reachability]) -> Iterator[Check]:
+    """Clusters with a pod to ask from that did not tell: their paths pass without having been asked for."""
+    for view in platform.clusters:
+        error = reached.get(view.name, NOBODY_ASKED).error
+        if error and view.ready_pods(SYSTEM, {"app": GATEWAY}):
+            yield check(view, "what pods reach", "warn", error, "Run ./stack doctor again")
 
 
 def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:

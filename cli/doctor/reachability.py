@@ -20,7 +20,7 @@ from cli.observe.view import (
 )
 
 ANSWER_SECONDS = 2.5
-"""Patience of each question; all are asked at once."""
+"""Patience of all questions together, which are asked at once."""
 EXEC_SECONDS = 8.0
 SELF = "kubernetes.default"
 """A name every cluster knows: when it does not resolve either, DNS itself is at fault."""
@@ -28,7 +28,7 @@ SELF = "kubernetes.default"
 # Runs in the gateway's image, which has Python and nothing else. `OPTIONS *` is answered by the gateway
 # itself whatever paths are exported; an inline PING is answered by Redis, with an error before login.
 SCRIPT = """
-import json, os, socket, sys, threading
+import json, os, socket, sys, threading, time
 names, addresses, gateways, stores, seconds = json.loads(sys.argv[1])
 def resolve(name):
     found = {entry[4][0] for entry in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)}
@@ -56,10 +56,11 @@ questions = ("names", resolve, names), ("gateways", http, gateways), ("stores", 
 for kind, question, texts in questions:
     found[kind] = {text: "no answer within %g s" % seconds for text in texts}
     threads += [threading.Thread(target=run, args=(kind, question, text), daemon=True) for text in texts]
+until = time.monotonic() + seconds
 for thread in threads:
     thread.start()
 for thread in threads:
-    thread.join(seconds)
+    thread.join(max(0, until - time.monotonic()))
 print(json.dumps(found), flush=True)
 os._exit(0)
 """

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 from platforms.world import World, derived, named
 
 from cli.doctor.check import Check
 from cli.doctor.cluster_set import cluster_set_checks
+from cli.doctor.platform import unasked
 from cli.doctor.reachability import SCRIPT, SELF, questions
 
 NAME = "nodeapp.dapr-test.svc.clusterset.local"
@@ -87,3 +89,27 @@ def test_a_name_that_somebody_else_answers_for_is_told(wanted: str, said: str) -
     words = json.dumps([[name], {name: wanted}, [], [], 5])
     done = subprocess.run([sys.executable, "-c", SCRIPT, words], capture_output=True, check=True)
     assert json.loads(done.stdout)["names"] == {name: said}
+
+
+def test_all_questions_together_take_no_longer_than_one() -> None:
+    """However many names nobody answers for: the answer is still there in time for who asked."""
+    silent = "import socket, time; socket.getaddrinfo = lambda *_, **__: time.sleep(30)\n"
+    names = [f"name-{number}" for number in range(6)]
+    words = json.dumps([names, {}, [], [], 0.5])
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", silent + SCRIPT, words], capture_output=True, check=True)
+    assert set(json.loads(done.stdout)["names"].values()) == {"no answer within 0.5 s"}
+    assert time.monotonic() - began < len(names) * 0.5, "they are waited for side by side"
+
+
+def test_who_could_not_be_asked_is_named() -> None:
+    world = world_with_the_service()
+    platform = world.platform()
+    assert list(unasked(platform, world.reached())) == []
+    world["cluster-2"].reach_error = "cannot ask from gateway-1"
+    (found,) = unasked(platform, world.reached())
+    assert (found.result, found.name, found.seen) == (
+        "warn",
+        "cluster-2: what pods reach",
+        "cannot ask from gateway-1",
+    )

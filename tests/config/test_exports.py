@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import re2
-from config.environments import Config, changed
+from config.environments import Config, changed, problems
 
 from stacks.config import loading
 from stacks.config.traffic import ExportSettings
@@ -47,10 +47,20 @@ def test_further_ports_have_paths_beside_the_first(dev: Config) -> None:
 
 
 def test_a_path_that_is_said_is_left_as_it_is(dev: Config) -> None:
-    export = exported(dev, {"portNumber": 8080, "path": "/pay"}, {"portNumber": 9090})
-    assert published(export) == [(8080, "/pay", "Prefix"), (9090, "/shop/checkout", "Prefix")]
-    assert seen_by_the_service(export, "/pay/x") == "/pay/x"
-    assert exported(dev, {"portNumber": 8080, "path": "/pay"}).rewrite is None
+    export = exported(dev, {"portNumber": 8080, "path": "/pay"})
+    assert published(export) == [(8080, "/pay", "Prefix")]
+    assert export.rewrite is None
+
+
+def test_one_rewrite_cannot_take_off_some_paths_and_leave_others(dev: Config) -> None:
+    mixed = [{"portNumber": 8080, "path": "/pay"}, {"portNumber": 9090}]
+    entry = {**EXPORT, "rules": mixed}
+    hint = "Write one as well, take the others out, or write the pathRewrite for all of them."
+    assert problems(changed(dev, {"exports[1]": entry})) == [
+        f"exports[1].rules[1].path: missing, and other rules have one. {hint}"
+    ]
+    rewrite = {"from": "^/(pay|shop/checkout)/?", "to": "/"}
+    assert published(exported(dev, *mixed, pathRewrite=rewrite))[1] == (9090, "/shop/checkout", "Prefix")
 
 
 def test_a_rewrite_that_is_said_is_the_one_done(dev: Config) -> None:

@@ -31,6 +31,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (paths.paths_have_one_owner, frozenset({"exports"})),
     (hosts.hosts_make_sense, frozenset({"exports", "mesh"})),
     (paths.delegated_paths_make_sense, frozenset({"clusters", "mesh", "paths"})),
+    (paths.paths_are_said_or_not, frozenset({"exports"})),
     (paths.rewrites_can_run, frozenset({"exports"})),
     (services.namespaces_are_somewhere, frozenset({"clusters", "namespaces"})),
     (services.policies_make_sense, frozenset({"clusters", "policies"})),

@@ -65,6 +65,19 @@ def delegated_paths_make_sense(settings: Settings) -> Iterator[Problem]:
                 yield Problem(f"{where}.clusters", name, reason, hint, of_every="clusters")
 
 
+def paths_are_said_or_not(settings: Settings) -> Iterator[Problem]:
+    """One rewrite is all that an export has: what takes default paths off leaves the others on."""
+    for index, export in enumerate(settings.exports):
+        without = [number for number, rule in enumerate(export.rules) if rule.path is None]
+        if export.path_rewrite is None and 0 < len(without) < len(export.rules):
+            yield Problem(
+                f"exports[{index}].rules[{without[0]}].path",
+                None,
+                "missing, and other rules have one",
+                "Write one as well, take the others out, or write the pathRewrite for all of them.",
+            )
+
+
 def rewrites_can_run(settings: Settings) -> Iterator[Problem]:
     """A rewrite is a pattern of RE2 syntax and a replacement that makes a request target."""
     for index, export in enumerate(settings.exports):

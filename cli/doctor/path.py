@@ -119,7 +119,7 @@ def refresh(path: CallPath) -> str:
 
 def bring(path: CallPath, view: ClusterView) -> str:
     """Bring the service to a cluster where it should be: the settings do, or whoever deploys it."""
-    if path.platform.settings.makes(view.name, *path.service):
+    if path.platform.settings.ports_of(view.name, *path.service):
         return refresh(path)
     return hints.deploy(view.settings, path.service[0])
 

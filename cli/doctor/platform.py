@@ -170,7 +170,7 @@ def _bad(view: ClusterView, kind: str, obj: Object, seen: str, fix: str) -> Chec
 def _fix(platform: Platform, view: ClusterView, kind: str, key: Key) -> str:
     """What to do before one looks closer: an export of nothing waits for somebody to deploy it."""
     gone = kind == "ServiceExport" and local_service(view, key) is None
-    if gone and not platform.settings.makes(view.name, *key):
+    if gone and not platform.settings.ports_of(view.name, *key):
         return f"{hints.deploy(view.settings, key[0])};"
     return _correct(view, kind)
 

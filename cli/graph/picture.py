@@ -110,7 +110,7 @@ def _card(settings: Settings, cluster: ClusterSettings) -> Card:
         address=_address(settings, cluster),
         notes=(
             *(["hub", *(f"front door {path}" for path in paths)] if is_plane else ()),
-            *(f"{app.app} in {app.namespace}" for app in apps),
+            *(f"{app.service} in {app.namespace}" for app in apps),
             *(_export(export) for export in exported),
         ),
         policies=tuple(

@@ -44,7 +44,9 @@ def problem(details: ErrorDetails) -> Problem:
     location = details["loc"]
     path, about = path_of(location), _about(location)
     error, context = details["type"], details.get("ctx") or {}
-    value: object = "(secret)" if path.startswith("redisPassword") else details["input"]
+    value: object = (
+        "(secret)" if path.startswith("redisPassword") or path.endswith(".secret") else details["input"]
+    )
     if error == "extra_forbidden":
         close = guess(location)
         hint = f"Did you mean {close}?" if close else f"Choose from: {', '.join(_keys_beside(location))}."
@@ -64,7 +66,10 @@ def problem(details: ErrorDetails) -> Problem:
 
 def path_of(location: Location) -> str:
     """A location as people write it, such as `clusters[1].apiPort`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    parts = [
+        part for part in location if part != "[key]"
+    ]  # pydantic's word for a key that is at fault itself
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
 
 
 def field_at(location: Location) -> FieldInfo | None:

@@ -7,7 +7,7 @@ the program.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pulumi
@@ -21,6 +21,7 @@ from stacks.config.sound import Sound, sound_part
 
 PROJECT = "multicluster-dapr"
 SECRET_KEY = "redisPassword"  # noqa: S105 - the name of a key, not a password
+CLEAR = "is in clear text in the stack's file"
 # Stands for a value that Pulumi has encrypted; long enough to be a valid password.
 ENCRYPTED = "encrypted-by-pulumi"
 
@@ -58,7 +59,9 @@ def parse_stack_file(document: Mapping[str, Any]) -> Settings:
         if key.startswith(f"{PROJECT}:") or ":" not in key
     }
     _refuse_clear_text(secret=isinstance(config.get(SECRET_KEY), dict), value=config.get(SECRET_KEY))
-    return parse({key: _without_secrets(value) for key, value in config.items()})
+    settings = parse({key: _without_secrets(value) for key, value in config.items()})
+    _refuse_clear_secrets(settings, lambda text: text != ENCRYPTED)
+    return settings
 
 
 def load_settings() -> Settings:
@@ -71,7 +74,9 @@ def load_settings() -> Settings:
         key for key in everything if engine.is_config_secret(key)
     }
     _refuse_clear_text(secret=f"{prefix}{SECRET_KEY}" in secrets, value=config.get(SECRET_KEY))
-    return parse(config)
+    settings = parse(config)
+    _refuse_clear_secrets(settings, lambda _: f"{prefix}apps" not in secrets)
+    return settings
 
 
 def declared_keys() -> dict[str, dict[str, Any]]:
@@ -103,7 +108,21 @@ def _plain(value: object) -> Any:
 def _refuse_clear_text(*, secret: bool, value: object) -> None:
     if value and not secret:
         hint = f"Remove it and run `pulumi config set --secret {SECRET_KEY}`."
-        raise SettingsError([Problem(SECRET_KEY, "(secret)", "is in clear text in the stack's file", hint)])
+        raise SettingsError([Problem(SECRET_KEY, "(secret)", CLEAR, hint)])
+
+
+def _refuse_clear_secrets(settings: Settings, is_clear: Callable[[str], bool]) -> None:
+    problems = []
+    for index, app in enumerate(settings.apps):
+        parts = [("", app), *((f".overrides.{name}", pod) for name, pod in app.overrides.items())]
+        for part, pod in parts:
+            for name, value in pod.env.items():
+                if value.secret is not None and is_clear(value.secret.get_secret_value()):
+                    path = f"apps[{index}]{part}.env.{name}.secret"
+                    hint = f"Remove it and run `pulumi config set --secret --path '{path}'`."
+                    problems.append(Problem(path, "(secret)", CLEAR, hint))
+    if problems:
+        raise SettingsError(problems)
 
 
 def _decoded(value: object) -> object:

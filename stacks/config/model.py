@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from stacks.config.apps import AppSettings
 from stacks.config.traffic import ExportSettings, PathSettings, PolicySettings, PolicyTarget
 from stacks.config.values import (
     Address,
@@ -180,16 +181,6 @@ class GatewaySettings(Section):
     )
 
 
-class AppSettings(Section):
-    """A demo app and where it runs."""
-
-    app: Literal["nodeapp", "curl"] = Field(description="nodeapp answers, curl asks.")
-    clusters: Annotated[tuple[ClusterName, ...], Field(min_length=1)] = Field(
-        description="Members it runs on."
-    )
-    namespace: DnsLabel = Field(description="Namespace it runs in.")
-
-
 class NamespaceSettings(Section):
     """A namespace that somebody else made: the program uses it and neither makes nor deletes it."""
 
@@ -247,7 +238,7 @@ class Settings(Section):
         description="Gateways: replicas, access log, trusted proxies, limits of time, externalTrafficPolicy, "
         "imports of others, replicas of the hub.",
     )
-    apps: tuple[AppSettings, ...] = Field(default=(), description="Demo apps and where they run.")
+    apps: tuple[AppSettings, ...] = Field(default=(), description="Apps that are deployed, and where.")
     namespaces: tuple[NamespaceSettings, ...] = Field(
         default=(), description="Namespaces that are there already; the others that are needed are made."
     )
@@ -283,17 +274,17 @@ class Settings(Section):
         """The clusters that join it."""
         return tuple(cluster for cluster in self.clusters if cluster.role == "member")
 
-    def makes(self, cluster: str, namespace: str, service: str) -> bool:
-        """Whether an app of these settings has that Service there. Others may still be there."""
-        wanted = (namespace, service)
-        return any((app.namespace, app.app) == wanted and cluster in app.clusters for app in self.apps)
+    def ports_of(self, cluster: str, namespace: str, service: str) -> tuple[int, ...]:
+        """Ports of a Service that an app of these settings has there; empty for one of somebody else."""
+        here = (app for app in self.apps if (app.namespace, app.service) == (namespace, service))
+        return next((app.service_ports for app in here if cluster in app.clusters), ())
 
     def app_id(self, export: ExportSettings) -> str | None:
         """The app-id by which Dapr apps of other clusters call an exported service; None for none."""
         if self.mesh != "bundled":
             return None
-        demo = {(app.namespace, app.app) for app in self.apps if app.app == "nodeapp"}
-        return export.app_id or (export.service if (export.namespace, export.service) in demo else None)
+        apps = {(app.namespace, app.service): app.app_id for app in self.apps}
+        return export.app_id or apps.get((export.namespace, export.service))
 
     def target_key(self, target: PolicyTarget) -> str:
         """The cluster key a target means. Raises KeyError when no cluster has that name."""

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import pulumi
 
 from components.app import node_app
+from components.app.app import App, AppArgs
 from components.app.curl_client import CurlClient, CurlClientArgs
 from components.app.node_app import NodeApp, NodeAppArgs
 from components.dapr.dapr import LOCAL_STORAGE_CLASS, Dapr, DaprArgs
 from components.dapr.state_store import StateStore, StateStoreArgs
 from components.mesh.dapr_sidecars import DaprSidecars, DaprSidecarsArgs
-from stacks.config.model import AppSettings
-from stacks.program import state, traffic
+from stacks.config.apps import AppSettings
+from stacks.program import pods, state, traffic
 from stacks.program.prepared_cluster import PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
@@ -95,9 +96,12 @@ def _app(
     waits: Sequence[pulumi.Resource],
 ) -> None:
     cluster, namespace = member.cluster, member.namespace(app.namespace)
-    name = f"{cluster.name}-{app.namespace}-{app.app}"
+    name = f"{cluster.name}-{app.namespace}-{app.service}"
     # A pod admitted before Dapr's injector runs has no sidecar; before 1.18 a sidecar reads components once.
     options = pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(waits))
+    if app.app is None:
+        App(name, _own(shared, member, app, restarts), options)
+        return
     token = shared.settings.versions == "article"  # whose sidecars have no other
     if app.app == "curl":
         caller = CurlClientArgs(
@@ -118,3 +122,30 @@ def _app(
         token=token,
     )
     NodeApp(name, args, options)
+
+
+def _own(
+    shared: SharedResources,
+    member: PreparedCluster,
+    app: AppSettings,
+    restarts: Mapping[str, pulumi.Input[str]],
+) -> AppArgs:
+    """An app of the user's, as it is on this member."""
+    pod = app.on(member.config.name)
+    image = pods.Image(ref=pod.image)
+    if pod.build is not None:
+        image = pods.Image(ref=shared.built[pod.build].ref, digest=shared.built[pod.build].digest)
+    return AppArgs(
+        cluster=member.cluster,
+        name=app.service,
+        namespace=member.namespace(app.namespace),
+        deployment=pods.deployment_spec(
+            app,
+            member.config,
+            image,
+            restarts if app.has_sidecar else {},
+            old_dapr=shared.settings.versions == "article",
+        ),
+        service=pods.service_spec(app),
+        secrets=pods.secrets(pod),
+    )

@@ -67,11 +67,19 @@ def theirs(settings: Settings, cluster: str, namespace: str) -> bool:
 
 
 def _namespace(settings: Settings, config: ClusterSettings, name: str) -> dict[str, Any]:
-    """Metadata of a namespace. Those with apps have callers: all apps are Dapr apps."""
+    """Metadata of a namespace. Those with Dapr apps have callers."""
     if settings.mesh == "flomesh":
         return mesh_namespace(name) if config.role == "member" else {"name": name}
-    has_apps = any(app.namespace == name and config.name in app.clusters for app in settings.apps)
+    has_apps = any(
+        app.namespace == name and config.name in app.clusters and app.has_sidecar for app in settings.apps
+    )
     return {"name": name, "labels": {**OF_APPS, **(CALLERS if has_apps else {})}}
+
+
+def folders_of(settings: Settings, cluster: str) -> list[str]:
+    """Folders of the images that are built for a cluster's apps, each once."""
+    pods = (app.on(cluster) for app in settings.apps if cluster in app.clusters)
+    return list(dict.fromkeys(pod.build for pod in pods if pod.build is not None))
 
 
 def archives_of(settings: Settings, supply: Supply, cluster: str) -> dict[str, str]:
@@ -137,6 +145,7 @@ def _import(shared: SharedResources, config: ClusterSettings, cluster: Cluster) 
     runs_nodeapp = any(app.app == "nodeapp" and config.name in app.clusters for app in shared.settings.apps)
     wanted = [shared.gateway, shared.nodeapp if runs_nodeapp else None]
     images = [image for image in wanted if image is not None]
+    images += [shared.built[folder] for folder in folders_of(shared.settings, config.name)]
     if not images:
         return []
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pulumi
 import pulumi_command as command
@@ -30,6 +30,7 @@ from stacks.program import state
 class SharedResources:
     """The settings of an environment, and the resources that all its clusters use.
 
+    `built` are images of the apps' folders.
     `kubeconfigs` are those of clusters that exist. `local` holds the providers of what runs on this machine:
     Docker objects and commands. `published` holds images that existing clusters get from a registry.
     `password` is that of Redis' administrator, or of an external Redis. `state_users` are the members' users
@@ -45,6 +46,7 @@ class SharedResources:
     network: LocalNetwork | None
     gateway: BuiltImage | None
     nodeapp: BuiltImage
+    built: Mapping[str, BuiltImage]
     password: pulumi.Output[str]
     peers_key: pulumi.Output[str] | None
     state_users: Mapping[str, AppUser]
@@ -76,6 +78,10 @@ def create(
         if settings.mesh == "bundled"
         else None,
         nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local),
+        built={
+            folder: _image(PurePosixPath(folder).name, folder, settings, supply, local)
+            for folder in _folders(settings)
+        },
         password=_password(settings, local),
         peers_key=PeersKey("peers-key", local).value if settings.mesh == "bundled" else None,
         state_users=state.users(settings, local),
@@ -96,6 +102,12 @@ def create(
             for name, image in to_publish(settings, supply).items()
         },
     )
+
+
+def _folders(settings: Settings) -> list[str]:
+    """Folders of the apps, each once."""
+    builds = (app.on(cluster).build for app in settings.apps for cluster in app.clusters)
+    return list(dict.fromkeys(folder for folder in builds if folder is not None))
 
 
 def to_publish(settings: Settings, supply: Supply) -> dict[str, Image]:

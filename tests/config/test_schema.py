@@ -108,9 +108,16 @@ def _properties(value: Any, wanted: Any, path: str, _: Any) -> Iterator[str]:
         yield from faults(value[key], wanted[key], f"{path}.{key}")
 
 
-def _patternproperties(_value: Any, wanted: Any, _path: str, _: Any) -> Iterator[str]:
-    assert all(schema == {} for schema in wanted.values())
-    yield from ()
+def _patternproperties(value: Any, wanted: Any, path: str, _: Any) -> Iterator[str]:
+    for pattern, inner in wanted.items():
+        for key in value if isinstance(value, dict) else ():
+            if re.search(pattern, key):
+                yield from faults(value[key], inner, f"{path}.{key}")
+
+
+def _propertynames(value: Any, wanted: Any, path: str, _: Any) -> Iterator[str]:
+    for key in value if isinstance(value, dict) else ():
+        yield from faults(key, wanted, f"{path}.{key}")
 
 
 def _additionalproperties(value: Any, wanted: Any, path: str, schema: Any) -> Iterator[str]:
@@ -182,6 +189,9 @@ SHAPES: Config = {
     "exports[0].appId": "a" * 59,
     "exports[0].targetClusters": ["a/b"],
     "exports[0].pathRewrite": {"from": "", "to": "/"},
+    "apps[0].replicas": "two",
+    "apps[0].env": {"A": {"secret": "in clear text", "secure": 1}},
+    "apps[0].overrides": {"Cluster": {}},
     "policies": [{"cluster": "cluster-2", "namespace": "a", "name": "b", "targets": [{"weight": -1}]}],
     "namespaces": [{}],
     "k3d": {"serversMemory": "much"},

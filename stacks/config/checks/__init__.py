@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from stacks.config.checks import clusters, host, hosts, paths, services, state
+from stacks.config.checks import apps, clusters, host, hosts, paths, services, state
 from stacks.config.model import Settings
 from stacks.config.problem import Problem
 
@@ -24,6 +24,8 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (host.redis_fits_its_mode, frozenset({"clusters", "redis", "redis_password"})),
     (state.actors_have_one_owner, frozenset({"clusters", "apps", "dapr"})),
     (state.databases_suffice, frozenset({"clusters", "dapr", "redis"})),
+    (apps.apps_are_whole, frozenset({"apps"})),
+    (apps.images_are_told_apart, frozenset({"apps"})),
     (services.apps_run_on_members, frozenset({"clusters", "apps"})),
     (services.exports_make_sense, frozenset({"clusters", "apps", "exports"})),
     (services.sidecars_can_be_asked, frozenset({"dapr", "mesh", "apps", "exports"})),

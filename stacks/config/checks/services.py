@@ -6,10 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from stacks.config.model import Settings
 from stacks.config.problem import Problem, once
-from stacks.config.traffic import PolicyTarget
-
-# What the demo apps serve: Service port by app.
-APP_PORTS = {"nodeapp": 3000, "curl": 80}
+from stacks.config.traffic import ExportSettings, PolicyTarget
 
 
 def apps_run_on_members(settings: Settings) -> Iterator[Problem]:
@@ -19,10 +16,10 @@ def apps_run_on_members(settings: Settings) -> Iterator[Problem]:
         path = f"apps[{index}].clusters"
         yield from _members_only(settings, path, app.clusters)
         for cluster in app.clusters:
-            at = (app.app, cluster, app.namespace)
+            at = (app.service, cluster, app.namespace)
             if at in seen:
                 yield Problem(
-                    path, cluster, f"{seen[at]} already puts {app.app} there", "Remove one of them."
+                    path, cluster, f"{seen[at]} already puts {app.service} there", "Remove one of them."
                 )
             seen.setdefault(at, path)
 
@@ -40,18 +37,25 @@ def exports_make_sense(settings: Settings) -> Iterator[Problem]:
                     f"{path}.clusters", cluster, f"{seen[at]} exports it already", "Remove one of them."
                 )
             seen.setdefault(at, path)
-        if any(settings.makes(cluster, export.namespace, export.service) for cluster in export.clusters):
-            port = APP_PORTS[export.service]
-            for number, rule in enumerate(export.rules):
-                if rule.port_number != port:
-                    yield Problem(
-                        f"{path}.rules[{number}].portNumber",
-                        rule.port_number,
-                        f"service {export.service} has port {port}",
-                        f"Write {port}.",
-                    )
+        yield from _ports_are_there(settings, path, export)
         yield from _keys_exist(settings, f"{path}.targetClusters", export.target_clusters)
         yield from once(f"{path}.targetClusters", export.target_clusters)
+
+
+def _ports_are_there(settings: Settings, path: str, export: ExportSettings) -> Iterator[Problem]:
+    """The ports of a Service that the settings make are said by them; those of others nobody says here."""
+    for number, rule in enumerate(export.rules):
+        for cluster in export.clusters:
+            ports = settings.ports_of(cluster, export.namespace, export.service)
+            if ports and rule.port_number not in ports:
+                has = " and ".join(map(str, ports))
+                yield Problem(
+                    f"{path}.rules[{number}].portNumber",
+                    rule.port_number,
+                    f"service {export.service} has port {has}",
+                    f"Write {' or '.join(map(str, ports))}.",
+                )
+                break
 
 
 def namespaces_are_somewhere(settings: Settings) -> Iterator[Problem]:

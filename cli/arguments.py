@@ -28,6 +28,8 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
+    _environment(_command(commands, "init"))
+
     up = _command(commands, "up")
     _environment(up)
     _supply(up)

@@ -49,6 +49,21 @@ def up(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     return 0
 
 
+def init(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
+    """Make what an environment needs beside its file, and say what its file still lacks."""
+    name = arguments.environment
+    engine = Engine(toolchain.engine_alone(paths, progress), name, progress)
+    engine.ensure()
+    progress.note(f"Environment {name!r} has a stack and a passphrase, kept in {engine.folder}.")
+    try:
+        preflight.checked_settings(paths, name)
+    except UserError as error:
+        progress.note(f"Before ./stack up {name}: {error}")
+    else:
+        progress.note(f"Its settings are complete: ./stack up {name}")
+    return 0
+
+
 def preview(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Prepare the machine, then show the changes."""
     engine = _engine(arguments, paths, progress)
@@ -98,7 +113,9 @@ def env(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Shell exports, for `eval`."""
     settings.source_file(paths, arguments.environment)
     engine = Engine(toolchain.existing(paths), arguments.environment, progress)
-    for name, value in sorted(engine.exports.items()):
+    if not engine.folder.exists():
+        progress.note(f"stack: {arguments.environment!r} has no stack yet: run ./stack init first.")
+    for name, value in sorted(engine.of_shells.items()):
         print(f"export {name}={shlex.quote(value)}")
     return 0
 
@@ -153,7 +170,9 @@ def bench(arguments: argparse.Namespace, paths: Paths, _progress: Report) -> int
 
 def _engine(arguments: argparse.Namespace, paths: Paths, progress: Report) -> Engine:
     chosen = preflight.checked_settings(paths, arguments.environment)
-    prepared = toolchain.prepare(paths, progress, supply=arguments.supply or chosen.supply)
+    prepared = toolchain.prepare(
+        paths, progress, supply=arguments.supply or chosen.supply, mirror=chosen.mirror
+    )
     preflight.check_ports(chosen, prepared.env, arguments.environment)
     return Engine(prepared, arguments.environment, progress)
 
@@ -175,8 +194,9 @@ NO_TESTS_COLLECTED = 5  # pytest's exit code; with -k, one of the lanes may have
 
 Command = Callable[[argparse.Namespace, Paths, Report], int]
 COMMANDS: Mapping[str, Command] = {
-    "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env, "test": test, "check": check,
+    "init": init, "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env,
+    "test": test, "check": check,
     "status": status.run, "doctor": doctor.run, "graph": graph.run,
     "gather": gather.run, "bench": bench,
 }  # fmt: skip
-CHANGING = {"up", "preview", "demo", "destroy"}
+CHANGING = {"init", "up", "preview", "demo", "destroy"}

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from airgap.report import Report
-from cli import docker_objects, process, settings
+from cli import docker_objects, plain, process, settings
 from cli.errors import UserError
 from cli.paths import PROJECT
 from cli.toolchain import Toolchain
@@ -42,8 +42,18 @@ class Engine:
         return self.folder / "backend"
 
     @property
+    def of_shells(self) -> dict[str, str]:
+        """What a shell needs for plain `pulumi` to act on this environment as its file is now."""
+        paths, exports = self.toolchain.paths, self.exports
+        return {
+            **exports,
+            "PATH": plain.search_path(paths, self.environment, exports.get("PATH") or os.environ["PATH"]),
+            "PULUMI_OPTION_CONFIG_FILE": str(settings.effective_file(paths, self.environment)),
+        }
+
+    @property
     def exports(self) -> dict[str, str]:
-        """What plain `pulumi` needs to act on this environment."""
+        """What the engine needs to act on this environment, but for its effective configuration."""
         added = {
             "PULUMI_STACK": self.environment,
             "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
@@ -79,6 +89,7 @@ class Engine:
         """Create the stack when it is not there, and write the effective configuration."""
         self._make_passphrase()
         effective = settings.refresh(self.toolchain.paths, self.environment, overrides)
+        plain.install(self.toolchain.paths, self.environment, self.exports["PATH"])
         if not self.exists():
             # `stack init` writes its salt into the stack file beside Pulumi.yaml, so it runs in a folder of
             # ours with a project file of the same name: the repository stays clean.

@@ -5,6 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 HELP: Mapping[str, str] = {
+    "init": """\
+make what an environment needs beside its file
+
+Makes a Pulumi stack with a file backend and a passphrase of its own, outside the repository, and says
+what the environment's file still lacks. What is there stays. `up` does the same; init is for
+secrets, which have to be set before:
+
+            ./stack init existing
+            eval "$(./stack env existing)"
+            pulumi config set --secret redisPassword
+
+In such a shell Pulumi reads and writes a copy of Pulumi.<env>.yaml, made again from it at each run:
+your file stays as you wrote it. A backend or passphrase that you have set is used in place of ours
+(PULUMI_BACKEND_URL, PULUMI_CONFIG_PASSPHRASE, PULUMI_CONFIG_PASSPHRASE_FILE).
+
+exit codes: 0 made, or there already; 1 failed; 2 there is no such environment
+example:    ./stack init existing""",
     "up": """\
 prepare the machine and bring the environment up
 
@@ -82,7 +99,8 @@ example:    ./stack destroy dev""",
     "env": """\
 print the environment for plain `pulumi` as shell exports
 
-After `eval` of its output, pulumi, k3d, helm, kubectl and docker of a shell are those of ./stack.
+After `eval` of its output, pulumi, k3d, helm, kubectl and docker of a shell are those of ./stack, and
+pulumi works on a copy of the environment's file: what it sets is kept beside the state.
 
 exit codes: 0 printed, 2 there is no such environment
 example:    eval "$(./stack env dev)"; pulumi preview""",

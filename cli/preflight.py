@@ -21,7 +21,7 @@ def checked_settings(paths: Paths, environment: str) -> Settings:
     """The environment's settings. Raises UserError with every problem in its file."""
     source = settings.source_file(paths, environment)
     try:
-        return parse_stack_file(settings.read(source))
+        return parse_stack_file(settings.merged(paths, environment))
     except SettingsError as error:
         raise UserError(f"{source.name}: {error}", code=2) from error
 

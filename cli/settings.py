@@ -1,11 +1,14 @@
 """The effective configuration of an environment.
 
-The repository's Pulumi.<env>.yaml is not written to (but see `take_back_salt`): what Pulumi adds (the salt of
-the secrets) and what a command overrides for a while (the demo's policies) live in a copy beside the state.
+The repository's Pulumi.<env>.yaml stays as its owner wrote it: what Pulumi adds (the salt of the secrets),
+what `pulumi config set` changes, and what a command overrides for a while (the demo's policies) live in a
+copy beside the state. The copy is made from the user's file before each run of the engine, also of plain
+`pulumi` in a shell of the environment (cli/plain.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,21 +53,64 @@ def read(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def refresh(paths: Paths, environment: str, overrides: dict[str, Any] | None = None) -> Path:
-    """Rewrite the effective file: the user's file, Pulumi's own keys of the last run, the overrides."""
-    merged = read(source_file(paths, environment))
-    target = effective_file(paths, environment)
-    if target.exists():
-        for key, value in read(target).items():
-            if key in (SALT, "secretsprovider", "encryptedkey"):
-                merged.setdefault(key, value)
+def merged(paths: Paths, environment: str) -> dict[str, Any]:
+    """The user's file with what plain `pulumi` changed in the copy: what the engine works with."""
+    return _merged(paths, environment)[0]
+
+
+def refresh(paths: Paths, environment: str, overrides: Mapping[str, Any] | None = None) -> Path:
+    """Rewrite the effective file: the user's file, what Pulumi changed since the last time, the overrides."""
+    document, changes = _merged(paths, environment)
     for key, value in (overrides or {}).items():
-        merged["config"][f"{PROJECT}:{key}"] = value
+        document["config"][f"{PROJECT}:{key}"] = value
+    target = effective_file(paths, environment)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = target.with_suffix(".new")
-    fresh.write_text(yaml.safe_dump(merged, sort_keys=False))
-    fresh.replace(target)
+    # First what is known as ours, both before and after: a run that is killed between the two leaves nothing
+    # that would look like a change of the user's.
+    written = [read(target)["config"]] if target.exists() else []
+    record = {"written": [*written, document["config"]], "changes": changes}
+    _replace(_record_file(paths, environment), yaml.safe_dump(record, sort_keys=False))
+    _replace(target, yaml.safe_dump(document, sort_keys=False))
     return target
+
+
+def _merged(paths: Paths, environment: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The user's file with the changes made in the copy, and these changes: value by key, or null: removed.
+
+    A change holds until the user's file says something else of its key than when the change was made.
+    """
+    document, target = read(source_file(paths, environment)), effective_file(paths, environment)
+    if not target.exists():
+        return document, {}
+    copy, said = read(target), document["config"]
+    record_file = _record_file(paths, environment)
+    record = yaml.safe_load(record_file.read_text()) if record_file.exists() else {}
+    changes: dict[str, Any] = record.get("changes") or {}
+    written = record.get("written") or [copy["config"]]
+    for key in {*copy["config"], *(key for one in written for key in one)}:
+        value = copy["config"].get(key)
+        if all(value != one.get(key) for one in written):
+            changes[key] = {"value": value, "over": said.get(key)}
+    changes = {key: change for key, change in changes.items() if change["over"] == said.get(key)}
+    for key, change in changes.items():
+        if change["value"] is None:
+            said.pop(key, None)
+        else:
+            said[key] = change["value"]
+    for key in (SALT, "secretsprovider", "encryptedkey"):
+        if key in copy:
+            document.setdefault(key, copy[key])
+    return document, {key: change for key, change in changes.items() if change["value"] != change["over"]}
+
+
+def _record_file(paths: Paths, environment: str) -> Path:
+    return paths.environment(environment) / "configuration.yaml"
+
+
+def _replace(target: Path, text: str) -> None:
+    fresh = target.with_name(f"{target.name}.new")
+    fresh.write_text(text)
+    fresh.replace(target)
 
 
 def refuse_lost_salt(paths: Paths, environment: str, passphrase: Path) -> None:

@@ -15,13 +15,14 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from airgap import daemon, images, machine, tools
 from airgap.plugins import install as plugins
 from airgap.report import Report
+from cli import plain
 from cli.errors import UserError
 from cli.paths import Paths
 
@@ -52,8 +53,19 @@ class Toolchain:
         return {**os.environ, **self.exports}
 
 
-def choose_mode(wanted: str, progress: Report, registry: str = REGISTRY) -> str:
-    """Resolve `auto` by asking the public registry once; says what was chosen and why."""
+def choose_mode(
+    wanted: str, progress: Report, registry: str = REGISTRY, *, mirrors: Callable[[], bool] = lambda: False
+) -> str:
+    """Resolve `auto` by asking the public registry once; says what was chosen and why.
+
+    Raises UserError when `upstream` is wanted and neither that registry nor one of the `mirrors` can be had.
+    """
+    if wanted == "upstream" and not (public_registry_answers(registry) or mirrors()):
+        raise UserError(
+            f"supply is upstream, but the public image registry ({REGISTRY}) does not answer and there is no "
+            "mirror of it: take `--supply airgap`, which builds images and tools from language registries, "
+            "or set `mirror` in the environment's file to a registry that you can reach."
+        )
     if wanted != "auto":
         progress.note(f"Supply: {wanted}, as configured.")
         return wanted
@@ -77,10 +89,19 @@ def public_registry_answers(registry: str = REGISTRY) -> bool:
         return False
 
 
-def prepare(paths: Paths, progress: Report, *, supply: str = "auto") -> Toolchain:
+def daemon_has_mirrors() -> bool:
+    """Whether the user's Docker daemon pulls public images through mirrors of its own."""
+    asked = ["docker", "info", "--format", "{{range .RegistryConfig.Mirrors}}{{.}} {{end}}"]
+    try:
+        return bool(subprocess.run(asked, capture_output=True, timeout=20, check=False).stdout.strip())
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def prepare(paths: Paths, progress: Report, *, supply: str = "auto", mirror: str = "") -> Toolchain:
     """Find or make everything `up` needs. Safe to interrupt and repeat; what is there stays."""
-    mode = choose_mode(supply, progress)
-    reused = {} if mode == "airgap" else tools_on_path(progress)
+    mode = choose_mode(supply, progress, mirrors=lambda: bool(mirror) or daemon_has_mirrors())
+    reused = {} if mode == "airgap" else tools_on_path(progress, users_path(paths))
     names = [name for name in TOOLS_ON_PATH if name not in reused]
     built = [*tools.OF_AIRGAP] if mode == "airgap" else []
     machine.require(paths.cache, tools.to_build(names + built) + (images.to_build() if built else []))
@@ -109,11 +130,27 @@ def existing(paths: Paths, *, docker_host: str = "") -> Toolchain:
     )
 
 
+def engine_alone(paths: Paths, progress: Report) -> Toolchain:
+    """The environment of a machine that has at least `pulumi`, which is made when it is not there."""
+    ready = existing(paths)
+    if shutil.which("pulumi", path=ready.exports["PATH"]):
+        return ready
+    machine.require(paths.cache, tools.to_build(["pulumi"]))
+    with progress.step("Tools"):
+        made = tools.ensure_tools(paths.cache, progress, names=["pulumi"])
+    return compose(paths, ready.mode, daemon.running_daemon() or "", made)
+
+
+def users_path(paths: Paths) -> str:
+    """The user's own search path: a shell of `./stack env` has a `pulumi` before it that is ours."""
+    return plain.without_ours(paths, os.environ.get("PATH", ""))
+
+
 def compose(paths: Paths, mode: str, docker_host: str, made: Mapping[str, Path]) -> Toolchain:
     """Compose the variables. Only what differs from the user's own environment is listed."""
     folders = dict.fromkeys(str(path.parent) for path in made.values())
     exports = {
-        "PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")]),
+        "PATH": os.pathsep.join([*folders, users_path(paths)]),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # Of objects that a killed run left in a cluster made here. In others there is no server-side apply.
         "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
@@ -139,11 +176,11 @@ def _k3d_tools_image(paths: Paths) -> str:
     return str(supply_map["images"]["k3d-tools"]["ref"])
 
 
-def tools_on_path(progress: Report) -> dict[str, str]:
+def tools_on_path(progress: Report, search: str) -> dict[str, str]:
     """The user's own tools that are recent enough, with a line that says so."""
     found = {}
     for name, (arguments, minimum) in TOOLS_ON_PATH.items():
-        path = shutil.which(name)
+        path = shutil.which(name, path=search)
         if path is None:
             continue
         version = version_of(path, arguments)

@@ -66,7 +66,7 @@ def survey(paths: Paths, environment: str) -> Machine:
 
 
 def _settings(paths: Paths, environment: str) -> tuple[Settings | None, tuple[Problem, ...]]:
-    source = settings.read(settings.source_file(paths, environment))
+    source = settings.merged(paths, environment)
     try:
         return parse_stack_file(source), ()
     except SettingsError as error:

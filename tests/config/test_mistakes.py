@@ -224,7 +224,8 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
     "external Redis without a password": (
         {"redis": {"mode": "external", "host": "redis.example.org"}},
         "redisPassword: missing for redis.mode external.",
-        "Set it with `pulumi config set --secret redisPassword`."),
+        ('In a shell of the environment (`./stack init ENV`, then `eval "$(./stack env ENV)"`) run '
+        "`pulumi config set --secret redisPassword`.")),
     "Redis in a k3d cluster": (
         {"redis": {"mode": "statefulset", "host": "172.28.0.1"}},
         "redis.mode = 'statefulset': the control plane is a k3d cluster, which publishes no port for it.",

@@ -9,18 +9,22 @@ from pathlib import Path
 
 import pytest
 from docs.documents import Block, command_blocks
-from e2e.commands import ENVIRONMENT, ROOT
+from e2e.commands import ENVIRONMENT, ROOT, state_folder
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(autouse=True)
-def environments_file_as_it_was() -> Iterator[None]:
-    """What plain `pulumi config` writes into the repository is taken back."""
-    path = ROOT / f"Pulumi.{ENVIRONMENT}.yaml"
-    before = path.read_bytes()
+def settings_as_they_were(platform: dict[str, str]) -> Iterator[None]:
+    """Plain `pulumi` leaves the environment's file alone; what it set in the copy is taken back."""
+    source = ROOT / f"Pulumi.{ENVIRONMENT}.yaml"
+    copy = [state_folder() / name for name in (source.name, "configuration.yaml")]
+    before = {path: path.read_bytes() for path in (source, *copy)}
     yield
-    path.write_bytes(before)
+    left = source.read_bytes()
+    for path, content in before.items():
+        path.write_bytes(content)
+    assert left == before[source], f"{source.name} was changed"
 
 
 @pytest.mark.parametrize("block", command_blocks("platform"), ids=str)

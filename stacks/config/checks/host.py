@@ -66,7 +66,10 @@ def redis_fits_its_mode(settings: Settings) -> Iterator[Problem]:
     if redis.mode != "container" and not redis.host:
         yield Problem("redis.host", None, f"missing for mode {redis.mode}", "Set its host name or address.")
     if redis.mode == "external" and settings.redis_password is None:
-        hint = "Set it with `pulumi config set --secret redisPassword`."
+        hint = (
+            'In a shell of the environment (`./stack init ENV`, then `eval "$(./stack env ENV)"`) run '
+            "`pulumi config set --secret redisPassword`."
+        )
         yield Problem("redisPassword", None, "missing for redis.mode external", hint)
     if redis.mode == "container" and redis.host:
         hint = "Remove it, or choose another mode."

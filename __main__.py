@@ -6,9 +6,9 @@ import sys
 
 import pulumi
 
-from stacks.config import kubeconfigs, loading, supply
+from stacks.config import kubeconfigs, loading, present, supply
 from stacks.config.problem import Findings, SettingsError
-from stacks.program import outputs, topology
+from stacks.program import namespaces, outputs, topology
 
 
 def main() -> None:
@@ -21,11 +21,19 @@ def main() -> None:
         with findings.gather():
             existing = kubeconfigs.read(config)
         findings.refuse()
+        answers = present.ask_all(config, existing)
+        with findings.gather():
+            present.check(config, answers)
+        with findings.gather():
+            namespaces.check(config, pulumi.get_stack(), answers)
+        findings.refuse()
     except SettingsError as error:
         # A message for people: no traceback, and nothing has been created yet.
         pulumi.log.error(str(error))
         sys.exit(1)
-    built = topology.build(config, artifacts, existing, pulumi.get_stack())
+    for name, reason in answers.unanswered.items():
+        pulumi.log.warn(f"cluster {name} could not be asked what it has already: {reason}")
+    built = topology.build(config, artifacts, existing, pulumi.get_stack(), answers)
     for name, value in outputs.outputs(built).items():
         pulumi.export(name, value)
 

@@ -91,7 +91,7 @@ def _cluster_json(view: ClusterView) -> dict[str, Any]:
     return found | {
         "kubernetes": view.version,
         "dapr": {"version": dapr_version(view), "healthy": dapr(view).result == "ok"}
-        if _member(view)
+        if _has_dapr(view)
         else None,
         "gateway": {"ready": ready, "wanted": wanted, "image": gateway_image(view)},
         "exports": [_object_json("ServiceExport", obj) for obj in view.all("ServiceExport")],
@@ -162,8 +162,8 @@ def gateway_image(view: ClusterView) -> str:
     return next((str(container["image"]) for container in spec(template).get("containers") or []), "")
 
 
-def _member(view: ClusterView) -> bool:
-    return view.settings.role == "member"
+def _has_dapr(view: ClusterView) -> bool:
+    return view.settings.role == "member" and view.settings.dapr != "none"
 
 
 def render(platform: Platform, before: Platform | None = None) -> Group:
@@ -183,7 +183,7 @@ def _clusters(platform: Platform) -> Table:
             table.add_row("✗", view.name, view.settings.role, escape(view.error))
             continue
         ready, wanted = gateway_pods(view)
-        health = dapr(view) if _member(view) else None
+        health = dapr(view) if _has_dapr(view) else None
         shown = dapr_version(view) + ("" if health and health.result == "ok" else " ✗") if health else "-"
         fine = (health is None or health.result == "ok") and ready >= wanted > 0
         gateway = f"{ready}/{wanted} {gateway_image(view).rpartition('/')[2]}"

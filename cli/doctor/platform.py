@@ -13,7 +13,6 @@ from cli.doctor.reachability import Reachability
 from cli.observe.services import local_service
 from cli.observe.view import (
     CONTROLLER,
-    DAPR,
     GATEWAY,
     HUB,
     SYSTEM,
@@ -56,7 +55,7 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
         if bundled:
             yield deployment(view, SYSTEM, HUB, "hub")
         yield from memberships(platform, view)
-    else:
+    elif view.settings.dapr != "none":
         yield dapr(view)
     yield from objects(platform, view)
     yield from not_for_every_caller(view)
@@ -108,14 +107,20 @@ def memberships(platform: Platform, plane: ClusterView) -> Iterator[Check]:
 
 def dapr(view: ClusterView) -> Check:
     """Whether every part of Dapr's control plane has a ready pod, and which version it is."""
-    workloads = [*view.all("Deployment", DAPR), *view.all("StatefulSet", DAPR)]
+    workloads = [*view.all("Deployment", view.dapr_namespace), *view.all("StatefulSet", view.dapr_namespace)]
     if not workloads:
-        return check(view, "Dapr", "fail", "nothing of Dapr is in dapr-system", hints.again(view.environment))
+        return check(
+            view,
+            "Dapr",
+            "fail",
+            f"nothing of Dapr is in {view.dapr_namespace}",
+            hints.again(view.environment),
+        )
     for workload in workloads:
         name = key_of(workload)[1]
         if not int(spec(workload).get("replicas", 1)):
             hint = hints.kubectl(
-                view.settings, f"-n {DAPR} scale {_kind(view, workload)}/{name} --replicas=1"
+                view.settings, f"-n {view.dapr_namespace} scale {_kind(view, workload)}/{name} --replicas=1"
             )
             return check(view, "Dapr", "fail", f"{name} is scaled to zero", hint)
         if not status(workload).get("readyReplicas"):
@@ -125,12 +130,12 @@ def dapr(view: ClusterView) -> Check:
 
 
 def _kind(view: ClusterView, workload: Object) -> str:
-    return "statefulset" if workload in view.all("StatefulSet", DAPR) else "deployment"
+    return "statefulset" if workload in view.all("StatefulSet", view.dapr_namespace) else "deployment"
 
 
 def dapr_version(view: ClusterView) -> str:
     """The version Dapr's operator says it is; empty without one."""
-    for workload in view.all("Deployment", DAPR):
+    for workload in view.all("Deployment", view.dapr_namespace):
         for container in (spec(workload).get("template") or {}).get("spec", {}).get("containers") or []:
             if "operator" in str(container.get("name")):
                 return str(labels_of(workload).get("app.kubernetes.io/version") or _tag(container["image"]))

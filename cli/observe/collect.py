@@ -9,7 +9,6 @@ from dataclasses import replace
 from cli.observe import serving
 from cli.observe.api import Api, ApiError
 from cli.observe.view import (
-    DAPR,
     GATEWAY,
     SYSTEM,
     ClusterView,
@@ -53,7 +52,7 @@ def namespaces(settings: Settings) -> list[str]:
     """The namespaces that concern an environment."""
     named = {app.namespace for app in settings.apps} | {export.namespace for export in settings.exports}
     named |= {policy.namespace for policy in settings.policies}
-    return sorted(named | {SYSTEM, DAPR, DNS})
+    return sorted(named | {SYSTEM, settings.dapr.namespace, DNS})
 
 
 async def observe(
@@ -85,14 +84,15 @@ async def observe(
 async def _cluster(
     environment: str, config: ClusterSettings, settings: Settings, api: Api | None, why: str
 ) -> ClusterView:
-    view = ClusterView(environment=environment, settings=config)
+    view = ClusterView(environment=environment, settings=config, dapr_namespace=settings.dapr.namespace)
     if api is None:
         return replace(view, error=why)
     try:
         version = str((await api.json("/version"))["gitVersion"])
     except ApiError as error:
         return replace(view, error=str(error))
-    listed = EVERYWHERE | (ON_THE_PLANE if config.role == "control-plane" else ON_MEMBERS)
+    of_dapr = {} if config.dapr == "none" else ON_MEMBERS
+    listed = EVERYWHERE | (ON_THE_PLANE if config.role == "control-plane" else of_dapr)
     view = replace(view, version=version)
     view = await _read(view, api, list(listed.items()))
     concerned = {key_of(obj)[0] for kind in NAMED for obj in view.all(kind)} | set(namespaces(settings))

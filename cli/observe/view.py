@@ -39,6 +39,7 @@ class ClusterView:
 
     environment: str
     settings: ClusterSettings
+    dapr_namespace: str = DAPR
     error: str = ""
     version: str = ""
     objects: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)

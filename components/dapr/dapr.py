@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -25,7 +25,7 @@ class DaprArgs:
 
     `issuer` is what Sentry signs with; without one Dapr's mTLS is off. `storage_class` empty means the
     cluster's default class. `restricted` gives sidecars what Kubernetes' `restricted` standard asks for, and
-    holds the pods of its own namespace to `baseline`.
+    holds the pods of its own namespace to `baseline`. `values` of the chart win over the program's.
     """
 
     cluster: Cluster
@@ -37,6 +37,9 @@ class DaprArgs:
     issuer: pulumi.Output[Issuer] | None
     storage_class: str
     restricted: bool = False
+    namespace: str = NAMESPACE
+    high_availability: bool = False
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 def dapr_values(
@@ -46,6 +49,7 @@ def dapr_values(
     issuer: pulumi.Output[Issuer] | None,
     storage_class: str,
     restricted: bool = False,
+    high_availability: bool = False,
 ) -> dict[str, Any]:
     """Values of the chart: where images come from, mTLS and its root, storage, rights of sidecars."""
     values: dict[str, Any] = {
@@ -56,6 +60,8 @@ def dapr_values(
             "mtls": {"enabled": issuer is not None},
         },
     }
+    if high_availability:
+        values["global"]["ha"] = {"enabled": True}
     if issuer is not None:
         # A label of its pods: Dapr's control plane restarts with a new root, or it would keep, for half a
         # day, certificates that nobody trusts any more.
@@ -74,6 +80,15 @@ def dapr_values(
     if _has_scheduler(version):
         values["dapr_scheduler"] = {"cluster": {"storageClassName": storage_class}}
     return values
+
+
+def overlaid(values: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a chart with those of the user over them, key by key, as Helm lays one file over another."""
+    both = dict(values)
+    for key, value in theirs.items():
+        below = both.get(key)
+        both[key] = overlaid(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return both
 
 
 def _root_id(issuer: pulumi.Output[Issuer]) -> pulumi.Output[str]:
@@ -100,17 +115,21 @@ class Dapr(pulumi.ComponentResource):
             name,
             self,
             cluster=args.cluster,
-            namespace=NAMESPACE,
+            namespace=args.namespace,
             release="dapr",
             chart=args.chart,
             version=args.chart_version,
             repository=args.repository,
-            values=dapr_values(
-                images=args.images,
-                version=args.version,
-                issuer=args.issuer,
-                storage_class=args.storage_class,
-                restricted=args.restricted,
+            values=overlaid(
+                dapr_values(
+                    images=args.images,
+                    version=args.version,
+                    issuer=args.issuer,
+                    storage_class=args.storage_class,
+                    restricted=args.restricted,
+                    high_availability=args.high_availability,
+                ),
+                args.values,
             ),
             seconds=600,
             labels=OF_APPS if args.restricted else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from stacks.config import explain
 from stacks.config.checks import CHECKS
+from stacks.config.defaults import completed
 from stacks.config.model import Settings
 from stacks.config.problem import Problem, SettingsError
 from stacks.config.sound import Sound, sound_part
@@ -42,6 +44,7 @@ def parse(config: Mapping[str, Any]) -> Settings:
         problems += map(explain.problem, explain.mistakes(error))
         # What is valid on its own is still checked against the rest, so that one run shows every problem.
         sound = sound_part(given, error)
+    sound = replace(sound, settings=completed(sound.settings))
     read = {name for alias, name in _FIELDS.items() if alias not in sound.broken}
     for check, reads in CHECKS:
         if reads <= read:

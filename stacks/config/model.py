@@ -8,7 +8,7 @@ stacks/config/checks.
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -64,6 +64,9 @@ class ClusterSettings(Section):
     )
     api_server: Url | None = Field(
         default=None, description="existing: API URL seen from the hub; default the context's."
+    )
+    dapr: Literal["install", "existing", "none"] | None = Field(
+        default=None, description="member: Dapr of this one; default `dapr.mode`."
     )
     may_export: tuple[DnsLabel, ...] | None = Field(
         default=None,
@@ -123,8 +126,20 @@ class StateStoreSettings(Section):
 class DaprSettings(Section):
     """The Dapr control plane of each member."""
 
+    mode: Literal["install", "existing", "none"] | None = Field(
+        default=None,
+        description="Installed here, there already and used as it is, or none. Default install; without "
+        "apps, none in clusters that exist.",
+    )
+    namespace: DnsLabel = Field(default="dapr-system", description="Namespace it runs in.")
     version: Version | None = Field(
         default=None, description="Chart and runtime version; default that of the supply."
+    )
+    high_availability: Flag = Field(
+        default=False, description="install: three replicas of each part, as the chart's `global.ha` has it."
+    )
+    values: dict[str, Any] = Field(
+        default={}, description="install: values of Dapr's chart, which win over the program's."
     )
     mtls: Flag = Field(
         default=False,
@@ -143,14 +158,31 @@ class DaprSettings(Section):
 class RedisSettings(Section):
     """The state store all members share."""
 
-    mode: Literal["container", "statefulset", "external"] = Field(
-        default="container", description="A container here, in the control plane cluster, or one that runs."
+    mode: Literal["container", "statefulset", "external", "none"] | None = Field(
+        default=None,
+        description="A container here, in the control plane cluster, one that runs, or none. Default "
+        "container; without apps, none where all clusters exist.",
     )
     host: str | None = Field(
         default=None, description="statefulset, external: name or address that every member reaches."
     )
     port: Port = Field(default=6379, description="Port members reach it at.")
     namespace: DnsLabel = Field(default="default", description="statefulset: an existing namespace.")
+
+
+class NamespaceSettings(Section):
+    """Who makes a namespace that apps, exports or policies are in.
+
+    In clusters that exist, adopt: made when it is not there, and used as it is when somebody made it; make:
+    refused when somebody did. Everywhere, require: somebody else makes it, and in clusters that exist has.
+    """
+
+    name: DnsLabel = Field(description="Name of the namespace.")
+    mode: Literal["make", "adopt", "require"] = Field(
+        default="adopt",
+        description="adopt: made if nobody has; make: nobody may have; require: somebody else does.",
+    )
+    clusters: tuple[ClusterName, ...] = Field(default=(), description="In these; default all.")
 
 
 class GatewaySettings(Section):
@@ -178,15 +210,6 @@ class GatewaySettings(Section):
     )
     hub_replicas: Annotated[Number, Field(ge=1, le=5)] = Field(
         default=1, description="Pods of the hub; of several one writes, by election."
-    )
-
-
-class NamespaceSettings(Section):
-    """A namespace that somebody else made: the program uses it and neither makes nor deletes it."""
-
-    name: DnsLabel = Field(description="Its name.")
-    clusters: tuple[ClusterName, ...] = Field(
-        default=(), description="Clusters where it is there already; empty is all."
     )
 
 
@@ -223,7 +246,8 @@ class Settings(Section):
         default="bundled", description="Who carries traffic between the clusters."
     )
     dapr: DaprSettings = Field(
-        default=DaprSettings(), description="Dapr on every member: version, mtls, state store and last hop."
+        default=DaprSettings(),
+        description="Dapr on the members: who installs it, version, mtls, state store and last hop.",
     )
     redis: RedisSettings = Field(
         default=RedisSettings(), description="The shared state store: mode, host, port and namespace."
@@ -240,7 +264,8 @@ class Settings(Section):
     )
     apps: tuple[AppSettings, ...] = Field(default=(), description="Apps that are deployed, and where.")
     namespaces: tuple[NamespaceSettings, ...] = Field(
-        default=(), description="Namespaces that are there already; the others that are needed are made."
+        default=(),
+        description="Who makes namespaces; those not named are made, or adopted in clusters that exist.",
     )
     exports: tuple[ExportSettings, ...] = Field(default=(), description="Services that members export.")
     paths: tuple[PathSettings, ...] = Field(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -129,7 +129,8 @@ def _can_be_without(location: Location) -> bool:
     field = field_at(location)
     if field is None or field.is_required():
         return False
-    is_choice = len(location) == 1 or get_origin(field.annotation) is Literal
+    parts = (field.annotation, *get_args(field.annotation))  # a choice may be optional
+    is_choice = len(location) == 1 or any(get_origin(part) is Literal for part in parts)
     return section_of(field) is not None or not is_choice
 
 

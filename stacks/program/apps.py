@@ -19,35 +19,60 @@ from stacks.program.prepared_cluster import PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
 
-def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.Output[str]) -> None:
+def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.Output[str] | None) -> None:
     """Create Dapr, a state store in each namespace of NodeApp, and the apps of this member."""
-    cluster, supply = member.cluster, shared.supply
-    issuer = shared.trust_root.issuer(cluster.name) if shared.trust_root is not None else None
-    dapr = Dapr(
-        f"{cluster.name}-dapr",
-        DaprArgs(
-            cluster=cluster,
-            chart=supply.dapr_chart.chart,
-            chart_version=supply.dapr_chart.version,
-            repository=supply.dapr_chart.repository,
-            images=shared.image("dapr", member.config),
-            version=supply.dapr_version,
-            issuer=issuer,
-            storage_class=LOCAL_STORAGE_CLASS if member.config.source == "k3d" else "",
-            restricted=shared.settings.mesh == "bundled",
-        ),
-        cluster.component(),
-    )
+    cluster = member.cluster
+    dapr = [_dapr(shared, member)] if member.config.dapr == "install" else []
     _sidecars(shared, member, dapr)
-    apps, store_settings = shared.settings.apps, shared.settings.dapr.state_store
+    apps = shared.settings.apps
+    stores = _stores(shared, member, redis_address, dapr)
+    for app in apps:
+        if cluster.name in app.clusters:
+            read: list[Dapr | StateStore] = [
+                *dapr,
+                *([stores[app.namespace]] if app.namespace in stores else []),
+            ]
+            restarts = {key: value for one in read for key, value in one.restarts_sidecars.items()}
+            _app(shared, member, app, restarts, [*read, *member.mesh.before_pods, *member.imported])
+
+
+def _dapr(shared: SharedResources, member: PreparedCluster) -> Dapr:
+    cluster, supply, wanted = member.cluster, shared.supply, shared.settings.dapr
+    args = DaprArgs(
+        cluster=cluster,
+        chart=supply.dapr_chart.chart,
+        chart_version=supply.dapr_chart.version,
+        repository=supply.dapr_chart.repository,
+        images=shared.image("dapr", member.config),
+        version=supply.dapr_version,
+        issuer=shared.trust_root.issuer(cluster.name) if shared.trust_root is not None else None,
+        storage_class=LOCAL_STORAGE_CLASS if member.config.source == "k3d" else "",
+        restricted=shared.settings.mesh == "bundled",
+        namespace=wanted.namespace,
+        high_availability=wanted.high_availability,
+        values=wanted.values,
+    )
+    return Dapr(f"{cluster.name}-dapr", args, cluster.component())
+
+
+def _stores(
+    shared: SharedResources,
+    member: PreparedCluster,
+    address: pulumi.Output[str] | None,
+    dapr: Sequence[Dapr],
+) -> dict[str, StateStore]:
+    """A state store for each namespace of NodeApp, where there are both Dapr and Redis."""
+    cluster, apps, store_settings = member.cluster, shared.settings.apps, shared.settings.dapr.state_store
+    if address is None or shared.password is None or member.config.dapr == "none":
+        return {}
     user = shared.state_users.get(cluster.name)
-    stores = {
+    return {
         namespace: StateStore(
             f"{cluster.name}-{namespace}-statestore",
             StateStoreArgs(
                 cluster=cluster,
                 namespace=member.namespace(namespace),
-                address=redis_address,
+                address=address,
                 app_id=node_app.NAME,
                 username=user.name if user is not None else None,
                 password=user.password if user is not None else shared.password,
@@ -56,21 +81,13 @@ def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.
                 actors=store_settings.actors,
             ),
             # The Component CRD comes with Dapr.
-            pulumi.ResourceOptions(provider=cluster.provider, depends_on=[dapr]),
+            pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(dapr)),
         )
         for namespace in sorted({app.namespace for app in apps if app.app == "nodeapp"})
     }
-    for app in apps:
-        if cluster.name in app.clusters:
-            read: list[Dapr | StateStore] = [
-                dapr,
-                *([stores[app.namespace]] if app.namespace in stores else []),
-            ]
-            restarts = {key: value for one in read for key, value in one.restarts_sidecars.items()}
-            _app(shared, member, app, restarts, [*read, *member.mesh.before_pods, *member.imported])
 
 
-def _sidecars(shared: SharedResources, member: PreparedCluster, dapr: Dapr) -> None:
+def _sidecars(shared: SharedResources, member: PreparedCluster, dapr: Sequence[Dapr]) -> None:
     """Those that the member's gateways ask for the services it exports, if they are to."""
     app_ids = traffic.app_ids(shared.settings, member.cluster.name)
     if shared.dapr_token is None or shared.gateway is None or member.mesh.namespace is None or not app_ids:
@@ -81,10 +98,10 @@ def _sidecars(shared: SharedResources, member: PreparedCluster, dapr: Dapr) -> N
         image=shared.gateway.ref,
         replicas=shared.settings.gateway.replicas,
         app_ids=app_ids,
-        restarts_with=dapr.restarts_sidecars,
+        restarts_with={key: value for one in dapr for key, value in one.restarts_sidecars.items()},
     )
     # A pod admitted before Dapr's injector runs has no sidecar.
-    waits = pulumi.ResourceOptions(provider=member.cluster.provider, depends_on=[dapr, *member.imported])
+    waits = pulumi.ResourceOptions(provider=member.cluster.provider, depends_on=[*dapr, *member.imported])
     DaprSidecars(f"{member.cluster.name}-dapr-sidecars", args, waits)
 
 
@@ -113,6 +130,8 @@ def _app(
         )
         CurlClient(name, caller, options)
         return
+    if shared.nodeapp is None:
+        raise ValueError("NodeApp needs its image")
     args = NodeAppArgs(
         cluster=cluster,
         namespace=namespace,

@@ -119,7 +119,7 @@ def _membership(plane: PreparedCluster, member: PreparedCluster) -> ClusterMembe
         admission=member.config.admission_policy,
     )
     # The Cluster CRD is the control plane's; the hub imports only into namespaces that are there.
-    waits = [*plane.mesh.crds, *plane.namespaces.values(), *member.namespaces.values()]
+    waits = [*plane.mesh.crds, *plane.made, *member.made]
     return ClusterMembership(
         f"{member.config.name}-membership", args, pulumi.ResourceOptions(depends_on=waits)
     )

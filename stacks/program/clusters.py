@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 
 from components.cluster import k3d_config
 from components.cluster.cluster import Cluster
@@ -17,7 +16,7 @@ from components.mesh.app_ids import CALLERS
 from components.pod_security import OF_APPS
 from stacks.config.model import ClusterSettings, Settings
 from stacks.config.supply import Supply
-from stacks.program import bundled, flomesh
+from stacks.program import bundled, flomesh, namespaces
 from stacks.program.prepared_cluster import PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
@@ -30,18 +29,18 @@ def prepare(shared: SharedResources, config: ClusterSettings) -> PreparedCluster
         mesh = bundled.install(shared, config, cluster, imported)
     else:
         mesh = flomesh.install(shared, config, cluster)
-    namespaces = {
-        namespace: kubernetes.core.v1.Namespace(
-            f"{name}-{namespace}",
-            metadata=_namespace(shared.settings, config, namespace),
-            opts=pulumi.ResourceOptions.merge(cluster.component(), cluster.child(None)),
+    made = {
+        namespace: namespaces.namespace(
+            cluster,
+            config,
+            _namespace(shared.settings, config, namespace),
+            mode=namespaces.mode_of(shared.settings, name, namespace),
+            environment=shared.environment,
+            present=shared.present.found.get(name),
         )
         for namespace in namespaces_of(shared.settings, name)
-        if not theirs(shared.settings, name, namespace)
     }
-    return PreparedCluster(
-        config=config, cluster=cluster, mesh=mesh, namespaces=namespaces, imported=imported
-    )
+    return PreparedCluster(config=config, cluster=cluster, mesh=mesh, namespaces=made, imported=imported)
 
 
 def namespaces_of(settings: Settings, cluster: str) -> tuple[str, ...]:
@@ -57,13 +56,6 @@ def namespaces_of(settings: Settings, cluster: str) -> tuple[str, ...]:
     wanted |= {export.namespace for export in settings.exports if imported or cluster in export.clusters}
     wanted |= {policy.namespace for policy in settings.policies if policy.cluster == cluster}
     return tuple(sorted(wanted))
-
-
-def theirs(settings: Settings, cluster: str, namespace: str) -> bool:
-    """Whether somebody else made a namespace of a cluster."""
-    return any(
-        one.name == namespace and (not one.clusters or cluster in one.clusters) for one in settings.namespaces
-    )
 
 
 def _namespace(settings: Settings, config: ClusterSettings, name: str) -> dict[str, Any]:
@@ -85,7 +77,7 @@ def folders_of(settings: Settings, cluster: str) -> list[str]:
 def archives_of(settings: Settings, supply: Supply, cluster: str) -> dict[str, str]:
     """Image archives the nodes of one k3d cluster import at start: Dapr on members, curl where it runs."""
     wanted = {}
-    if any(member.name == cluster for member in settings.members):
+    if any(member.name == cluster and member.dapr == "install" for member in settings.members):
         wanted["dapr"] = supply.dapr.archive
     if any(app.app == "curl" and cluster in app.clusters for app in settings.apps):
         wanted["curl"] = supply.curl.archive

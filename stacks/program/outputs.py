@@ -30,7 +30,7 @@ def outputs(topology: Topology) -> dict[str, Any]:
             for export in settings.exports
             for name in (*_front_door(settings), *export.clusters)
         },
-        "redis": topology.redis_address,
+        **({"redis": topology.redis_address} if topology.redis_address is not None else {}),
         "supply": {"mode": topology.supply.mode, "from": dict(topology.supply.origins)},
         "versions": dict(topology.supply.versions),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -32,17 +32,25 @@ class Mesh:
 class PreparedCluster:
     """A control plane or member cluster that apps, exports and policies can be put in.
 
-    `namespaces` are those made here. `imported` is what pods with our images wait for: nothing can flow from
-    a node's image store.
+    `imported` is what pods with our images wait for: nothing can flow from a node's image store. `namespaces`
+    by name, each with the resource that makes or labels it, None for one that is used as it is.
     """
 
     config: ClusterSettings
     cluster: Cluster
     mesh: Mesh
-    namespaces: dict[str, kubernetes.core.v1.Namespace]
+    namespaces: Mapping[str, kubernetes.core.v1.Namespace | kubernetes.core.v1.NamespacePatch | None]
     imported: Sequence[pulumi.Resource]
 
     def namespace(self, name: str) -> pulumi.Output[str]:
-        """The name of a namespace, an output: what uses it waits for the namespace, if it is made here."""
-        made = self.namespaces.get(name)
-        return pulumi.Output.from_input(name) if made is None else made.metadata["name"]
+        """The name of a namespace, an output: what uses it waits for the namespace."""
+        resource = self.namespaces[name]
+        if resource is None:
+            return pulumi.Output.from_input(name)
+        output: pulumi.Output[str] = resource.metadata["name"]
+        return output
+
+    @property
+    def made(self) -> list[pulumi.Resource]:
+        """The resources of its namespaces."""
+        return [resource for resource in self.namespaces.values() if resource is not None]

@@ -22,6 +22,7 @@ from components.redis.redis_stateful_set import RedisStatefulSet, RedisStatefulS
 from components.redis.users import AppUser
 from stacks.config.kubeconfigs import Kubeconfig
 from stacks.config.model import ClusterSettings, Settings
+from stacks.config.present import Answers
 from stacks.config.supply import Image, Supply
 from stacks.program import state
 
@@ -30,24 +31,25 @@ from stacks.program import state
 class SharedResources:
     """The settings of an environment, and the resources that all its clusters use.
 
-    `built` are images of the apps' folders.
-    `kubeconfigs` are those of clusters that exist. `local` holds the providers of what runs on this machine:
-    Docker objects and commands. `published` holds images that existing clusters get from a registry.
-    `password` is that of Redis' administrator, or of an external Redis. `state_users` are the members' users
-    in a Redis that is made here. `peers_key` is what gateways know each other by. `trust_root` is there when
-    Dapr's mTLS is on, `dapr_token` when gateways ask Dapr's sidecars.
+    `built` are images of the apps' folders. `kubeconfigs` are those of clusters that exist, `present` what
+    these have already. `local` holds the providers of what runs on this machine: Docker objects and commands.
+    `published` holds images that existing clusters get from a registry. `password` is that of Redis'
+    administrator, or of an external Redis. `state_users` are the members' users in a Redis that is made here.
+    `peers_key` is what gateways know each other by. `trust_root` is there when Dapr's mTLS is on,
+    `dapr_token` when gateways ask Dapr's sidecars.
     """
 
     settings: Settings
     supply: Supply
     kubeconfigs: Mapping[str, Kubeconfig]
+    present: Answers
     environment: str
     local: pulumi.ResourceOptions
     network: LocalNetwork | None
     gateway: BuiltImage | None
-    nodeapp: BuiltImage
+    nodeapp: BuiltImage | None
     built: Mapping[str, BuiltImage]
-    password: pulumi.Output[str]
+    password: pulumi.Output[str] | None
     peers_key: pulumi.Output[str] | None
     state_users: Mapping[str, AppUser]
     trust_root: TrustRoot | None
@@ -63,7 +65,11 @@ class SharedResources:
 
 
 def create(
-    settings: Settings, supply: Supply, kubeconfigs: Mapping[str, Kubeconfig], environment: str
+    settings: Settings,
+    supply: Supply,
+    kubeconfigs: Mapping[str, Kubeconfig],
+    present: Answers,
+    environment: str,
 ) -> SharedResources:
     """Create all of them but Redis, which may live in a cluster."""
     local = pulumi.ResourceOptions(providers=[docker.Provider("docker"), command.Provider("command")])
@@ -71,21 +77,26 @@ def create(
         settings=settings,
         supply=supply,
         kubeconfigs=kubeconfigs,
+        present=present,
         environment=environment,
         local=local,
         network=_network(settings, environment, local),
         gateway=_image("gateway", "proxy", settings, supply, local, compiler=supply.compiler.ref)
         if settings.mesh == "bundled"
         else None,
-        nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local),
+        nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local)
+        if any(app.app == "nodeapp" for app in settings.apps)
+        else None,
         built={
             folder: _image(PurePosixPath(folder).name, folder, settings, supply, local)
             for folder in _folders(settings)
         },
-        password=_password(settings, local),
+        password=None if settings.redis.mode == "none" else _password(settings, local),
         peers_key=PeersKey("peers-key", local).value if settings.mesh == "bundled" else None,
         state_users=state.users(settings, local),
-        trust_root=TrustRoot("dapr-trust-root", local) if settings.dapr.mtls else None,
+        trust_root=TrustRoot("dapr-trust-root", local)
+        if settings.dapr.mtls and any(member.dapr == "install" for member in settings.members)
+        else None,
         dapr_token=GeneratedPassword("dapr-token", local).value
         if settings.dapr.invoke == "sidecar"
         else None,
@@ -113,7 +124,7 @@ def _folders(settings: Settings) -> list[str]:
 def to_publish(settings: Settings, supply: Supply) -> dict[str, Image]:
     """Images of the supply that clusters which exist use and cannot pull."""
     existing = {cluster.name for cluster in settings.clusters if cluster.source == "existing"}
-    members = {member.name for member in settings.members}
+    members = {member.name for member in settings.members if member.dapr == "install"}
     callers = {name for app in settings.apps if app.app == "curl" for name in app.clusters}
     used = {
         "curl": (supply.curl, existing & callers),
@@ -130,9 +141,11 @@ def pattern_of(name: str, supply: Supply) -> str:
     return {"curl": supply.curl, "redis": supply.redis}[name].ref
 
 
-def redis(shared: SharedResources, plane: Cluster) -> pulumi.Output[str]:
-    """Create Redis where the settings want it; returns host:port as members reach it."""
+def redis(shared: SharedResources, plane: Cluster) -> pulumi.Output[str] | None:
+    """Create Redis where the settings want it; returns host:port as members reach it, None without one."""
     wanted, network = shared.settings.redis, shared.network
+    if shared.password is None:
+        return None
     users = list({user.name: user for user in shared.state_users.values()}.values())
     if wanted.mode == "statefulset":
         in_cluster = RedisStatefulSetArgs(

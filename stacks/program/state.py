@@ -15,9 +15,11 @@ from stacks.config.model import ClusterSettings, Settings
 def users(settings: Settings, local: pulumi.ResourceOptions) -> Mapping[str, AppUser]:
     """The user of NodeApp, by member: one for all that share its state, or one for each.
 
-    None where Redis is somebody else's: its users are theirs.
+    None where there is no Redis, or one that is somebody else's: its users are theirs.
     """
-    if settings.redis.mode == "external" or not any(app.app == node_app.NAME for app in settings.apps):
+    if settings.redis.mode in ("external", "none") or not any(
+        app.app == node_app.NAME for app in settings.apps
+    ):
         return {}
     store = settings.dapr.state_store
     made: dict[str, AppUser] = {}

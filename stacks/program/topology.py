@@ -10,6 +10,7 @@ import pulumi
 from components.cluster.cluster import Cluster
 from stacks.config.kubeconfigs import Kubeconfig
 from stacks.config.model import Settings
+from stacks.config.present import Answers
 from stacks.config.supply import Supply
 from stacks.program import apps, bundled, clusters, flomesh, shared_resources, traffic
 
@@ -21,14 +22,21 @@ class Topology:
     settings: Settings
     supply: Supply
     clusters: dict[str, Cluster]
-    redis_address: pulumi.Output[str]
+    redis_address: pulumi.Output[str] | None
 
 
 def build(
-    settings: Settings, supply: Supply, kubeconfigs: Mapping[str, Kubeconfig], environment: str
+    settings: Settings,
+    supply: Supply,
+    kubeconfigs: Mapping[str, Kubeconfig],
+    environment: str,
+    present: Answers = Answers(),  # noqa: B008 - it is frozen
 ) -> Topology:
-    """Create every resource of the environment. `kubeconfigs` are those of clusters that exist."""
-    shared = shared_resources.create(settings, supply, kubeconfigs, environment)
+    """Create every resource of the environment.
+
+    `kubeconfigs` are those of clusters that exist, `present` what these have already.
+    """
+    shared = shared_resources.create(settings, supply, kubeconfigs, present, environment)
     prepared = {config.name: clusters.prepare(shared, config) for config in settings.clusters}
     plane = prepared[settings.control_plane.name]
     members = [prepared[config.name] for config in settings.members]

@@ -231,6 +231,29 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
         "redis.mode = 'statefulset': the control plane is a k3d cluster, which publishes no port for it.",
         "Use `mode: container`."),
 
+    "no Redis, with a host": (
+        {"redis": {"mode": "none", "host": "redis.example.org"}},
+        "redis.host = 'redis.example.org': has no meaning for mode none.",
+        "Remove it, or choose another mode."),
+    "a state store without Redis": (
+        {"redis": {"mode": "none"}, "dapr": {"stateStore": {"perCluster": True}}},
+        "dapr.stateStore.perCluster = True: has no meaning without Redis.",
+        "Remove it, or set `redis.mode`."),
+
+    # Dapr of clusters.
+    "Dapr of the control plane": (
+        {"clusters[0].dapr": "install"},
+        "clusters[0].dapr = 'install': has no meaning for the control plane, which runs no apps.",
+        "Remove it."),
+    "an existing Dapr in a cluster made here": (
+        {"clusters[1].dapr": "existing"},
+        "clusters[1].dapr = 'existing': cluster-1 is made here, and has no Dapr before.",
+        "Write install, or none."),
+    "sidecars without Dapr": (
+        {"clusters[1].dapr": "none", "dapr": {"invoke": "sidecar"}},
+        "clusters[1].dapr = 'none': `dapr.invoke: sidecar` asks Dapr's sidecars in cluster-1, which exports.",
+        "Use Dapr there, or write `invoke: app`."),
+
     # The state store.
     "actors that members share": (
         {"dapr": {"stateStore": {"actors": True}}},

@@ -14,6 +14,7 @@ from config.environments import read_environment
 from pulumi.runtime import mocks, rpc
 
 from stacks.config import kubeconfigs, loading, supply
+from stacks.config.present import Answers
 from stacks.program import outputs, topology
 
 CLUSTER_IPS = {"kube-system/kube-dns": "10.43.0.10", "default/kubernetes": "10.43.0.1"}
@@ -31,6 +32,7 @@ class Resource:
     provider: str
     deleted_with: str
     after: tuple[str, ...]
+    retained: bool
     inputs: Mapping[str, Any]
     in_clear: Mapping[str, Any]
 
@@ -57,6 +59,7 @@ class Recorder(mocks.MockMonitor):
                     provider=_name(request.provider),
                     deleted_with=_name(request.deletedWith),
                     after=tuple(sorted({_name(urn) for urn in request.dependencies})),
+                    retained=request.retainOnDelete,
                     inputs=_plain(kept, show=True),
                     in_clear=_plain(kept, show=False),
                 )
@@ -72,6 +75,7 @@ class Recorder(mocks.MockMonitor):
                 provider=_name(request.provider),
                 deleted_with="",
                 after=("read, not made",),
+                retained=False,
                 inputs={"id": request.id},
                 in_clear={"id": request.id},
             )
@@ -136,11 +140,18 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
     _write_kubeconfig(tmp_path / ".kube" / "config")
     monkeypatch.setenv("HOME", str(tmp_path))
 
-    def run(environment: str = "dev", change: Change | None = None, *, preview: bool = False) -> Recorder:
-        if change is None and (environment, preview) in _CACHE:
+    def run(
+        environment: str = "dev",
+        change: Change | None = None,
+        *,
+        preview: bool = False,
+        present: Answers | None = None,
+    ) -> Recorder:
+        plain = change is None and present is None
+        if plain and (environment, preview) in _CACHE:
             return _CACHE[environment, preview]
-        recorder = _record(environment, change, preview=preview)
-        if change is None:
+        recorder = _record(environment, change, preview=preview, present=present or Answers())
+        if plain:
             _CACHE[environment, preview] = recorder
         return recorder
 
@@ -164,7 +175,7 @@ def _write_kubeconfig(path: Path) -> None:
     )
 
 
-def _record(environment: str, change: Change | None, *, preview: bool) -> Recorder:
+def _record(environment: str, change: Change | None, *, preview: bool, present: Answers) -> Recorder:
     config = read_environment(environment)
     if environment == "existing":
         # What a user does once, by `pulumi config set --secret`.
@@ -181,7 +192,7 @@ def _record(environment: str, change: Change | None, *, preview: bool) -> Record
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def program() -> None:
-        exported = outputs.outputs(topology.build(parsed, artifacts, existing, environment))
+        exported = outputs.outputs(topology.build(parsed, artifacts, existing, environment, present))
         pulumi.Output.from_input(exported).apply(recorder.outputs.update)
 
     program()

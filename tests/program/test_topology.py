@@ -296,7 +296,7 @@ def test_a_service_of_somebody_else_is_exported_and_steered(run: Any) -> None:
 def test_a_namespace_of_somebody_else_is_used_and_not_made(run: Any) -> None:
     def add(config: dict[str, Any]) -> None:
         config["exports"].append(SHOP)
-        config["namespaces"] = [{"name": "shop", "clusters": ["cluster-2", "cluster-3"]}]
+        config["namespaces"] = [{"name": "shop", "mode": "require", "clusters": ["cluster-2", "cluster-3"]}]
 
     recorder = run("dev", add)
     made = {r.name for r in recorder.registered if r.name.endswith("-shop")}

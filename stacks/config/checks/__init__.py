@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from stacks.config.checks import apps, clusters, host, hosts, paths, services, state
+from stacks.config.checks import apps, clusters, host, hosts, installed, paths, services, state
 from stacks.config.model import Settings
 from stacks.config.problem import Problem
 
@@ -22,6 +22,8 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (host.subnet_is_free, frozenset({"clusters", "network"})),
     (host.ranges_are_apart, frozenset({"clusters"})),
     (host.redis_fits_its_mode, frozenset({"clusters", "redis", "redis_password"})),
+    (installed.dapr_is_where_it_is_used, frozenset({"clusters", "dapr", "exports", "apps"})),
+    (installed.nothing_asks_for_a_redis_that_is_not_there, frozenset({"clusters", "dapr", "redis", "apps"})),
     (state.actors_have_one_owner, frozenset({"clusters", "apps", "dapr"})),
     (state.databases_suffice, frozenset({"clusters", "dapr", "redis"})),
     (apps.apps_are_whole, frozenset({"apps"})),

@@ -63,7 +63,7 @@ def ranges_are_apart(settings: Settings) -> Iterator[Problem]:
 def redis_fits_its_mode(settings: Settings) -> Iterator[Problem]:
     """An external Redis has an address and a password, one in a cluster an address, a container neither."""
     redis = settings.redis
-    if redis.mode != "container" and not redis.host:
+    if redis.mode in ("statefulset", "external") and not redis.host:
         yield Problem("redis.host", None, f"missing for mode {redis.mode}", "Set its host name or address.")
     if redis.mode == "external" and settings.redis_password is None:
         hint = (
@@ -71,9 +71,9 @@ def redis_fits_its_mode(settings: Settings) -> Iterator[Problem]:
             "`pulumi config set --secret redisPassword`."
         )
         yield Problem("redisPassword", None, "missing for redis.mode external", hint)
-    if redis.mode == "container" and redis.host:
+    if redis.mode in ("container", "none") and redis.host:
         hint = "Remove it, or choose another mode."
-        yield Problem("redis.host", redis.host, "has no meaning for mode container", hint)
+        yield Problem("redis.host", redis.host, f"has no meaning for mode {redis.mode}", hint)
     on_k3d = any(cluster.role == "control-plane" and cluster.source == "k3d" for cluster in settings.clusters)
     if redis.mode == "statefulset" and on_k3d:
         reason = "the control plane is a k3d cluster, which publishes no port for it"

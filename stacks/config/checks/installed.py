@@ -1,0 +1,36 @@
+"""Rules about what the program puts into clusters, or finds there: Dapr and Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stacks.config.model import Settings
+from stacks.config.problem import Problem
+
+
+def dapr_is_where_it_is_used(settings: Settings) -> Iterator[Problem]:
+    """Dapr is a matter of members, and gateways ask its sidecars only where it is."""
+    exporting = {name for export in settings.exports for name in export.clusters}
+    for index, cluster in enumerate(settings.clusters):
+        where = f"clusters[{index}].dapr"
+        if cluster.role == "control-plane":
+            if cluster.dapr is not None:
+                reason = "has no meaning for the control plane, which runs no apps"
+                yield Problem(where, cluster.dapr, reason, "Remove it.")
+        elif cluster.dapr == "existing" and cluster.source != "existing":
+            reason = f"{cluster.name} is made here, and has no Dapr before"
+            yield Problem(where, cluster.dapr, reason, "Write install, or none.")
+        elif cluster.dapr == "none" and settings.dapr.invoke == "sidecar" and cluster.name in exporting:
+            reason = f"`dapr.invoke: sidecar` asks Dapr's sidecars in {cluster.name}, which exports"
+            yield Problem(where, cluster.dapr, reason, "Use Dapr there, or write `invoke: app`.")
+
+
+def nothing_asks_for_a_redis_that_is_not_there(settings: Settings) -> Iterator[Problem]:
+    """Without Redis there is no state store, so nothing can be said about it."""
+    store = settings.dapr.state_store
+    if settings.redis.mode != "none":
+        return
+    for key, chosen in (("actors", store.actors), ("perCluster", store.per_cluster)):
+        if chosen:
+            reason = "has no meaning without Redis"
+            yield Problem(f"dapr.stateStore.{key}", chosen, reason, "Remove it, or set `redis.mode`.")

@@ -67,7 +67,10 @@ def parser() -> argparse.ArgumentParser:
         "--output", metavar="FILE", help="default: topology-<env>.svg in this folder; - prints it"
     )
 
-    _environment(_command(commands, "destroy"))
+    destroy = _command(commands, "destroy")
+    _environment(destroy)
+    destroy.add_argument("--yes", action="store_true", help="do not ask for what others have made")
+
     _environment(_command(commands, "env"))
 
     test = _command(commands, "test")

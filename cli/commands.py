@@ -17,7 +17,7 @@ from rich.table import Table
 from airgap import daemon
 from airgap.lock import exclusive
 from airgap.report import Report, output_console
-from cli import demo, docker_objects, lanes, preflight, settings, status, toolchain
+from cli import demo, docker_objects, lanes, others, preflight, settings, status, toolchain
 from cli.doctor import command as doctor
 from cli.engine import Engine
 from cli.errors import UserError
@@ -100,6 +100,8 @@ def destroy(arguments: argparse.Namespace, paths: Paths, progress: Report) -> in
             docker_host = daemon.ensure_daemon(paths.cache, progress)
         engine = Engine(toolchain.existing(paths, docker_host=docker_host), arguments.environment, progress)
         engine.ensure()
+        if not arguments.yes:
+            _ask_for_others(others.of_others(engine), arguments.environment)
         with progress.step(f"pulumi destroy {arguments.environment}", live=False):
             engine.destroy()
         if left := docker_objects.leftovers(engine.toolchain.env, arguments.environment):
@@ -107,6 +109,23 @@ def destroy(arguments: argparse.Namespace, paths: Paths, progress: Report) -> in
     if not any((paths.state / "environments").glob("*")):
         daemon.stop_daemon(progress)
     return 0
+
+
+def _ask_for_others(found: Sequence[str], environment: str) -> None:
+    """Ask before objects of others go with their namespace. Raises UserError unless the answer is yes."""
+    if not found:
+        return
+    more = [f"and {len(found) - others.SHOWN} more"] if len(found) > others.SHOWN else []
+    lines = "\n".join(f"  - {line}" for line in [*found[: others.SHOWN], *more])
+    said = f"destroy deletes namespaces, and with them what this environment did not make:\n{lines}"
+    if not sys.stdin.isatty():
+        raise UserError(
+            f"{said}\nMove it, or run ./stack destroy {environment} --yes. A namespace with `mode: require` "
+            "in `namespaces` stays, once ./stack up has handed it over."
+        )
+    print(said)
+    if input("Delete all of it? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise UserError("nothing was deleted.")
 
 
 def env(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:

@@ -92,10 +92,12 @@ examples:   ./stack graph dev
 remove everything the environment made
 
 Removes clusters, containers, network, volumes, state and passphrase, and the Docker daemon when it
-is ours and nothing else runs on it.
+is ours and nothing else runs on it. Of clusters that exist, only what was made in them: when others
+have put something into a namespace that would go, it asks first; --yes is for scripts.
 
-exit codes: 0 nothing is left, 1 failed, 130 interrupted
-example:    ./stack destroy dev""",
+exit codes: 0 nothing is left, 1 failed or not wanted, 130 interrupted
+examples:   ./stack destroy dev
+            ./stack destroy existing --yes""",
     "env": """\
 print the environment for plain `pulumi` as shell exports
 

@@ -29,9 +29,10 @@ def location(*, key: str, host: str, port: int) -> dict[str, Any]:
 class Cluster:
     """A Kubernetes cluster as the other components see it.
 
-    `server` is its API as the hub reaches it, `gateway_host`:`gateway_port` its gateway as other clusters
-    reach it, `http` the same gateway for a person on this machine. `creation_id` changes each time this stack
-    creates the cluster; None for one that exists.
+    `server` is its API as the hub reaches it, `server_name` what the certificate there is for when that is
+    not the URL's host, `gateway_host`:`gateway_port` its gateway as other clusters reach it, `http` the same
+    gateway for a person on this machine. `creation_id` changes each time this stack creates the cluster;
+    None for one that exists.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Cluster:
     gateway_port: int
     http: str
     context: str
+    server_name: str = ""
     creation_id: pulumi.Output[str] | None = None
 
     @property

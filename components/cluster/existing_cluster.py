@@ -12,7 +12,10 @@ from components.cluster.cluster import Cluster
 
 @dataclass(frozen=True, kw_only=True)
 class ExistingClusterArgs:
-    """`kubeconfig` is the text of a kubeconfig (a secret), `server` its API as the hub reaches it."""
+    """`kubeconfig` is the text of a kubeconfig (a secret), `server` its API as the hub reaches it.
+
+    `server_name`: what the certificate there is for, when that is not the host of `server`.
+    """
 
     key: str
     kubeconfig: pulumi.Input[str]
@@ -20,6 +23,7 @@ class ExistingClusterArgs:
     server: str
     gateway_host: str
     gateway_port: int
+    server_name: str = ""
 
 
 class ExistingCluster(pulumi.ComponentResource):
@@ -53,6 +57,7 @@ class ExistingCluster(pulumi.ComponentResource):
             gateway_port=args.gateway_port,
             http=f"http://{args.gateway_host}:{args.gateway_port}",
             context=args.context,
+            server_name=args.server_name,
         )
         # Not the secret: the engine's debugging log prints what components register, marked or not.
         self.register_outputs({})

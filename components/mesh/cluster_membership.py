@@ -34,14 +34,18 @@ class ClusterMembershipArgs:
     admission: bool = True
 
 
-def hub_kubeconfig(*, cluster: str, server: str, ca_base64: str, token: str) -> str:
+def hub_kubeconfig(*, cluster: str, server: str, ca_base64: str, token: str, server_name: str = "") -> str:
     """A self-contained kubeconfig: how the hub reaches one member."""
+    name = {"tls-server-name": server_name} if server_name else {}
     return yaml.safe_dump(
         {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [
-                {"name": cluster, "cluster": {"server": server, "certificate-authority-data": ca_base64}}
+                {
+                    "name": cluster,
+                    "cluster": {"server": server, "certificate-authority-data": ca_base64, **name},
+                }
             ],
             "users": [{"name": "multicluster-hub", "user": {"token": token}}],
             "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": "multicluster-hub"}}],
@@ -91,6 +95,7 @@ class ClusterMembership(pulumi.ComponentResource):
                     server=values[1],
                     ca_base64=values[0]["ca.crt"],
                     token=base64.b64decode(values[0]["token"]).decode(),
+                    server_name=member.server_name,
                 )
             )
         )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -51,13 +52,14 @@ def read(settings: Settings) -> dict[str, Kubeconfig]:
         if cluster.source == "existing":
             with findings.gather():
                 one = found[cluster.name] = _kubeconfig(index, cluster)
-                first = reached.setdefault((one.server.rstrip("/").lower(), one.server_name), cluster.name)
+                first = reached.setdefault((_host_alone(one.server), one.server_name), cluster.name)
                 if first != cluster.name:
                     reason = f"{first} is the same cluster: both lead to {one.server}"
                     hint = "Name another context, or remove one of the two."
                     raise SettingsError(
                         [Problem(f"clusters[{index}].context", str(cluster.context), reason, hint)]
                     )
+                _refuse_a_login_before_the_hub(index, cluster, one.server)
     findings.refuse()
     return found
 
@@ -76,6 +78,24 @@ def only(document: Mapping[str, Any], context: str) -> dict[str, Any]:
         "contexts": [chosen],
         "current-context": context,
     }
+
+
+def _host_alone(server: str) -> str:
+    """A server's URL without what makes no difference: the host's case, port 443, a last slash."""
+    parts = urlsplit(server.rstrip("/"))
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(':443')}{parts.path}"
+
+
+def _refuse_a_login_before_the_hub(index: int, cluster: ClusterSettings, server: str) -> None:
+    """Name a proxy, whose path is in the URL (as Rancher's): it knows its own users, not ServiceAccounts."""
+    path = urlsplit(server).path.rstrip("/")
+    if path and cluster.role == "member" and cluster.api_server is None:
+        reason = (
+            f"missing, and the context leads to {server}: the path {path} is that of a proxy, which may not "
+            "know the ServiceAccount that the hub comes as"
+        )
+        hint = "Set the URL of the API itself (Rancher: the authorized cluster endpoint), or this one again."
+        raise SettingsError([Problem(f"clusters[{index}].apiServer", None, reason, hint)])
 
 
 def _kubeconfig(index: int, cluster: ClusterSettings) -> Kubeconfig:

@@ -76,7 +76,7 @@ Host = Annotated[
     Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", max_length=253),
     AfterValidator(_host),
 ]
-Url = Annotated[str, Field(pattern=r"^https://[^/\s]+/?$")]
+Url = Annotated[str, Field(pattern=r"^https://[^/\s?#]+(/[^\s?#]*)?$")]
 # Of their own type only: "yes", 1 and "81" are mistakes, whoever reads them kindly.
 Flag = Annotated[bool, Field(strict=True)]
 Number = Annotated[int, Field(strict=True)]

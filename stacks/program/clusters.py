@@ -125,6 +125,8 @@ def _existing(shared: SharedResources, config: ClusterSettings) -> Cluster:
             kubeconfig=kubeconfig.text,
             context=str(config.context),
             server=config.api_server or kubeconfig.server,
+            # It is that of the context's server; another URL has its own name.
+            server_name="" if config.api_server else kubeconfig.server_name,
             gateway_host=str(config.gateway_host),
             gateway_port=int(config.gateway_port or 0),
         ),

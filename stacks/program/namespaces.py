@@ -17,9 +17,6 @@ from stacks.config.model import ClusterSettings, NamespaceSettings, Settings
 from stacks.config.present import Answers, Present
 from stacks.config.problem import Problem, SettingsError
 
-BY_PULUMI = {"app.kubernetes.io/managed-by": "pulumi"}
-"""On what the Kubernetes provider makes in clusters that exist."""
-
 Whose = Literal["ours", "nobody", "somebody", "unknown"]
 
 

@@ -115,6 +115,62 @@ def test_every_cluster_that_cannot_be_reached_is_in_one_message() -> None:
         kubeconfigs.read(loading.parse({**config, "redisPassword": "a-password-of-theirs"}))
 
 
+RANCHER = "https://rancher.example.org/k8s/clusters/c-7"
+
+
+def behind_a_proxy(tmp_path: Path, server: str = RANCHER, **keys: str) -> list[str]:
+    """What is said when a member's context leads to this server."""
+    servers = {"here": "https://here:6443", "there": server}
+    clusters = [{"name": name, "cluster": {"server": url}} for name, url in servers.items()]
+    document = {**KUBECONFIG, "clusters": clusters}
+    (tmp_path / "proxied").write_text(yaml.safe_dump(document))
+    config = read_environment("existing")
+    config["clusters"] = [{**one, "kubeconfig": str(tmp_path / "proxied")} for one in config["clusters"][:2]]
+    config["clusters"][0]["context"] = "prod"
+    config["clusters"][1] |= {"context": "east", **keys}
+    config |= {"policies": [], "apps": config["apps"][:1], "redisPassword": "a-password-of-theirs"}
+    try:
+        kubeconfigs.read(loading.parse(config))
+    except SettingsError as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+def test_a_proxy_before_a_members_api_is_named(tmp_path: Path) -> None:
+    (problem,) = behind_a_proxy(tmp_path)
+    assert problem.startswith(
+        f"clusters[1].apiServer: missing, and the context leads to {RANCHER}: the path "
+    )
+    assert "authorized cluster endpoint" in problem
+
+
+@pytest.mark.parametrize("api_server", ["https://api.example.org:6443", RANCHER, f"{RANCHER}/"])
+def test_the_hub_may_have_a_url_of_its_own_also_one_with_a_path(tmp_path: Path, api_server: str) -> None:
+    assert behind_a_proxy(tmp_path, apiServer=api_server) == []
+
+
+def test_a_url_without_a_path_is_the_apis_own(tmp_path: Path) -> None:
+    assert behind_a_proxy(tmp_path, "https://there:6443/") == []
+
+
+@pytest.mark.parametrize("same", ["https://HERE:443", "https://here/", "https://here:443/"])
+def test_one_cluster_by_two_ways_of_writing_its_url_is_named(tmp_path: Path, same: str) -> None:
+    document = {
+        **KUBECONFIG,
+        "clusters": [
+            {"name": name, "cluster": {"server": server}}
+            for name, server in (("here", "https://here"), ("there", same))
+        ],
+    }
+    (tmp_path / "twice").write_text(yaml.safe_dump(document))
+    config = read_environment("existing")
+    config["clusters"] = [{**one, "kubeconfig": str(tmp_path / "twice")} for one in config["clusters"][:2]]
+    config["clusters"][0]["context"], config["clusters"][1]["context"] = "prod", "east"
+    config |= {"policies": [], "apps": config["apps"][:1], "redisPassword": "a-password-of-theirs"}
+    with pytest.raises(SettingsError, match="hub is the same cluster"):
+        kubeconfigs.read(loading.parse(config))
+
+
 def chosen(tmp_path: Path, **changes: Any) -> dict[str, Any]:
     """The one context of a file, with keys of its cluster and user changed, as it goes on."""
     cluster, user = changes.pop("cluster", {}), changes.pop("user", {})

@@ -70,7 +70,7 @@ def kubeconfig(machine: theirs.Machine) -> Iterator[Path]:
         try:
             yield path
         finally:
-            stack("destroy", ENVIRONMENT)
+            stack("destroy", ENVIRONMENT, "--yes")
             FILE.unlink()
 
 

@@ -283,6 +283,12 @@ def test_the_hubs_kubeconfig_is_self_contained() -> None:
     }
 
 
+def test_the_hub_checks_the_certificate_for_the_name_that_the_kubeconfig_says() -> None:
+    reached = {"cluster": "c", "server": "https://a", "ca_base64": "Q0E=", "token": "t"}
+    (cluster,) = yaml.safe_load(cluster_membership.hub_kubeconfig(**reached, server_name="b"))["clusters"]
+    assert cluster["cluster"]["tls-server-name"] == "b"
+
+
 def test_a_membership_hands_the_members_token_to_the_control_plane(run: Any) -> None:
     recorder = run()
     kubeconfig = yaml.safe_load(

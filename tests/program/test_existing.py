@@ -99,14 +99,14 @@ def said(mode: str, found: PresentNamespace | None) -> list[str]:
 def test_a_namespace_that_has_to_be_there_or_must_not_is_named() -> None:
     assert said("require", None) == [
         (
-            "namespaces[0].name = 'dapr-test': east has no namespace dapr-test, and it is not to be made here. "
-            "Make it, or write `mode: adopt`."
+            "namespaces[0].name = 'dapr-test': east has no namespace dapr-test, and it is not to be made "
+            "here. Make it, or write `mode: adopt`."
         )
     ]
     assert said("make", THEIRS) == [
         (
-            "namespaces[0].name = 'dapr-test': east has a namespace dapr-test already, which this environment "
-            "did not make. Write `mode: adopt`, or require."
+            "namespaces[0].name = 'dapr-test': east has a namespace dapr-test already, which this "
+            "environment did not make. Write `mode: adopt`, or require."
         )
     ]
     assert [

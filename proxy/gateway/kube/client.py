@@ -190,6 +190,7 @@ class KubeClient:
             data=data,
             timeout=timeout,
             allow_redirects=False,
+            server_hostname=self._config.server_name,
         )
 
     async def _call(

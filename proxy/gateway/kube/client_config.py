@@ -26,12 +26,16 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @dataclass(frozen=True)
 class ClientConfig:
-    """A server and a credential. `token_file` wins over `token` and is read again for every request."""
+    """A server and a credential. `token_file` wins over `token` and is read again for every request.
+
+    `server_name` is what the server's certificate is for, when that is not the host of `server`.
+    """
 
     server: str
     ssl: ssl.SSLContext | None
     token: str = field(default="", repr=False)
     token_file: Path | None = None
+    server_name: str | None = None
 
     def bearer(self) -> str:
         """The token to send now. Bound tokens are rotated on disk about every hour."""
@@ -95,6 +99,7 @@ def from_kubeconfig(text: str) -> ClientConfig:
         server,
         _tls(cluster, user) if server.startswith("https") else None,
         token=str(user.get("token") or ""),
+        server_name=str(cluster.get("tls-server-name") or "") or None,
     )
 
 

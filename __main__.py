@@ -6,7 +6,7 @@ import sys
 
 import pulumi
 
-from stacks.config import kubeconfigs, loading, present, supply
+from stacks.config import kubeconfigs, loading, present, registry, supply
 from stacks.config.problem import Findings, SettingsError
 from stacks.program import namespaces, outputs, topology
 
@@ -20,6 +20,8 @@ def main() -> None:
             artifacts = supply.resolve(config)
         with findings.gather():
             existing = kubeconfigs.read(config)
+        with findings.gather():
+            registry.login(config)
         findings.refuse()
         answers = present.ask_all(config, existing)
         with findings.gather():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -12,7 +12,8 @@ from components.cluster.cluster import UNAWAITED, Cluster
 from components.mesh import rbac
 from components.mesh.account import Account
 from components.mesh.admission import Admission, AdmissionArgs, controller_spec
-from components.mesh.gateway import EAST_WEST_PORT, SERVICE_PORTS
+from components.mesh.gateway import EAST_WEST_PORT, SERVICE_PORTS, placement_arguments
+from components.mesh.placement import Pods, disruption_budget, placed
 from components.mesh.workload import ADMIN_PORT, admin_service_spec, pod_template
 
 NAME = "controller"
@@ -36,9 +37,19 @@ class ControllerArgs:
     front_door: bool
     foreign_imports: bool = False
     admission: bool = True
+    pods: Pods = field(default_factory=Pods)
+    cluster_domain: str | None = None
+    log_level: str | None = None
 
 
-def controller_arguments(*, cluster_key: str, front_door: bool, foreign_imports: bool = False) -> list[str]:
+def controller_arguments(
+    *,
+    cluster_key: str,
+    front_door: bool,
+    foreign_imports: bool = False,
+    cluster_domain: str | None = None,
+    log_level: str | None = None,
+) -> list[str]:
     """Arguments of the image."""
     return [
         "control",
@@ -48,6 +59,7 @@ def controller_arguments(*, cluster_key: str, front_door: bool, foreign_imports:
         f"--service-ports={SERVICE_PORTS}",
         *(["--front-door"] if front_door else []),
         *(["--foreign-imports"] if foreign_imports else []),
+        *placement_arguments(cluster_domain, log_level),
     ]
 
 
@@ -84,7 +96,11 @@ class Controller(pulumi.ComponentResource):
             image=args.image,
             digest=args.digest,
             args=controller_arguments(
-                cluster_key=cluster.key, front_door=args.front_door, foreign_imports=args.foreign_imports
+                cluster_key=cluster.key,
+                front_door=args.front_door,
+                foreign_imports=args.foreign_imports,
+                cluster_domain=args.cluster_domain,
+                log_level=args.log_level,
             ),
             ports={},
             cache=False,
@@ -92,7 +108,9 @@ class Controller(pulumi.ComponentResource):
         self.deployment = kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
-            spec=deployment_spec(replicas=args.replicas, template=template),
+            spec=deployment_spec(
+                replicas=args.replicas, template=placed(template, args.pods, replicas=args.replicas)
+            ),
             # A controller without its rules never becomes ready.
             opts=cluster.child(self, depends_on=bindings, waits=True),
         )
@@ -102,4 +120,5 @@ class Controller(pulumi.ComponentResource):
             spec=admin_service_spec(LABELS),
             opts=cluster.child(self),
         )
+        disruption_budget(name, cluster, self, metadata, replicas=args.replicas)
         self.register_outputs({})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pulumi
@@ -12,6 +12,7 @@ import pulumi_kubernetes as kubernetes
 from components.cluster.cluster import UNAWAITED, Cluster
 from components.mesh import rbac
 from components.mesh.account import Account
+from components.mesh.placement import Pods, Published, autoscaler_spec, disruption_budget, placed
 from components.mesh.workload import ADMIN_PORT, SYSTEM_NAMESPACE, pod_template
 from components.pod_security import RESTRICTED
 
@@ -25,6 +26,7 @@ SERVICE_PORTS = "20000-20255"
 PEERS_KEY_SECRET = "gateway-peers-key"  # noqa: S105 - the name of the Secret
 PEERS_KEY_FOLDER = "/etc/gateway/peers"
 PEERS_KEY = "keys"
+PULL_SECRET = "registry-login"  # noqa: S105 - the name of the Secret
 DAPR_TOKEN_SECRET = "dapr-api-token"  # noqa: S105 - the name of the Secret
 DAPR_TOKEN_KEY = "token"  # noqa: S105 - where Dapr's injector looks in it
 
@@ -36,7 +38,8 @@ class GatewayArgs:
     `front_door` makes it serve exports of every cluster (on the control plane). `limits` differ from
     the image's own and have its names. `traffic_policy` is the Service's externalTrafficPolicy.
     `foreign_imports` count as the hub's do. `peers_key` is one for the gateways of all clusters. `dapr_token`
-    is the API token of the Dapr sidecars it asks, if any.
+    is the API token of the Dapr sidecars it asks, if any. `most_replicas` has an autoscaler change their
+    number by `cpu_percent`. `docker_config` is the login with which pods of the namespace pull images.
     """
 
     cluster: Cluster
@@ -52,6 +55,13 @@ class GatewayArgs:
     foreign_imports: bool = False
     traffic_policy: str = "Cluster"
     dapr_token: pulumi.Input[str] | None = None
+    pods: Pods = field(default_factory=Pods)
+    published: Published = field(default_factory=Published)
+    most_replicas: int | None = None
+    cpu_percent: int = 70
+    cluster_domain: str | None = None
+    log_level: str | None = None
+    docker_config: pulumi.Input[str] | None = None
 
 
 def gateway_arguments(
@@ -62,6 +72,8 @@ def gateway_arguments(
     trusted_proxies: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
     foreign_imports: bool = False,
+    cluster_domain: str | None = None,
+    log_level: str | None = None,
 ) -> list[str]:
     """Arguments of the image."""
     return [
@@ -76,13 +88,23 @@ def gateway_arguments(
         *(["--front-door"] if front_door else []),
         *(["--foreign-imports"] if foreign_imports else []),
         *([f"--trusted-proxies={','.join(trusted_proxies)}"] if trusted_proxies else []),
-        *(f"--limit={name}={value:g}" for name, value in sorted((limits or {}).items())),
+        *(f"--limit={name}={value:.15g}" for name, value in sorted((limits or {}).items())),
+        *placement_arguments(cluster_domain, log_level),
     ]
 
 
-def deployment_spec(*, replicas: int, template: dict[str, Any]) -> dict[str, Any]:
+def placement_arguments(cluster_domain: str | None, log_level: str | None) -> list[str]:
+    """Arguments about the cluster that gateway and controller share."""
+    return [
+        *([f"--cluster-domain={cluster_domain}"] if cluster_domain else []),
+        *([f"--log-level={log_level}"] if log_level else []),
+    ]
+
+
+def deployment_spec(*, replicas: int | None, template: dict[str, Any]) -> dict[str, Any]:
     """Spec of the Deployment. With the default strategy one pod is never stopped before another is ready."""
-    return {"replicas": replicas, "selector": {"matchLabels": LABELS}, "template": template}
+    number = {} if replicas is None else {"replicas": replicas}
+    return {**number, "selector": {"matchLabels": LABELS}, "template": template}
 
 
 def service_spec(
@@ -108,6 +130,7 @@ class Gateway(pulumi.ComponentResource):
     """
 
     namespace: pulumi.Output[str]
+    pull_secret: pulumi.Output[str] | None = None
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:mesh:Gateway", name, None, opts)
@@ -139,6 +162,15 @@ class Gateway(pulumi.ComponentResource):
                 opts=cluster.child(self),
             )
             secrets["DAPR_API_TOKEN"] = token.metadata["name"], DAPR_TOKEN_KEY
+        if args.docker_config is not None:
+            login = kubernetes.core.v1.Secret(
+                f"{name}-pull-secret",
+                metadata={"name": PULL_SECRET, "namespace": self.namespace},
+                type="kubernetes.io/dockerconfigjson",
+                string_data={".dockerconfigjson": pulumi.Output.secret(args.docker_config)},
+                opts=cluster.child(self),
+            )
+            self.pull_secret = login.metadata["name"]
         template = pod_template(
             labels=LABELS,
             image=args.image,
@@ -150,6 +182,8 @@ class Gateway(pulumi.ComponentResource):
                 trusted_proxies=args.trusted_proxies,
                 limits=args.limits,
                 foreign_imports=args.foreign_imports,
+                cluster_domain=args.cluster_domain,
+                log_level=args.log_level,
             ),
             ports={"http": HTTP_PORT, "east-west": EAST_WEST_PORT},
             cache=True,
@@ -159,16 +193,39 @@ class Gateway(pulumi.ComponentResource):
         kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
-            spec=deployment_spec(replicas=args.replicas, template=template),
+            spec=deployment_spec(
+                # What an autoscaler has chosen is not taken back.
+                replicas=args.replicas if args.most_replicas is None else None,
+                template=placed(
+                    template, replace(args.pods, pull_secret=self.pull_secret), replicas=args.replicas
+                ),
+            ),
             # A gateway without its rules never becomes ready.
             opts=cluster.child(self, depends_on=[binding], waits=True),
         )
         kubernetes.core.v1.Service(
             f"{name}-service",
-            metadata={**metadata, "annotations": UNAWAITED},
-            spec=service_spec(
-                node_port=args.node_port, public_port=cluster.gateway_port, traffic_policy=args.traffic_policy
+            metadata={**metadata, "annotations": {**args.published.annotations, **UNAWAITED}},
+            spec=args.published.spec(
+                service_spec(
+                    node_port=args.node_port,
+                    public_port=cluster.gateway_port,
+                    traffic_policy=args.traffic_policy,
+                )
             ),
             opts=cluster.child(self),
         )
+        disruption_budget(name, cluster, self, metadata, replicas=args.replicas)
+        if args.most_replicas is not None:
+            kubernetes.autoscaling.v2.HorizontalPodAutoscaler(
+                f"{name}-autoscaler",
+                metadata=metadata,
+                spec=autoscaler_spec(
+                    deployment=NAME,
+                    least=args.replicas,
+                    most=args.most_replicas,
+                    cpu_percent=args.cpu_percent,
+                ),
+                opts=cluster.child(self),
+            )
         self.register_outputs({"namespace": self.namespace})

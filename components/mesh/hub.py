@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -14,6 +14,7 @@ from components.cluster.cluster import UNAWAITED, Cluster
 from components.mesh import hub_identity, rbac
 from components.mesh.account import Account
 from components.mesh.hub_identity import HubIdentity, HubIdentityArgs
+from components.mesh.placement import Pods, disruption_budget, placed
 from components.mesh.workload import ADMIN_PORT, admin_service_spec, pod_template
 
 NAME = hub_identity.NAME
@@ -35,9 +36,17 @@ class HubArgs:
     replicas: int = 1
     paths: Sequence[dict[str, Any]] = ()
     admission: bool = True
+    pods: Pods = field(default_factory=Pods)
+    log_level: str | None = None
 
 
-def hub_arguments(*, cluster_key: str, replicas: int = 1, paths: Sequence[dict[str, Any]] = ()) -> list[str]:
+def hub_arguments(
+    *,
+    cluster_key: str,
+    replicas: int = 1,
+    paths: Sequence[dict[str, Any]] = (),
+    log_level: str | None = None,
+) -> list[str]:
     """Arguments of the image. `paths` are delegated paths of the front door."""
     return [
         "hub",
@@ -45,6 +54,7 @@ def hub_arguments(*, cluster_key: str, replicas: int = 1, paths: Sequence[dict[s
         f"--cluster-key={cluster_key}",
         *(["--elect"] if replicas > 1 else []),
         *([f"--paths={json.dumps(list(paths))}"] if paths else []),
+        *([f"--log-level={log_level}"] if log_level else []),
     ]
 
 
@@ -81,14 +91,22 @@ class Hub(pulumi.ComponentResource):
             labels=LABELS,
             image=args.image,
             digest=args.digest,
-            args=hub_arguments(cluster_key=cluster.key, replicas=args.replicas, paths=args.paths),
+            args=hub_arguments(
+                cluster_key=cluster.key,
+                replicas=args.replicas,
+                paths=args.paths,
+                log_level=args.log_level,
+            ),
             ports={},
             cache=False,
         )
+        metadata = {"name": NAME, "namespace": args.namespace, "labels": LABELS}
         self.deployment = kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
-            metadata={"name": NAME, "namespace": args.namespace, "labels": LABELS},
-            spec=deployment_spec(template=template, replicas=args.replicas),
+            metadata=metadata,
+            spec=deployment_spec(
+                template=placed(template, args.pods, replicas=args.replicas), replicas=args.replicas
+            ),
             # A hub without its rules never becomes ready.
             opts=cluster.child(self, depends_on=bindings, waits=True),
         )
@@ -98,4 +116,5 @@ class Hub(pulumi.ComponentResource):
             spec=admin_service_spec(LABELS),
             opts=cluster.child(self),
         )
+        disruption_budget(name, cluster, self, metadata, replicas=args.replicas)
         self.register_outputs({})

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from gateway import __version__
-from gateway.options import add_data_plane, add_dialling, add_viewpoint, cluster_key
+from gateway.options import add_data_plane, add_dialling, add_log_level, add_viewpoint, cluster_key
 
 DESCRIPTION = """\
 Carries HTTP between Kubernetes clusters by ServiceExport, ServiceImport and GlobalTrafficPolicy objects.
@@ -88,6 +88,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="share the ports of --listen and --east-west with other processes (SO_REUSEPORT); each needs an "
         "--admin of its own",
     )
+
+    for command in (run, control, hub, serve):
+        add_log_level(command)
 
     check = commands.add_parser("check", help="say what YAML objects route where, and what is wrong")
     check.add_argument("--objects", required=True, metavar="PATH", help="a YAML file or a folder of them")

@@ -16,6 +16,7 @@ from gateway.core.trust import TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.server import GatewayServer
 from gateway.memory import own_budget
+from gateway.process import LOG_LEVELS
 
 DAPR_TOKEN = "DAPR_API_TOKEN"  # noqa: S105  the name of a variable
 """Variable by which Dapr's own programs are told the API token of their sidecar."""
@@ -96,6 +97,16 @@ def add_viewpoint(parser: argparse.ArgumentParser) -> None:
         default=CLUSTER_DOMAIN,
         metavar="DOMAIN",
         help="what the names of Services end with here, after .svc (default: %(default)s)",
+    )
+
+
+def add_log_level(parser: argparse.ArgumentParser) -> None:
+    """What is said on standard error, beside the access log."""
+    parser.add_argument(
+        "--log-level",
+        choices=LOG_LEVELS,
+        default="info",
+        help="the least important messages that are written to standard error (default: %(default)s)",
     )
 
 

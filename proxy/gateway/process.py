@@ -18,15 +18,20 @@ be felt by every request meanwhile."""
 log = logging.getLogger(__name__)
 
 
-def run(command: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def run(command: Callable[[asyncio.Event], Coroutine[Any, Any, int]], log_level: str = "info") -> int:
     """Run a command on the gateway's event loop and return its exit code.
 
-    The event it gets is set by SIGTERM and SIGINT. Its log goes to standard error: standard output belongs
-    to the access log.
+    The event it gets is set by SIGTERM and SIGINT. Its log goes to standard error from `log_level` on:
+    standard output belongs to the access log.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     return uvloop.run(_with_signals(command))
 

@@ -150,7 +150,7 @@ def load(path: Path, args: argparse.Namespace) -> Compiled:
 def main(args: argparse.Namespace) -> int:
     """`gateway serve`: run until SIGTERM or SIGINT."""
     try:
-        return process.run(partial(_serve, args))
+        return process.run(partial(_serve, args), args.log_level)
     except (ObjectsError, ValueError, OSError) as error:
         sys.stderr.write(f"gateway serve: {error}\n")
         return 1

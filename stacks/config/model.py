@@ -13,17 +13,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from stacks.config.apps import AppSettings
+from stacks.config.gateway import GatewaySettings
 from stacks.config.traffic import ExportSettings, PathSettings, PolicySettings, PolicyTarget
 from stacks.config.values import (
     Address,
-    AddressRange,
     ClusterName,
     DnsLabel,
     Flag,
     Host,
     InsideRange,
     KeyPart,
-    Number,
     Password,
     Port,
     Section,
@@ -64,6 +63,9 @@ class ClusterSettings(Section):
     )
     api_server: Url | None = Field(
         default=None, description="existing: API URL seen from the hub; default the context's."
+    )
+    cluster_domain: Host | None = Field(
+        default=None, description="existing: what names of Services end with there; default cluster.local."
     )
     dapr: Literal["install", "existing", "none"] | None = Field(
         default=None, description="member: Dapr of this one; default `dapr.mode`."
@@ -185,34 +187,6 @@ class NamespaceSettings(Section):
     clusters: tuple[ClusterName, ...] = Field(default=(), description="In these; default all.")
 
 
-class GatewaySettings(Section):
-    """The gateway of every cluster."""
-
-    replicas: Annotated[Number, Field(ge=1, le=10)] = Field(default=1, description="Pods per cluster.")
-    access_log: Flag = Field(default=True, description="One JSON line per request.")
-    trusted_proxies: tuple[AddressRange, ...] = Field(
-        default=(), description="Networks of proxies in front whose X-Forwarded-* fields are believed."
-    )
-    first_byte_seconds: Annotated[Number, Field(ge=1, le=86_400)] = Field(
-        default=60,
-        description="A service that has not begun to answer by then is a 504; long polls want more.",
-    )
-    stall_seconds: Annotated[Number, Field(ge=1, le=86_400)] = Field(
-        default=60, description="Quiet time after which an answer or an upgraded connection is cut off."
-    )
-    external_traffic_policy: Literal["Cluster", "Local"] = Field(
-        default="Cluster",
-        description="Of the Service that publishes it. Local keeps the address of clients; nodes without a "
-        "gateway refuse.",
-    )
-    foreign_imports: Flag = Field(
-        default=False, description="ServiceImports count that the hub did not make, whoever can write them."
-    )
-    hub_replicas: Annotated[Number, Field(ge=1, le=5)] = Field(
-        default=1, description="Pods of the hub; of several one writes, by election."
-    )
-
-
 class K3dSettings(Section):
     """The nodes of k3d clusters."""
 
@@ -226,6 +200,11 @@ class ImagesSettings(Section):
 
     registry: str = Field(
         default="", description="host/path to push to, needed by existing clusters; empty: k3d import."
+    )
+    docker_config: str | None = Field(
+        default=None,
+        description="File with the login to that registry, such as ~/.docker/config.json: pods of the mesh "
+        "pull with it.",
     )
 
 
@@ -259,8 +238,7 @@ class Settings(Section):
     )
     gateway: GatewaySettings = Field(
         default=GatewaySettings(),
-        description="Gateways: replicas, access log, trusted proxies, limits of time, externalTrafficPolicy, "
-        "imports of others, replicas of the hub.",
+        description="Gateways, controllers and hub: how many, limits, logs, and where pods run.",
     )
     apps: tuple[AppSettings, ...] = Field(default=(), description="Apps that are deployed, and where.")
     namespaces: tuple[NamespaceSettings, ...] = Field(

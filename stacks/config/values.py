@@ -85,6 +85,8 @@ Subnet = Annotated[str, AfterValidator(_network)]
 InsideRange = Annotated[str, AfterValidator(_inside)]
 Address = Annotated[str, AfterValidator(_address)]
 AddressRange = Annotated[str, AfterValidator(_range)]
+# Of --limit; the gateway knows which there are, and a test compares.
+LimitName = Annotated[str, Field(pattern=r"^[a-z]+(_[a-z]+)*$")]
 Password = Annotated[SecretStr, AfterValidator(_password)]
 
 

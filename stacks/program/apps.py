@@ -96,7 +96,7 @@ def _sidecars(shared: SharedResources, member: PreparedCluster, dapr: Sequence[D
         cluster=member.cluster,
         namespace=member.mesh.namespace,
         image=shared.gateway.ref,
-        replicas=shared.settings.gateway.replicas,
+        replicas=shared.settings.gateway.replicas_in(member.config.source),
         app_ids=app_ids,
         restarts_with={key: value for one in dapr for key, value in one.restarts_sidecars.items()},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from components.mesh.crds import Crds, CrdsArgs, load_definitions
 from components.mesh.gateway import Gateway, GatewayArgs
 from components.mesh.hub import Hub, HubArgs
 from components.mesh.import_guard import ImportGuard, ImportGuardArgs, load_policy
-from stacks.config.model import ClusterSettings, GatewaySettings, Settings
+from components.mesh.placement import Pods, Published
+from stacks.config.gateway import GatewayServiceSettings, GatewaySettings, PodsSettings
+from stacks.config.model import ClusterSettings, Settings
 from stacks.program import traffic
 from stacks.program.prepared_cluster import Mesh, PreparedCluster
 from stacks.program.shared_resources import SharedResources
@@ -33,7 +36,8 @@ def install(
     """Create CRDs, gateway and controller of a cluster, and the hub if it is the control plane."""
     if shared.gateway is None or shared.peers_key is None:
         raise ValueError("the bundled mesh needs the gateway's image and a key for its gateways")
-    name, image = config.name, shared.gateway
+    name, image, wanted = config.name, shared.gateway, shared.settings.gateway
+    pods = _pods(wanted.pods)
     definitions = load_definitions(CRD_FOLDER)
     crds = Crds(f"{name}-crds", CrdsArgs(cluster=cluster, definitions=definitions), cluster.component())
     # It watches the CRDs from its first moment, and its pods need the image on the node.
@@ -45,7 +49,7 @@ def install(
             cluster=cluster,
             image=image.ref,
             digest=image.digest,
-            replicas=shared.settings.gateway.replicas,
+            replicas=wanted.replicas_in(config.source),
             access_log=shared.settings.gateway.access_log,
             foreign_imports=shared.settings.gateway.foreign_imports,
             traffic_policy=shared.settings.gateway.external_traffic_policy,
@@ -55,6 +59,13 @@ def install(
             node_port=_node_port(config, cluster),
             peers_key=shared.peers_key,
             dapr_token=shared.dapr_token if traffic.app_ids(shared.settings, name) else None,
+            pods=pods,
+            published=_published(wanted.service),
+            most_replicas=wanted.autoscaler.max_replicas if wanted.autoscaler else None,
+            cpu_percent=wanted.autoscaler.cpu_percent if wanted.autoscaler else 0,
+            cluster_domain=config.cluster_domain,
+            log_level=wanted.log_level,
+            docker_config=shared.docker_config if config.source == "existing" else None,
         ),
         waits,
     )
@@ -65,10 +76,13 @@ def install(
             namespace=gateway.namespace,
             image=image.ref,
             digest=image.digest,
-            replicas=shared.settings.gateway.replicas,
+            replicas=wanted.replicas_in(config.source),
             front_door=front_door,
             foreign_imports=shared.settings.gateway.foreign_imports,
             admission=config.admission_policy,
+            pods=replace(pods, pull_secret=gateway.pull_secret),
+            cluster_domain=config.cluster_domain,
+            log_level=wanted.log_level,
         ),
         waits,
     )
@@ -87,9 +101,11 @@ def install(
             namespace=gateway.namespace,
             image=image.ref,
             digest=image.digest,
-            replicas=shared.settings.gateway.hub_replicas,
+            replicas=wanted.hub_replicas_in(config.source),
             paths=_paths(shared.settings),
             admission=config.admission_policy,
+            pods=replace(pods, pull_secret=gateway.pull_secret),
+            log_level=wanted.log_level,
         )
         hub = Hub(f"{name}-hub", args, waits)
         return Mesh(
@@ -144,10 +160,34 @@ def _paths(settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
+def _pods(pods: PodsSettings) -> Pods:
+    return Pods(
+        node_selector=pods.node_selector,
+        tolerations=pods.tolerations,
+        affinity=pods.affinity,
+        spread=pods.topology_spread_constraints,
+        resources=pods.resources,
+        priority_class=pods.priority_class_name,
+        labels=pods.labels,
+        annotations=pods.annotations,
+    )
+
+
+def _published(service: GatewayServiceSettings) -> Published:
+    return Published(
+        annotations=service.annotations,
+        load_balancer_class=service.load_balancer_class,
+        load_balancer_address=service.load_balancer_address,
+        ip_family_policy=service.ip_family_policy or "",
+        ip_families=service.ip_families,
+    )
+
+
 def _limits(gateway: GatewaySettings) -> dict[str, float]:
     """Limits that the environment sets to something else than the gateway's own."""
     names = ("first_byte_seconds", "stall_seconds")
     given = {name: float(getattr(gateway, name)) for name in names}
-    return {
+    changed = {
         name: value for name, value in given.items() if value != GatewaySettings.model_fields[name].default
     }
+    return {**gateway.limits, **changed}

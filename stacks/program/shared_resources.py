@@ -20,6 +20,7 @@ from components.redis.generated_password import GeneratedPassword
 from components.redis.redis import Redis, RedisArgs
 from components.redis.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
 from components.redis.users import AppUser
+from stacks.config import registry
 from stacks.config.kubeconfigs import Kubeconfig
 from stacks.config.model import ClusterSettings, Settings
 from stacks.config.present import Answers
@@ -43,6 +44,7 @@ class SharedResources:
     supply: Supply
     kubeconfigs: Mapping[str, Kubeconfig]
     present: Answers
+    docker_config: str | None
     environment: str
     local: pulumi.ResourceOptions
     network: LocalNetwork | None
@@ -78,6 +80,7 @@ def create(
         supply=supply,
         kubeconfigs=kubeconfigs,
         present=present,
+        docker_config=registry.login(settings),
         environment=environment,
         local=local,
         network=_network(settings, environment, local),

@@ -134,7 +134,7 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
         "It is: existing: address other clusters reach its gateway at."),
     "an API server that is no URL": (
         two_existing(apiServer="east:6443"),
-        r"clusters[2].apiServer = 'east:6443': does not have the form ^https://[^/\s]+/?$.",
+        r"clusters[2].apiServer = 'east:6443': does not have the form ^https://[^/\s?#]+(/[^\s?#]*)?$.",
         "It is: existing: API URL seen from the hub; default the context's."),
     "weight below 0": (
         policy({"cluster": "cluster-1", "weight": -1}),

@@ -86,7 +86,7 @@ class Controller:
 
 def main(args: argparse.Namespace) -> int:
     """Run until SIGTERM. 2 when it cannot start."""
-    return process.run(partial(_run, args))
+    return process.run(partial(_run, args), args.log_level)
 
 
 async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:

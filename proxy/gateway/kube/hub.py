@@ -259,7 +259,7 @@ def _is_home(cluster: Object) -> bool:
 
 def main(args: argparse.Namespace) -> int:
     """Run until SIGTERM. 2 when it cannot start."""
-    return process.run(partial(_run, args))
+    return process.run(partial(_run, args), args.log_level)
 
 
 async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:

@@ -139,7 +139,7 @@ class DataPlane:
 
 def main(args: argparse.Namespace) -> int:
     """Run until SIGTERM, then drain. 2 when it cannot start."""
-    return process.run(partial(_run, args))
+    return process.run(partial(_run, args), args.log_level)
 
 
 async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:

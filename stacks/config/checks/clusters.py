@@ -47,7 +47,7 @@ def cluster_sources(settings: Settings) -> Iterator[Problem]:
         "existing": ("kubeconfig", "context", "gateway_host", "gateway_port"),
     }
     foreign = {
-        "k3d": (*needed["existing"], "api_server"),
+        "k3d": (*needed["existing"], "api_server", "cluster_domain"),
         "existing": (*needed["k3d"], "pod_cidr", "service_cidr"),
     }
     for index, cluster in enumerate(settings.clusters):

@@ -38,14 +38,14 @@ SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class Recorded:
     """What the state knows: namespaces that would be deleted, and objects in them, each by cluster."""
 
     namespaces: frozenset[tuple[str, str]]
     objects: frozenset[tuple[str, str, str]]
 
 
-def known(resources: Iterable[Object]) -> Known:
+def recorded(resources: Iterable[Object]) -> Recorded:
     """What the state says of clusters that exist.
 
     What is in a cluster made here goes with that. Namespaces inside a component (of the mesh, of Dapr) are
@@ -60,10 +60,10 @@ def known(resources: Iterable[Object]) -> Known:
         if kind == "Namespace" and "$" not in resource["urn"] and not resource.get("retainOnDelete"):
             namespaces.add((cluster, str(resource["id"])))
         objects.add((cluster, kind, str(resource["id"])))
-    return Known(namespaces=frozenset(namespaces), objects=frozenset(objects))
+    return Recorded(namespaces=frozenset(namespaces), objects=frozenset(objects))
 
 
-def foreign(cluster: str, kind: str, found: Iterable[Object], state: Known) -> Iterator[str]:
+def foreign(cluster: str, kind: str, found: Iterable[Object], state: Recorded) -> Iterator[str]:
     """Those of the objects that somebody else made, as `Kind namespace/name in cluster`."""
     for one in found:
         namespace, name = key_of(one)
@@ -80,7 +80,7 @@ def foreign(cluster: str, kind: str, found: Iterable[Object], state: Known) -> I
 def of_others(engine: Engine) -> list[str]:
     """What others have in namespaces that would be deleted; a cluster that does not answer is listed, too."""
     resources = engine.state()["deployment"].get("resources") or [] if engine.exists() else []
-    state = known(resources)
+    state = recorded(resources)
     if not state.namespaces:
         return []
     return asyncio.run(_look(engine, state, _configs(engine)))
@@ -96,7 +96,7 @@ def _configs(engine: Engine) -> Mapping[str, ClientConfig]:
     return client_configs(engine, chosen)[0]
 
 
-async def _look(engine: Engine, state: Known, configs: Mapping[str, ClientConfig]) -> list[str]:
+async def _look(engine: Engine, state: Recorded, configs: Mapping[str, ClientConfig]) -> list[str]:
     names = sorted({cluster for cluster, _ in state.namespaces})
     wanted = {name: config for name, config in configs.items() if name in names}
     async with open_apis(wanted, engine.toolchain.env) as apis:
@@ -104,7 +104,7 @@ async def _look(engine: Engine, state: Known, configs: Mapping[str, ClientConfig
     return [line for lines in found for line in lines]
 
 
-async def _of_cluster(name: str, api: Api | None, state: Known) -> list[str]:
+async def _of_cluster(name: str, api: Api | None, state: Recorded) -> list[str]:
     if api is None:
         return [f"whatever is in {name}: there is no kubeconfig of it"]
     lines: list[str] = []

@@ -17,6 +17,9 @@ from stacks.config.model import ClusterSettings, NamespaceSettings, Settings
 from stacks.config.present import Answers, Present
 from stacks.config.problem import Problem, SettingsError
 
+POD_SECURITY = "pod-security.kubernetes.io/"
+"""Labels that hold every pod of a namespace to a standard: of somebody else's that is theirs to say."""
+
 Whose = Literal["ours", "nobody", "somebody", "unknown"]
 
 
@@ -64,7 +67,9 @@ def namespace(
         return kubernetes.core.v1.Namespace(name, metadata=dict(metadata), opts=options)
     owner = whose(str(metadata["name"]), environment, present)
     if owner == "somebody" or (mode == "require" and owner != "ours"):
-        return _labelled(name, cluster, metadata) if metadata.get("labels") else None
+        labels = metadata.get("labels") or {}
+        needed = {key: value for key, value in labels.items() if not key.startswith(POD_SECURITY)}
+        return _labelled(name, cluster, {**metadata, "labels": needed}) if needed else None
     # One that was made here and is now said to be somebody's stays when it leaves the state.
     handed_over = mode == "require"
     labels = {**(metadata.get("labels") or {}), **({} if handed_over else {LABEL: environment})}

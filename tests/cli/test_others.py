@@ -22,7 +22,7 @@ def resource(kind: str, name: str, *, cluster: str = "east", parent: str = "", *
     }  # fmt: skip
 
 
-STATE = others.known(
+STATE = others.recorded(
     [
         {"type": "pulumi:pulumi:Stack", "urn": f"{URN}::pulumi:pulumi:Stack::e"},
         resource("kubernetes:core/v1:Namespace", "shop"),

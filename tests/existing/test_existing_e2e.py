@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from e2e.commands import ROOT, stack
+from e2e.commands import ROOT, engine_environment, stack
 from existing import clusters as theirs
 
 from stacks.config.supply import VERSIONS_FILE
@@ -50,7 +51,14 @@ def _settings(kubeconfig: Path) -> dict[str, object]:
                 "clusters": ["east"],
                 "pathRewrite": {"from": "^/nodeapp/?", "to": "/"},
                 "rules": [{"portNumber": 3000, "path": "/nodeapp"}],
-            }
+            },
+            # Somebody else's namespace in `east`; in `hub` there is none, and it is made.
+            {
+                "service": "checkout",
+                "namespace": "shop",
+                "clusters": ["east"],
+                "rules": [{"portNumber": 80, "path": "/checkout"}],
+            },
         ],
     }
 
@@ -67,6 +75,8 @@ def kubeconfig(machine: theirs.Machine) -> Iterator[Path]:
     with theirs.made(machine, node["ref"] if machine.supply else node) as path:
         config = {f"multicluster-dapr:{key}": value for key, value in _settings(path).items()}
         FILE.write_text(yaml.safe_dump({"config": {"pulumi:disable-default-providers": ["*"], **config}}))
+        _kubectl(machine, path, "east", "create", "namespace", "shop")
+        _put_into_shop(machine, path, "east")
         try:
             yield path
         finally:
@@ -78,6 +88,12 @@ def _kubectl(machine: theirs.Machine, kubeconfig: Path, context: str, *arguments
     return machine.run("kubectl", f"--kubeconfig={kubeconfig}", f"--context=k3d-theirs-{context}", *arguments)
 
 
+def _put_into_shop(machine: theirs.Machine, kubeconfig: Path, context: str) -> None:
+    _kubectl(
+        machine, kubeconfig, context, "create", "configmap", "theirs", "-n", "shop", "--from-literal=a=b"
+    )
+
+
 def _front_door(path: str, body: dict[str, object] | None = None) -> str:
     request = urllib.request.Request(
         f"http://{theirs.GATEWAY}:{theirs.http_port(0)}{path}",
@@ -87,6 +103,19 @@ def _front_door(path: str, body: dict[str, object] | None = None) -> str:
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - an address of this test
         text: str = answer.read().decode()
     return text
+
+
+def test_init_makes_what_secrets_need_and_leaves_the_file_alone(kubeconfig: Path) -> None:
+    before = FILE.read_bytes()
+    assert "Its settings are complete" in stack("init", ENVIRONMENT)
+    env = engine_environment(ENVIRONMENT)
+    set_once = ("pulumi", "config", "set", "--secret", "redisPassword", "a-password-of-this-test")
+    subprocess.run(set_once, cwd=ROOT, env=env, check=True)
+    assert FILE.read_bytes() == before, "salt and secret are kept beside the state"
+    shown = subprocess.run(
+        ["pulumi", "config"], cwd=ROOT, env=env, check=True, capture_output=True, text=True
+    )
+    assert "redisPassword" in shown.stdout
 
 
 def test_up_puts_everything_into_clusters_that_were_there(machine: theirs.Machine, kubeconfig: Path) -> None:
@@ -126,16 +155,34 @@ def test_a_second_up_changes_nothing(machine: theirs.Machine, kubeconfig: Path) 
     assert "unchanged" in printed[printed.rindex("Resources:") :]
 
 
+def test_a_namespace_of_somebody_else_is_used_and_not_taken(
+    machine: theirs.Machine, kubeconfig: Path
+) -> None:
+    by_us = "jsonpath={.metadata.labels.multicluster-dapr\\.environment}"
+    assert _kubectl(machine, kubeconfig, "hub", "get", "namespace", "shop", "-o", by_us) == ENVIRONMENT
+    assert not _kubectl(machine, kubeconfig, "east", "get", "namespace", "shop", "-o", by_us)
+    assert _kubectl(
+        machine, kubeconfig, "east", "get", "serviceexport", "checkout", "-n", "shop", "-o", "name"
+    )
+
+
+def test_destroy_asks_before_objects_of_others_go(machine: theirs.Machine, kubeconfig: Path) -> None:
+    _put_into_shop(machine, kubeconfig, "hub")
+    assert "ConfigMap shop/theirs in hub" in stack("destroy", ENVIRONMENT, code=1)
+    _kubectl(machine, kubeconfig, "hub", "delete", "configmap", "theirs", "-n", "shop")
+
+
 def test_destroy_leaves_the_clusters_and_the_data(machine: theirs.Machine, kubeconfig: Path) -> None:
     stack("destroy", ENVIRONMENT)
     for name in ("hub", "east"):
         assert "Ready" in _kubectl(machine, kubeconfig, name, "get", "nodes")
         namespaces = set(_kubectl(machine, kubeconfig, name, "get", "namespaces", "-o", "name").split())
-        assert namespaces == {
-            f"namespace/{left}" for left in ("default", "kube-node-lease", "kube-public", "kube-system")
-        }
+        before = {"default", "kube-node-lease", "kube-public", "kube-system"}
+        before |= {"shop"} if name == "east" else set()
+        assert namespaces == {f"namespace/{left}" for left in before}
         assert "flomesh.io" not in _kubectl(machine, kubeconfig, name, "get", "crds", "-o", "name")
         roles = _kubectl(machine, kubeconfig, name, "get", "clusterroles,clusterrolebindings", "-o", "name")
         assert "multicluster" not in roles
+    assert _kubectl(machine, kubeconfig, "east", "get", "configmap", "theirs", "-n", "shop", "-o", "name")
     claims = _kubectl(machine, kubeconfig, "hub", "get", "persistentvolumeclaims", "-o", "name")
     assert claims.split() == ["persistentvolumeclaim/data-multicluster-redis-0"], "orders are the user's data"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from config.environments import read_environment
 
 from components.mesh.placement import HOST, Pods, Published, placed
 from gateway.core.limits import Limits
@@ -150,6 +151,6 @@ def test_nodes_pull_with_the_login_of_the_settings(run: Any, tmp_path: Path) -> 
         assert pod["imagePullSecrets"] == [{"name": "registry-login"}]
 
 
-def test_every_bound_of_the_gateway_can_be_set_by_its_name(dev: dict[str, Any]) -> None:
+def test_every_bound_of_the_gateway_can_be_set_by_its_name() -> None:
     limits = {field.name: 60 for field in fields(Limits)}
-    assert loading.parse({**dev, "gateway": {"limits": limits}}).gateway.limits == limits
+    assert loading.parse({**read_environment("dev"), "gateway": {"limits": limits}}).gateway.limits == limits

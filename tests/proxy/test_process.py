@@ -1,12 +1,15 @@
-"""How commands end."""
+"""How commands begin to write, and how they end."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 
 import pytest
 
+from gateway.__main__ import build_parser
 from gateway.process import work_until
 
 
@@ -36,3 +39,23 @@ async def test_a_command_that_fails_says_why_and_with_its_exit_code(caplog: pyte
     with caplog.at_level(logging.ERROR):
         assert await work_until(asyncio.Event(), work()) == 1
     assert "a defect" in caplog.text
+
+
+@pytest.mark.parametrize(("level", "seen"), [("info", True), ("warning", False)])
+def test_the_log_begins_at_the_level_that_is_asked_for(level: str, seen: bool) -> None:
+    said = (
+        "import logging; from gateway import process\n"
+        "async def work(stop): logging.getLogger('it').info('a word'); return 0\n"
+        f"raise SystemExit(process.run(work, {level!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert ("a word" in done.stderr) is seen
+    assert not done.stdout, "that is the access log's"
+
+
+@pytest.mark.parametrize("command", ["run", "control", "hub"])
+def test_every_long_running_command_takes_a_level(command: str) -> None:
+    key = "--cluster-key=a/b/c/d"
+    more = ["--listen=127.0.0.1:0"] if command == "run" else []
+    arguments = build_parser().parse_args([command, key, *more, "--log-level=debug"])
+    assert arguments.log_level == "debug"

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.answers import make_answer
-from gateway.core.forward import continued_fields, forwarded_fields, request_start, response_head
+from gateway.core.errors import ProtocolError
+from gateway.core.forward import (
+    check_loop,
+    continued_fields,
+    forwarded_fields,
+    request_start,
+    response_head,
+    served_mark,
+)
 from gateway.core.limits import Limits
 from gateway.core.request import parse_request_head
 from gateway.core.response import parse_response_head
@@ -60,25 +68,29 @@ def test_where_a_request_came_from_is_begun_or_continued() -> None:
     [
         ("GET /a HTTP/1.1\r\nHost: x\r\nA: 1\r\n\r\n", False, "GET /b HTTP/1.1\r\nHost: x\r\nA: 1"),
         (
-            "GET http://y/a HTTP/1.1\r\nHost: x\r\nA: 1\r\n\r\n", False,
+            "GET http://y/a HTTP/1.1\r\nHost: x\r\nA: 1\r\n\r\n",
+            False,
             "GET /b HTTP/1.1\r\nHost: y\r\nA: 1",
         ),
         (
-            "GET /a HTTP/1.1\r\nHost: x\r\nConnection: A\r\nA: 1\r\nB: 2\r\n\r\n", False,
+            "GET /a HTTP/1.1\r\nHost: x\r\nConnection: A\r\nA: 1\r\nB: 2\r\n\r\n",
+            False,
             "GET /b HTTP/1.1\r\nHost: x\r\nB: 2",
         ),
         (
-            "GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", False,
+            "GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            False,
             "GET /b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket",
         ),
         (
-            "GET /a HTTP/1.1\r\nHost: x\r\nX-Gateway-Hops: 2\r\n\r\n", True,
+            "GET /a HTTP/1.1\r\nHost: x\r\nX-Gateway-Hops: 2\r\n\r\n",
+            True,
             "GET /b HTTP/1.1\r\nHost: x\r\nX-Gateway-Hops: 3",
         ),
         ("GET /a HTTP/1.0\r\nA: 1\r\n\r\n", False, "GET /b HTTP/1.1\r\nHost: app.demo:80\r\nA: 1"),
         ("GET /a HTTP/1.1\r\nHost:\r\nA: 1\r\n\r\n", False, "GET /b HTTP/1.1\r\nHost: app.demo:80\r\nA: 1"),
     ],
-)  # fmt: skip
+)
 def test_a_request_goes_on_without_what_was_for_this_hop(sent: str, to_gateway: bool, passed: str) -> None:
     request = parse_request_head(sent.encode(), Limits())
     assert request_start(request, b"/b", b"app.demo:80", to_gateway=to_gateway).decode() == passed
@@ -125,3 +137,18 @@ def test_only_a_gateway_may_say_that_no_application_saw_the_request() -> None:
     raw = "HTTP/1.1 503 No\r\nX-Gateway-Refused: no-endpoint\r\n\r\n"
     assert passed_on(raw, trusted=True) == raw
     assert passed_on(raw) == "HTTP/1.1 503 No\r\n\r\n"
+
+
+def test_a_request_ends_where_it_was_brought_to_an_endpoint_before() -> None:
+    marks = [served_mark("region/zone/group/one", f"shop/service-{number}") for number in range(9)]
+    request = parse_request_head(
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Gateway-Served: " + marks[0] + b", junk\r\n\r\n", Limits()
+    )
+    assert request.served == (marks[0],)
+    check_loop(request, marks[1])
+    with pytest.raises(ProtocolError, match="leads to a gateway") as found:
+        check_loop(request, marks[0])
+    assert found.value.status == 508
+    request.served = tuple(marks[:8])
+    with pytest.raises(ProtocolError, match="leads to a gateway"):
+        check_loop(request, marks[8])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +50,8 @@ def test_the_log_begins_at_the_level_that_is_asked_for(level: str, seen: bool) -
         "async def work(stop): logging.getLogger('it').info('a word'); return 0\n"
         f"raise SystemExit(process.run(work, {level!r}))"
     )
-    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "proxy")}
+    done = subprocess.run([sys.executable, "-c", said], env=env, capture_output=True, text=True, check=True)
     assert ("a word" in done.stderr) is seen
     assert not done.stdout, "that is the access log's"
 

@@ -29,7 +29,7 @@ from e2e.soak import picture, report, samples
 from e2e.soak.tenant import Tenant
 from e2e.soak.world import CALLER, ECHO, EVIL, FAIL_OVER, GOOD, TENANTS, World, script
 
-WARM_SECONDS = 20.0
+WARM_SECONDS = 45.0
 """From the first good request until they count: routes and connections are made meanwhile."""
 SIDECAR = "http://127.0.0.1:3500/v1.0/invoke"
 PORTS = {"the front door": 80, "cluster-1": 81, "cluster-3": 83}

@@ -20,7 +20,7 @@ from typing import Any
 
 PATIENCE = 5.0
 chance = random.Random()  # noqa: S311  no secret
-PAUSE = 0.5
+PAUSE = 2.0
 """Seconds between two attacks."""
 AT_ONCE = 16
 """Sockets that are opened together."""

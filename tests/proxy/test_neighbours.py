@@ -205,3 +205,29 @@ async def test_a_gateway_of_another_make_may_answer_as_it_likes(net: Any, make: 
     assert (await net.ask(port, host=HOST))[::2] == (404, b"other")
     assert not health.marks
     assert not health.ejected(importer.registry.runtime.now)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ("X-Gateway-Hops: 7\r\n", 508),
+        ("A: b\r\n" * 125, 431),
+        (f"A: {'b' * 32_600}\r\n", 431),
+    ],
+    ids=["hops", "fields", "bytes"],
+)
+async def test_what_one_gateway_takes_and_the_next_refuses_is_no_fault_of_the_next(
+    net: Any, make: Any, ok: Any, fields: str, status: int
+) -> None:
+    """Each adds fields of its own; by a request just within the bounds nobody may have exporters ejected."""
+    app = await net.app(lambda _head, _body: ok(b"up"))
+    gateway, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export())
+    _, port, importer = await net.gateway(make.imported(c1=gateway, c3=gateway), make.policy("ActiveActive"))
+    assert (await net.ask(port, host=HOST))[0] == 200
+    for _ in range(5):
+        assert (await net.ask(port, host=HOST, fields=fields))[0] == status
+    (health,) = importer.registry.health.values()
+    assert not health.failures
+    assert not health.ejected(importer.registry.runtime.now)
+    assert importer.registry.runtime.metrics.retries == 0
+    assert (await net.ask(port, host=HOST))[::2] == (200, b"up")

@@ -14,10 +14,22 @@ from gateway.core.route import WeightedCluster
 from gateway.core.sidecars import not_invoked
 from gateway.edge.headcache import CachedHead
 
+MALFORMED = b"malformed"
+"""Why a gateway refuses a request before it looks for a route."""
+
 
 def doubtful(answer: ResponseHead) -> bool:
     """Whether a load balancer, or whoever has got the address meanwhile, might have sent it as well."""
     return answer.status in DOUBTFUL and not answer.refused and not answer.passed
+
+
+def turned_away(answer: ResponseHead) -> bool:
+    """Whether another gateway can do nothing for a request that a third one might serve.
+
+    What it says of the request itself, any of them would. Clients could else have exporters ejected, by
+    requests that only the fields of a gateway in front make too long, or that claim to have passed too many.
+    """
+    return bool(answer.refused) and answer.refused != MALFORMED
 
 
 def by_a_stranger(answer: ResponseHead, health: EndpointHealth) -> bool:

@@ -10,7 +10,7 @@ from gateway.core.heads import CHUNKED, UNTIL_CLOSE
 from gateway.core.health import EndpointHealth
 from gateway.core.response import ResponseHead
 from gateway.edge.accesslog import exchange_fields
-from gateway.edge.answer import added_fields, body_length, by_a_sidecar, by_a_stranger, framing
+from gateway.edge.answer import added_fields, body_length, by_a_sidecar, by_a_stranger, framing, turned_away
 from gateway.edge.attempts import LAST_SECONDS, Attempts
 from gateway.edge.downstream import Downstream
 from gateway.edge.headcache import CachedHead
@@ -224,7 +224,7 @@ class Exchange(UpstreamUser):
         remote = pick.state.remote
         stranger = remote and by_a_stranger(answer, pick.health)
         uninvoked = self.head.idempotent and by_a_sidecar(pick.state.cluster, answer, data, end)
-        if uninvoked or (remote and (answer.refused or (stranger and self.head.idempotent))):
+        if uninvoked or (remote and (turned_away(answer) or (stranger and self.head.idempotent))):
             # No application answered, or so it seems: go on if there is somewhere to go.
             if remote:  # a sidecar serves other applications too
                 pick.health.failed(self.runtime.now, certain=True)
@@ -239,7 +239,7 @@ class Exchange(UpstreamUser):
         if answer.status == 101:
             self._begin_tunnel(answer, raw, data[end:])
             return
-        if remote and (answer.refused or stranger):
+        if remote and (turned_away(answer) or stranger):
             pick.health.failed(self.runtime.now)
         elif pick.health.failures:
             pick.health.succeeded()

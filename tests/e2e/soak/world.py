@@ -142,8 +142,10 @@ class World:
     def run(
         self, namespace: str, name: str, command: list[str], annotations: dict[str, str] | None = None
     ) -> None:
-        """A pod in the caller's cluster that prints lines. With annotations it has a Dapr sidecar, which reads
-        its secrets with the pod's token."""
+        """A pod in the caller's cluster that prints lines.
+
+        With annotations it has a Dapr sidecar, which reads its secrets with the pod's token.
+        """
         spec = {**pod_spec(self.image, command), "automountServiceAccountToken": bool(annotations)}
         self.apply(
             CALLER, made("v1", "Pod", namespace, name, metadata={"annotations": annotations or {}}, spec=spec)

@@ -77,7 +77,8 @@ class Small:
         reader, writer = await self.net.connect(self.served.port)
         while True:
             writer.write(GET)
-            assert (await self.net.answer(reader))[0] == 200
+            status, _, body = await self.net.answer(reader)
+            assert status == 200, body
             self.asked += 1
             await asyncio.sleep(0.02)
 
@@ -122,7 +123,9 @@ async def small(start: Start, net: Any, make: Any, tmp_path: Path) -> AsyncItera
         make.slice("127.0.0.1", port=await net.server(partial(application, read))),
         make.export(pathRewrite=rewrite),
     )
-    served = await start(f"--limit=memory_bytes={LIMIT}", "--limit=upstream_connections=4096")
+    # The application runs in this process, beside the flood: connecting to it may take a while.
+    limits = (f"memory_bytes={LIMIT}", "upstream_connections=4096", "connect_seconds=60")
+    served = await start(*(f"--limit={limit}" for limit in limits))
     await served.ready()
     found = Small(served, net, read)
     asking = asyncio.create_task(found.go_on_asking())
@@ -189,9 +192,9 @@ async def test_answers_that_nobody_reads(small: Small) -> None:
     async def one(connection: socket.socket, number: int) -> None:
         await asyncio.get_running_loop().sock_sendall(connection, GET.replace(b"/ok", b"/big"))
 
-    await small.flood(200, one)
+    await small.flood(120, one)
     await small.until(lambda: _some(small.used("bodies"), 8 * MIB))
-    assert (await small.metrics())["gateway_client_connections"] > 100, "who fits in goes on"
+    assert (await small.metrics())["gateway_client_connections"] > 60, "who fits in goes on"
 
 
 async def test_bodies_that_are_kept_for_a_replay(small: Small) -> None:
@@ -268,3 +271,32 @@ async def test_a_client_that_asks_on_and_does_not_read_gets_no_more_answers_made
     for _ in range(asked):
         assert (await net.answer(reader))[2] == text
     assert len(answered) == asked
+
+
+async def test_above_the_share_who_holds_most_is_cut_and_who_holds_little_goes_on(
+    net: Any, make: Any
+) -> None:
+    port, _, server = await net.gateway(
+        make.service(), make.slice("127.0.0.1", port=await net.server(application)), make.export(),
+    )  # fmt: skip
+    meter, clients = server.registry.runtime.meter, server.downstreams.open
+    good, to_good = await net.connect(port)
+    to_good.write(GET)
+    assert (await net.answer(good))[0] == 200
+    waiting, to_waiting = await net.connect(port)
+    to_waiting.write(b"GET /app/hang HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 30_000 + b"\r\n\r\n")
+    for _ in range(4):
+        _, writer = await net.connect(port)
+        writer.transport.pause_reading()
+        writer.write(GET.replace(b"/ok", b"/big"))
+    await net.until(lambda: sum(one.write_blocked for one in clients) == 4)
+    meter.limit = 64 * 1024  # as if there had never been more
+    await server.metrics()
+    assert meter.cut == 5
+    assert (await net.answer(waiting))[0] == 503, "no answer had begun"
+    await net.until(lambda: len(clients) <= 2)  # the good one, and who has just been told
+    to_good.write(GET)
+    assert (await net.answer(good))[0] == 200
+    await server.metrics()
+    assert not meter.full
+    assert meter.held < meter.limit

@@ -277,8 +277,10 @@ async def test_above_the_share_who_holds_most_is_cut_and_who_holds_little_goes_o
     net: Any, make: Any
 ) -> None:
     port, _, server = await net.gateway(
-        make.service(), make.slice("127.0.0.1", port=await net.server(partial(application, Counter()))), make.export(),
-    )  # fmt: skip
+        make.service(),
+        make.slice("127.0.0.1", port=await net.server(partial(application, Counter[str]()))),
+        make.export(),
+    )
     meter, clients = server.registry.runtime.meter, server.downstreams.open
     good, to_good = await net.connect(port)
     to_good.write(GET)

@@ -10,6 +10,8 @@ from components.pod_security import CONTAINER_SECURITY, POD_SECURITY
 
 SYSTEM_NAMESPACE = "multicluster-system"
 ADMIN_PORT = 9090
+PROBE_SECONDS = 3
+"""On a busy node an answer takes longer than Kubernetes' one second, and who is not ready is sent nothing."""
 
 
 def pod_template(
@@ -51,8 +53,13 @@ def pod_template(
             "httpGet": {"path": "/livez", "port": "admin"},
             "periodSeconds": 10,
             "initialDelaySeconds": 10,
+            "timeoutSeconds": PROBE_SECONDS,
         },
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "admin"}, "periodSeconds": 1},
+        "readinessProbe": {
+            "httpGet": {"path": "/readyz", "port": "admin"},
+            "periodSeconds": 1,
+            "timeoutSeconds": PROBE_SECONDS,
+        },
         "resources": {
             "requests": {"cpu": "50m", "memory": "64Mi"},
             "limits": {"memory": "256Mi"},

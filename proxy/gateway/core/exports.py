@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 from gateway.core.affinity import HASH_ON, LOAD_BALANCERS, ROUND_ROBIN, Balancing
@@ -19,7 +18,7 @@ from gateway.core.fields import FieldError, mapping, mappings, path_text, port_n
 from gateway.core.objects import Key, Object, created, spec_of, texts
 from gateway.core.paths import normalise
 from gateway.core.problem import Problem
-from gateway.core.rewrite import Rewrite, RewriteError
+from gateway.core.rewrite import PATTERNS, Rewrite, RewriteError
 from gateway.core.route import normal_prefix
 from gateway.core.services import Service
 from gateway.core.sidecars import INVOKE, read_invoke
@@ -228,12 +227,6 @@ def protocol_of(name: str, app_protocol: str) -> str:
     return app_protocol or (prefix if prefix in PROTOCOLS else "http")
 
 
-@lru_cache(maxsize=16384)
-def _rewrite(source: str, to: str) -> Rewrite:
-    """Compiling patterns is a good part of the cost of a snapshot, and they seldom change."""
-    return Rewrite(source, to)
-
-
 def _read_rewrite(spec: Object) -> Rewrite | None:
     rewriting = mapping(spec.get("pathRewrite"), "spec.pathRewrite")
     source, to = rewriting.get("from"), rewriting.get("to")
@@ -243,7 +236,7 @@ def _read_rewrite(spec: Object) -> Rewrite | None:
         message = f"spec.pathRewrite needs both from and to: from is {source!r}, to is {to!r}"
         raise FieldError("InvalidRewrite", message)
     try:
-        return _rewrite(text(source, "spec.pathRewrite.from"), text(to, "spec.pathRewrite.to"))
+        return PATTERNS.get(text(source, "spec.pathRewrite.from"), text(to, "spec.pathRewrite.to"))
     except RewriteError as error:
         raise FieldError("InvalidRewrite", f"spec.pathRewrite: {error}") from error
 

@@ -16,8 +16,13 @@ import re2
 from gateway.core.errors import ProtocolError
 
 MAX_PATTERN = 1024
-MAX_PROGRAM_BYTES = 1 << 20
-"""Memory RE2 may use for one pattern; larger ones are refused, not run."""
+MAX_PROGRAM_BYTES = 32 << 10
+"""Memory RE2 may use for one pattern, with what it remembers of searches; larger ones are refused, not run. A
+pattern for paths takes 3 KiB."""
+SIMPLE_BYTES = 4 << 10
+"""Counted for a pattern in which little repeats or stands for many characters."""
+WIDE = "{*+.[\\"
+"""They begin what repeats or stands for many characters; enough of it takes all the memory RE2 may use."""
 
 MAX_RESULT_BYTES = 8 * 1024
 """Longest rewritten target, as long as a client's own may be. A pattern that matches every character and a
@@ -25,7 +30,7 @@ long replacement would else make megabytes of a short request."""
 
 MAX_STEPS = 4_000_000
 """Bytes still to search times the pattern's instructions, added up over all searches of one target: 60 ms at
-the very worst. `(a?){1000}b|a` would else take hours for a long target. One match in the longest target has
+the very worst. `(a?){500}b|a` would else take hours for a long target. One match in the longest target has
 room for a pattern of 500 instructions, and few have 50."""
 
 CACHE_BYTES = 1024 * 1024
@@ -33,6 +38,9 @@ CACHE_BYTES = 1024 * 1024
 full."""
 ENTRY_BYTES = 256
 """Counted for each on top of its two targets."""
+
+PATTERNS_BYTES = 16 << 20
+"""Compiled rewrites that are kept for the next snapshot; some four thousand."""
 
 REPLACEMENT = re.compile(r"[\x21\x22\x24-\x7e]*")
 """Characters a request target can have. A space or a line end would end the request line, `#` the path."""
@@ -95,6 +103,12 @@ class TargetCache:
 
 
 TARGETS = TargetCache()
+
+
+def memory_of(source: str) -> int:
+    """Bytes that a pattern may come to take, compiled and used."""
+    simple = len(source) <= 256 and sum(map(source.count, WIDE)) <= 8
+    return SIMPLE_BYTES if simple else MAX_PROGRAM_BYTES
 
 
 class Rewrite:
@@ -174,3 +188,32 @@ class Rewrite:
         if len(found) > MAX_RESULT_BYTES:
             raise too_long
         return found
+
+
+class PatternCache:
+    """Compiled rewrites, by what they were made of.
+
+    Compiling is a good part of the cost of a snapshot, and patterns seldom change. Who changes his often has
+    all of them compiled again, and no more memory.
+    """
+
+    def __init__(self, most: int = PATTERNS_BYTES) -> None:
+        self.most = most
+        self.size = 0
+        self.found: dict[tuple[str, str], Rewrite] = {}
+
+    def get(self, source: str, to: str) -> Rewrite:
+        """RewriteError as making it has it."""
+        found = self.found.get((source, to))
+        if found is None:
+            found = Rewrite(source, to)
+            size = memory_of(source) + len(to)
+            if self.size + size > self.most:
+                self.found.clear()
+                self.size = 0
+            self.size += size
+            self.found[source, to] = found
+        return found
+
+
+PATTERNS = PatternCache()

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Mapping
 
 from gateway.core.budget import Budget
-from gateway.core.objects import Key, Object, meta
+from gateway.core.objects import Key, Object, meta, section, spec_of
+from gateway.core.rewrite import memory_of
 
 FIXED_WEIGHT = 256
 """Bytes that any object costs."""
@@ -98,11 +99,16 @@ class Kept:
 
 
 def weigh(obj: Object, most: int) -> int:
-    """About how many bytes of text an object is. More than there is room for when it nests too deep."""
+    """About how many bytes of text an object is. More than there is room for when it nests too deep.
+
+    A compiled pattern may take a thousand times what its text does: it counts as so much more text.
+    """
     try:
-        return FIXED_WEIGHT + len(repr(obj))
+        text = FIXED_WEIGHT + len(repr(obj))
     except RecursionError:
         return most + 1
+    source = section(spec_of(obj), "pathRewrite").get("from")
+    return text + (memory_of(source) // MEMORY_PER_BYTE if isinstance(source, str) else 0)
 
 
 def _names(obj: Object) -> Object:

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import ProtocolError
-from gateway.core.rewrite import ENTRY_BYTES, TARGETS, Rewrite, RewriteError, TargetCache
+from gateway.core.rewrite import (
+    ENTRY_BYTES,
+    MAX_PROGRAM_BYTES,
+    SIMPLE_BYTES,
+    TARGETS,
+    PatternCache,
+    Rewrite,
+    RewriteError,
+    TargetCache,
+    memory_of,
+)
 from gateway.core.route import WeightedCluster
 from gateway.core.snapshot import compile_snapshot
 
@@ -162,7 +172,7 @@ def test_a_hostile_pattern_is_linear() -> None:
     assert Rewrite("(a*)*b", "x").apply(b"/" + b"a" * 8000).startswith(b"/")
 
 
-SLOW = "(a?){1000}b|a"
+SLOW = "(a?){500}b|a"
 """Looks to the end of the target for a `b` after each `a`: cubic, as every search is linear."""
 
 
@@ -181,6 +191,23 @@ def test_a_common_rewrite_has_steps_enough_for_a_long_target() -> None:
     assert Rewrite("&key=", ";k=").apply(query) == query.replace(b"&key=", b";k=")
     words = "|".join(f"word-{number}" for number in range(60))
     assert Rewrite(f"^/({words})/", "/$1-").apply(b"/word-59/" + b"x" * 8000) == b"/word-59-" + b"x" * 8000
+
+
+def test_a_pattern_takes_little_memory_or_is_refused() -> None:
+    assert memory_of("^/shop/?") == memory_of("^/(api|v1)/([^/?]+)/(.*)$") == SIMPLE_BYTES
+    assert memory_of("." * 9) == memory_of("^/" + "a" * 300) == MAX_PROGRAM_BYTES
+    with pytest.raises(RewriteError, match="too large"):
+        Rewrite("(a?){1000}", "x")
+
+
+def test_who_changes_his_pattern_often_does_not_fill_the_memory() -> None:
+    cache = PatternCache(3 * SIMPLE_BYTES)
+    first = cache.get("^/a", "/")
+    assert cache.get("^/a", "/") is first
+    for number in range(100):
+        cache.get(f"^/{number}", "/")
+        assert cache.size <= cache.most
+    assert cache.get("^/a", "/") == first
 
 
 def test_what_is_asked_of_the_server_as_a_whole_has_no_path_to_rewrite() -> None:

@@ -9,9 +9,10 @@ import pytest
 from aiohttp import web
 from proxy.kube.test_watch import FakeApi, Follower, api, client, failure, until
 
+from gateway.core.rewrite import MAX_PROGRAM_BYTES
 from gateway.kube import client as client_module
 from gateway.kube import trim
-from gateway.kube.capacity import Capacity, Kept, weigh
+from gateway.kube.capacity import MEMORY_PER_BYTE, Capacity, Kept, weigh
 from gateway.kube.client import KubeClient
 from gateway.kube.errors import KubeError, TooLong
 from gateway.kube.resources import EXPORT
@@ -254,3 +255,11 @@ def test_what_is_kept_of_objects_of_the_own_cluster() -> None:
     assert trim.own({"metadata": {}, "endpoints": None}) == {"metadata": {}, "endpoints": None}
     names = {"namespace": "demo", "name": "app", "uid": "u", "labels": {"l": "m"}}
     assert trim.labelled({"metadata": metadata, "spec": {}}) == {"metadata": names}
+
+
+def test_a_pattern_that_takes_much_memory_weighs_as_much() -> None:
+    def weight(source: str) -> int:
+        return weigh({"spec": {"pathRewrite": {"from": source, "to": "/"}}}, 1 << 20)
+
+    assert weight("^/shop/?") < 2000, "thousands of them fit in"
+    assert weight("." * 20) * MEMORY_PER_BYTE > MAX_PROGRAM_BYTES

@@ -19,6 +19,7 @@ WALL = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LEASE = ("leases", "system", "hub")
 LEASE_SECONDS = LeaseTiming().lease
 SHORT = LeaseTiming(lease=2.0, give_up=0.5, renew=0.02)
+PATIENT = LeaseTiming(lease=60.0, give_up=40.0, renew=20.0)
 
 
 def held_by(holder: str, version: str = "7") -> dict[str, Any]:
@@ -137,6 +138,6 @@ async def test_a_defect_in_the_work_is_not_hidden(hubs: Hubs) -> None:
 
     async with KubeClient(from_kubeconfig(hubs.api.kubeconfig()), field_manager="x") as client:
         with pytest.raises(ExceptionGroup, match="unhandled errors") as failed:
-            await Elected(client, "system", "hub", "x", SHORT).run(fail)
+            await Elected(client, "system", "hub", "x", PATIENT).run(fail)
     assert "a defect" in repr(failed.value.exceptions)
     assert hubs.api.objects[LEASE]["spec"]["holderIdentity"] == "", "it is given back"

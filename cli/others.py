@@ -15,7 +15,8 @@ from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.api import Api, ApiError, ClientConfig, open_apis
 from cli.observe.client_config import client_configs
-from cli.observe.view import Object, key_of, labels_of, meta
+from cli.observe.services import MANAGED_BY, WRITER
+from cli.observe.view import HUB, Object, key_of, labels_of, meta
 
 KINDS = {
     "Deployment": "apis/apps/v1/namespaces/{}/deployments",
@@ -31,8 +32,7 @@ KINDS = {
 }
 """What people work with. Custom resources are not looked for: there is no end of their kinds."""
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-OURS = frozenset({"multicluster-gateway", "multicluster-hub"})
+OURS = frozenset({WRITER, HUB})
 """Who derives objects for imports."""
 SHOWN = 20
 

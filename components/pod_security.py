@@ -16,13 +16,14 @@ CONTAINER_SECURITY = {
     "capabilities": {"drop": ["ALL"]},
 }
 
-_STANDARD = "pod-security.kubernetes.io"
+STANDARD = "pod-security.kubernetes.io"
+"""Begins the labels by which a namespace holds its pods to a standard."""
 # Kubernetes itself refuses a pod there that could do more than ours need.
-RESTRICTED = {f"{_STANDARD}/enforce": "restricted"}
+RESTRICTED = {f"{STANDARD}/enforce": "restricted"}
 # Of apps: ours meet `restricted`. People who put others beside them are told when those do not, and refused
 # when they reach for the node.
 OF_APPS = {
-    f"{_STANDARD}/enforce": "baseline",
-    f"{_STANDARD}/warn": "restricted",
-    f"{_STANDARD}/audit": "restricted",
+    f"{STANDARD}/enforce": "baseline",
+    f"{STANDARD}/warn": "restricted",
+    f"{STANDARD}/audit": "restricted",
 }

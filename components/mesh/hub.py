@@ -112,7 +112,7 @@ class Hub(pulumi.ComponentResource):
         )
         kubernetes.core.v1.Service(
             f"{name}-service",
-            metadata={"name": NAME, "namespace": args.namespace, "labels": LABELS, "annotations": UNAWAITED},
+            metadata={**metadata, "annotations": UNAWAITED},
             spec=admin_service_spec(LABELS),
             opts=cluster.child(self),
         )

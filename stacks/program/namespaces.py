@@ -13,12 +13,10 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import LABEL, Cluster
+from components.pod_security import STANDARD
 from stacks.config.model import ClusterSettings, NamespaceSettings, Settings
 from stacks.config.present import Answers, Present
 from stacks.config.problem import Problem, SettingsError
-
-POD_SECURITY = "pod-security.kubernetes.io/"
-"""Labels that hold every pod of a namespace to a standard: of somebody else's that is theirs to say."""
 
 Whose = Literal["ours", "nobody", "somebody", "unknown"]
 
@@ -68,7 +66,8 @@ def namespace(
     owner = whose(str(metadata["name"]), environment, present)
     if owner == "somebody" or (mode == "require" and owner != "ours"):
         labels = metadata.get("labels") or {}
-        needed = {key: value for key, value in labels.items() if not key.startswith(POD_SECURITY)}
+        # To which standard it holds its pods is its owner's to say.
+        needed = {key: value for key, value in labels.items() if not key.startswith(f"{STANDARD}/")}
         return _labelled(name, cluster, {**metadata, "labels": needed}) if needed else None
     # One that was made here and is now said to be somebody's stays when it leaves the state.
     handed_over = mode == "require"

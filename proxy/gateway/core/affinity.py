@@ -63,7 +63,7 @@ def session_secret(peers_key: bytes) -> bytes:
 
 @lru_cache(maxsize=8192)
 def tag(name: str, secret: bytes = b"") -> str:
-    """Sixteen hexadecimal digits that stand for a cluster or an endpoint without naming it to clients.
+    """Sixteen hexadecimal digits that stand for a cluster, an endpoint or a service without naming it.
 
     Without a secret whoever tries all addresses finds out which one they stand for.
     """

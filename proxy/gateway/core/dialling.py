@@ -103,6 +103,8 @@ class Dialling:
 
 STRICT = Dialling()
 """For objects that others than the operator write."""
+FILES = Dialling(loopback=True, foreign_imports=True)
+"""For objects that only the operator writes."""
 
 
 def of_system(addresses: Iterable[str]) -> dict[str, str]:

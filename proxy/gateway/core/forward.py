@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from hashlib import blake2b
 
+from gateway.core.affinity import tag
 from gateway.core.errors import ProtocolError
 from gateway.core.request import STRIPPED, RequestHead
 from gateway.core.response import ResponseHead
@@ -24,10 +23,9 @@ MAX_HOPS = 8
 """Gateways one request may pass. A front door and an exporter are two; more than eight is a loop."""
 
 
-@lru_cache(maxsize=16384)
 def served_mark(cluster: str, service: str) -> bytes:
     """What X-Gateway-Served has for a service of a cluster once a request was brought to its endpoints."""
-    return blake2b(f"{cluster} {service}".encode(), digest_size=8).hexdigest().encode()
+    return tag(f"{cluster} {service}").encode()
 
 
 def check_loop(request: RequestHead, mark: bytes) -> None:

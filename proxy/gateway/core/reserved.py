@@ -6,7 +6,9 @@ public top-level domain: a pod's search path makes Service `pypi` of namespace `
 
 from __future__ import annotations
 
-SYSTEM = frozenset({"default", "multicluster-system", "dapr-system"})
+from gateway.core.objects import SYSTEM_NAMESPACE
+
+SYSTEM = frozenset({"default", SYSTEM_NAMESPACE, "dapr-system"})
 DNS_PARTS = frozenset({"svc", "cluster", "clusterset", "local", "localhost", "internal"})
 """Parts of the names that clusters and nodes themselves go by."""
 COUNTRY_CODE = 2

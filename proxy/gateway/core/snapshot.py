@@ -13,7 +13,7 @@ from functools import partial
 
 from gateway.core.affinity import Balancing, session_secret
 from gateway.core.claims import Claims, Match
-from gateway.core.dialling import Dialling, of_gateways, of_system
+from gateway.core.dialling import FILES, Dialling, of_gateways, of_system
 from gateway.core.export_hosts import host_of
 from gateway.core.exports import Evaluation, Rule, evaluate_exports
 from gateway.core.fields import FieldError
@@ -29,9 +29,6 @@ from gateway.core.route import PathTable, Route, WeightedCluster, normal_prefix,
 from gateway.core.service_ports import service_ports
 from gateway.core.services import Objects, sort_objects
 from gateway.core.sidecars import SIDECAR_PORT, SIDECARS, invoke_prefix
-
-FILES = Dialling(loopback=True, foreign_imports=True)
-"""For objects that only the operator writes."""
 
 __all__ = ["Compiled", "Problem", "Snapshot", "compile_snapshot"]
 

@@ -19,7 +19,7 @@ from functools import partial
 
 from gateway import process
 from gateway.core.budget import DEFAULT_BUDGET, Budget
-from gateway.core.objects import CONTROLLER, GATEWAY, Object
+from gateway.core.objects import CONTROLLER, GATEWAY, SYSTEM_NAMESPACE, Object
 from gateway.core.snapshot import Compiled
 from gateway.kube import trim
 from gateway.kube.admin import AdminServer
@@ -107,7 +107,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
                 dialling=dialling(args),
             ),
             GatewayIdentity(
-                namespace=os.environ.get("POD_NAMESPACE", "multicluster-system"),
+                namespace=os.environ.get("POD_NAMESPACE", SYSTEM_NAMESPACE),
                 east_west_port=args.east_west_port,
                 service_ports=args.service_ports,
                 cluster_domain=args.cluster_domain,

@@ -19,7 +19,16 @@ from functools import partial
 from gateway import process
 from gateway.core.claims import Grant
 from gateway.core.conditions import Condition, managed
-from gateway.core.objects import HUB, Object, created, is_deleted, key_of, spec_of, uid_of
+from gateway.core.objects import (
+    HUB,
+    SYSTEM_NAMESPACE,
+    Object,
+    created,
+    is_deleted,
+    key_of,
+    spec_of,
+    uid_of,
+)
 from gateway.kube import finalizer
 from gateway.kube.admin import AdminServer
 from gateway.kube.client import KubeClient
@@ -264,7 +273,7 @@ def main(args: argparse.Namespace) -> int:
 
 async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
     metrics = HubMetrics()
-    namespace = os.environ.get("POD_NAMESPACE", "multicluster-system")
+    namespace = os.environ.get("POD_NAMESPACE", SYSTEM_NAMESPACE)
     try:
         grants = read_grants(args.paths)
     except ValueError as error:

@@ -43,6 +43,7 @@ HOT = [
             "exchange",
             "headcache",
             "metrics",
+            "reading",
             "registry",
             "replay",
             "runtime",

@@ -9,7 +9,7 @@ Latin-1: a target is ASCII on the wire and must come back byte for byte.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import re2
 
@@ -45,6 +45,8 @@ PATTERNS_BYTES = 16 << 20
 REPLACEMENT = re.compile(r"[\x21\x22\x24-\x7e]*")
 """Characters a request target can have. A space or a line end would end the request line, `#` the path."""
 
+K = TypeVar("K")
+V = TypeVar("V")
 Piece = bytes | int
 """Literal text, or the number of a group (0: the whole match)."""
 
@@ -85,21 +87,30 @@ def parse_replacement(text: str) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-class TargetCache:
-    """Rewritten targets by rewrite and target."""
+class _Cache(Generic[K, V]):
+    """What can be made again, `most` bytes of it: a full one starts again empty."""
 
-    def __init__(self, most: int = CACHE_BYTES) -> None:
+    def __init__(self, most: int) -> None:
         self.most = most
         self.size = 0
-        self.found: dict[tuple[Rewrite, bytes], bytes] = {}
+        self.found: dict[K, V] = {}
 
-    def keep(self, rewrite: Rewrite, target: bytes, found: bytes) -> None:
-        size = len(target) + len(found) + ENTRY_BYTES
+    def _keep(self, key: K, value: V, size: int) -> None:
         if self.size + size > self.most:
             self.found.clear()
             self.size = 0
         self.size += size
-        self.found[rewrite, target] = found
+        self.found[key] = value
+
+
+class TargetCache(_Cache[tuple["Rewrite", bytes], bytes]):
+    """Rewritten targets by rewrite and target."""
+
+    def __init__(self, most: int = CACHE_BYTES) -> None:
+        super().__init__(most)
+
+    def keep(self, rewrite: Rewrite, target: bytes, found: bytes) -> None:
+        self._keep((rewrite, target), found, len(target) + len(found) + ENTRY_BYTES)
 
 
 TARGETS = TargetCache()
@@ -190,7 +201,7 @@ class Rewrite:
         return found
 
 
-class PatternCache:
+class PatternCache(_Cache[tuple[str, str], Rewrite]):
     """Compiled rewrites, by what they were made of.
 
     Compiling is a good part of the cost of a snapshot, and patterns seldom change. Who changes his often has
@@ -198,21 +209,14 @@ class PatternCache:
     """
 
     def __init__(self, most: int = PATTERNS_BYTES) -> None:
-        self.most = most
-        self.size = 0
-        self.found: dict[tuple[str, str], Rewrite] = {}
+        super().__init__(most)
 
     def get(self, source: str, to: str) -> Rewrite:
         """RewriteError as making it has it."""
         found = self.found.get((source, to))
         if found is None:
             found = Rewrite(source, to)
-            size = memory_of(source) + len(to)
-            if self.size + size > self.most:
-                self.found.clear()
-                self.size = 0
-            self.size += size
-            self.found[source, to] = found
+            self._keep((source, to), found, memory_of(source) + len(to))
         return found
 
 

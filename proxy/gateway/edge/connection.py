@@ -9,6 +9,7 @@ from gateway.core.limits import READ_AHEAD_BYTES
 from gateway.core.meter import EXCHANGE_BYTES, SMALL_BYTES
 from gateway.edge.downstream import Downstream
 from gateway.edge.exchange import Exchange
+from gateway.edge.reading import set_reading
 from gateway.edge.runtime import Runtime
 
 
@@ -34,12 +35,7 @@ class Connection(Downstream):
             wanted = self.exchange.can_take_body
         else:
             wanted = len(self.buffer) < READ_AHEAD_BYTES
-        if wanted != self.reading and not self.transport.is_closing():
-            self.reading = wanted
-            if wanted:
-                self.transport.resume_reading()
-            else:
-                self.transport.pause_reading()
+        self.reading = set_reading(self.transport, self.reading, wanted)
 
     # Memory
 
@@ -56,9 +52,7 @@ class Connection(Downstream):
         return held
 
     def hold_still(self) -> None:
-        if self.reading and not self.transport.is_closing():
-            self.reading = False
-            self.transport.pause_reading()
+        self.reading = set_reading(self.transport, self.reading, False)
         if self.exchange is not None and self.exchange.upstream is not None:
             self.exchange.upstream.set_reading(False)
 

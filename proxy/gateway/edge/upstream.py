@@ -15,6 +15,7 @@ from gateway.core.health import EndpointHealth
 from gateway.core.meter import CONNECTION_BYTES, Meter
 from gateway.core.response import ResponseHead
 from gateway.core.route import Endpoint
+from gateway.edge.reading import set_reading
 from gateway.edge.runtime import Runtime
 
 REUSE_SECONDS = 1.0
@@ -200,12 +201,7 @@ class Upstream:
 
     def set_reading(self, wanted: bool) -> None:
         """Read what arrives, or leave it to the kernel until it can be passed on."""
-        if wanted != self.reading and not self.transport.is_closing():
-            self.reading = wanted
-            if wanted:
-                self.transport.resume_reading()
-            else:
-                self.transport.pause_reading()
+        self.reading = set_reading(self.transport, self.reading, wanted)
 
     def end_writing(self) -> None:
         """Send the end of what its user sends, where that can be done alone."""

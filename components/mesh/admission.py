@@ -157,15 +157,15 @@ _SELECTOR_STAYS = (
 )
 _TAKEN = f"variables.selector == {{}} && {_KEPT}"
 _GIVEN_BACK = f"variables.oldSelector == {{}} && variables.kept == variables.oldKept && {_KEPT}"
-_FINALIZER_ONLY = (
-    "request.operation == 'UPDATE' && object.spec == oldObject.spec && "
-    + _same("labels", "annotations", "ownerReferences")
-    + " && ".join(
-        f"{'' if number else ' && '}{one}.metadata.?finalizers.orValue([]).all(f, f == '{FINALIZER}' ||"
+_FINALIZER_ONLY = " && ".join((
+    "request.operation == 'UPDATE' && object.spec == oldObject.spec",
+    _same("labels", "annotations", "ownerReferences"),
+    *(
+        f"{one}.metadata.?finalizers.orValue([]).all(f, f == '{FINALIZER}' ||"
         f" f in {other}.metadata.?finalizers.orValue([]))"
-        for number, (one, other) in enumerate((("object", "oldObject"), ("oldObject", "object")))
-    )
-)
+        for one, other in (("object", "oldObject"), ("oldObject", "object"))
+    ),
+))  # fmt: skip
 
 
 def _list(texts: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The room for objects: how many bytes of them a process keeps, and what is left out when it is used up.
+"""The capacity for objects: how many bytes of them a process keeps, and what is left out when it is used up.
 
 What is known stays. A new object, or a change that makes one larger, is taken only where there is room for
 it; no namespace gets more than half, so that what one tenant stores keeps nobody else's objects out.
@@ -55,7 +55,7 @@ def capacity_of(budget: Budget) -> Capacity:
 
 
 class Kept:
-    """The part of a room that one informer has: what weighs how much there, and what was left out."""
+    """The part of a capacity that one informer has: what weighs how much there, and what was left out."""
 
     def __init__(self, capacity: Capacity) -> None:
         self._capacity = capacity

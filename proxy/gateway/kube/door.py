@@ -1,9 +1,9 @@
 """Which exports the front door serves under their paths. Pure.
 
-The front door, on the control plane, stands for the paths of all exporters. What has hosts is published under
-them by its own cluster alone, with paths of its own. Whose each is goes by the hub's
+The front door, on the control plane, stands for the paths of all exporters. Whose each is goes by the hub's
 own dates: the oldest claim has it, from then on, and the settings (`paths`) come before any claim. Who does
-not get a path is still imported by name; its import says that the front door does not serve it.
+not get a path is still imported by name; its import says that the front door does not serve it. Nor does it
+serve what has hosts: that is published under them by its own cluster alone, with paths of its own.
 """
 
 from __future__ import annotations

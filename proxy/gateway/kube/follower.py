@@ -76,7 +76,7 @@ class Follower:
         capacity: Capacity,
     ) -> None:
         """`capacity`: for the objects of all informers here, and of whoever else shares it."""
-        self._viewpoint = viewpoint
+        self.viewpoint = viewpoint
         self._on_compiled = on_compiled
         self._on_other = on_other
         self._changed = Signal(SETTLE_SECONDS)
@@ -127,7 +127,7 @@ class Follower:
         """The relevant objects and what they compile to; None when they are those of last time."""
         objects = relevant(taken)
         versions = [(str(obj["kind"]), key_of(obj), version_of(obj)) for obj in objects]
-        fingerprint = self._viewpoint, versions
+        fingerprint = self.viewpoint, versions
         if fingerprint == self._fingerprint:
             return None
         self._fingerprint = fingerprint
@@ -135,11 +135,11 @@ class Follower:
 
     def look_from(self, viewpoint: Viewpoint) -> None:
         """Compile the same objects for another viewpoint from now on."""
-        self._viewpoint = viewpoint
+        self.viewpoint = viewpoint
         self._changed.set()
 
     def compile(self, objects: Sequence[Object], viewpoint: Viewpoint | None = None) -> Compiled:
-        viewpoint = viewpoint or self._viewpoint
+        viewpoint = viewpoint or self.viewpoint
         # Collecting garbage stops every thread, and so many new objects would set it off again and again.
         gc.disable()
         try:

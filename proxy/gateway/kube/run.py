@@ -55,7 +55,6 @@ class DataPlane:
         self._unsaved = Signal(SAVE_SECONDS)
         self._objects: Sequence[Object] = ()
         self._serving = False
-        self._viewpoint = viewpoint
         self._peers_file = peers_file
         self._capacity = capacity_of(server.budget)
         self._follower = Follower(client, viewpoint, self._take, capacity=self._capacity)
@@ -122,10 +121,9 @@ class DataPlane:
                 except PeersFileError as error:
                     log.error("kept the keys in force: %s", error)  # noqa: TRY400  the message says it all
                 else:
-                    if peers != self._viewpoint.peers:
+                    if peers != self._follower.viewpoint.peers:
                         log.info("the peers' keys have changed")
-                        self._viewpoint = replace(self._viewpoint, peers=peers)
-                        self._follower.look_from(self._viewpoint)
+                        self._follower.look_from(replace(self._follower.viewpoint, peers=peers))
             await asyncio.sleep(KEYS_SECONDS)
 
     async def _save(self) -> None:

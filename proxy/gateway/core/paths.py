@@ -17,10 +17,18 @@ HIDDEN_SLASH = re.compile(rb"%2F|%5C|\\")
 """What some servers take for a slash, and others for a character of a name."""
 
 DOT_SEGMENTS = frozenset((b".", b".."))
+PARAMETERS = re.compile(rb"/\.\.?(?:;|%3B)")
+"""Dot segments with parameters: servlet containers cut these off, and then climb."""
 
 
 def _dotted(path: bytes) -> bool:
     return not DOT_SEGMENTS.isdisjoint(path.split(b"/"))
+
+
+def _climbs(path: bytes) -> bool:
+    """Whether some server takes a segment of a normal path for a dot segment."""
+    plain = HIDDEN_SLASH.sub(b"/", path)
+    return _dotted(plain) or PARAMETERS.search(plain) is not None
 
 
 def _normal_escape(match: re.Match[bytes]) -> bytes:
@@ -41,16 +49,26 @@ def normalise(path: bytes) -> bytes:
 
 def is_reachable(path: bytes) -> bool:
     """Whether a request can have this path: it has no dot segments, and each `%` begins an escape."""
-    return BROKEN_ESCAPE.search(path) is None and not _dotted(HIDDEN_SLASH.sub(b"/", normalise(path)))
+    return BROKEN_ESCAPE.search(path) is None and not _climbs(normalise(path))
+
+
+def check_made(target: bytes) -> None:
+    """ProtocolError for a target that was made of a client's and has dot segments, which that had not."""
+    path = b"/" + target.partition(b"?")[0]
+    if ODD.search(path) is not None and _climbs(normalise(path)):
+        raise ProtocolError("rewritten request target with dot segments")
 
 
 def resolve(path: bytes) -> bytes:
     """A normal path without `.` and `..` segments (RFC 3986 5.2.4): none climbs above the root.
 
-    ProtocolError when servers would read it differently: dot segments beside a hidden slash.
+    ProtocolError when servers would read it differently: dot segments beside a hidden slash, or with
+    parameters.
     """
-    if not _dotted(HIDDEN_SLASH.sub(b"/", path)):
+    if not _climbs(path):
         return path
+    if PARAMETERS.search(HIDDEN_SLASH.sub(b"/", path)) is not None:
+        raise ProtocolError("path with dot segments that have parameters")
     segments = path.split(b"/")
     for segment in segments:
         parts = HIDDEN_SLASH.split(segment)

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import re2
 
 from gateway.core.errors import ProtocolError
+from gateway.core.paths import check_made
 
 MAX_PATTERN = 1024
 MAX_PROGRAM_BYTES = 32 << 10
@@ -166,8 +167,11 @@ class Rewrite:
         return f"Rewrite({self.source!r}, {self.to!r})"
 
     def apply(self, target: bytes) -> bytes:
-        """The rewritten request target, which may lack its first `/`. ProtocolError when it is too long, or
-        takes too many steps."""
+        """The rewritten request target, which may lack its first `/`.
+
+        ProtocolError when it is too long, takes too many steps, or has dot segments: `/static(.*)` to
+        `/files/$1` makes some of `/static../secret`.
+        """
         found = TARGETS.found.get((self, target))
         if found is None:
             found = self._rewritten(target)
@@ -198,6 +202,7 @@ class Rewrite:
         found: bytes = self._pattern.sub(expand, target)
         if len(found) > MAX_RESULT_BYTES:
             raise too_long
+        check_made(found)
         return found
 
 

@@ -68,7 +68,7 @@ def check_method(target: bytes) -> bytes:
     if not target.startswith(b"/"):
         raise ProtocolError("request target that is no path")
     if not is_reachable(target.partition(b"?")[0]):
-        raise ProtocolError("rewritten request target with dot segments")
+        raise ProtocolError("request target with dot segments, or with a % that begins no escape")
     return target
 
 

@@ -140,6 +140,7 @@ PREFIX = invoke_prefix("orders", "demo")
         (Rewrite("_", "%2e"), b"/__/x", None),
         (Rewrite("_", "%2F.."), b"/a_", None),
         (Rewrite("_", "."), b"/_/x", None),
+        (None, b"/a%zz", None),
         (None, b"*", None),
     ],
 )

@@ -19,9 +19,11 @@ NAMED = (
     b"cookie", b"dapr-api-token", b"x-gateway-served",
 )  # fmt: skip
 OTHER_FORWARDED = (
-    rb"x-forwarded-[^:\r]*|x-original-[^:\r]*|forwarded|x-real-ip|true-client-ip|x-client-ip|x-rewrite-url"
+    rb"x[-_]forwarded[-_][^:\r]*|x[-_]original[-_][^:\r]*|forwarded|x[-_]real[-_]ip|true[-_]client[-_]ip"
+    rb"|x[-_]client[-_]ip|x[-_]rewrite[-_]url"
 )
-"""What other proxies tell applications of where a request came from; frameworks believe each of them."""
+"""What other proxies tell applications of where a request came from; frameworks believe each of them. CGI,
+WSGI and PHP take `_` in a name for `-` (RFC 3875, section 4.1.18): with it they are sent on for nobody."""
 
 READ = re.compile(
     rb"\r\n(" + b"|".join(NAMED) + rb"|" + OTHER_FORWARDED + rb"):[ \t]*([^\r]*)", re.IGNORECASE
@@ -214,7 +216,7 @@ def _read_rest(request: RequestHead, fields: dict[bytes, bytes]) -> None:
             fields.get(b"x-forwarded-for", b""),
             fields.get(b"x-forwarded-proto", b""),
             fields.get(b"x-forwarded-host", b""),
-            b"".join([b"\r\n%b: %b" % (name, fields[name]) for name in others]),
+            b"".join([b"\r\n%b: %b" % (name, fields[name]) for name in others if b"_" not in name]),
         )
     hops = fields.get(b"x-gateway-hops", b"0")
     request.hops = int(hops) if hops.isdigit() and len(hops) <= 3 else 0

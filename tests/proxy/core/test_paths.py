@@ -64,6 +64,17 @@ def test_dot_segments_beside_a_hidden_slash_are_refused(path: bytes) -> None:
     assert not is_reachable(path)
 
 
+@pytest.mark.parametrize(
+    "path", [b"/a/..;/b", b"/a/..;x=1", b"/.;/a", b"/a/%2e%2e;/b", b"/a/..%3b/b", b"/a%2F..;/b"]
+)
+def test_dot_segments_with_parameters_are_refused(path: bytes) -> None:
+    """Servlet containers cut parameters off, then climb."""
+    with pytest.raises(ProtocolError, match="dot segments"):
+        resolve(normalise(path))
+    assert not is_reachable(path)
+    assert resolve(b"/a;x=1/b;.") == b"/a;x=1/b;."
+
+
 @given(st.lists(st.sampled_from([b"a", b".", b"..", b"", b"%2e", b"%2E.", b"~", b"%7E", b"%c3"]), max_size=8))
 def test_what_is_spelled_and_resolved_stays_so_and_climbs_nowhere(segments: list[bytes]) -> None:
     found = resolve(normalise(b"/" + b"/".join(segments)))
@@ -89,6 +100,15 @@ def test_forwarding_fields_of_other_names_go_on_for_a_named_proxy_alone() -> Non
     assert request_start(head, b"/", b"", to_gateway=False) == b"GET / HTTP/1.1\r\nHost: x\r\nAccept: */*"
     told = continued_fields(head, b"10.0.0.1")
     assert told.endswith(b"\r\nx-forwarded-prefix: /p\r\nforwarded: for=1")
+
+
+@pytest.mark.parametrize(
+    "name", ["X_Forwarded_For", "X-Forwarded_Host", "x_forwarded_prefix", "X_Real_IP", "X_Original-URL"]
+)
+def test_fields_that_cgi_takes_for_forwarding_fields_go_on_for_nobody(name: str) -> None:
+    head = request(b"/", name.encode() + b": evil\r\nAccept: */*\r\n")
+    assert request_start(head, b"/", b"", to_gateway=False) == b"GET / HTTP/1.1\r\nHost: x\r\nAccept: */*"
+    assert b"evil" not in continued_fields(head, b"10.0.0.1")
 
 
 def test_the_first_of_several_request_identifiers_is_kept() -> None:

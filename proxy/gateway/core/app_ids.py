@@ -28,6 +28,7 @@ CALLERS = "multicluster.flomesh.io/dapr-callers"
 _APP_ID = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
 LONGEST_APP_ID = 58
 """Dapr's operator makes a Service `<app-id>-dapr`, and a Service's name has 63 characters at most."""
+NOBODY: Mapping[Key, str] = {}
 
 
 def read_app_id(raw: Object) -> str:
@@ -85,11 +86,13 @@ def settle(
     callers: Collection[str],
     apps: Mapping[str, Collection[str]],
     foreign: Collection[Key],
+    holders: Mapping[Key, str] = NOBODY,
 ) -> dict[Key, Settled]:
     """What each import gets.
 
     `callers`: namespaces whose Dapr apps call imported services. `apps`: namespaces of this cluster's Dapr
-    apps by app-id. `foreign`: namespace and name of HTTPEndpoints that others made.
+    apps by app-id. `foreign`: namespace and name of HTTPEndpoints that others made. `holders`: by namespace
+    and app-id, the import that has it there now, as `namespace/name`.
     """
     settled: dict[Key, Settled] = {}
     by_id: dict[str, list[Candidate]] = {}
@@ -98,7 +101,9 @@ def settle(
         by_id.setdefault(candidate.app_id, []).append(candidate)
     for app_id, group in by_id.items():
         for namespace in sorted(callers):
-            owner, *others = sorted(group, key=lambda candidate: _rank(candidate, namespace))
+            owner, *others = sorted(
+                group, key=lambda candidate: _rank(candidate, namespace, holders.get((namespace, app_id), ""))
+            )
             mine = settled[owner.key]
             if owner.exported and not owner.leaves:
                 mine.native = True
@@ -112,9 +117,11 @@ def settle(
     return settled
 
 
-def _rank(candidate: Candidate, namespace: str) -> tuple[bool, str, Key]:
-    """A service of the caller's own namespace first, as Dapr has it; then the oldest import."""
-    return candidate.key[0] != namespace, candidate.created, candidate.key
+def _rank(candidate: Candidate, namespace: str, holder: str) -> tuple[bool, bool, str, Key]:
+    """A service of the caller's own namespace first, as Dapr has it; then who has the app-id, whatever an
+    older import says by now; then the oldest import."""
+    key = candidate.key
+    return key[0] != namespace, "/".join(key) != holder, candidate.created, key
 
 
 def _in_the_way(

@@ -94,7 +94,9 @@ def plan_endpoints(imports: Mapping[Key, Object], dapr: Dapr) -> Wanted:
     owners: dict[Key, Key] = {}
     if candidates:
         foreign = {key for key, endpoint in dapr.endpoints.items() if not is_marked(endpoint)}
-        for key, settled in settle(candidates, _callers(dapr), local_apps(dapr.services), foreign).items():
+        holders = {key: annotation(one, IMPORT_OF) for key, one in dapr.endpoints.items() if is_marked(one)}
+        found = settle(candidates, _callers(dapr), local_apps(dapr.services), foreign, holders)
+        for key, settled in found.items():
             wanted.conditions[key] = dapr_invocable(settled)
             owners |= {(namespace, settled.app_id): key for namespace in settled.namespaces}
     wanted.actions.extend(_writes(owners, urls, dapr))

@@ -163,3 +163,12 @@ def test_an_http_endpoint_of_others_is_left_alone() -> None:
 def test_an_import_without_use_says_why() -> None:
     condition = not_invocable(FieldError("NoHttpPort", "no port"))
     assert (condition.status, condition.reason, condition.message) == (False, "NoHttpPort", "no port")
+
+
+def test_who_has_an_app_id_keeps_it_when_an_older_import_says_it_later() -> None:
+    holder = candidate(("shop", "orders"), created="2026-01-02")
+    edited = candidate(("evil", "orders"), created="2026-01-01")
+    holders = {("curl", "orders"): "shop/orders"}
+    found = settle([edited, holder], ["curl", "web"], {}, [], holders)
+    assert found["shop", "orders"].namespaces == ["curl"]
+    assert found["evil", "orders"].namespaces == ["web"]

@@ -213,3 +213,11 @@ def test_a_new_system_namespace_becomes_the_owner() -> None:
     endpoints = after(run()[0])
     (action,), _ = run(endpoints=endpoints, callers=namespaces("curl", uid="new"))
     assert action.body["metadata"]["ownerReferences"][0]["uid"] == "new"
+
+
+def test_an_app_id_stays_with_the_import_that_has_it() -> None:
+    other = imported()
+    other["metadata"] |= {"namespace": "evil", "creationTimestamp": "2020-01-01T00:00:00Z"}
+    actions, _ = run()
+    both = {KEY: imported(), ("evil", "orders"): other}
+    assert run(both, after(actions))[0] == [], "an older import that says the app-id later gets it nowhere"

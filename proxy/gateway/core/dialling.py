@@ -25,8 +25,12 @@ THIS_NETWORK = IPv4Network("0.0.0.0/8")
 BROADCAST = IPv4Address("255.255.255.255")
 COMPATIBLE = IPv6Network("::/96")
 """RFC 4291, section 2.5.5.1: an IPv4 address in the last four bytes, as in `::ffff:0:0/96`."""
-TRANSLATED = IPv6Network("64:ff9b::/96")
-"""RFC 6052: likewise, for translators (NAT64)."""
+TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"), IPv6Network("::ffff:0:0:0/96"))
+"""RFC 6052, 8215 and 2765: likewise, for translators (NAT64, SIIT)."""
+METADATA = frozenset(
+    map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+)
+"""Where clouds tell machines their credentials, beside link-local: Alibaba, Azure, Oracle, AWS, Google."""
 NOWHERE: Mapping[str, str] = {}
 NAMED = 3
 """Of the refused endpoints of one Service so many are named; the message has an end."""
@@ -161,11 +165,11 @@ def _against(found: IPv4Address | IPv6Address) -> str:
         return "is a link-local address"
     if found.is_multicast or found == BROADCAST:
         return "is one of many hosts at once"
-    return ""
+    return "is where a cloud tells its machines' credentials" if found in METADATA else ""
 
 
 def _inner(found: IPv6Address) -> IPv4Address | None:
     """The IPv4 address that is reached by an IPv6 address where somebody translates."""
-    if found in COMPATIBLE or found in TRANSLATED:
+    if any(found in network for network in (COMPATIBLE, *TRANSLATED)):
         return IPv4Address(int(found) & 0xFFFFFFFF)
     return found.sixtofour or (found.teredo[1] if found.teredo is not None else None)

@@ -27,6 +27,9 @@ NEVER = {
     "64:ff9b::a9fe:a9fe": "link-local", "fe80::1%eth0": "zone", "2001:db8::1%eth0": "zone", "::1%lo": "zone",
     "0.0.0.0": "unspecified", "0.1.2.3": "unspecified", "::": "unspecified", "::ffff:0.0.0.0": "unspecified",
     "224.0.0.1": "many hosts", "ff02::1": "many hosts", "255.255.255.255": "many hosts",
+    "64:ff9b:1::7f00:1": "loopback", "::ffff:0:127.0.0.1": "loopback",
+    "100.100.100.200": "cloud", "168.63.129.16": "cloud", "192.0.0.192": "cloud", "fd00:ec2::254": "cloud",
+    "fd20:ce::254": "cloud", "::ffff:100.100.100.200": "cloud",
     "10.42.0.10": "address of this gateway", "::ffff:10.42.0.10": "address of this gateway",
     "10.42.0.7": "multicluster-system", "::ffff:10.42.0.7": "multicluster-system",
 }  # fmt: skip

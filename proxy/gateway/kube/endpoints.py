@@ -101,18 +101,17 @@ def assign_ports(
     """A service port of the gateways for each port of a Service, as long as there are some.
 
     What the slices say already stays, for connections follow what was written last; a new one gets the lowest
-    free port. The rest share the east-west port, which routes by Host.
+    free port, none that a slice names. The rest share the east-west port, which routes by Host. A port that
+    several claim is nobody's: who can write a slice could otherwise take the callers of another Service.
     """
     written = _written(slices, listening)
-    assigned: dict[ServicePort, int] = {}
-    used: set[int] = set()
+    kept: dict[ServicePort, int] = {}
+    for named, claims in written.items():
+        if len(claims) == 1:
+            kept.setdefault(next(iter(claims)), named)
     order = sorted(set(wanted))
-    for one in order:
-        port = written.get(one)
-        if port is not None and port not in used:
-            assigned[one] = port
-            used.add(port)
-    free = (port for port in listening if port not in used)
+    assigned = {one: kept[one] for one in order if one in kept}
+    free = (port for port in listening if port not in written)
     for one in order:
         if one not in assigned:
             port = next(free, None)
@@ -122,8 +121,9 @@ def assign_ports(
     return assigned
 
 
-def _written(slices: Mapping[Key, Object], listening: range) -> dict[ServicePort, int]:
-    found: dict[ServicePort, int] = {}
+def _written(slices: Mapping[Key, Object], listening: range) -> dict[int, set[ServicePort]]:
+    """By listening port, for what it stands by these slices."""
+    found: dict[int, set[ServicePort]] = {}
     for (namespace, _), one in slices.items():
         if not listening or not is_derived_slice(one):
             continue
@@ -134,5 +134,5 @@ def _written(slices: Mapping[Key, Object], listening: range) -> dict[ServicePort
             continue  # somebody wrote into our slice: it is written again
         for port, number in said.items():
             if port in listening:
-                found.setdefault(((namespace, label(one, IMPORT_NAME)), number), port)
+                found.setdefault(port, set()).add(((namespace, label(one, IMPORT_NAME)), number))
     return found

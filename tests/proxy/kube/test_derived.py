@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.kube.actions import Action
 from gateway.kube.derived import reconcile
-from gateway.kube.endpoints import peers
+from gateway.kube.endpoints import assign_ports, peers
 from gateway.kube.slices import Gateways
 
 KEY = ("dapr-test", "nodeapp")
@@ -331,3 +331,17 @@ def test_what_kubernetes_left_of_a_deleted_service_makes_nobody_its_owner() -> N
             "endpointslice-controller.k8s.io"
         )
     assert run({KEY: imported()}, services, {**slices, **left}) == []
+
+
+def test_a_service_port_that_a_forged_slice_claims_goes_to_nobody() -> None:
+    mine, forger = (KEY, 3000), (("aaa", "evil"), 80)
+    _, slices = after(everything({KEY: imported()}, listening=range(20000, 20010)))
+    forged = {**slices[SLICE_KEY], "metadata": {**slices[SLICE_KEY]["metadata"]}}
+    forged["metadata"] |= {
+        "namespace": "aaa",
+        "labels": {**forged["metadata"]["labels"], "multicluster.flomesh.io/service": "evil"},
+        "annotations": {"multicluster.flomesh.io/service-ports": '{"20000": 80}'},
+    }
+    slices["aaa", "forged"] = forged
+    found = assign_ports([forger, mine], slices, range(20000, 20010))
+    assert sorted(found.values()) == [20001, 20002]

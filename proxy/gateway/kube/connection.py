@@ -14,7 +14,7 @@ from dataclasses import replace
 from gateway.core.admission import may_export
 from gateway.core.conditions import Condition, managed
 from gateway.core.dialling import STRICT
-from gateway.core.objects import HUB, Key, Object, key_of, section, spec_of
+from gateway.core.objects import HUB, Key, Object, key_of, section, spec_of, uid_of
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.cluster import ClusterReconciler
@@ -163,12 +163,12 @@ class Connection:
         self.key = cluster_key(cluster)
         self._resolver.update(str(spec.get("gatewayHost") or ""), int(spec.get("gatewayPort") or 80))
         self._may_export = may_export(cluster)
+        if self._first_seen is None and uid_of(cluster):  # else there is no object that could keep the dates
+            self._first_seen = FirstSeen(cluster)
         if self._home is not None:
             if self._reconciler is None:
                 self._start(self._home)
             return
-        if self._first_seen is None:
-            self._first_seen = FirstSeen(cluster)
         try:
             kubeconfig = kubeconfig_of(cluster, secrets)
             if kubeconfig != self._kubeconfig:
@@ -229,7 +229,9 @@ class Connection:
     def see(self, now: float) -> bool:
         """Date what is new of the exports. True when `first_seen` is to be written."""
         exports = self._reconciler.exports if self._reconciler is not None else None
-        return exports is not None and self._first_seen is not None and self._first_seen.see(exports, now)
+        if exports is None or self._first_seen is None:
+            return False
+        return self._first_seen.see(exports, now, believed=self._home is not None)
 
     def first_seen(self) -> Object:
         """The part of the Cluster's status that keeps the dates."""

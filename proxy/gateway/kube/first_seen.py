@@ -15,7 +15,7 @@ from typing import Any
 
 from gateway.core.admission import PATH_LENGTH, RULES, check_key
 from gateway.core.fields import FieldError
-from gateway.core.objects import Key, Object, listed, section, spec_of, texts
+from gateway.core.objects import Key, Object, created, listed, section, spec_of, texts
 
 STATUS = "firstSeen"
 """Field of the Cluster's status: claims by the time they were first seen."""
@@ -55,13 +55,18 @@ class FirstSeen:
         }
         """By claim."""
 
-    def see(self, exports: Mapping[Key, Object], now: float) -> bool:
+    def see(self, exports: Mapping[Key, Object], now: float, *, believed: bool = False) -> bool:
         """Take the exports there are now: new claims count from now, those that are gone are given up.
 
-        True when something changed, so that `status` is to be written.
+        `believed`: while nothing is on record, exports are as old as they say themselves. True when something
+        changed, so that `status` is to be written.
         """
         moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        times = {claim: self.times.get(claim, moment) for claim in claims_of(exports)}
+        times = {
+            claim: self.times.get(claim) or (created(raw) if believed and not self.times else moment)
+            for key, raw in exports.items()
+            for claim in claims_of({key: raw})
+        }
         changed = times != self.times
         self.times = times
         return changed

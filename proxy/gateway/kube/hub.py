@@ -168,6 +168,10 @@ class Hub:
             del self._leaving[name]
             self._changed.set()
 
+    def _dated(self) -> dict[str, Connection]:
+        """Connections by the name of the Cluster object that keeps the dates of what is exported there."""
+        return self._remotes | {key_of(one)[1]: self._home for one in self._homes()[:1]}
+
     def _homes(self) -> list[Object]:
         """Cluster objects that claim to be the hub's own cluster; the oldest is right."""
         homes = [obj for obj in self._clusters.objects.values() if _is_home(obj)]
@@ -177,7 +181,7 @@ class Hub:
         connections = [self._home]
         connections += [remote for remote in self._remotes.values() if remote.key != self._home.key]
         now = time.time()
-        self._undated |= {name for name, remote in self._remotes.items() if remote.see(now)}
+        self._undated |= {name for name, one in self._dated().items() if one.see(now)}
         views = [connection.view() for connection in connections]
         # In a thread: ten thousand exports take seconds, and checks and watches must not wait for them.
         made = await asyncio.to_thread(plan, views, self._grants)
@@ -216,12 +220,12 @@ class Hub:
         return True
 
     async def _date(self, name: str) -> bool:
-        """Keep when the claims of a member were first seen where the next hub finds it."""
+        """Keep when the claims of a cluster were first seen where the next hub finds it."""
         self._undated.discard(name)
-        if (remote := self._remotes.get(name)) is None:
+        if (dated := self._dated().get(name)) is None:
             return True
         try:
-            await self._client.merge(CLUSTER, "", name, {"status": remote.first_seen()}, status=True)
+            await self._client.merge(CLUSTER, "", name, {"status": dated.first_seen()}, status=True)
         except NotFound:
             return True
         except KubeError as error:

@@ -31,6 +31,14 @@ def test_claims_are_dated_when_they_come_and_kept() -> None:
     assert seen.times == {}, "what is gone is given up"
 
 
+def test_what_the_control_plane_exports_is_as_old_as_it_says_until_it_is_dated() -> None:
+    seen = FirstSeen({})
+    assert seen.see({("demo", "app"): export("/a")}, 1_000.0, believed=True)
+    assert set(seen.times.values()) == {"1970-01-01T00:00:00Z"}
+    assert seen.see({("demo", "app"): export("/a", "/b")}, 3_000.0, believed=True)
+    assert seen.times["demo/app /b"] == "1970-01-01T00:50:00.000Z", "an old export that gets a path later"
+
+
 def test_what_no_api_server_admits_claims_nothing() -> None:
     seen = FirstSeen({"status": {"firstSeen": [{"since": OLD, "claims": ["demo/app", 5]}, 5]}})
     seen.see({("../a", "app"): export("/a"), ("demo", "app"): export("/\ud800", 5, "/" + "a" * 1024)}, 0)

@@ -469,3 +469,27 @@ async def test_the_front_door_keeps_a_path_for_who_was_first(quiet_world: World)
     await world.one.remove(*EXPORT)
     await world.condition(world.two, evil, "Conflict", "False")
     await world.stop_hub()
+
+
+async def test_an_old_export_of_the_control_plane_gets_no_path_that_a_member_has(world: World) -> None:
+    await world.join("cluster-1")
+    central: Path = ("clusters", "", "central")
+    await world.home.put(*central, spec={"isInCluster": True, "gatewayHost": "172.28.0.1"})
+    for api in (world.home, world.one):
+        await api.put("namespaces", "", "evil")
+    rules = [{"portNumber": 3000, "path": "/evil", "pathType": "Prefix"}]
+    evil: Path = ("serviceexports", "evil", "evil")
+    old = {"creationTimestamp": "1970-01-01T00:00:00Z"}
+    await world.home.put("services", "evil", "evil", spec={"ports": [{"name": "http", "port": 3000}]})
+    await world.home.put(*evil, spec={"rules": rules}, metadata=old)
+
+    def dated() -> bool:
+        return bool(world.home.objects[central].get("status", {}).get("firstSeen"))
+
+    await until(dated, "what the control plane exports is dated")
+    await world.export(world.one)
+    await world.expect(world.home, "cluster-1")
+    await world.home.put(*evil, spec={"rules": [{**rules[0], "path": "/app/login"}]}, metadata=old)
+    await world.condition(
+        world.home, evil, "Conflict", "True", "the front door does not serve /app/login: demo/app"
+    )

@@ -1,1 +1,38 @@
-"""The Pulumi components, one per file, in packages named as the middle of their type tokens."""
+"""The Pulumi components, one per file, in packages named as the middle of their type tokens.
+
+Installed, this package is `multicluster_dapr`, and holds what a program of one's own makes a mesh with: the
+names below. Their tokens are those of the Pulumi package, `multicluster-dapr:index:...`.
+"""
+
+from .mesh.global_traffic_policy import (
+    GlobalTrafficPolicy,
+    GlobalTrafficPolicyArgs,
+    GlobalTrafficPolicyTarget,
+)
+from .mesh.mesh import Mesh
+from .mesh.mesh_args import (
+    MeshArgs,
+    MeshAutoscaler,
+    MeshCluster,
+    MeshPath,
+    MeshPods,
+    MeshService,
+)
+from .mesh.service_export import ServiceExport, ServiceExportArgs, ServiceExportRewrite, ServiceExportRule
+
+__all__ = [
+    "GlobalTrafficPolicy",
+    "GlobalTrafficPolicyArgs",
+    "GlobalTrafficPolicyTarget",
+    "Mesh",
+    "MeshArgs",
+    "MeshAutoscaler",
+    "MeshCluster",
+    "MeshPath",
+    "MeshPods",
+    "MeshService",
+    "ServiceExport",
+    "ServiceExportArgs",
+    "ServiceExportRewrite",
+    "ServiceExportRule",
+]

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import Cluster
+from .joinable_cluster import JoinableCluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ def install(
     name: str,
     parent: pulumi.Resource,
     *,
-    cluster: Cluster,
+    cluster: JoinableCluster,
     namespace: str,
     release: str,
     chart: str,

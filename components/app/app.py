@@ -9,7 +9,8 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import UNAWAITED, Cluster
+from components.cluster.cluster import Cluster
+from components.joinable_cluster import UNAWAITED
 
 VERSION_ANNOTATION = "multicluster-dapr/secret-version"
 

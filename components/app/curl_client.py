@@ -10,7 +10,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.app import dapr_pod
-from components.cluster.cluster import UNAWAITED, Cluster
+from components.cluster.cluster import Cluster
+from components.joinable_cluster import UNAWAITED
 from components.pod_security import CONTAINER_SECURITY
 
 NAME = "curl"

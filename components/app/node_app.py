@@ -9,9 +9,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components.annotations import DIGEST_ANNOTATION
 from components.app import dapr_pod
-from components.cluster.cluster import UNAWAITED, Cluster
-from components.image.built_image import DIGEST_ANNOTATION
+from components.cluster.cluster import Cluster
+from components.joinable_cluster import UNAWAITED
 from components.pod_security import CONTAINER_SECURITY
 
 NAME = "nodeapp"

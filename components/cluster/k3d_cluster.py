@@ -73,6 +73,7 @@ class K3dCluster(pulumi.ComponentResource):
             http=f"http://{next(iter(config.bind_addresses), gateway)}:{config.http_port}",
             context=f"k3d-{name}",
             creation_id=created.id,
+            ends_with_provider=True,
         )
         # Not the secret: the engine's debugging log prints what components register, marked or not.
         self.register_outputs({})

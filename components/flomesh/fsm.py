@@ -9,7 +9,8 @@ from typing import Any
 import pulumi
 
 from components import chart
-from components.cluster.cluster import Cluster, location
+from components.cluster.cluster import Cluster
+from components.joinable_cluster import location
 
 NAMESPACE = "flomesh"
 
@@ -34,7 +35,7 @@ def join_kubeconfig(kubeconfig: str) -> str:
     return kubeconfig.removeprefix("---\n")
 
 
-def join_spec(*, key: str, host: str, port: int, kubeconfig: Any) -> Mapping[str, Any]:
+def join_spec(*, key: str, host: pulumi.Input[str], port: int, kubeconfig: Any) -> Mapping[str, Any]:
     """Spec of the Cluster object. FSM takes the credential inline and knows no other way."""
     return {**location(key=key, host=host, port=port), "kubeconfig": kubeconfig}
 

@@ -10,8 +10,6 @@ import pulumi_docker as docker
 
 # A name no public registry serves, in the canonical form that Docker, containerd and k3d agree on.
 LOCAL_PREFIX = "docker.io/multicluster-dapr"
-# On pod templates: the content that runs, in full.
-DIGEST_ANNOTATION = "multicluster-dapr/image-digest"
 
 
 @dataclass(frozen=True, kw_only=True)

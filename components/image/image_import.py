@@ -30,11 +30,15 @@ class ImageImport(pulumi.ComponentResource):
         script = pulumi.Output.all(*(image.ref for image in args.images)).apply(
             lambda refs: k3d_config.import_command(name=cluster.name, images=refs)
         )
-        command.local.Command(
+        self._done = command.local.Command(
             f"{name}-k3d",
             create=script,
             triggers=[cluster.creation_id, *(image.digest for image in args.images)],
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self, deleted_with=cluster.owner),
-        )
+        ).id
         self.register_outputs({})
+
+    def digest(self, image: BuiltImage) -> pulumi.Output[str]:
+        """The digest of an image, known once the node has it: what uses it waits for that."""
+        return pulumi.Output.all(image.digest, self._done).apply(lambda values: str(values[0]))

@@ -9,8 +9,8 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import Cluster
-from components.mesh.rbac import Rule
+from ..joinable_cluster import JoinableCluster
+from .rbac import Rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Account:
     """A ServiceAccount; `parent` is the component that its roles belong to."""
 
     parent: pulumi.Resource
-    cluster: Cluster
+    cluster: JoinableCluster
     name: pulumi.Input[str]
     namespace: pulumi.Input[str]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import Cluster
+from ..joinable_cluster import JoinableCluster
 
 # What the gateway's own code has in core/objects.py and core/derived_names.py; a test compares.
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -245,7 +245,7 @@ def binding_spec(policy: Any) -> Spec:
 class AdmissionArgs:
     """`name` and `spec` of the policy. The cluster's Kubernetes is 1.30 or later."""
 
-    cluster: Cluster
+    cluster: JoinableCluster
     name: str
     spec: pulumi.Input[Spec]
 

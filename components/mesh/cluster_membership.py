@@ -11,8 +11,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import yaml
 
-from components.cluster.cluster import Cluster, location
-from components.mesh.hub_identity import HubIdentity, HubIdentityArgs
+from ..joinable_cluster import JoinableCluster, location
+from .hub_identity import HubIdentity, HubIdentityArgs
 
 KEY = "kubeconfig"
 
@@ -25,12 +25,12 @@ class ClusterMembershipArgs:
     `admission` is as in ControllerArgs, of the member.
     """
 
-    member: Cluster
+    member: JoinableCluster
     member_namespace: pulumi.Input[str]
-    control_plane: Cluster
+    control_plane: JoinableCluster
     control_plane_namespace: pulumi.Input[str]
     hub: pulumi.Resource
-    may_export: Sequence[str] | None = None
+    may_export: Sequence[pulumi.Input[str]] | None = None
     admission: bool = True
 
 
@@ -56,16 +56,24 @@ def hub_kubeconfig(*, cluster: str, server: str, ca_base64: str, token: str, ser
 
 
 def cluster_spec(
-    member: Cluster, *, secret: pulumi.Input[str], may_export: Sequence[str] | None = None
+    member: JoinableCluster,
+    *,
+    secret: pulumi.Input[str],
+    may_export: Sequence[pulumi.Input[str]] | None = None,
 ) -> dict[str, Any]:
     """Spec of the Cluster object; the credential is named, not written into it."""
     where = location(key=member.key, host=member.gateway_host, port=member.gateway_port)
-    allowed = {} if may_export is None else {"mayExport": sorted(may_export)}
+    allowed = {} if may_export is None else {"mayExport": list(may_export)}
     return {**where, **allowed, "kubeconfigSecretRef": {"name": secret, "key": KEY}}
 
 
 class ClusterMembership(pulumi.ComponentResource):
-    """Creates the hub's identity and token in the member, and Secret and Cluster in the control plane."""
+    """Creates the hub's identity and token in the member, and Secret and Cluster in the control plane.
+
+    `joined` is the name of the Cluster object, known once that is there.
+    """
+
+    joined: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: ClusterMembershipArgs, opts: pulumi.ResourceOptions | None = None
@@ -106,7 +114,7 @@ class ClusterMembership(pulumi.ComponentResource):
             # The credential works from the moment the hub can read it.
             opts=_in(plane, self, identity.binding),
         )
-        kubernetes.apiextensions.CustomResource(
+        cluster = kubernetes.apiextensions.CustomResource(
             f"{name}-cluster",
             api_version="flomesh.io/v1alpha1",
             kind="Cluster",
@@ -115,10 +123,13 @@ class ClusterMembership(pulumi.ComponentResource):
             # A deleted Cluster waits for the hub to take back what it wrote: the hub must outlive it.
             opts=_in(plane, self, args.hub),
         )
+        self.joined = cluster.metadata["name"]
         self.register_outputs({})
 
 
-def _in(cluster: Cluster, parent: pulumi.Resource, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
+def _in(
+    cluster: JoinableCluster, parent: pulumi.Resource, *depends_on: pulumi.Resource
+) -> pulumi.ResourceOptions:
     # This component spans two clusters, so that no provider can come from the component's own options.
     return pulumi.ResourceOptions.merge(
         pulumi.ResourceOptions(provider=cluster.provider), cluster.child(parent, depends_on=depends_on)

@@ -8,13 +8,13 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import UNAWAITED, Cluster
-from components.mesh import rbac
-from components.mesh.account import Account
-from components.mesh.admission import Admission, AdmissionArgs, controller_spec
-from components.mesh.gateway import EAST_WEST_PORT, SERVICE_PORTS, placement_arguments
-from components.mesh.placement import Pods, disruption_budget, placed
-from components.mesh.workload import ADMIN_PORT, admin_service_spec, pod_template
+from ..joinable_cluster import UNAWAITED, JoinableCluster
+from . import rbac
+from .account import Account
+from .admission import Admission, AdmissionArgs, controller_spec
+from .gateway import EAST_WEST_PORT, SERVICE_PORTS, placement_arguments
+from .placement import Pods, disruption_budget, placed
+from .workload import ADMIN_PORT, admin_service_spec, pod_template
 
 NAME = "controller"
 LABELS = {"app": NAME}
@@ -29,7 +29,7 @@ class ControllerArgs:
     it does from Kubernetes 1.30 on.
     """
 
-    cluster: Cluster
+    cluster: JoinableCluster
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     digest: pulumi.Input[str]

@@ -11,14 +11,17 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import yaml
 
-from components.cluster.cluster import Cluster
+from ..joinable_cluster import JoinableCluster
+
+FOLDER = Path(__file__).parents[1] / "crds"
+"""The gateway's own files: a link to proxy/crds here, a copy of it where this package is installed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrdsArgs:
     """`definitions` as load_definitions returns them."""
 
-    cluster: Cluster
+    cluster: JoinableCluster
     definitions: Sequence[Mapping[str, Any]]
 
 

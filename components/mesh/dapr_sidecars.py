@@ -12,9 +12,9 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import UNAWAITED, Cluster
-from components.mesh.gateway import DAPR_TOKEN_SECRET
-from components.pod_security import CONTAINER_SECURITY, POD_SECURITY
+from ..joinable_cluster import UNAWAITED, JoinableCluster
+from ..pod_security import CONTAINER_SECURITY, POD_SECURITY
+from .gateway import DAPR_TOKEN_SECRET
 
 NAME = "dapr-sidecars"
 LABELS = {"app": NAME}
@@ -33,7 +33,7 @@ class DaprSidecarsArgs:
     `image` has Python. `restarts_with` are annotations of the pods: a changed value restarts them.
     """
 
-    cluster: Cluster
+    cluster: JoinableCluster
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     replicas: int

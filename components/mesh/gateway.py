@@ -9,12 +9,12 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import UNAWAITED, Cluster
-from components.mesh import rbac
-from components.mesh.account import Account
-from components.mesh.placement import Pods, Published, autoscaler_spec, disruption_budget, placed
-from components.mesh.workload import ADMIN_PORT, SYSTEM_NAMESPACE, pod_template
-from components.pod_security import RESTRICTED
+from ..joinable_cluster import UNAWAITED, JoinableCluster
+from ..pod_security import RESTRICTED
+from . import rbac
+from .account import Account
+from .placement import Pods, Published, autoscaler_spec, disruption_budget, placed
+from .workload import ADMIN_PORT, SYSTEM_NAMESPACE, pod_template
 
 NAME = "gateway"
 LABELS = {"app": NAME}
@@ -42,7 +42,7 @@ class GatewayArgs:
     number by `cpu_percent`. `docker_config` is the login with which pods of the namespace pull images.
     """
 
-    cluster: Cluster
+    cluster: JoinableCluster
     image: pulumi.Input[str]
     digest: pulumi.Input[str]
     replicas: int

@@ -1,62 +1,80 @@
-"""A GlobalTrafficPolicy: where calls of one cluster to a service go."""
+"""A GlobalTrafficPolicy: where calls of one cluster to a service go.
 
-from __future__ import annotations
+No `from __future__ import annotations` here: the SDK reads the annotations to make the package's schema.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import Cluster
-
 EVERY_CALLER = "multicluster.flomesh.io/every-caller"
 
 
-@dataclass(frozen=True, kw_only=True)
-class GlobalTrafficPolicyArgs:
-    """`targets` are pairs of cluster key and weight; a weight of None is the CRD's default.
+class GlobalTrafficPolicyTarget(TypedDict):
+    """A cluster that calls may go to."""
 
-    `every_caller` has the bundled mesh take a local Service over, so that the policy holds for its callers.
-    """
+    cluster_key: pulumi.Input[str]
+    """Its cluster key, region/zone/group/name: a Mesh has them by name, as clusterKeys."""
+    weight: NotRequired[pulumi.Input[int]]
+    """Its part of the calls, of the sum of all weights: 0 to 1000000; 0 drains it. Default: 100."""
 
-    cluster: Cluster
+
+class GlobalTrafficPolicyArgs(TypedDict):
+    """The service that a policy is for, and where calls go."""
+
+    service: pulumi.Input[str]
+    """Name of the service, whoever exports it."""
     namespace: pulumi.Input[str]
-    service: str
-    lb_type: str
-    targets: Sequence[tuple[str, int | None]]
-    every_caller: bool
+    """Namespace of the service, which has to be there in the callers' cluster."""
+    lb_type: NotRequired[pulumi.Input[str]]
+    """Locality keeps calls in the cluster, FailOver lets them go when nobody there can serve, ActiveActive
+    spreads them by weight. Default: Locality."""
+    targets: NotRequired[Sequence[GlobalTrafficPolicyTarget]]
+    """The clusters calls may go to: FailOver wants one at least, Locality one at most. Default: every
+    exporter, or with Locality nobody else."""
+    every_caller: NotRequired[bool]
+    """It holds for callers of a local Service's own name as well: its endpoints become the gateways.
+    Default: true."""
 
 
-def policy_spec(*, lb_type: str, targets: Sequence[tuple[str, int | None]]) -> dict[str, Any]:
-    """Spec of the GlobalTrafficPolicy."""
-    spec: dict[str, Any] = {"lbType": lb_type}
-    if targets:
-        spec["targets"] = [
-            {"clusterKey": key} if weight is None else {"clusterKey": key, "weight": weight}
-            for key, weight in targets
-        ]
-    return spec
+def policy_spec(args: GlobalTrafficPolicyArgs) -> dict[str, Any]:
+    """Spec of the GlobalTrafficPolicy: a weight that is not given is left to the CRD's default."""
+    targets = [
+        {"clusterKey": target["cluster_key"], **({"weight": target["weight"]} if "weight" in target else {})}
+        for target in args.get("targets", ())
+    ]
+    return {"lbType": args.get("lb_type", "Locality"), **({"targets": targets} if targets else {})}
 
 
 class GlobalTrafficPolicy(pulumi.ComponentResource):
-    """Creates the GlobalTrafficPolicy, named as the service it is for."""
+    """Creates the GlobalTrafficPolicy, named as its service, in the cluster of its Kubernetes provider.
+
+    It is for the callers of that cluster, and wants the CRDs: let it depend on the Mesh.
+    """
 
     def __init__(
         self, name: str, args: GlobalTrafficPolicyArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("multicluster-dapr:mesh:GlobalTrafficPolicy", name, None, opts)
+        before = pulumi.ResourceOptions(
+            aliases=[pulumi.Alias(type_="multicluster-dapr:mesh:GlobalTrafficPolicy")]
+        )
+        opts = pulumi.ResourceOptions.merge(opts, before)
+        super().__init__("multicluster-dapr:index:GlobalTrafficPolicy", name, None, opts)
         kubernetes.apiextensions.CustomResource(
             f"{name}-object",
             api_version="flomesh.io/v1alpha1",
             kind="GlobalTrafficPolicy",
             metadata={
-                "name": args.service,
-                "namespace": args.namespace,
-                "annotations": {EVERY_CALLER: "true"} if args.every_caller else {},
+                "name": args["service"],
+                "namespace": args["namespace"],
+                "annotations": {EVERY_CALLER: "true"} if args.get("every_caller", True) else {},
             },
-            spec=policy_spec(lb_type=args.lb_type, targets=args.targets),
-            opts=args.cluster.child(self),
+            spec=policy_spec(args),
+            # Its name is fixed: replaced on demand, the engine would else delete what it has just upserted.
+            opts=pulumi.ResourceOptions(
+                parent=self, deleted_with=opts.deleted_with, delete_before_replace=True
+            ),
         )
         self.register_outputs({})

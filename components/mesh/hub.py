@@ -10,12 +10,12 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import UNAWAITED, Cluster
-from components.mesh import hub_identity, rbac
-from components.mesh.account import Account
-from components.mesh.hub_identity import HubIdentity, HubIdentityArgs
-from components.mesh.placement import Pods, disruption_budget, placed
-from components.mesh.workload import ADMIN_PORT, admin_service_spec, pod_template
+from ..joinable_cluster import UNAWAITED, JoinableCluster
+from . import hub_identity, rbac
+from .account import Account
+from .hub_identity import HubIdentity, HubIdentityArgs
+from .placement import Pods, disruption_budget, placed
+from .workload import ADMIN_PORT, admin_service_spec, pod_template
 
 NAME = hub_identity.NAME
 LABELS = {"app": NAME}
@@ -29,7 +29,7 @@ class HubArgs:
     `admission` is as in ControllerArgs.
     """
 
-    cluster: Cluster
+    cluster: JoinableCluster
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     digest: pulumi.Input[str]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import Cluster
-from components.mesh import rbac
-from components.mesh.account import Account
-from components.mesh.admission import Admission, AdmissionArgs, hub_spec
+from ..joinable_cluster import JoinableCluster
+from . import rbac
+from .account import Account
+from .admission import Admission, AdmissionArgs, hub_spec
 
 NAME = "multicluster-hub"
 
@@ -19,7 +19,7 @@ NAME = "multicluster-hub"
 class HubIdentityArgs:
     """`namespace` is the system namespace of `cluster`. `admission` is as in ControllerArgs."""
 
-    cluster: Cluster
+    cluster: JoinableCluster
     namespace: pulumi.Input[str]
     admission: bool = True
 

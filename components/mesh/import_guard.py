@@ -11,14 +11,17 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import yaml
 
-from components.cluster.cluster import Cluster
+from ..joinable_cluster import JoinableCluster
+
+IMPORT_POLICY = Path(__file__).parents[1] / "admission" / "serviceimports.yaml"
+"""The gateway's own file: by a link to proxy/admission here, a copy of it where this package is installed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportGuardArgs:
     """`policy` and `binding` as load_policy returns them. The cluster is of Kubernetes 1.30 or later."""
 
-    cluster: Cluster
+    cluster: JoinableCluster
     policy: Mapping[str, Any]
     binding: Mapping[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
-from components.drawn_secret import draw
+from ..drawn_secret import draw
 
 # Every POSIX system has these; 32 random bytes as 64 hexadecimal digits.
 GENERATE = "od -An -N32 -tx1 /dev/urandom | tr -d ' \\n'"

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import Cluster
+from ..joinable_cluster import JoinableCluster
 
 HOST = "kubernetes.io/hostname"
 
@@ -90,7 +90,12 @@ def placed(template: Mapping[str, Any], pods: Pods, *, replicas: int) -> dict[st
 
 
 def disruption_budget(
-    name: str, cluster: Cluster, parent: pulumi.Resource, metadata: Mapping[str, Any], *, replicas: int
+    name: str,
+    cluster: JoinableCluster,
+    parent: pulumi.Resource,
+    metadata: Mapping[str, Any],
+    *,
+    replicas: int,
 ) -> None:
     """Keep a drain from taking all pods at once. A single pod gets none: it would block every drain."""
     if replicas < 2:

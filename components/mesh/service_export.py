@@ -1,78 +1,130 @@
-"""A ServiceExport: a service that other clusters may import."""
+"""A ServiceExport: a Service that other clusters may import.
 
-from __future__ import annotations
+No `from __future__ import annotations` here: the SDK reads the annotations to make the package's schema.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import Cluster
-from components.mesh.app_ids import APP_ID, INVOKE
+from .app_ids import APP_ID, INVOKE
 
 HOST = "multicluster.flomesh.io/host"
 """Annotation of a ServiceExport: the host under which alone it is published."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServiceExportArgs:
-    """`spec` as export_spec returns it. `host`: under which alone it is published, if any. `app_id` is that
-    of the Dapr app behind the Service.
+class ServiceExportRule(TypedDict):
+    """A path on the exporter's gateway, and the port of the Service behind it."""
 
-    `by_sidecar`: requests of other clusters reach it through a Dapr sidecar.
-    """
+    port_number: pulumi.Input[int]
+    """Port of the Service."""
+    path: pulumi.Input[str]
+    """Path on the gateway, such as /checkout."""
+    path_type: NotRequired[pulumi.Input[str]]
+    """How paths are compared: Exact, or Prefix, which takes in all below. Default: Prefix."""
 
-    cluster: Cluster
+
+class ServiceExportRewrite(TypedDict):
+    """What is done to the path of a request before the Service sees it, at every match."""
+
+    pattern: pulumi.Input[str]
+    """Regular expression (RE2), such as ^/checkout/?."""
+    replacement: pulumi.Input[str]
+    """What takes the place of a match; $1 is the first group."""
+
+
+class ServiceExportArgs(TypedDict):
+    """The Service that is exported, and how."""
+
+    service: pulumi.Input[str]
+    """Name of the Service, whoever deploys it and when."""
     namespace: pulumi.Input[str]
-    service: str
-    spec: Mapping[str, Any]
-    host: str | None = None
-    app_id: str | None = None
-    by_sidecar: bool = False
+    """Namespace of the Service, which has to be there."""
+    rules: Sequence[ServiceExportRule]
+    """Published paths, one or more. The first Prefix of a port is the one other clusters import."""
+    host: NotRequired[pulumi.Input[str]]
+    """Host under which alone they are published, such as shop.example.com. Default: any host."""
+    path_rewrite: NotRequired[ServiceExportRewrite]
+    """Rewrite of the path. Default: none, the Service sees the published path."""
+    service_account_name: NotRequired[pulumi.Input[str]]
+    """ServiceAccount of the callers it is for; * is any. Default: *."""
+    session_sticky: NotRequired[pulumi.Input[bool]]
+    """A caller stays at one pod. Default: false."""
+    load_balancer: NotRequired[pulumi.Input[str]]
+    """Choice among the pods: RoundRobinLoadBalancer, HashingLoadBalancer or LeastWorkLoadBalancer. Default:
+    RoundRobinLoadBalancer."""
+    target_clusters: NotRequired[Sequence[pulumi.Input[str]]]
+    """Keys of the clusters that may import it. Default: all."""
+    app_id: NotRequired[pulumi.Input[str]]
+    """Dapr app-id by which Dapr apps of other clusters call it. Default: they cannot."""
+    by_sidecar: NotRequired[bool]
+    """Requests of other clusters reach the app of that app-id through a Dapr sidecar. Default: false."""
 
 
-def export_spec(
-    *,
-    service_account_name: str,
-    rules: Sequence[Mapping[str, Any]],
-    rewrite: tuple[str, str] | None,
-    session_sticky: bool,
-    load_balancer: str,
-    target_clusters: Sequence[str],
-) -> dict[str, Any]:
-    """Spec of the ServiceExport; what equals the CRD's default is left out, as in the article."""
-    spec: dict[str, Any] = {"serviceAccountName": service_account_name}
-    if rewrite is not None:
-        spec["pathRewrite"] = {"from": rewrite[0], "to": rewrite[1]}
-    spec["rules"] = [dict(rule) for rule in rules]
-    if session_sticky:
-        spec["sessionSticky"] = True
-    if load_balancer != "RoundRobinLoadBalancer":
-        spec["loadBalancer"] = load_balancer
-    if target_clusters:
-        spec["targetClusters"] = list(target_clusters)
-    return spec
+_SAME = {
+    "service_account_name": "serviceAccountName",
+    "session_sticky": "sessionSticky",
+    "load_balancer": "loadBalancer",
+    "target_clusters": "targetClusters",
+}
+
+
+def export_spec(args: ServiceExportArgs) -> dict[str, Any]:
+    """Spec of the ServiceExport: what is not given is left to the CRD's defaults."""
+    given: Mapping[str, object] = args
+    rewrite = args.get("path_rewrite")
+    return {
+        **({"pathRewrite": {"from": rewrite["pattern"], "to": rewrite["replacement"]}} if rewrite else {}),
+        "rules": [
+            {
+                "portNumber": rule["port_number"],
+                "path": rule["path"],
+                "pathType": rule.get("path_type", "Prefix"),
+            }
+            for rule in args["rules"]
+        ],
+        **{name: given[key] for key, name in _SAME.items() if key in given},
+    }
+
+
+def annotations(args: ServiceExportArgs) -> dict[str, pulumi.Input[str]]:
+    """What the gateways read besides the spec."""
+    said: dict[str, pulumi.Input[str]] = {}
+    if "host" in args:
+        said[HOST] = args["host"]
+    if "app_id" in args:
+        said |= {APP_ID: args["app_id"], **(INVOKE if args.get("by_sidecar", False) else {})}
+    return said
 
 
 class ServiceExport(pulumi.ComponentResource):
-    """Creates the ServiceExport, named as its Service."""
+    """Creates the ServiceExport, named as its Service, in the cluster of its Kubernetes provider.
+
+    It wants the CRDs: let it depend on the Mesh.
+    """
 
     def __init__(
         self, name: str, args: ServiceExportArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("multicluster-dapr:mesh:ServiceExport", name, None, opts)
-        said = {HOST: args.host} if args.host else {}
-        if args.app_id:
-            said |= {APP_ID: args.app_id, **(INVOKE if args.by_sidecar else {})}
-        annotations = {"annotations": said} if said else {}
+        before = pulumi.ResourceOptions(aliases=[pulumi.Alias(type_="multicluster-dapr:mesh:ServiceExport")])
+        opts = pulumi.ResourceOptions.merge(opts, before)
+        super().__init__("multicluster-dapr:index:ServiceExport", name, None, opts)
+        extra = annotations(args)
         kubernetes.apiextensions.CustomResource(
             f"{name}-object",
             api_version="flomesh.io/v1alpha1",
             kind="ServiceExport",
-            metadata={"name": args.service, "namespace": args.namespace, **annotations},
-            spec=dict(args.spec),
-            opts=args.cluster.child(self),
+            metadata={
+                "name": args["service"],
+                "namespace": args["namespace"],
+                **({"annotations": extra} if extra else {}),
+            },
+            spec=export_spec(args),
+            # Its name is fixed: replaced on demand, the engine would else delete what it has just upserted.
+            opts=pulumi.ResourceOptions(
+                parent=self, deleted_with=opts.deleted_with, delete_before_replace=True
+            ),
         )
         self.register_outputs({})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.image.built_image import DIGEST_ANNOTATION
-from components.pod_security import CONTAINER_SECURITY, POD_SECURITY
+from ..annotations import DIGEST_ANNOTATION
+from ..pod_security import CONTAINER_SECURITY, POD_SECURITY
 
 SYSTEM_NAMESPACE = "multicluster-system"
 ADMIN_PORT = 9090

@@ -9,7 +9,8 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.cluster import NODE_PORTS, UNAWAITED, Cluster
+from components.cluster.cluster import Cluster
+from components.joinable_cluster import NODE_PORTS, UNAWAITED
 from components.pod_security import CONTAINER_SECURITY, POD_SECURITY
 from components.redis.redis import REDIS_PORT
 from components.redis.users import AppUser, config_id, rendered

@@ -15,15 +15,20 @@ from components.dapr.state_store import StateStore, StateStoreArgs
 from components.mesh.dapr_sidecars import DaprSidecars, DaprSidecarsArgs
 from stacks.config.apps import AppSettings
 from stacks.program import pods, state, traffic
-from stacks.program.prepared_cluster import PreparedCluster
+from stacks.program.prepared_cluster import ClusterMesh, PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
 
-def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.Output[str] | None) -> None:
+def run(
+    shared: SharedResources,
+    member: PreparedCluster,
+    mesh: ClusterMesh,
+    redis_address: pulumi.Output[str] | None,
+) -> None:
     """Create Dapr, a state store in each namespace of NodeApp, and the apps of this member."""
     cluster = member.cluster
     dapr = [_dapr(shared, member)] if member.config.dapr == "install" else []
-    _sidecars(shared, member, dapr)
+    _sidecars(shared, member, mesh, dapr)
     apps = shared.settings.apps
     stores = _stores(shared, member, redis_address, dapr)
     for app in apps:
@@ -33,7 +38,7 @@ def run(shared: SharedResources, member: PreparedCluster, redis_address: pulumi.
                 *([stores[app.namespace]] if app.namespace in stores else []),
             ]
             restarts = {key: value for one in read for key, value in one.restarts_sidecars.items()}
-            _app(shared, member, app, restarts, [*read, *member.mesh.before_pods, *member.imported])
+            _app(shared, member, app, restarts, [*read, *mesh.before_pods, *member.imported])
 
 
 def _dapr(shared: SharedResources, member: PreparedCluster) -> Dapr:
@@ -87,14 +92,16 @@ def _stores(
     }
 
 
-def _sidecars(shared: SharedResources, member: PreparedCluster, dapr: Sequence[Dapr]) -> None:
+def _sidecars(
+    shared: SharedResources, member: PreparedCluster, mesh: ClusterMesh, dapr: Sequence[Dapr]
+) -> None:
     """Those that the member's gateways ask for the services it exports, if they are to."""
     app_ids = traffic.app_ids(shared.settings, member.cluster.name)
-    if shared.dapr_token is None or shared.gateway is None or member.mesh.namespace is None or not app_ids:
+    if shared.dapr_token is None or shared.gateway is None or mesh.namespace is None or not app_ids:
         return
     args = DaprSidecarsArgs(
         cluster=member.cluster,
-        namespace=member.mesh.namespace,
+        namespace=mesh.namespace,
         image=shared.gateway.ref,
         replicas=shared.settings.gateway.replicas_in(member.config.source),
         app_ids=app_ids,

@@ -1,10 +1,8 @@
-"""Clusters, created here or existing, each with its mesh and namespaces."""
+"""Clusters, created here or existing, each with its images and namespaces."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import pulumi
 
 from components.cluster import k3d_config
 from components.cluster.cluster import Cluster
@@ -16,19 +14,15 @@ from components.mesh.app_ids import CALLERS
 from components.pod_security import OF_APPS
 from stacks.config.model import ClusterSettings, Settings
 from stacks.config.supply import Supply
-from stacks.program import bundled, flomesh, namespaces
+from stacks.program import namespaces
 from stacks.program.prepared_cluster import PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
 
 def prepare(shared: SharedResources, config: ClusterSettings) -> PreparedCluster:
-    """Create the cluster, or its provider if it exists, and put mesh and namespaces in."""
+    """Create the cluster, or its provider if it exists, and put images and namespaces in."""
     name, cluster = config.name, _cluster(shared, config)
     imported = _import(shared, config, cluster)
-    if shared.settings.mesh == "bundled":
-        mesh = bundled.install(shared, config, cluster, imported)
-    else:
-        mesh = flomesh.install(shared, config, cluster)
     made = {
         namespace: namespaces.namespace(
             cluster,
@@ -40,7 +34,7 @@ def prepare(shared: SharedResources, config: ClusterSettings) -> PreparedCluster
         )
         for namespace in namespaces_of(shared.settings, name)
     }
-    return PreparedCluster(config=config, cluster=cluster, mesh=mesh, namespaces=made, imported=imported)
+    return PreparedCluster(config=config, cluster=cluster, namespaces=made, imported=imported)
 
 
 def namespaces_of(settings: Settings, cluster: str) -> tuple[str, ...]:
@@ -133,7 +127,7 @@ def _existing(shared: SharedResources, config: ClusterSettings) -> Cluster:
     ).cluster
 
 
-def _import(shared: SharedResources, config: ClusterSettings, cluster: Cluster) -> list[pulumi.Resource]:
+def _import(shared: SharedResources, config: ClusterSettings, cluster: Cluster) -> list[ImageImport]:
     if config.source != "k3d":
         return []
     runs_nodeapp = any(app.app == "nodeapp" and config.name in app.clusters for app in shared.settings.apps)

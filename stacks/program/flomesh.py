@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import pulumi
 
 from components.cluster.cluster import Cluster
+from components.flomesh.established import Established, EstablishedArgs
 from components.flomesh.fsm import Fsm, FsmArgs
 from components.flomesh.fsm_membership import FsmMembership, FsmMembershipArgs
 from components.flomesh.mesh_config import OBJECT, MeshConfig, MeshConfigArgs
 from components.flomesh.osm_edge import NAMESPACE, OsmEdge, OsmEdgeArgs
-from components.mesh.established import Established, EstablishedArgs
-from stacks.config.model import ClusterSettings
-from stacks.program.prepared_cluster import Mesh, PreparedCluster
+from stacks.program.prepared_cluster import ClusterMesh, PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
 CRDS = tuple(f"{name}.flomesh.io" for name in ("clusters", "serviceexports", "globaltrafficpolicies"))
 MESH_CONFIGS = "meshconfigs.config.openservicemesh.io"
 
 
-def install(shared: SharedResources, config: ClusterSettings, cluster: Cluster) -> Mesh:
-    """Create FSM, and osm-edge if the cluster is a member."""
-    fsm = _fsm(shared, config.name, cluster)
-    if config.role == "control-plane":
-        return Mesh(crds=[fsm])
-    mesh_config = _osm_edge(shared, config.name, cluster, fsm)
-    return Mesh(crds=[fsm], before_pods=[mesh_config])
+def join(shared: SharedResources, clusters: Mapping[str, PreparedCluster]) -> dict[str, ClusterMesh]:
+    """Create FSM in every cluster, osm-edge and a membership for each member. What there is in each, by name.
+
+    FSM has to run in both clusters before one joins the other.
+    """
+    members = {name: one.cluster for name, one in clusters.items() if one.config.role == "member"}
+    (plane,) = (one.cluster for one in clusters.values() if one.config.role == "control-plane")
+    fsm = {name: _fsm(shared, name, one.cluster) for name, one in clusters.items()}
+    mesh_configs = {name: _osm_edge(shared, name, member, fsm[name]) for name, member in members.items()}
+    memberships = [
+        FsmMembership(
+            f"{name}-membership",
+            FsmMembershipArgs(member=member, control_plane=plane),
+            pulumi.ResourceOptions(provider=plane.provider, depends_on=[fsm[plane.name], fsm[name]]),
+        )
+        for name, member in members.items()
+    ]
+    return {
+        name: ClusterMesh(
+            crds=[fsm[name]],
+            before_exports=memberships,
+            before_pods=[mesh_configs[name]] if name in mesh_configs else [],
+        )
+        for name in clusters
+    }
 
 
 def _fsm(shared: SharedResources, name: str, cluster: Cluster) -> Established:
@@ -63,17 +80,3 @@ def _osm_edge(shared: SharedResources, name: str, cluster: Cluster, fsm: pulumi.
         MeshConfigArgs(cluster=cluster, namespace=osm_edge.namespace, redis_port=shared.settings.redis.port),
         pulumi.ResourceOptions(provider=cluster.provider, depends_on=[established]),
     )
-
-
-def join(plane: PreparedCluster, members: Sequence[PreparedCluster]) -> list[pulumi.Resource]:
-    """A membership per member; FSM has to run in both clusters before."""
-    return [
-        FsmMembership(
-            f"{member.config.name}-membership",
-            FsmMembershipArgs(member=member.cluster, control_plane=plane.cluster),
-            pulumi.ResourceOptions(
-                provider=plane.cluster.provider, depends_on=[*plane.mesh.crds, *member.mesh.crds]
-            ),
-        )
-        for member in members
-    ]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from components.annotations import DIGEST_ANNOTATION
 from components.app import dapr_pod
 from components.app.app import secret_name
-from components.image.built_image import DIGEST_ANNOTATION
 from components.pod_security import CONTAINER_SECURITY, POD_SECURITY
 from stacks.config.apps import (
     Amounts,

@@ -9,28 +9,28 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import Cluster
+from components.image.image_import import ImageImport
 from stacks.config.model import ClusterSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mesh:
-    """The mesh of one cluster.
+class ClusterMesh:
+    """The mesh, as what is put into one of its clusters sees it.
 
-    Custom resources wait for `crds`, pods for `before_pods`. `namespace` is where the bundled mesh lives; the
-    flomesh mesh brings its own. `hub` is the hub's Deployment, on the control plane; `controller` that of the
-    bundled mesh's controller, which outlives the policies.
+    Custom resources wait for `crds`, exports for `before_exports` as well, policies for `before_policies`,
+    pods for `before_pods`. `namespace` is where the bundled mesh lives; the flomesh mesh brings its own.
     """
 
     crds: Sequence[pulumi.Resource]
+    before_exports: Sequence[pulumi.Resource]
+    before_policies: Sequence[pulumi.Resource] = ()
     before_pods: Sequence[pulumi.Resource] = ()
     namespace: pulumi.Output[str] | None = None
-    hub: pulumi.Resource | None = None
-    controller: pulumi.Resource | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedCluster:
-    """A control plane or member cluster that apps, exports and policies can be put in.
+    """A control plane or member cluster that the mesh, apps, exports and policies can be put in.
 
     `imported` is what pods with our images wait for: nothing can flow from a node's image store. `namespaces`
     by name, each with the resource that makes or labels it, None for one that is used as it is.
@@ -38,9 +38,8 @@ class PreparedCluster:
 
     config: ClusterSettings
     cluster: Cluster
-    mesh: Mesh
     namespaces: Mapping[str, kubernetes.core.v1.Namespace | kubernetes.core.v1.NamespacePatch | None]
-    imported: Sequence[pulumi.Resource]
+    imported: Sequence[ImageImport]
 
     def namespace(self, name: str) -> pulumi.Output[str]:
         """The name of a namespace, an output: what uses it waits for the namespace."""
@@ -49,8 +48,3 @@ class PreparedCluster:
             return pulumi.Output.from_input(name)
         output: pulumi.Output[str] = resource.metadata["name"]
         return output
-
-    @property
-    def made(self) -> list[pulumi.Resource]:
-        """The resources of its namespaces."""
-        return [resource for resource in self.namespaces.values() if resource is not None]

@@ -40,13 +40,12 @@ def build(
     prepared = {config.name: clusters.prepare(shared, config) for config in settings.clusters}
     plane = prepared[settings.control_plane.name]
     members = [prepared[config.name] for config in settings.members]
+    mesh = (bundled if settings.mesh == "bundled" else flomesh).join(shared, prepared)
     redis_address = shared_resources.redis(shared, plane.cluster)
     for member in members:
-        apps.run(shared, member, redis_address)
-    mesh = bundled if settings.mesh == "bundled" else flomesh
-    memberships = mesh.join(plane, members)
-    traffic.export(settings, prepared, memberships)
-    traffic.steer(settings, prepared)
+        apps.run(shared, member, mesh[member.config.name], redis_address)
+    traffic.export(settings, prepared, mesh)
+    traffic.steer(settings, prepared, mesh)
     return Topology(
         settings=settings,
         supply=supply,

@@ -2,58 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pulumi
 
-from components.mesh.global_traffic_policy import GlobalTrafficPolicy, GlobalTrafficPolicyArgs
-from components.mesh.service_export import ServiceExport, ServiceExportArgs, export_spec
+from components.mesh.global_traffic_policy import (
+    GlobalTrafficPolicy,
+    GlobalTrafficPolicyArgs,
+    GlobalTrafficPolicyTarget,
+)
+from components.mesh.service_export import (
+    ServiceExport,
+    ServiceExportArgs,
+    ServiceExportRewrite,
+    ServiceExportRule,
+)
 from stacks.config.model import Settings
-from stacks.config.traffic import ExportSettings
-from stacks.program.prepared_cluster import PreparedCluster
+from stacks.config.traffic import ExportSettings, PolicyTarget
+from stacks.program.prepared_cluster import ClusterMesh, PreparedCluster
 
 
 def export(
-    settings: Settings, clusters: dict[str, PreparedCluster], memberships: Sequence[pulumi.Resource]
+    settings: Settings, clusters: Mapping[str, PreparedCluster], mesh: Mapping[str, ClusterMesh]
 ) -> None:
     """Create a ServiceExport per service and exporting cluster."""
     for exported in settings.exports:
-        spec = _export_spec(exported)
         for name in exported.clusters:
             exporter = clusters[name]
+            args = _export(settings, exported)
+            args["namespace"] = exporter.namespace(exported.namespace)
+            # Joining comes first: an export created before is lost on clusters that join later (flomesh).
+            waits = [*mesh[name].crds, *mesh[name].before_exports]
             ServiceExport(
-                f"{name}-{exported.namespace}-{exported.service}-export",
-                ServiceExportArgs(
-                    cluster=exporter.cluster,
-                    namespace=exporter.namespace(exported.namespace),
-                    service=exported.service,
-                    spec=spec,
-                    host=exported.host,
-                    app_id=settings.app_id(exported),
-                    by_sidecar=settings.dapr.invoke == "sidecar",
-                ),
-                # Joining comes first: an export created before is lost on clusters that join later (flomesh).
-                pulumi.ResourceOptions(
-                    provider=exporter.cluster.provider, depends_on=[*exporter.mesh.crds, *memberships]
-                ),
+                f"{name}-{exported.namespace}-{exported.service}-export", args, _in(exporter, waits)
             )
 
 
-def steer(settings: Settings, clusters: dict[str, PreparedCluster]) -> None:
+def steer(
+    settings: Settings, clusters: Mapping[str, PreparedCluster], mesh: Mapping[str, ClusterMesh]
+) -> None:
     """Create a GlobalTrafficPolicy per policy."""
     for policy in settings.policies:
         prepared = clusters[policy.cluster]
+        args = GlobalTrafficPolicyArgs(
+            namespace=prepared.namespace(policy.namespace),
+            service=policy.name,
+            lb_type=policy.lb_type,
+            targets=[_target(settings, target) for target in policy.targets],
+            every_caller=policy.every_caller and settings.mesh == "bundled",
+        )
+        waits = [*mesh[policy.cluster].crds, *mesh[policy.cluster].before_policies]
         GlobalTrafficPolicy(
-            f"{policy.cluster}-{policy.namespace}-{policy.name}-policy",
-            GlobalTrafficPolicyArgs(
-                cluster=prepared.cluster,
-                namespace=prepared.namespace(policy.namespace),
-                service=policy.name,
-                lb_type=policy.lb_type,
-                targets=tuple((settings.target_key(target), target.weight) for target in policy.targets),
-                every_caller=policy.every_caller and settings.mesh == "bundled",
-            ),
-            pulumi.ResourceOptions(provider=prepared.cluster.provider, depends_on=_before_policies(prepared)),
+            f"{policy.cluster}-{policy.namespace}-{policy.name}-policy", args, _in(prepared, waits)
         )
 
 
@@ -63,22 +63,40 @@ def app_ids(settings: Settings, cluster: str) -> list[str]:
     return sorted({app_id for export in exports if (app_id := settings.app_id(export))})
 
 
-def _before_policies(prepared: PreparedCluster) -> list[pulumi.Resource]:
-    """The CRD, and the controller: a deleted policy waits until that has taken back what it wrote for it."""
-    controller = prepared.mesh.controller
-    return [*prepared.mesh.crds, *([controller] if controller is not None else [])]
+def _in(prepared: PreparedCluster, waits: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+    cluster = prepared.cluster
+    return pulumi.ResourceOptions.merge(cluster.component(), cluster.child(None, depends_on=waits))
 
 
-def _export_spec(export: ExportSettings) -> dict[str, object]:
-    rewrite = export.rewrite
-    return export_spec(
-        service_account_name=export.service_account_name,
+def _target(settings: Settings, target: PolicyTarget) -> GlobalTrafficPolicyTarget:
+    key = settings.target_key(target)
+    if target.weight is None:
+        return GlobalTrafficPolicyTarget(cluster_key=key)
+    return GlobalTrafficPolicyTarget(cluster_key=key, weight=target.weight)
+
+
+def _export(settings: Settings, export: ExportSettings) -> ServiceExportArgs:
+    """What equals the CRD's default is left out, as in the article."""
+    args = ServiceExportArgs(
+        service=export.service,
+        namespace=export.namespace,
         rules=[
-            {"portNumber": rule.port, "path": rule.path, "pathType": rule.path_type}
+            ServiceExportRule(port_number=rule.port, path=rule.path, path_type=rule.path_type)
             for rule in export.published
         ],
-        rewrite=(rewrite.from_, rewrite.to) if rewrite else None,
-        session_sticky=export.session_sticky,
-        load_balancer=export.load_balancer,
-        target_clusters=export.target_clusters,
+        service_account_name=export.service_account_name,
     )
+    if export.host is not None:
+        args["host"] = export.host
+    if (rewrite := export.rewrite) is not None:
+        args["path_rewrite"] = ServiceExportRewrite(pattern=rewrite.from_, replacement=rewrite.to)
+    if export.session_sticky:
+        args["session_sticky"] = True
+    if export.load_balancer != "RoundRobinLoadBalancer":
+        args["load_balancer"] = export.load_balancer
+    if export.target_clusters:
+        args["target_clusters"] = list(export.target_clusters)
+    if (app_id := settings.app_id(export)) is not None:
+        args["app_id"] = app_id
+        args["by_sidecar"] = settings.dapr.invoke == "sidecar"
+    return args

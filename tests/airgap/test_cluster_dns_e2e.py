@@ -21,7 +21,7 @@ from airgap.images.node.k3s_node import render
 from airgap.programs import programs
 from airgap.report import Report
 from airgap.versions import load_versions
-from components.mesh.cluster_set_dns import KEY, RULES, reread_command
+from components.cluster.cluster_set_dns import KEY, RULES, reread_command
 from tests.airgap.coredns import ELSEWHERE, SERVICES, CoreDns, addresses, eventually, running
 from tests.harness.api_server import ApiServer, NoBinaryError, free_ports, kube_binary
 

@@ -8,14 +8,14 @@ from plugins.cluster import Cluster
 from plugins.engine import REPOSITORY, Engine
 
 from airgap.images.node.k3s_node import render
-from components.mesh.cluster_set_dns import CONFIG_MAP, KEY, RULES
+from components.cluster.cluster_set_dns import CONFIG_MAP, KEY, RULES
 
 pytestmark = pytest.mark.e2e
 
 COMPONENT = """
 import pulumi_command as command
 from components.cluster.cluster import Cluster
-from components.mesh.cluster_set_dns import ClusterSetDns, ClusterSetDnsArgs
+from components.cluster.cluster_set_dns import ClusterSetDns, ClusterSetDnsArgs
 
 made = pulumi.Output.from_input("made-once")
 cluster = Cluster(

@@ -20,15 +20,13 @@ from components.mesh import (
     controller,
     crds,
     gateway,
-    global_traffic_policy,
     hub,
     import_guard,
-    service_export,
     workload,
 )
 from components.redis import generated_password, redis_stateful_set, users
 from stacks.config import loading
-from stacks.program import bundled, clusters
+from stacks.program import clusters
 
 
 def test_a_generated_password_is_48_hexadecimal_digits_and_new_each_time() -> None:
@@ -237,7 +235,7 @@ def test_pods_that_only_have_an_admin_page_are_listed_ready_or_not() -> None:
 
 
 def test_the_policy_on_imports_has_its_binding(tmp_path: Path) -> None:
-    policy, binding = import_guard.load_policy(bundled.IMPORT_POLICY)
+    policy, binding = import_guard.load_policy(import_guard.IMPORT_POLICY)
     assert binding["spec"]["policyName"] == policy["metadata"]["name"]
     (tmp_path / "other.yaml").write_text("kind: Secret\n")
     with pytest.raises(ValueError, match="Secret"):
@@ -314,29 +312,26 @@ def test_the_export_is_the_articles(run: Any) -> None:
     }
 
 
-def test_an_export_says_what_differs_from_the_kinds_defaults() -> None:
-    assert service_export.export_spec(
-        service_account_name="curl",
-        rules=[{"portNumber": 3000, "path": "/a", "pathType": "Exact"}],
-        rewrite=None,
-        session_sticky=True,
-        load_balancer="LeastWorkLoadBalancer",
-        target_clusters=["a/b/c/d"],
-    ) == {
+def test_an_export_says_what_differs_from_the_kinds_defaults(run: Any) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config["exports"][0] |= {
+            "serviceAccountName": "curl",
+            "sessionSticky": True,
+            "loadBalancer": "LeastWorkLoadBalancer",
+            "targetClusters": ["default/default/default/cluster-2"],
+            "host": "shop.example.com",
+        }
+
+    export = run("dev", change).find("cluster-1-dapr-test-nodeapp-export-object").inputs
+    assert export["spec"] == {
         "serviceAccountName": "curl",
-        "rules": [{"portNumber": 3000, "path": "/a", "pathType": "Exact"}],
+        "pathRewrite": {"from": "^/nodeapp/?", "to": "/"},
+        "rules": [{"portNumber": 3000, "path": "/nodeapp", "pathType": "Prefix"}],
         "sessionSticky": True,
         "loadBalancer": "LeastWorkLoadBalancer",
-        "targetClusters": ["a/b/c/d"],
+        "targetClusters": ["default/default/default/cluster-2"],
     }
-
-
-def test_a_policy_without_targets_has_none() -> None:
-    assert global_traffic_policy.policy_spec(lb_type="Locality", targets=()) == {"lbType": "Locality"}
-    assert global_traffic_policy.policy_spec(lb_type="FailOver", targets=(("a/b/c/d", None),)) == {
-        "lbType": "FailOver",
-        "targets": [{"clusterKey": "a/b/c/d"}],
-    }
+    assert export["metadata"]["annotations"]["multicluster.flomesh.io/host"] == "shop.example.com"
 
 
 @pytest.mark.parametrize(

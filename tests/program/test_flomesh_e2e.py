@@ -63,16 +63,16 @@ def prepare(config, url, kubeconfig):
         key=config.key, kubeconfig=Path(kubeconfig).read_text(), context="default", server=url,
         gateway_host="192.0.2.1", gateway_port=30080,
     )).cluster
-    mesh = flomesh.install(shared, config, made)
-    return PreparedCluster(config=config, cluster=made, mesh=mesh, namespaces={{}}, imported=[])
+    return PreparedCluster(config=config, cluster=made, namespaces={{}}, imported=[])
 
-plane, east = (
-    prepare(config, *server) for config, server in zip(settings.clusters, {servers!r}, strict=True)
-)
-flomesh.join(plane, [east])
+pairs = zip(settings.clusters, {servers!r}, strict=True)
+prepared = {{config.name: prepare(config, *server) for config, server in pairs}}
+mesh = flomesh.join(shared, prepared)
 kubernetes.core.v1.Namespace(
     "dapr-test", metadata=mesh_namespace("dapr-test"),
-    opts=pulumi.ResourceOptions(provider=east.cluster.provider, depends_on=list(east.mesh.before_pods)),
+    opts=pulumi.ResourceOptions(
+        provider=prepared["east"].cluster.provider, depends_on=list(mesh["east"].before_pods)
+    ),
 )
 """
 

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from config.environments import read_environment
 
-from components.mesh import app_ids
+from components.mesh import app_ids, crds
 from gateway.core import app_ids as gateway_app_ids
 from stacks.config import loading, supply
-from stacks.program import bundled, clusters
+from stacks.program import clusters
 
 ENVIRONMENTS = ["dev", "article", "existing", "scale"]
 PASSWORD = "a-password-of-this-test"
@@ -358,7 +358,7 @@ def test_a_fourth_member_adds_only_its_own_resources(run: Any) -> None:
 
 def test_crds_reach_the_engine_as_they_are_on_file(run: Any) -> None:
     registered = run().find("cluster-1-crds-serviceexports").inputs
-    on_file = yaml.safe_load((bundled.CRD_FOLDER / "serviceexports.yaml").read_text())
+    on_file = yaml.safe_load((crds.FOLDER / "serviceexports.yaml").read_text())
     assert registered["spec"] == on_file["spec"], "the SDK must not rename a key of a schema"
 
 

@@ -20,7 +20,7 @@ RULES = Path(__file__).with_name("cluster_set.override")
 # k3s's own CoreDNS, and that of our node image, import the keys of this ConfigMap that end in `.override`.
 CONFIG_MAP = {"name": "coredns-custom", "namespace": "kube-system"}
 KEY = "multicluster-dapr.override"
-SCRIPT = "components/mesh/reread_dns.sh"
+SCRIPT = "components/cluster/reread_dns.sh"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,9 @@ class ClusterSetDns(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: ClusterSetDnsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("multicluster-dapr:mesh:ClusterSetDns", name, None, opts)
+        before = pulumi.ResourceOptions(aliases=[pulumi.Alias(type_="multicluster-dapr:mesh:ClusterSetDns")])
+        opts = pulumi.ResourceOptions.merge(opts, before)
+        super().__init__("multicluster-dapr:cluster:ClusterSetDns", name, None, opts)
         rules = RULES.read_text()
         patch = kubernetes.core.v1.ConfigMapPatch(
             f"{name}-rules",

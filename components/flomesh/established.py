@@ -10,7 +10,7 @@ import pulumi_command as command
 
 from components.cluster.cluster import Cluster
 
-SCRIPT = "components/mesh/established.sh"
+SCRIPT = "components/flomesh/established.sh"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Established(pulumi.ComponentResource):
     """Creates one command that ends when they are served. Custom resources depend on this component."""
 
     def __init__(self, name: str, args: EstablishedArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("multicluster-dapr:mesh:Established", name, None, opts)
+        super().__init__("multicluster-dapr:flomesh:Established", name, None, opts)
         command.local.Command(
             f"{name}-wait",
             create=wait_command(crds=args.crds, instance=args.instance),

@@ -1,0 +1,177 @@
+"""The mesh of several clusters: a gateway in each, a hub on the control plane, members that have joined.
+
+No `from __future__ import annotations` here: the SDK reads the annotations to make the package's schema.
+"""
+
+from dataclasses import dataclass, replace
+
+import pulumi
+
+from ..joinable_cluster import JoinableCluster
+from .cluster_membership import ClusterMembership, ClusterMembershipArgs
+from .controller import Controller, ControllerArgs
+from .crds import FOLDER, Crds, CrdsArgs, load_definitions
+from .gateway import Gateway, GatewayArgs
+from .hub import Hub, HubArgs
+from .import_guard import IMPORT_POLICY, ImportGuard, ImportGuardArgs, load_policy
+from .mesh_args import MeshArgs, MeshCluster
+from .mesh_reading import check, described, granted, image_of, joinable, node_port_of, published
+from .peers_key import PeersKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshPart:
+    """The part of a mesh in one cluster: custom resources wait for `crds`, policies for `controller` too.
+
+    `namespace` is the system namespace. The controller takes back what it wrote for a policy that goes.
+    """
+
+    cluster: JoinableCluster
+    crds: pulumi.Resource
+    namespace: pulumi.Output[str]
+    controller: pulumi.Resource
+    pull_secret: pulumi.Output[str] | None
+
+
+class Mesh(pulumi.ComponentResource):
+    """Joins clusters: CRDs, gateway and controller in each, the hub on the control plane, every membership.
+
+    Exports and policies wait for it: let them depend on the Mesh, or on its cluster keys.
+    """
+
+    cluster_keys: pulumi.Output[dict[str, str]]
+    """The cluster key of each cluster by its name, region/zone/group/name, known once all have joined."""
+
+    def __init__(self, name: str, args: MeshArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("multicluster-dapr:index:Mesh", name, None, opts)
+        check(args)
+        plane = args["control_plane"]
+        self._peers_key: pulumi.Input[str] = (
+            args["peers_key"]
+            if "peers_key" in args
+            else PeersKey(f"{name}-peers-key", pulumi.ResourceOptions(parent=self)).value
+        )
+        self.parts = {
+            cluster["name"]: self._part(args, cluster, front_door=cluster is plane)
+            for cluster in (plane, *args["members"])
+        }
+        hub = self._hub(args, self.parts[plane["name"]])
+        self.memberships = [self._membership(args, member, hub) for member in args["members"]]
+        keys = {name: part.cluster.key for name, part in self.parts.items()}
+        joined = [membership.joined for membership in self.memberships]
+        self.cluster_keys = pulumi.Output.all(*joined).apply(lambda _: keys)
+        self.register_outputs({"clusterKeys": self.cluster_keys})
+
+    def _part(self, args: MeshArgs, given: MeshCluster, *, front_door: bool) -> MeshPart:
+        cluster, name = joinable(given), given["name"]
+        replicas = int(given.get("replicas", args.get("replicas", 1)))
+        autoscaler, pods = args.get("autoscaler"), described(args.get("pods", {}))
+        image, digest = image_of(args, given)
+        crds = Crds(
+            f"{name}-crds", CrdsArgs(cluster=cluster, definitions=load_definitions(FOLDER)), self._in(cluster)
+        )
+        # They watch the CRDs from their first moment.
+        waits = self._in(cluster, crds)
+        gateway = Gateway(
+            f"{name}-gateway",
+            GatewayArgs(
+                cluster=cluster,
+                image=image,
+                digest=digest,
+                replicas=replicas,
+                access_log=args.get("access_log", True),
+                foreign_imports=args.get("foreign_imports", False),
+                traffic_policy=args.get("external_traffic_policy", "Cluster"),
+                trusted_proxies=args.get("trusted_proxies", ()),
+                limits=args.get("limits", {}),
+                front_door=front_door,
+                node_port=node_port_of(given),
+                peers_key=self._peers_key,
+                dapr_token=given.get("dapr_token"),
+                pods=pods,
+                published=published(args.get("service", {})),
+                most_replicas=int(autoscaler["max_replicas"]) if autoscaler else None,
+                cpu_percent=int(autoscaler.get("cpu_percent", 70)) if autoscaler else 70,
+                cluster_domain=given.get("cluster_domain"),
+                log_level=args.get("log_level"),
+                docker_config=given.get("docker_config"),
+            ),
+            waits,
+        )
+        controller = Controller(
+            f"{name}-controller",
+            ControllerArgs(
+                cluster=cluster,
+                namespace=gateway.namespace,
+                image=image,
+                digest=digest,
+                replicas=replicas,
+                front_door=front_door,
+                foreign_imports=args.get("foreign_imports", False),
+                admission=given.get("admission_policy", True),
+                pods=replace(pods, pull_secret=gateway.pull_secret),
+                cluster_domain=given.get("cluster_domain"),
+                log_level=args.get("log_level"),
+            ),
+            waits,
+        )
+        if given.get("admission_policy", True):
+            policy, binding = load_policy(IMPORT_POLICY)
+            guard = ImportGuardArgs(cluster=cluster, policy=policy, binding=binding)
+            ImportGuard(f"{name}-import-guard", guard, self._in(cluster))
+        else:
+            text = f"{name} takes no admission policy: a thief of its controller's token is less bound"
+            pulumi.log.info(text, self)
+        return MeshPart(
+            cluster=cluster,
+            crds=crds,
+            namespace=gateway.namespace,
+            controller=controller.deployment,
+            pull_secret=gateway.pull_secret,
+        )
+
+    def _hub(self, args: MeshArgs, plane: MeshPart) -> pulumi.Resource:
+        image, digest = image_of(args, args["control_plane"])
+        keys = {name: part.cluster.key for name, part in self.parts.items()}
+        hub_args = HubArgs(
+            cluster=plane.cluster,
+            namespace=plane.namespace,
+            image=image,
+            digest=digest,
+            replicas=int(args.get("hub_replicas", 1)),
+            paths=[granted(path, keys) for path in args.get("paths", ())],
+            admission=args["control_plane"].get("admission_policy", True),
+            pods=replace(described(args.get("pods", {})), pull_secret=plane.pull_secret),
+            log_level=args.get("log_level"),
+        )
+        return Hub(f"{plane.cluster.name}-hub", hub_args, self._in(plane.cluster, plane.crds)).deployment
+
+    def _membership(self, args: MeshArgs, given: MeshCluster, hub: pulumi.Resource) -> ClusterMembership:
+        member, plane = self.parts[given["name"]], self.parts[args["control_plane"]["name"]]
+        # The hub imports only into namespaces that are there: it learns of the member when they are.
+        namespaces = [*args["control_plane"].get("namespaces", ()), *given.get("namespaces", ())]
+        server = pulumi.Output.all(member.cluster.server, *namespaces).apply(_first)
+        membership = ClusterMembershipArgs(
+            member=replace(member.cluster, server=server),
+            member_namespace=member.namespace,
+            control_plane=plane.cluster,
+            control_plane_namespace=plane.namespace,
+            hub=hub,
+            may_export=given.get("may_export"),
+            admission=given.get("admission_policy", True),
+        )
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[plane.crds], aliases=_ALIASES)
+        return ClusterMembership(f"{given['name']}-membership", membership, opts)
+
+    def _in(self, cluster: JoinableCluster, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(
+            parent=self, provider=cluster.provider, depends_on=list(depends_on), aliases=_ALIASES
+        )
+
+
+# Environments that are older than this component have its parts without a parent.
+_ALIASES: list[pulumi.Input[str | pulumi.Alias]] = [pulumi.Alias(parent=pulumi.ROOT_STACK_RESOURCE)]
+
+
+def _first(values: list[str]) -> str:
+    return values[0]

@@ -1,0 +1,104 @@
+"""What a Mesh reads from its arguments, which may come from a program in another language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+
+from ..joinable_cluster import NODE_PORTS, JoinableCluster
+from .mesh_args import MeshArgs, MeshCluster, MeshPath, MeshPods, MeshService
+from .placement import Pods, Published
+
+
+def joinable(args: MeshCluster) -> JoinableCluster:
+    """The cluster of these arguments. A part of its key is `default` unless it is given."""
+    parts = (args.get("region", "default"), args.get("zone", "default"), args.get("group", "default"))
+    return JoinableCluster(
+        name=args["name"],
+        key="/".join((*parts, args["name"])),
+        provider=args["provider"],
+        server=args.get("server", ""),
+        server_name=args.get("server_name", ""),
+        gateway_host=args["gateway_host"],
+        # Other languages send every number as a float.
+        gateway_port=int(args["gateway_port"]),
+        ends_with_provider=args.get("ends_with_provider", False),
+    )
+
+
+def granted(path: MeshPath, keys: dict[str, str]) -> dict[str, Any]:
+    """A delegated path as the hub takes it. ValueError for the name of a cluster that is not in the mesh."""
+    clusters = path.get("clusters", ())
+    if unknown := sorted(set(clusters) - set(keys)):
+        raise ValueError(
+            f"paths: {path['prefix']} is delegated to {unknown[0]!r}, which is no cluster of the mesh: "
+            f"choose from {', '.join(sorted(keys))}"
+        )
+    return {
+        "prefix": path["prefix"],
+        "namespaces": list(path["namespaces"]),
+        "clusters": [keys[name] for name in clusters],
+    }
+
+
+def described(args: MeshPods) -> Pods:
+    """What is said of pods."""
+    return Pods(
+        node_selector=args.get("node_selector", {}),
+        tolerations=args.get("tolerations", ()),
+        affinity=args.get("affinity", {}),
+        spread=args.get("topology_spread_constraints"),
+        resources=args.get("resources", {}),
+        priority_class=args.get("priority_class_name", ""),
+        labels=args.get("labels", {}),
+        annotations=args.get("annotations", {}),
+    )
+
+
+def published(args: MeshService) -> Published:
+    """What is said of the gateway's Service."""
+    return Published(
+        annotations=args.get("annotations", {}),
+        load_balancer_class=args.get("load_balancer_class", ""),
+        load_balancer_address=args.get("load_balancer_address", ""),
+        ip_family_policy=args.get("ip_family_policy", ""),
+        ip_families=args.get("ip_families", ()),
+    )
+
+
+def check(args: MeshArgs) -> None:
+    """Raise ValueError when these clusters are no mesh.
+
+    A name is there twice, a member has no `server`, a `node_port` is none.
+    """
+    seen: set[str] = set()
+    for cluster in (args["control_plane"], *args["members"]):
+        if cluster["name"] in seen:
+            raise ValueError(
+                f"members: {cluster['name']!r} is there twice; each cluster has a name of its own"
+            )
+        seen.add(cluster["name"])
+        if "node_port" in cluster and int(cluster["node_port"]) not in NODE_PORTS:
+            raise ValueError(
+                f"{cluster['name']}: node_port is {int(cluster['node_port'])}: choose one from "
+                f"{NODE_PORTS.start} to {NODE_PORTS.stop - 1}, or leave it out for a load balancer"
+            )
+    for index, member in enumerate(args["members"]):
+        if "server" not in member:
+            raise ValueError(
+                f"members[{index}]: {member['name']!r} has no `server`: give the URL at which the hub "
+                "reaches its API"
+            )
+
+
+def image_of(args: MeshArgs, given: MeshCluster) -> tuple[pulumi.Input[str], pulumi.Input[str]]:
+    """Reference and digest of the image that a cluster's nodes run."""
+    digest = given.get("image_digest", args.get("image_digest", ""))
+    return given.get("image", args["image"]), digest
+
+
+def node_port_of(given: MeshCluster) -> int | None:
+    """The node port that publishes the gateway; None when a load balancer does."""
+    port = int(given.get("node_port", given["gateway_port"]))
+    return port if port in NODE_PORTS else None

@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from airgap.plugins.base.process import run
 from airgap.plugins.base.server import new_server, serve_until_stopped
 from airgap.plugins.base.values import decode
 from airgap.plugins.language.child import REPORTED
+from airgap.plugins.language.packages import run_plugin, steps, streamed
 
 _CHILD = Path(__file__).with_name("child.py")
 _STOP_SECONDS = 2.0
@@ -33,6 +36,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def __init__(self, engine_address: str) -> None:
         self._engine_address = engine_address
         self._children: set[asyncio.subprocess.Process] = set()
+        self._stops: set[asyncio.Event] = set()
+        """Of plugins and installations that run."""
 
     async def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         return language_pb2.LanguageHandshakeResponse()
@@ -87,6 +92,24 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             return language_pb2.RunResponse(bail=True)
         return language_pb2.RunResponse(error=f"the program exited with status {status}")
 
+    async def RunPlugin(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802, ARG002
+        """Run a plugin that is written in Python, until the engine needs it no more."""
+        async with aclosing(run_plugin(interpreter(request.info), request, self._stops)) as items:
+            async for item in items:
+                yield language_pb2.RunPluginResponse(exitcode=item) if isinstance(item, int) else item
+
+    async def InstallDependencies(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """Install the requirements of a program or plugin into the environment that its file names."""
+        folder, response = request.info.program_directory, language_pb2.InstallDependenciesResponse
+        for argv in steps(environment_of(request.info), Path(folder), sys.executable):
+            async with aclosing(streamed(response, argv, folder=folder, stops=self._stops)) as items:
+                async for item in items:
+                    if not isinstance(item, int):
+                        yield item
+                    elif item:
+                        message = f"{' '.join(argv)} exited with status {item}"
+                        await context.abort(grpc.StatusCode.UNKNOWN, message)
+
     async def GenerateProgram(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         await context.abort(
             grpc.StatusCode.FAILED_PRECONDITION,
@@ -99,7 +122,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return empty_pb2.Empty()
 
     async def stop_children(self) -> None:
-        """End running programs: politely first."""
+        """End running programs: politely first. Plugins are there to be killed."""
+        for stop in self._stops:
+            stop.set()
         running = [process for process in self._children if process.returncode is None]
         for process in running:
             process.terminate()
@@ -130,17 +155,22 @@ def interpreter(info: Any) -> str:
 
     Raises FileNotFoundError when the named environment is not there.
     """
-    name = decode(info.options).get("virtualenv")
-    if not name:
+    venv = environment_of(info)
+    if venv is None:
         return sys.executable
-    venv = Path(info.root_directory) / name
     python = venv / "bin" / "python"
     if not python.exists():
         raise FileNotFoundError(
-            f"The 'virtualenv' option in Pulumi.yaml is {name!r}, but {venv} is not a virtual environment; "
-            "make it with ./stack"
+            f"The 'virtualenv' option is {decode(info.options)['virtualenv']!r}, but {venv} is not a virtual "
+            "environment; make it with ./stack, or that of another program with `pulumi install`"
         )
     return str(python)
+
+
+def environment_of(info: Any) -> Path | None:
+    """The virtual environment that Pulumi.yaml or PulumiPlugin.yaml names, whether it is there or not."""
+    name = decode(info.options).get("virtualenv")
+    return Path(info.root_directory) / name if name else None
 
 
 async def _about(info: Any) -> tuple[str, dict[str, Any]]:

@@ -92,6 +92,15 @@ def programs(versions: Versions) -> dict[str, Program]:
     ]
     all_of_them += [
         Program(
+            name="pulumi-language-yaml",
+            version=versions.pulumi_yaml,
+            module="yaml",
+            package=".",
+            variables={"github.com/pulumi/pulumi-yaml/pkg/version.Version": f"v{versions.pulumi_yaml}"},
+        )
+    ]
+    all_of_them += [
+        Program(
             name=KUBERNETES_PROVIDER,
             version=versions.kubernetes_provider,
             # Two versions of the engine's SDK do not fit in one module: the provider asks for an older one.

@@ -15,6 +15,8 @@ from airgap.versions import load_versions
 NAMES = ("pulumi", "k3d", "helm", "kubectl")
 OF_BENCH = ("traefik", "daprd")
 """What `./stack bench` alone asks for: to compare with, and Dapr's sidecar as a process."""
+OF_YAML = ("pulumi-language-yaml",)
+"""What programs in Pulumi YAML want beside `pulumi`; nothing here is written in it but a test."""
 OF_AIRGAP = (KUBERNETES_PROVIDER,)
 """What is for the engine alone, and downloaded by it where it can be."""
 _BUILT_AS = {"kubectl": "kube"}  # kubectl is the Kubernetes binary called by that name
@@ -44,7 +46,7 @@ def present_tools(cache: Path) -> dict[str, Path]:
     return {name: _tool_path(cache, name, program) for name, program in built.items()}
 
 
-def _tools(names: Sequence[str] = (*NAMES, *OF_BENCH, *OF_AIRGAP)) -> dict[str, Program]:
+def _tools(names: Sequence[str] = (*NAMES, *OF_BENCH, *OF_YAML, *OF_AIRGAP)) -> dict[str, Program]:
     known = programs(load_versions())
     return {name: known[_BUILT_AS.get(name, name)] for name in names}
 

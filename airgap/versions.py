@@ -22,6 +22,7 @@ class Versions:
     dapr: str
     coredns: str
     traefik: str
+    pulumi_yaml: str
     kubernetes_provider: str
 
 
@@ -36,5 +37,6 @@ def load_versions(path: Path = VERSIONS_FILE) -> Versions:
         dapr=str(data["dapr"]),
         coredns=str(data["coredns"]),
         traefik=str(tools["traefik"]),
+        pulumi_yaml=str(tools["pulumi-yaml"]),
         kubernetes_provider=str(data["plugins"]["kubernetes"]),
     )

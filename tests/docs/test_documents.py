@@ -2,7 +2,8 @@
 
 A block of commands is fenced as `sh`. A comment above it, which readers do not see, says who runs it:
 `<!-- run: fast -->` this module, on any machine; `platform` tests/e2e/test_documented.py, on the running
-environment; `e2e` the tests of tests/e2e and CI, whose calls of ./stack must mean the same to its parser.
+environment; `package` tests/package, on API servers; `e2e` the tests of tests/e2e and CI, whose calls of
+./stack must mean the same to its parser.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from docs.documents import ROOT, Block, blocks, command_blocks, documents, inlin
 
 from cli.arguments import parser
 
-RUNNERS = {"fast", "platform", "e2e"}
+RUNNERS = {"fast", "platform", "e2e", "package"}
 ANYTHING = "a value that only the test knows"
 COMMANDS = r"(\./stack|scripts/\w+|pulumi|kubectl|docker|k3d|helm|curl|gateway|python3?|git|eval|rm) "
 FOLDERS = {path.name: ROOT for path in ROOT.iterdir() if path.is_dir()}

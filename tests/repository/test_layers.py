@@ -33,7 +33,7 @@ REQUIREMENTS = {
     "proxy/requirements.in": ("proxy/gateway/**/*.py",),
     "apps/nodeapp/requirements.in": ("apps/nodeapp/*.py",),
 }
-OURS = {"airgap", "bench", "cli", "components", "gateway", "k3s_node", "stacks"}
+OURS = {"airgap", "bench", "cli", "components", "gateway", "k3s_node", "multicluster_dapr", "stacks"}
 # Part of the interface of a package that is asked for, which pins them: pulumi's protocol, pydantic's errors,
 # docker's transport.
 BROUGHT_ALONG = {"google", "grpc", "pydantic_core", "requests"}

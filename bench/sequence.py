@@ -117,7 +117,7 @@ def after_joining(made: Sequence[Made], members: Sequence[str], redis_conf: str)
     for name in members:
         steps.append(_apply("state store", name, _of(made, name, "StateStore")))
     for name in members:
-        apps = _of(made, name, "NodeApp", "CurlClient")
+        apps = _of(made, name, "App")
         steps.append(_apply("apps", name, apps))
         steps += [
             _wait(name, "condition=available", f"deployment/{one.manifest['metadata']['name']}", "-n",

@@ -120,7 +120,7 @@ def _card(settings: Settings, cluster: ClusterSettings) -> Card:
             for one in policies
         ),
         exports=bool(exported),
-        store=any(app.app == "nodeapp" for app in apps),
+        store=any(app.state_store is not None for app in apps),
     )
 
 

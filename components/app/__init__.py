@@ -1,1 +1,1 @@
-"""The demo apps of a member cluster."""
+"""The apps of a member cluster."""

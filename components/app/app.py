@@ -1,4 +1,4 @@
-"""An app of the user's: a Deployment, the Service before it, and the Secret it reads."""
+"""An app: a Deployment, the Service before it, the account of its pods and the Secret they read."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ from components.cluster.cluster import Cluster
 from components.joinable_cluster import UNAWAITED
 
 VERSION_ANNOTATION = "multicluster-dapr/secret-version"
+# What older versions of this program call the demo's apps in their state.
+FORMER_TYPES = ("multicluster-dapr:app:NodeApp", "multicluster-dapr:app:CurlClient")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AppArgs:
-    """`deployment` and `service` are specs; without a Service there is None.
+    """`deployment` and `service` are specs; without a Service there is None. `labels` are theirs.
 
-    `secrets` are the texts, by key, of a Secret with the app's name and `-env`; without any there is none.
+    `account` are the annotations of a ServiceAccount with the app's name; None for no such account. `secrets`
+    are the texts, by key, of a Secret with the app's name and `-env`; without any there is none.
     """
 
     cluster: Cluster
     name: str
     namespace: pulumi.Input[str]
+    labels: Mapping[str, str]
     deployment: Mapping[str, Any]
     service: Mapping[str, Any] | None = None
+    account: Mapping[str, str] | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -51,9 +56,19 @@ class App(pulumi.ComponentResource):
     """Creates them, and waits until the Deployment is available."""
 
     def __init__(self, name: str, args: AppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("multicluster-dapr:app:App", name, None, opts)
-        metadata = {"name": args.name, "namespace": args.namespace, "labels": {"app": args.name}}
-        deployment, needed = dict(args.deployment), []
+        former = [pulumi.Alias(type_=token) for token in FORMER_TYPES]
+        options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(aliases=former), opts)
+        super().__init__("multicluster-dapr:app:App", name, None, options)
+        metadata = {"name": args.name, "namespace": args.namespace, "labels": dict(args.labels)}
+        deployment = dict(args.deployment)
+        needed: list[pulumi.Resource] = []
+        if args.account is not None:
+            account = kubernetes.core.v1.ServiceAccount(
+                f"{name}-account",
+                metadata={**metadata, **({"annotations": dict(args.account)} if args.account else {})},
+                opts=args.cluster.child(self),
+            )
+            needed.append(account)
         if args.secrets:
             secret = kubernetes.core.v1.Secret(
                 f"{name}-secret",
@@ -67,7 +82,7 @@ class App(pulumi.ComponentResource):
             f"{name}-deployment",
             metadata=metadata,
             spec=deployment,
-            # Its pods refer to the Secret by name.
+            # Its pods refer to both by name, and admission refuses those of an account that is not there.
             opts=args.cluster.child(self, depends_on=needed, waits=True),
         )
         if args.service is not None:

@@ -10,22 +10,22 @@ import pulumi_kubernetes as kubernetes
 
 from components.cluster.cluster import Cluster
 
-SECRET = "redis"  # noqa: S105 - the name of the Secret, as in the article
-SECRET_KEY = "redis-password"  # noqa: S105
-COMPONENT = "statestore"
+SECRET_KEY = "redis-password"  # noqa: S105 - the name of a key, not a password
 STORE_ANNOTATION = "multicluster-dapr/state-store"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StateStoreArgs:
-    """`address` is host:port of Redis as pods reach it, `database` the number of the database in it.
+    """`name` is the component's, `secret` that of the Secret with the password.
 
-    `app_id` is the one app that may use it. `username` None means Redis' user `default`. `password_id`
-    changes with the password and tells nothing of it. `actors` says that actors and workflows are kept in it,
-    too.
+    `address` is host:port of Redis as pods reach it, `database` the number of the database in it. `app_id` is
+    the one app that may use it. `username` None means Redis' user `default`. `password_id` changes with the
+    password and tells nothing of it. `actors` says that actors and workflows are kept in it, too.
     """
 
     cluster: Cluster
+    name: str
+    secret: str
     namespace: pulumi.Input[str]
     address: pulumi.Input[str]
     app_id: str
@@ -37,7 +37,7 @@ class StateStoreArgs:
 
 
 def state_store_spec(
-    address: pulumi.Input[str], *, username: str | None, database: int, actors: bool
+    address: pulumi.Input[str], *, secret: str, username: str | None, database: int, actors: bool
 ) -> dict[str, object]:
     """Spec of the Dapr component; the password is read from the Secret, never written here.
 
@@ -45,7 +45,7 @@ def state_store_spec(
     """
     metadata: list[dict[str, object]] = [
         {"name": "redisHost", "value": address},
-        {"name": "redisPassword", "secretKeyRef": {"name": SECRET, "key": SECRET_KEY}},
+        {"name": "redisPassword", "secretKeyRef": {"name": secret, "key": SECRET_KEY}},
         {"name": "keyPrefix", "value": "appid"},
     ]
     if username is not None:
@@ -97,15 +97,16 @@ class StateStore(pulumi.ComponentResource):
         super().__init__("multicluster-dapr:dapr:StateStore", name, None, opts)
         secret = kubernetes.core.v1.Secret(
             f"{name}-secret",
-            metadata={"name": SECRET, "namespace": args.namespace},
+            metadata={"name": args.secret, "namespace": args.namespace},
             string_data={SECRET_KEY: pulumi.Output.secret(args.password)},
             opts=args.cluster.child(self),
         )
         DaprComponent(
             f"{name}-component",
-            metadata={"name": COMPONENT, "namespace": secret.metadata["namespace"]},
+            metadata={"name": args.name, "namespace": secret.metadata["namespace"]},
             spec=state_store_spec(
                 args.address,
+                secret=args.secret,
                 username=args.username,
                 database=args.database,
                 actors=args.actors,

@@ -1,4 +1,4 @@
-"""Dapr, its state stores and the demo apps, on a member."""
+"""Dapr, its state stores and the apps, on a member."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 
-from components.app import node_app
 from components.app.app import App, AppArgs
-from components.app.curl_client import CurlClient, CurlClientArgs
-from components.app.node_app import NodeApp, NodeAppArgs
 from components.dapr.dapr import LOCAL_STORAGE_CLASS, Dapr, DaprArgs
 from components.dapr.state_store import StateStore, StateStoreArgs
 from components.mesh.dapr_sidecars import DaprSidecars, DaprSidecarsArgs
 from stacks.config.apps import AppSettings
+from stacks.config.pods import PodSettings
 from stacks.program import pods, state, traffic
 from stacks.program.prepared_cluster import ClusterMesh, PreparedCluster
 from stacks.program.shared_resources import SharedResources
@@ -25,18 +23,13 @@ def run(
     mesh: ClusterMesh,
     redis_address: pulumi.Output[str] | None,
 ) -> None:
-    """Create Dapr, a state store in each namespace of NodeApp, and the apps of this member."""
+    """Create Dapr and the apps of this member, each with its state store."""
     cluster = member.cluster
     dapr = [_dapr(shared, member)] if member.config.dapr == "install" else []
     _sidecars(shared, member, mesh, dapr)
-    apps = shared.settings.apps
-    stores = _stores(shared, member, redis_address, dapr)
-    for app in apps:
+    for app in shared.settings.apps:
         if cluster.name in app.clusters:
-            read: list[Dapr | StateStore] = [
-                *dapr,
-                *([stores[app.namespace]] if app.namespace in stores else []),
-            ]
+            read: list[Dapr | StateStore] = [*dapr, *_store(shared, member, app, redis_address, dapr)]
             restarts = {key: value for one in read for key, value in one.restarts_sidecars.items()}
             _app(shared, member, app, restarts, [*read, *mesh.before_pods, *member.imported])
 
@@ -60,36 +53,36 @@ def _dapr(shared: SharedResources, member: PreparedCluster) -> Dapr:
     return Dapr(f"{cluster.name}-dapr", args, cluster.component())
 
 
-def _stores(
+def _store(
     shared: SharedResources,
     member: PreparedCluster,
+    app: AppSettings,
     address: pulumi.Output[str] | None,
     dapr: Sequence[Dapr],
-) -> dict[str, StateStore]:
-    """A state store for each namespace of NodeApp, where there are both Dapr and Redis."""
-    cluster, apps, store_settings = member.cluster, shared.settings.apps, shared.settings.dapr.state_store
-    if address is None or shared.password is None or member.config.dapr == "none":
-        return {}
-    user = shared.state_users.get(cluster.name)
-    return {
-        namespace: StateStore(
-            f"{cluster.name}-{namespace}-statestore",
-            StateStoreArgs(
-                cluster=cluster,
-                namespace=member.namespace(namespace),
-                address=address,
-                app_id=node_app.NAME,
-                username=user.name if user is not None else None,
-                password=user.password if user is not None else shared.password,
-                password_id=user.password_id if user is not None else "",
-                database=state.database(shared.settings, member.config),
-                actors=store_settings.actors,
-            ),
-            # The Component CRD comes with Dapr.
-            pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(dapr)),
-        )
-        for namespace in sorted({app.namespace for app in apps if app.app == "nodeapp"})
-    }
+) -> list[StateStore]:
+    """The state store of an app that has one, where there are both Dapr and Redis."""
+    cluster, wanted, app_id = member.cluster, app.state_store, app.sidecar_id
+    if wanted is None or app_id is None or member.config.dapr == "none":
+        return []
+    if address is None or shared.password is None:
+        return []
+    user = shared.state_users.get((app_id, cluster.name))
+    args = StateStoreArgs(
+        cluster=cluster,
+        name=wanted.name,
+        secret=wanted.secret_name,
+        namespace=member.namespace(app.namespace),
+        address=address,
+        app_id=app_id,
+        username=user.name if user is not None else None,
+        password=user.password if user is not None else shared.password,
+        password_id=user.password_id if user is not None else "",
+        database=state.database(shared.settings, member.config),
+        actors=shared.settings.dapr.state_store.actors,
+    )
+    # The Component CRD comes with Dapr.
+    waits = pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(dapr))
+    return [StateStore(f"{cluster.name}-{app.namespace}-{wanted.name}", args, waits)]
 
 
 def _sidecars(
@@ -123,55 +116,29 @@ def _app(
     name = f"{cluster.name}-{app.namespace}-{app.service}"
     # A pod admitted before Dapr's injector runs has no sidecar; before 1.18 a sidecar reads components once.
     options = pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(waits))
-    if app.app is None:
-        App(name, _own(shared, member, app, restarts), options)
-        return
-    token = shared.settings.versions == "article"  # whose sidecars have no other
-    if app.app == "curl":
-        caller = CurlClientArgs(
-            cluster=cluster,
-            namespace=namespace,
-            image=shared.image("curl", member.config),
-            restarts_with=restarts,
-            token=token,
-        )
-        CurlClient(name, caller, options)
-        return
-    if shared.nodeapp is None:
-        raise ValueError("NodeApp needs its image")
-    args = NodeAppArgs(
-        cluster=cluster,
-        namespace=namespace,
-        image=shared.nodeapp.ref,
-        digest=shared.nodeapp.digest,
-        restarts_with=restarts,
-        token=token,
-    )
-    NodeApp(name, args, options)
-
-
-def _own(
-    shared: SharedResources,
-    member: PreparedCluster,
-    app: AppSettings,
-    restarts: Mapping[str, pulumi.Input[str]],
-) -> AppArgs:
-    """An app of the user's, as it is on this member."""
     pod = app.on(member.config.name)
-    image = pods.Image(ref=pod.image)
-    if pod.build is not None:
-        image = pods.Image(ref=shared.built[pod.build].ref, digest=shared.built[pod.build].digest)
-    return AppArgs(
-        cluster=member.cluster,
+    args = AppArgs(
+        cluster=cluster,
         name=app.service,
-        namespace=member.namespace(app.namespace),
+        namespace=namespace,
+        labels=app.labels_of_pods,
         deployment=pods.deployment_spec(
             app,
             member.config,
-            image,
+            _image(shared, member, pod),
             restarts if app.has_sidecar else {},
             old_dapr=shared.settings.versions == "article",
         ),
         service=pods.service_spec(app),
+        account=pods.account(pod),
         secrets=pods.secrets(pod),
     )
+    App(name, args, options)
+
+
+def _image(shared: SharedResources, member: PreparedCluster, pod: PodSettings) -> pods.Image:
+    if pod.build is not None:
+        return pods.Image(ref=shared.built[pod.build].ref, digest=shared.built[pod.build].digest)
+    if pod.supplied is not None:
+        return pods.Image(ref=shared.image(pod.supplied, member.config))
+    return pods.Image(ref=pod.image)

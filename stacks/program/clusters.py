@@ -40,14 +40,13 @@ def prepare(shared: SharedResources, config: ClusterSettings) -> PreparedCluster
 def namespaces_of(settings: Settings, cluster: str) -> tuple[str, ...]:
     """Namespaces that the settings need in one cluster, in a stable order.
 
-    NodeApp's exists on every member, as in the article: importers refer to the service by it.
+    Those of exports exist on every member, as in the article: importers refer to the service by it.
     """
     is_member = any(member.name == cluster for member in settings.members)
     wanted = {app.namespace for app in settings.apps if cluster in app.clusters}
-    wanted |= {app.namespace for app in settings.apps if is_member and app.app == "nodeapp"}
-    # The hub imports everywhere, and only into namespaces that are there.
-    imported = settings.mesh == "bundled"
-    wanted |= {export.namespace for export in settings.exports if imported or cluster in export.clusters}
+    # Our hub imports everywhere, and only into namespaces that are there.
+    if is_member or settings.mesh == "bundled":
+        wanted |= {export.namespace for export in settings.exports}
     wanted |= {policy.namespace for policy in settings.policies if policy.cluster == cluster}
     return tuple(sorted(wanted))
 
@@ -73,7 +72,7 @@ def archives_of(settings: Settings, supply: Supply, cluster: str) -> dict[str, s
     wanted = {}
     if any(member.name == cluster and member.dapr == "install" for member in settings.members):
         wanted["dapr"] = supply.dapr.archive
-    if any(app.app == "curl" and cluster in app.clusters for app in settings.apps):
+    if any(app.on(cluster).supplied == "curl" for app in settings.apps if cluster in app.clusters):
         wanted["curl"] = supply.curl.archive
     return {name: archive for name, archive in wanted.items() if archive}
 
@@ -130,9 +129,7 @@ def _existing(shared: SharedResources, config: ClusterSettings) -> Cluster:
 def _import(shared: SharedResources, config: ClusterSettings, cluster: Cluster) -> list[ImageImport]:
     if config.source != "k3d":
         return []
-    runs_nodeapp = any(app.app == "nodeapp" and config.name in app.clusters for app in shared.settings.apps)
-    wanted = [shared.gateway, shared.nodeapp if runs_nodeapp else None]
-    images = [image for image in wanted if image is not None]
+    images = [shared.gateway] if shared.gateway is not None else []
     images += [shared.built[folder] for folder in folders_of(shared.settings, config.name)]
     if not images:
         return []

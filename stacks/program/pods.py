@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.annotations import DIGEST_ANNOTATION
-from components.app import dapr_pod
 from components.app.app import secret_name
 from components.pod_security import CONTAINER_SECURITY, POD_SECURITY
-from stacks.config.apps import (
+from stacks.config.apps import AppSettings, DaprAppSettings
+from stacks.config.model import ClusterSettings
+from stacks.config.pods import (
     Amounts,
-    AppSettings,
-    DaprAppSettings,
     EnvValue,
     KeyRef,
     PodSettings,
@@ -22,7 +21,6 @@ from stacks.config.apps import (
     SecuritySettings,
     VolumeSettings,
 )
-from stacks.config.model import ClusterSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,12 @@ def service_spec(app: AppSettings) -> dict[str, Any] | None:
         })
         for port in app.ports
     ]  # fmt: skip
-    return {"selector": {"app": app.service}, "ports": ports} if ports else None
+    return {"selector": dict(app.labels_of_pods), "ports": ports} if ports else None
+
+
+def account(pod: PodSettings) -> dict[str, str] | None:
+    """Annotations of the ServiceAccount that is made for it, if one is."""
+    return dict(pod.service_account.annotations) if pod.service_account is not None else None
 
 
 def secrets(pod: PodSettings) -> dict[str, str]:
@@ -64,7 +67,7 @@ def deployment_spec(
 
     `old_dapr`: its sidecars have no token but the account's (before 1.10).
     """
-    pod, labels = app.on(cluster.name), {"app": app.service}
+    pod, labels = app.on(cluster.name), dict(app.labels_of_pods)
     token = pod.security.token or (old_dapr and app.dapr is not None)
     annotations = {
         **(_dapr(app.service, app.dapr, token=token) if app.dapr is not None else {}),
@@ -78,10 +81,11 @@ def deployment_spec(
         "template": {
             "metadata": {"labels": {**pod.labels, **labels}, "annotations": annotations},
             "spec": _given({
-                "serviceAccountName": pod.service_account_name,
+                "serviceAccountName": app.service if pod.service_account else pod.service_account_name,
                 "automountServiceAccountToken": None if token else False,
                 "imagePullSecrets": [{"name": name} for name in pod.image_pull_secrets],
                 "securityContext": _pod_security(pod.security),
+                "terminationGracePeriodSeconds": pod.termination_grace_period_seconds,
                 "containers": [_container(app, pod, cluster, image)],
                 "volumes": [_volume(number, volume) for number, volume in enumerate(pod.volumes)],
             }),
@@ -93,7 +97,7 @@ def _container(app: AppSettings, pod: PodSettings, cluster: ClusterSettings, ima
     listened = sorted({port.target_port or port.port for port in app.ports})
     probes = {f"{kind}Probe": _probe(probe, app) for kind, probe in pod.probes.by_kind.items()}
     return _given({
-        "name": app.service,
+        "name": app.container or app.service,
         "image": image.ref,
         "imagePullPolicy": "IfNotPresent",
         "command": list(pod.command),
@@ -173,7 +177,10 @@ def _pod_security(security: SecuritySettings) -> dict[str, Any]:
 
 
 def _dapr(name: str, dapr: DaprAppSettings, *, token: bool) -> dict[str, str]:
-    """Annotations for Dapr's injector."""
+    """Annotations for Dapr's injector. Without a token a sidecar reads no Secrets itself.
+
+    Dapr's operator reads those that components name.
+    """
     found = {
         "enabled": "true",
         "app-id": dapr.app_id or name,
@@ -187,8 +194,8 @@ def _dapr(name: str, dapr: DaprAppSettings, *, token: bool) -> dict[str, str]:
         "sidecar-memory-request": dapr.sidecar.memory_request,
         "sidecar-memory-limit": dapr.sidecar.memory_limit,
     }
-    annotations = {f"dapr.io/{key}": value for key, value in found.items() if value is not None}
-    return annotations | dapr_pod.for_injector(token=token)
+    found |= {} if token else {"disable-builtin-k8s-secret-store": "true"}
+    return {f"dapr.io/{key}": value for key, value in found.items() if value is not None}
 
 
 def _given(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class SharedResources:
     `built` are images of the apps' folders. `kubeconfigs` are those of clusters that exist, `present` what
     these have already. `local` holds the providers of what runs on this machine: Docker objects and commands.
     `published` holds images that existing clusters get from a registry. `password` is that of Redis'
-    administrator, or of an external Redis. `state_users` are the members' users in a Redis that is made here.
+    administrator, or of an external Redis. `state_users` are the apps' users in a Redis that is made here.
     `peers_key` is what gateways know each other by. `trust_root` is there when Dapr's mTLS is on,
     `dapr_token` when gateways ask Dapr's sidecars.
     """
@@ -49,11 +49,10 @@ class SharedResources:
     local: pulumi.ResourceOptions
     network: LocalNetwork | None
     gateway: BuiltImage | None
-    nodeapp: BuiltImage | None
     built: Mapping[str, BuiltImage]
     password: pulumi.Output[str] | None
     peers_key: pulumi.Output[str] | None
-    state_users: Mapping[str, AppUser]
+    state_users: Mapping[tuple[str, str], AppUser]
     trust_root: TrustRoot | None
     dapr_token: pulumi.Output[str] | None
     published: Mapping[str, PublishedImages]
@@ -86,9 +85,6 @@ def create(
         network=_network(settings, environment, local),
         gateway=_image("gateway", "proxy", settings, supply, local, compiler=supply.compiler.ref)
         if settings.mesh == "bundled"
-        else None,
-        nodeapp=_image("nodeapp", "apps/nodeapp", settings, supply, local)
-        if any(app.app == "nodeapp" for app in settings.apps)
         else None,
         built={
             folder: _image(PurePosixPath(folder).name, folder, settings, supply, local)
@@ -128,7 +124,7 @@ def to_publish(settings: Settings, supply: Supply) -> dict[str, Image]:
     """Images of the supply that clusters which exist use and cannot pull."""
     existing = {cluster.name for cluster in settings.clusters if cluster.source == "existing"}
     members = {member.name for member in settings.members if member.dapr == "install"}
-    callers = {name for app in settings.apps if app.app == "curl" for name in app.clusters}
+    callers = {name for app in settings.apps for name in app.clusters if app.on(name).supplied == "curl"}
     used = {
         "curl": (supply.curl, existing & callers),
         "dapr": (supply.dapr, existing & members),

@@ -6,34 +6,41 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.app import node_app
 from components.redis.generated_password import GeneratedPassword
 from components.redis.users import AppUser
 from stacks.config.model import ClusterSettings, Settings
 
 
-def users(settings: Settings, local: pulumi.ResourceOptions) -> Mapping[str, AppUser]:
-    """The user of NodeApp, by member: one for all that share its state, or one for each.
+def users(settings: Settings, local: pulumi.ResourceOptions) -> Mapping[tuple[str, str], AppUser]:
+    """The users of apps with a state store, by app-id and member: one for all members, or one for each.
 
+    Members without the app have one, too: Redis starts again for a user, and need not when the app comes.
     None where there is no Redis, or one that is somebody else's: its users are theirs.
     """
-    if settings.redis.mode in ("external", "none") or not any(
-        app.app == node_app.NAME for app in settings.apps
-    ):
+    if settings.redis.mode in ("external", "none"):
         return {}
     store = settings.dapr.state_store
     made: dict[str, AppUser] = {}
-    for member in settings.members:
-        name = f"{node_app.NAME}.{member.name}" if store.per_cluster else node_app.NAME
-        known = next((user for user in made.values() if user.name == name), None)
-        made[member.name] = known or AppUser(
-            name=name,
-            app_id=node_app.NAME,
-            database=database(settings, member),
-            actors=store.actors,
-            password=GeneratedPassword(f"redis-{name}-password", local).value,
-        )
-    return made
+    found: dict[tuple[str, str], AppUser] = {}
+    for app_id in app_ids(settings):
+        for member in settings.members:
+            name = f"{app_id}.{member.name}" if store.per_cluster else app_id
+            if name not in made:
+                made[name] = AppUser(
+                    name=name,
+                    app_id=app_id,
+                    database=database(settings, member),
+                    actors=store.actors,
+                    password=GeneratedPassword(f"redis-{name}-password", local).value,
+                )
+            found[app_id, member.name] = made[name]
+    return found
+
+
+def app_ids(settings: Settings) -> list[str]:
+    """App-ids of the apps with a state store, each once: an app in several namespaces is one app."""
+    found = (app.sidecar_id for app in settings.apps if app.state_store is not None)
+    return list(dict.fromkeys(app_id for app_id in found if app_id is not None))
 
 
 def database(settings: Settings, member: ClusterSettings) -> int:

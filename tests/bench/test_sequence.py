@@ -60,7 +60,7 @@ STATE = {
                 "plane",
             ),
             resource(
-                "c:app:NodeApp$kubernetes:apps/v1:Deployment",
+                "c:app:App$kubernetes:apps/v1:Deployment",
                 "east-nodeapp",
                 {"kind": "Deployment", "metadata": {"name": "nodeapp", "namespace": "apps"}},
                 "east",

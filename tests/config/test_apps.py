@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pulumi
 import pytest
 from config.environments import GONE, Config, changed, problems
 
 from stacks.config import loading
-from stacks.config.apps import AppSettings
+from stacks.config.apps import PRESETS, AppSettings
 from stacks.config.problem import SettingsError
 
 NO_NAME = "does not have the form ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -65,14 +65,26 @@ def test_only_an_app_that_listens_is_called_by_app_id(
 # What is changed, and what is told of it.
 # fmt: off
 MISTAKES: dict[str, tuple[Config, str]] = {
-    "neither a demo app nor a name": (
-        {"name": GONE}, "apps[2]: needs either name or app"),
-    "a demo app with a name": (
-        {"app": "curl"}, "apps[2]: needs either name or app"),
+    "no name": (
+        {"name": GONE}, "apps[2].name: missing"),
+    "a preset that is none": (
+        {"app": "shell"}, "apps[2].app = 'shell': not one of the choices"),
     "no image": (
-        {"image": GONE}, "apps[2]: needs either image or build"),
+        {"image": GONE}, "apps[2]: needs either image, build or supplied"),
     "an image that is built as well": (
-        {"build": "apps/x"}, "apps[2]: needs either image or build"),
+        {"build": "apps/x"}, "apps[2]: needs either image, build or supplied"),
+    "an image of the supply as well": (
+        {"overrides": {"cluster-1": {"supplied": "curl", "build": "apps/x"}}},
+        "apps[2]: needs either image, build or supplied"),
+    "an account that is there and made": (
+        {"serviceAccountName": "checkout", "serviceAccount": {}},
+        "apps[2]: needs only one of serviceAccountName or serviceAccount"),
+    "an app that finds the pods of another": (
+        {"selector": {"part": "front"}, "namespace": "curl", "clusters": ["cluster-1", "cluster-2"],
+         "labels": {"app": "curl"}},
+        "apps[1].selector = 'app=curl': finds the pods of apps[2] on cluster-2 too"),
+    "no labels to find pods by": (
+        {"selector": {}}, "apps[2].selector: needs at least 1 entry"),
     "a port twice": (
         {"ports": [{"port": 80, "name": "a"}, {"port": 80, "name": "b"}]},
         "apps[2].ports = '80': listed more than once"),
@@ -128,11 +140,51 @@ def test_a_mistake_is_named(dev: Config, changes: Config, mistake: str) -> None:
     assert [found.partition(". ")[0] for found in problems(checkout(dev, changes))] == [mistake]
 
 
-def test_a_demo_app_is_nothing_but_that(dev: Config) -> None:
-    found = problems(changed(dev, {"apps[1].replicas": 2, "apps[1].env": {}}))
-    hint = "Remove it, or give the app a name."
-    assert found == [
-        f"apps[1].{key}: has no meaning for the demo app curl. {hint}" for key in ("env", "replicas")
+def test_what_an_entry_says_goes_over_what_it_begins_with(dev: Config) -> None:
+    given = {"name": "orders", "replicas": 2, "env": {"MODE": "live"}, "dapr": {"logLevel": "debug"},
+             "image": "r/orders:1", "selector": {"app": "orders"}}  # fmt: skip
+    orders = loading.parse(changed(dev, {f"apps[0].{key}": value for key, value in given.items()})).apps[0]
+    assert (orders.service, orders.replicas, orders.image, orders.build) == ("orders", 2, "r/orders:1", None)
+    assert orders.env.keys() == {"APP_PORT", "CLUSTER_NAME", "MODE"}
+    assert orders.dapr is not None
+    assert (orders.app_id, orders.dapr.log_level) == ("orders", "debug")
+    assert orders.labels_of_pods == {"app": "orders"}
+    caller = loading.parse(changed(dev, {"apps[1].serviceAccountName": "theirs"})).apps[1]
+    assert (caller.service_account_name, caller.service_account) == ("theirs", None)
+
+
+def test_presets_are_those_that_app_may_name(dev: Config) -> None:
+    assert get_args(get_args(AppSettings.model_fields["app"].annotation)[0]) == tuple(PRESETS)
+    for name in PRESETS:
+        assert loading.parse(changed(dev, {"apps[2]": {**dev["apps"][0], "app": name, "namespace": "other"}}))
+    assert problems(changed(dev, {"apps[0]": "nodeapp"})) != []
+
+
+def test_one_app_in_two_namespaces_finds_its_own_pods(dev: Config) -> None:
+    assert problems(changed(checkout(dev), {"apps[3]": {**CHECKOUT, "namespace": "other"}})) == []
+
+
+STORE = {"appId": "pay", "stateStore": {}}
+
+
+def test_a_state_store_is_one_apps(dev: Config) -> None:
+    assert problems(checkout(dev, {"dapr": STORE})) == []
+    again = {"namespace": "dapr-test", "dapr": STORE}
+    hint = "An app has a store alone: give this one a name of its own."
+    assert problems(checkout(dev, again)) == [
+        f"apps[2].dapr.stateStore.name = 'statestore': apps[0] has it in dapr-test. {hint}"
+    ]
+    named = {"name": "orders", "secret": "redis"}
+    assert problems(checkout(dev, {**again, "dapr": {**STORE, "stateStore": named}})) == [
+        f"apps[2].dapr.stateStore.secret = 'redis': apps[0] has it in dapr-test. {hint}"
+    ]
+
+
+def test_a_state_store_needs_redis_where_it_is_meant(dev: Config) -> None:
+    none = {"redis": {"mode": "none"}}
+    assert problems(changed(dev, none)) == []
+    assert problems({**checkout(dev, {"dapr": STORE}), **none}) == [
+        "apps[2].dapr.stateStore: has no meaning without Redis. Remove it, or set `redis.mode`."
     ]
 
 

@@ -11,7 +11,6 @@ import pytest
 import yaml
 from config.environments import read_environment
 
-from components.app import curl_client, node_app
 from components.dapr import dapr, state_store
 from components.flomesh import fsm, osm_edge
 from components.image import built_image
@@ -123,7 +122,9 @@ def test_fsm_takes_a_kubeconfig_of_one_document() -> None:
 
 
 def test_the_state_store_names_the_secret_and_holds_no_password() -> None:
-    spec = state_store.state_store_spec("172.28.0.1:6379", username="nodeapp", database=0, actors=False)
+    spec = state_store.state_store_spec(
+        "172.28.0.1:6379", secret="redis", username="nodeapp", database=0, actors=False
+    )
     assert spec == {
         "type": "state.redis",
         "version": "v1",
@@ -137,46 +138,13 @@ def test_the_state_store_names_the_secret_and_holds_no_password() -> None:
 
 
 def test_a_state_store_of_a_member_alone_may_keep_actors() -> None:
-    spec: Any = state_store.state_store_spec("172.28.0.1:6379", username=None, database=2, actors=True)
+    spec: Any = state_store.state_store_spec(
+        "172.28.0.1:6379", secret="redis", username=None, database=2, actors=True
+    )
     assert spec["metadata"][3:] == [
         {"name": "redisDB", "value": "2"},
         {"name": "actorStateStore", "value": "true"},
     ]
-
-
-def test_nodeapp_is_annotated_as_in_the_article() -> None:
-    spec = node_app.deployment_spec(
-        cluster="cluster-1", image="nodeapp:dev", digest="sha256:1", restarts_with={}
-    )
-    assert spec["template"]["metadata"]["annotations"] == {
-        "dapr.io/enabled": "true",
-        "dapr.io/app-id": "nodeapp",
-        "dapr.io/app-port": "3000",
-        "dapr.io/enable-api-logging": "true",
-        "dapr.io/disable-builtin-k8s-secret-store": "true",
-        "multicluster-dapr/image-digest": "sha256:1",
-    }
-    (container,) = spec["template"]["spec"]["containers"]
-    assert container["env"] == [
-        {"name": "APP_PORT", "value": "3000"},
-        {"name": "CLUSTER_NAME", "value": "cluster-1"},
-    ]
-    assert node_app.service_spec() == {
-        "selector": {"app": "node"},
-        "ports": [{"protocol": "TCP", "port": 3000, "targetPort": 3000}],
-    }
-
-
-def test_the_curl_client_sleeps_with_a_sidecar() -> None:
-    spec = curl_client.deployment_spec(image="curl:1", restarts_with={})
-    assert spec["template"]["metadata"]["annotations"] == {
-        "dapr.io/enabled": "true",
-        "dapr.io/app-id": "curl",
-        "dapr.io/enable-api-logging": "true",
-        "dapr.io/log-level": "debug",
-        "dapr.io/disable-builtin-k8s-secret-store": "true",
-    }
-    assert spec["template"]["spec"]["containers"][0]["command"] == ["sleep", "365d"]
 
 
 def test_the_gateways_arguments() -> None:

@@ -243,9 +243,13 @@ def test_the_administrators_password_is_generated_only_when_none_is_given(run: A
     assert not has_random(run("dev", lambda config: config.update(redisPassword=PASSWORD)))
 
 
-def test_nodeapp_runs_on_its_two_clusters_only(run: Any) -> None:
-    apps = [r.name for r in run().registered if r.type == "multicluster-dapr:app:NodeApp"]
-    assert sorted(apps) == ["cluster-1-dapr-test-nodeapp", "cluster-3-dapr-test-nodeapp"]
+def test_an_app_runs_on_its_clusters_only(run: Any) -> None:
+    apps = [r.name for r in run().registered if r.type == "multicluster-dapr:app:App"]
+    assert sorted(apps) == [
+        "cluster-1-dapr-test-nodeapp",
+        "cluster-2-curl-curl",
+        "cluster-3-dapr-test-nodeapp",
+    ]
 
 
 def test_exports_follow_every_membership(run: Any) -> None:

@@ -5,34 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from stacks.config.apps import AppSettings, PodSettings, ProbeSettings
+from stacks.config.apps import AppSettings
 from stacks.config.model import Settings
+from stacks.config.pods import ALTERNATIVES, PodSettings, ProbeSettings
 from stacks.config.problem import Problem, once
-from stacks.config.values import Section
 
-OWN_IMAGES = ("gateway", "nodeapp")
+OWN_IMAGES = ("gateway",)
 """Images that the program builds anyway."""
-OF_A_DEMO_APP = {"app", "clusters", "namespace"}
 ONE = "Give exactly one of them."
 
 
 def apps_are_whole(settings: Settings) -> Iterator[Problem]:
-    """An app is a demo app and nothing else, or has a name, an image and what belongs to it."""
+    """An app has a name, an image, and what belongs to it."""
     for index, app in enumerate(settings.apps):
         path = f"apps[{index}]"
-        if (app.app is None) == (app.name is None):
-            yield Problem(path, None, "needs either name or app", ONE)
-        elif app.app is not None:
-            for key in sorted(app.model_fields_set - OF_A_DEMO_APP):
-                reason = f"has no meaning for the demo app {app.app}"
-                yield Problem(
-                    f"{path}.{_alias(app, key)}", None, reason, "Remove it, or give the app a name."
-                )
-        else:
-            yield from _images(path, app)
-            yield from _ports(path, app)
-            yield from _pod(path, app)
-            yield from _overrides(path, app)
+        if app.name is None:
+            hint = "Name the app, or write `app: nodeapp` or `app: curl` for one of the demo."
+            yield Problem(f"{path}.name", None, "missing", hint)
+        yield from _alternatives(path, app)
+        yield from _ports(path, app)
+        yield from _pod(path, app)
+        yield from _overrides(path, app)
+
+
+def pods_are_told_apart(settings: Settings) -> Iterator[Problem]:
+    """No app of a namespace finds the pods of another one."""
+    for index, app in enumerate(settings.apps):
+        for number, other in enumerate(settings.apps):
+            if number == index or other.namespace != app.namespace or other.service == app.service:
+                continue
+            for cluster in app.clusters:
+                theirs = {**other.on(cluster).labels, **other.labels_of_pods}
+                if cluster in other.clusters and app.labels_of_pods.items() <= theirs.items():
+                    labels = ", ".join(f"{key}={value}" for key, value in app.labels_of_pods.items())
+                    reason = f"finds the pods of apps[{number}] on {cluster} too"
+                    hint = "Give one of them other labels, or another namespace."
+                    yield Problem(f"apps[{index}].selector", labels, reason, hint)
+                    break
 
 
 def images_are_told_apart(settings: Settings) -> Iterator[Problem]:
@@ -50,10 +59,14 @@ def images_are_told_apart(settings: Settings) -> Iterator[Problem]:
                 yield Problem(f"{path}.build", folder, reason, "Rename the folder.")
 
 
-def _images(path: str, app: AppSettings) -> Iterator[Problem]:
+def _alternatives(path: str, app: AppSettings) -> Iterator[Problem]:
     pods = [app.on(cluster) for cluster in app.clusters]
-    if any((pod.image is None) == (pod.build is None) for pod in pods):
-        yield Problem(path, None, "needs either image or build", ONE)
+    for (first, *others), needed in zip(ALTERNATIVES, (True, False), strict=True):
+        counts = [sum(getattr(pod, field) is not None for field in (first, *others)) for pod in pods]
+        if any(count > 1 or (needed and not count) for count in counts):
+            names = [str(PodSettings.model_fields[field].alias) for field in (first, *others)]
+            listed = " or ".join([", ".join(names[:-1]), names[-1]])
+            yield Problem(path, None, f"needs {'either' if needed else 'only one of'} {listed}", ONE)
 
 
 def _ports(path: str, app: AppSettings) -> Iterator[Problem]:
@@ -103,7 +116,3 @@ def _security(path: str, pod: PodSettings) -> Iterator[Problem]:
 def _one_of(path: str, sources: Mapping[str, object]) -> Iterator[Problem]:
     if sum(source is not None for source in sources.values()) != 1:
         yield Problem(path, None, f"needs one of {', '.join(sources)}", ONE)
-
-
-def _alias(section: Section, field: str) -> str:
-    return str(type(section).model_fields[field].alias)

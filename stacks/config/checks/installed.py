@@ -26,7 +26,7 @@ def dapr_is_where_it_is_used(settings: Settings) -> Iterator[Problem]:
 
 
 def nothing_asks_for_a_redis_that_is_not_there(settings: Settings) -> Iterator[Problem]:
-    """Without Redis there is no state store, so nothing can be said about it."""
+    """Without Redis there is no state store in it, so nothing can be said about one."""
     store = settings.dapr.state_store
     if settings.redis.mode != "none":
         return
@@ -34,3 +34,8 @@ def nothing_asks_for_a_redis_that_is_not_there(settings: Settings) -> Iterator[P
         if chosen:
             reason = "has no meaning without Redis"
             yield Problem(f"dapr.stateStore.{key}", chosen, reason, "Remove it, or set `redis.mode`.")
+    for index, app in enumerate(settings.apps):
+        # What an app begins with is left out where there is no Redis; what its entry says is meant.
+        if app.app is None and app.state_store is not None:
+            where = f"apps[{index}].dapr.stateStore"
+            yield Problem(where, None, "has no meaning without Redis", "Remove it, or set `redis.mode`.")

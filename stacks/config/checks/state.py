@@ -17,9 +17,8 @@ def actors_have_one_owner(settings: Settings) -> Iterator[Problem]:
     Each cluster places its actors itself, and Dapr writes them as app-id||type||id||key: without cluster,
     without namespace, whatever the component's keyPrefix. So only a database of its own keeps them apart.
     """
-    store = settings.dapr.state_store
-    namespaces = sorted({app.namespace for app in settings.apps if app.app == "nodeapp"})
-    if not store.actors or not namespaces:
+    store, owners = settings.dapr.state_store, _owners(settings)
+    if not store.actors or not owners:
         return
     members = [member.name for member in settings.members]
     if len(members) > 1 and not store.per_cluster:
@@ -30,14 +29,31 @@ def actors_have_one_owner(settings: Settings) -> Iterator[Problem]:
             "the other wrote",
             "Set `perCluster: true` beside it, and each member has its own; or leave actors out.",
         )
-    if len(namespaces) > 1:
-        yield Problem(
-            "dapr.stateStore.actors",
-            store.actors,
-            f"namespaces {', '.join(namespaces)} share the store, and Dapr's keys of actors hold no "
-            "namespace",
-            "Put nodeapp in one namespace, or leave actors out.",
-        )
+    for app_id, namespaces in owners.items():
+        if len(namespaces) > 1:
+            yield Problem(
+                "dapr.stateStore.actors",
+                store.actors,
+                f"namespaces {', '.join(sorted(namespaces))} share the store, and Dapr's keys of actors hold "
+                "no namespace",
+                f"Put {app_id} in one namespace, or leave actors out.",
+            )
+
+
+def stores_are_told_apart(settings: Settings) -> Iterator[Problem]:
+    """A state store, and the Secret with its password, are one app's in a namespace."""
+    seen: dict[tuple[str, str, str, str], str] = {}
+    for index, app in enumerate(settings.apps):
+        if app.state_store is None:
+            continue
+        path = f"apps[{index}].dapr.stateStore"
+        for key, name in (("name", app.state_store.name), ("secret", app.state_store.secret_name)):
+            taken = (seen.get((cluster, app.namespace, key, name)) for cluster in app.clusters)
+            if other := next(filter(None, taken), None):
+                hint = "An app has a store alone: give this one a name of its own."
+                yield Problem(f"{path}.{key}", name, f"{other} has it in {app.namespace}", hint)
+            for cluster in app.clusters:
+                seen.setdefault((cluster, app.namespace, key, name), f"apps[{index}]")
 
 
 def databases_suffice(settings: Settings) -> Iterator[Problem]:
@@ -51,3 +67,12 @@ def databases_suffice(settings: Settings) -> Iterator[Problem]:
             f"Redis has {DATABASES} databases, and there are {len(settings.members)} members",
             "Share the store, or use fewer members.",
         )
+
+
+def _owners(settings: Settings) -> dict[str, set[str]]:
+    """Namespaces of the apps that have a state store, by their app-id."""
+    owners: dict[str, set[str]] = {}
+    for app in settings.apps:
+        if app.state_store is not None:
+            owners.setdefault(str(app.sidecar_id), set()).add(app.namespace)
+    return owners

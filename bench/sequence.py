@@ -115,7 +115,7 @@ def after_joining(made: Sequence[Made], members: Sequence[str], redis_conf: str)
     for name in members:
         steps.append(_apply("namespaces", name, _of(made, name, "")))
     for name in members:
-        steps.append(_apply("state store", name, _of(made, name, "StateStore")))
+        steps.append(_apply("state store", name, _of(made, name, "Component")))
     for name in members:
         apps = _of(made, name, "App")
         steps.append(_apply("apps", name, apps))

@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components.annotations import version_of
 from components.cluster.cluster import Cluster
 from components.joinable_cluster import UNAWAITED
 
@@ -48,10 +49,6 @@ def restarting(deployment: Mapping[str, Any], version: Any) -> dict[str, Any]:
     return {**deployment, "template": {**template, "metadata": metadata}}
 
 
-def _version(metadata: Mapping[str, Any]) -> str:
-    return str(metadata.get("resource_version") or "")
-
-
 class App(pulumi.ComponentResource):
     """Creates them, and waits until the Deployment is available."""
 
@@ -77,7 +74,7 @@ class App(pulumi.ComponentResource):
                 opts=args.cluster.child(self),
             )
             needed.append(secret)
-            deployment = restarting(deployment, secret.metadata.apply(_version))
+            deployment = restarting(deployment, secret.metadata.apply(version_of))
         kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,

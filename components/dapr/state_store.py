@@ -1,39 +1,13 @@
-"""A Dapr state store component in one namespace, backed by the shared Redis."""
+"""The Dapr component of a state store in the environment's Redis."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import pulumi
-import pulumi_kubernetes as kubernetes
-
-from components.cluster.cluster import Cluster
 
 SECRET_KEY = "redis-password"  # noqa: S105 - the name of a key, not a password
 STORE_ANNOTATION = "multicluster-dapr/state-store"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StateStoreArgs:
-    """`name` is the component's, `secret` that of the Secret with the password.
-
-    `address` is host:port of Redis as pods reach it, `database` the number of the database in it. `app_id` is
-    the one app that may use it. `username` None means Redis' user `default`. `password_id` changes with the
-    password and tells nothing of it. `actors` says that actors and workflows are kept in it, too.
-    """
-
-    cluster: Cluster
-    name: str
-    secret: str
-    namespace: pulumi.Input[str]
-    address: pulumi.Input[str]
-    app_id: str
-    username: str | None
-    password: pulumi.Input[str]
-    password_id: pulumi.Input[str]
-    database: int
-    actors: bool
 
 
 def state_store_spec(
@@ -41,7 +15,9 @@ def state_store_spec(
 ) -> dict[str, object]:
     """Spec of the Dapr component; the password is read from the Secret, never written here.
 
-    Keys begin with the app-id, so that an app finds in one cluster what it wrote in another.
+    `address` is host:port of Redis as pods reach it, `database` the number of the database in it. `username`
+    None means Redis' user `default`. `actors` says that actors and workflows are kept in it, too. Keys begin
+    with the app-id, so that an app finds in one cluster what it wrote in another.
     """
     metadata: list[dict[str, object]] = [
         {"name": "redisHost", "value": address},
@@ -57,64 +33,18 @@ def state_store_spec(
     return {"type": "state.redis", "version": "v1", "metadata": metadata}
 
 
+def restarts(
+    *, username: str | None, password_id: pulumi.Input[str], database: int, actors: bool
+) -> dict[str, pulumi.Output[str]]:
+    """Annotations of pods with a sidecar that reads it: no sidecar takes in a Secret that changed.
+
+    Nor does one before 1.18 take in a component, nor one with actors before 1.18.3. `password_id` changes
+    with the password and tells nothing of it.
+    """
+    user = [username, password_id] if username else []
+    chosen = [*user, *[f"database-{database}"] * bool(database), *["actors"] * actors]
+    return {STORE_ANNOTATION: _dotted(chosen)} if chosen else {}
+
+
 def _dotted(parts: Sequence[pulumi.Input[str]]) -> pulumi.Output[str]:
     return pulumi.Output.all(*parts).apply(".".join)
-
-
-class DaprComponent(pulumi.CustomResource):
-    """A Dapr Component of one app. The SDK's CustomResource cannot set what stands beside `spec`."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        metadata: dict[str, pulumi.Input[str]],
-        spec: dict[str, object],
-        app_id: str,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        props = {
-            "apiVersion": "dapr.io/v1alpha1",
-            "kind": "Component",
-            "metadata": metadata,
-            "spec": spec,
-            "auth": {"secretStore": "kubernetes"},
-            "scopes": [app_id],
-        }
-        super().__init__("kubernetes:dapr.io/v1alpha1:Component", name, props, opts)
-
-
-class StateStore(pulumi.ComponentResource):
-    """Creates the Secret with the password and the Dapr component that names it.
-
-    `restarts_sidecars` are annotations for pods with a sidecar: no sidecar before 1.18, nor one with actors
-    before 1.18.3, takes in a component that changed.
-    """
-
-    restarts_sidecars: Mapping[str, pulumi.Input[str]]
-
-    def __init__(self, name: str, args: StateStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("multicluster-dapr:dapr:StateStore", name, None, opts)
-        secret = kubernetes.core.v1.Secret(
-            f"{name}-secret",
-            metadata={"name": args.secret, "namespace": args.namespace},
-            string_data={SECRET_KEY: pulumi.Output.secret(args.password)},
-            opts=args.cluster.child(self),
-        )
-        DaprComponent(
-            f"{name}-component",
-            metadata={"name": args.name, "namespace": secret.metadata["namespace"]},
-            spec=state_store_spec(
-                args.address,
-                secret=args.secret,
-                username=args.username,
-                database=args.database,
-                actors=args.actors,
-            ),
-            app_id=args.app_id,
-            opts=args.cluster.child(self),
-        )
-        user = [args.username, args.password_id] if args.username else []
-        chosen = [*user, *[f"database-{args.database}"] * bool(args.database), *["actors"] * args.actors]
-        self.restarts_sidecars = {STORE_ANNOTATION: _dotted(chosen)} if chosen else {}
-        self.register_outputs({})

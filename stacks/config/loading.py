@@ -7,17 +7,18 @@ the program.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pulumi
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from stacks.config import explain
 from stacks.config.checks import CHECKS
 from stacks.config.defaults import completed
 from stacks.config.model import Settings
+from stacks.config.pods import Value
 from stacks.config.problem import Problem, SettingsError
 from stacks.config.sound import Sound, sound_part
 
@@ -63,7 +64,7 @@ def parse_stack_file(document: Mapping[str, Any]) -> Settings:
     }
     _refuse_clear_text(secret=isinstance(config.get(SECRET_KEY), dict), value=config.get(SECRET_KEY))
     settings = parse({key: _without_secrets(value) for key, value in config.items()})
-    _refuse_clear_secrets(settings, lambda text: text != ENCRYPTED)
+    _refuse_clear_secrets(settings, lambda _, text: text != ENCRYPTED)
     return settings
 
 
@@ -78,7 +79,7 @@ def load_settings() -> Settings:
     }
     _refuse_clear_text(secret=f"{prefix}{SECRET_KEY}" in secrets, value=config.get(SECRET_KEY))
     settings = parse(config)
-    _refuse_clear_secrets(settings, lambda _: f"{prefix}apps" not in secrets)
+    _refuse_clear_secrets(settings, lambda key, _: f"{prefix}{key}" not in secrets)
     return settings
 
 
@@ -114,18 +115,30 @@ def _refuse_clear_text(*, secret: bool, value: object) -> None:
         raise SettingsError([Problem(SECRET_KEY, "(secret)", CLEAR, hint)])
 
 
-def _refuse_clear_secrets(settings: Settings, is_clear: Callable[[str], bool]) -> None:
+def _refuse_clear_secrets(settings: Settings, is_clear: Callable[[str, str], bool]) -> None:
+    """`is_clear` gets the key of the settings and the text of a secret somewhere below it."""
     problems = []
+    for path, value in _secrets(settings):
+        if is_clear(path.partition("[")[0].partition(".")[0], value.get_secret_value()):
+            hint = f"Remove it and run `pulumi config set --secret --path '{path}'`."
+            problems.append(Problem(path, "(secret)", CLEAR, hint))
+    if problems:
+        raise SettingsError(problems)
+
+
+def _secrets(settings: Settings) -> Iterator[tuple[str, SecretStr]]:
+    """The secrets inside of objects and lists, each with its path."""
+    values: dict[str, Value] = {}
     for index, app in enumerate(settings.apps):
         parts = [("", app), *((f".overrides.{name}", pod) for name, pod in app.overrides.items())]
         for part, pod in parts:
-            for name, value in pod.env.items():
-                if value.secret is not None and is_clear(value.secret.get_secret_value()):
-                    path = f"apps[{index}]{part}.env.{name}.secret"
-                    hint = f"Remove it and run `pulumi config set --secret --path '{path}'`."
-                    problems.append(Problem(path, "(secret)", CLEAR, hint))
-    if problems:
-        raise SettingsError(problems)
+            values |= {f"apps[{index}]{part}.env.{name}": value for name, value in pod.env.items()}
+    for index, component in enumerate(settings.dapr.components):
+        path = f"dapr.components[{index}].metadata"
+        values |= {f"{path}.{name}": value for name, value in component.metadata.items()}
+    for path, value in values.items():
+        if value.secret is not None:
+            yield f"{path}.secret", value.secret
 
 
 def _decoded(value: object) -> object:

@@ -8,11 +8,12 @@ stacks/config/checks.
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from stacks.config.apps import AppSettings
+from stacks.config.dapr import DaprSettings, OfDapr
 from stacks.config.gateway import GatewaySettings
 from stacks.config.traffic import ExportSettings, PathSettings, PolicySettings, PolicyTarget
 from stacks.config.values import (
@@ -28,7 +29,6 @@ from stacks.config.values import (
     Section,
     Subnet,
     Url,
-    Version,
 )
 
 
@@ -112,51 +112,6 @@ class NetworkSettings(Section):
         return str(next(ipaddress.IPv4Network(self.subnet).hosts()))
 
 
-class StateStoreSettings(Section):
-    """The Dapr state store of the demo apps, which all members share unless each has a Redis database."""
-
-    actors: Flag = Field(
-        default=False, description="Keep actors and workflows in it, too; members must not share them."
-    )
-    per_cluster: Flag = Field(
-        default=False,
-        description="A Redis database of its own for each member, by its place among them: 1 is the first's; "
-        "0 where Redis is external.",
-    )
-
-
-class DaprSettings(Section):
-    """The Dapr control plane of each member."""
-
-    mode: Literal["install", "existing", "none"] | None = Field(
-        default=None,
-        description="Installed here, there already and used as it is, or none. Default install; without "
-        "apps, none in clusters that exist.",
-    )
-    namespace: DnsLabel = Field(default="dapr-system", description="Namespace it runs in.")
-    version: Version | None = Field(
-        default=None, description="Chart and runtime version; default that of the supply."
-    )
-    high_availability: Flag = Field(
-        default=False, description="install: three replicas of each part, as the chart's `global.ha` has it."
-    )
-    values: dict[str, Any] = Field(
-        default={}, description="install: values of Dapr's chart, which win over the program's."
-    )
-    mtls: Flag = Field(
-        default=False,
-        description="mTLS between Dapr sidecars, one root for all members; the article switches it off.",
-    )
-    state_store: StateStoreSettings = Field(
-        default=StateStoreSettings(), description="The state store of the demo apps."
-    )
-    invoke: Literal["app", "sidecar"] = Field(
-        default="app",
-        description="How requests of other clusters reach the demo apps: at their port, or through a Dapr "
-        "sidecar (bundled mesh).",
-    )
-
-
 class RedisSettings(Section):
     """The state store all members share."""
 
@@ -226,7 +181,7 @@ class Settings(Section):
     )
     dapr: DaprSettings = Field(
         default=DaprSettings(),
-        description="Dapr on the members: who installs it, version, mtls, state store and last hop.",
+        description="Dapr on the members: who installs it, version, mtls, last hop, and its resources.",
     )
     redis: RedisSettings = Field(
         default=RedisSettings(), description="The shared state store: mode, host, port and namespace."
@@ -276,6 +231,10 @@ class Settings(Section):
     def members(self) -> tuple[ClusterSettings, ...]:
         """The clusters that join it."""
         return tuple(cluster for cluster in self.clusters if cluster.role == "member")
+
+    def members_with(self, resource: OfDapr) -> tuple[str, ...]:
+        """Members that a resource of Dapr is on: those it names, else all that have Dapr."""
+        return resource.clusters or tuple(member.name for member in self.members if member.dapr != "none")
 
     def ports_of(self, cluster: str, namespace: str, service: str) -> tuple[int, ...]:
         """Ports of a Service that an app of these settings has there; empty for one of somebody else."""

@@ -33,39 +33,41 @@ class KeyRef(Section):
     key: str = Field(min_length=1, description="Key in it.")
 
 
-class EnvValue(Section):
-    """The value of an environment variable: a text, or an object with one of these keys."""
+def _text_or_object(schema: dict[str, Any]) -> None:
+    schema.update(anyOf=[{"type": "string"}, {"type": schema.pop("type")}])
 
-    model_config = ConfigDict(
-        json_schema_extra=lambda schema: schema.update(
-            anyOf=[{"type": "string"}, {"type": schema.pop("type")}]
-        )
-    )
+
+class Value(Section):
+    """A text, or an object with one of these keys."""
+
+    model_config = ConfigDict(json_schema_extra=_text_or_object)
 
     value: str | None = Field(default=None, description="The text itself.")
     secret: SecretStr | None = Field(
         default=None,
-        description="A text that `pulumi config set --secret --path` encrypts; pods get it from a Secret.",
+        description="A text that `pulumi config set --secret --path` encrypts; it is kept in a Secret.",
     )
     secret_key_ref: KeyRef | None = Field(default=None, description="A key of a Secret that is there.")
-    config_map_key_ref: KeyRef | None = Field(default=None, description="A key of a ConfigMap that is there.")
-    field: str | None = Field(default=None, description="A field of the pod, such as status.podIP.")
     cluster: Literal["name", "key"] | None = Field(
-        default=None, description="Name or key of the cluster it runs in."
+        default=None, description="Name or key of the cluster it is for."
     )
 
     @property
     def sources(self) -> Mapping[str, object]:
         """Where it may come from, by key."""
-        return {
-            "value": self.value, "secret": self.secret, "secretKeyRef": self.secret_key_ref,
-            "configMapKeyRef": self.config_map_key_ref, "field": self.field, "cluster": self.cluster,
-        }  # fmt: skip
+        return {str(field.alias): getattr(self, name) for name, field in type(self).model_fields.items()}
 
     @model_validator(mode="before")
     @classmethod
     def _text(cls, given: Any) -> Any:
         return {"value": given} if isinstance(given, str) else given
+
+
+class EnvValue(Value):
+    """The value of an environment variable: a text, or an object with one of these keys."""
+
+    config_map_key_ref: KeyRef | None = Field(default=None, description="A key of a ConfigMap that is there.")
+    field: str | None = Field(default=None, description="A field of the pod, such as status.podIP.")
 
 
 class PortSettings(Section):

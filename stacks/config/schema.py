@@ -18,10 +18,12 @@ def stack_file() -> dict[str, Any]:
     keys: dict[str, Any] = model["properties"]
     about = keys[SECRET_KEY]
     keys[SECRET_KEY] = {"description": about["description"], "anyOf": [SECRET, {"const": ""}]}
-    secret = model["$defs"]["EnvValue"]["properties"]["secret"]
-    secret["anyOf"] = [SECRET if one.get("format") == "password" else one for one in secret["anyOf"]]
     for section in model["$defs"].values():
         for inner in section["properties"].values():
+            if "anyOf" in inner:
+                inner["anyOf"] = [
+                    SECRET if one.get("format") == "password" else one for one in inner["anyOf"]
+                ]
             if "patternProperties" in inner:
                 inner["additionalProperties"] = False
     named = {f"{PROJECT}:{key}": value for key, value in keys.items()}

@@ -1,4 +1,4 @@
-"""Dapr, its state stores and the apps, on a member."""
+"""Dapr, its resources and the apps, on a member."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import pulumi
 
 from components.app.app import App, AppArgs
 from components.dapr.dapr import LOCAL_STORAGE_CLASS, Dapr, DaprArgs
-from components.dapr.state_store import StateStore, StateStoreArgs
 from components.mesh.dapr_sidecars import DaprSidecars, DaprSidecarsArgs
 from stacks.config.apps import AppSettings
 from stacks.config.pods import PodSettings
-from stacks.program import pods, state, traffic
+from stacks.program import dapr_resources, pods, traffic
 from stacks.program.prepared_cluster import ClusterMesh, PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
@@ -23,15 +22,24 @@ def run(
     mesh: ClusterMesh,
     redis_address: pulumi.Output[str] | None,
 ) -> None:
-    """Create Dapr and the apps of this member, each with its state store."""
+    """Create Dapr, its resources and the apps of this member."""
     cluster = member.cluster
     dapr = [_dapr(shared, member)] if member.config.dapr == "install" else []
     _sidecars(shared, member, mesh, dapr)
+    made = dapr_resources.create(shared, member, dapr)
     for app in shared.settings.apps:
-        if cluster.name in app.clusters:
-            read: list[Dapr | StateStore] = [*dapr, *_store(shared, member, app, redis_address, dapr)]
-            restarts = {key: value for one in read for key, value in one.restarts_sidecars.items()}
-            _app(shared, member, app, restarts, [*read, *mesh.before_pods, *member.imported])
+        if cluster.name not in app.clusters:
+            continue
+        read = [
+            dapr_resources.store(shared, member, app, redis_address, dapr), dapr_resources.read_by(app, made)
+        ]  # fmt: skip
+        restarts: dict[str, pulumi.Input[str]] = {}
+        for one in dapr:
+            restarts |= one.restarts_sidecars
+        for what in read:
+            restarts |= what.restarts
+        resources = [resource for what in read for resource in what.resources]
+        _app(shared, member, app, restarts, [*dapr, *resources, *mesh.before_pods, *member.imported])
 
 
 def _dapr(shared: SharedResources, member: PreparedCluster) -> Dapr:
@@ -51,38 +59,6 @@ def _dapr(shared: SharedResources, member: PreparedCluster) -> Dapr:
         values=wanted.values,
     )
     return Dapr(f"{cluster.name}-dapr", args, cluster.component())
-
-
-def _store(
-    shared: SharedResources,
-    member: PreparedCluster,
-    app: AppSettings,
-    address: pulumi.Output[str] | None,
-    dapr: Sequence[Dapr],
-) -> list[StateStore]:
-    """The state store of an app that has one, where there are both Dapr and Redis."""
-    cluster, wanted, app_id = member.cluster, app.state_store, app.sidecar_id
-    if wanted is None or app_id is None or member.config.dapr == "none":
-        return []
-    if address is None or shared.password is None:
-        return []
-    user = shared.state_users.get((app_id, cluster.name))
-    args = StateStoreArgs(
-        cluster=cluster,
-        name=wanted.name,
-        secret=wanted.secret_name,
-        namespace=member.namespace(app.namespace),
-        address=address,
-        app_id=app_id,
-        username=user.name if user is not None else None,
-        password=user.password if user is not None else shared.password,
-        password_id=user.password_id if user is not None else "",
-        database=state.database(shared.settings, member.config),
-        actors=shared.settings.dapr.state_store.actors,
-    )
-    # The Component CRD comes with Dapr.
-    waits = pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(dapr))
-    return [StateStore(f"{cluster.name}-{app.namespace}-{wanted.name}", args, waits)]
 
 
 def _sidecars(

@@ -44,6 +44,7 @@ def namespaces_of(settings: Settings, cluster: str) -> tuple[str, ...]:
     """
     is_member = any(member.name == cluster for member in settings.members)
     wanted = {app.namespace for app in settings.apps if cluster in app.clusters}
+    wanted |= {one.namespace for _, one in settings.dapr.resources if cluster in settings.members_with(one)}
     # Our hub imports everywhere, and only into namespaces that are there.
     if is_member or settings.mesh == "bundled":
         wanted |= {export.namespace for export in settings.exports}

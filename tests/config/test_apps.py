@@ -15,7 +15,7 @@ from stacks.config.problem import SettingsError
 
 NO_NAME = "does not have the form ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 NO_AMOUNT = r"does not have the form ^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
-SOURCES = "value, secret, secretKeyRef, configMapKeyRef, field, cluster"
+SOURCES = "value, secret, secretKeyRef, cluster, configMapKeyRef, field"
 CHECKOUT: Config = {
     "name": "checkout", "namespace": "shop", "clusters": ["cluster-1", "cluster-2"],
     "image": "registry.example.org/checkout:1", "ports": [{"port": 80, "targetPort": 8080}],

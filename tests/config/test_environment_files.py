@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from config.environments import Config, problems
+from config.environments import Config
+
+from stacks.config import loading
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,4 +36,4 @@ def test_the_settings_in_the_document_are_taken(dev: Config) -> None:
     for block in blocks:
         written = yaml.safe_load(block)["config"]
         keys = {key.removeprefix("multicluster-dapr:"): value for key, value in written.items()}
-        assert problems({**dev, **keys}) == []
+        assert loading.parse_stack_file({"config": {**dev, **keys}})

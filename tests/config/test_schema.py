@@ -92,6 +92,10 @@ def _maxitems(value: Any, wanted: int, path: str, _: Any) -> Iterator[str]:
     yield from _within(len(value), path, most=wanted) if isinstance(value, list) else ()
 
 
+def _minproperties(value: Any, wanted: int, path: str, _: Any) -> Iterator[str]:
+    yield from _within(len(value), path, least=wanted) if isinstance(value, dict) else ()
+
+
 def _items(value: Any, wanted: Any, path: str, _: Any) -> Iterator[str]:
     for n, item in enumerate(value if isinstance(value, list) else ()):
         yield from faults(item, wanted, f"{path}[{n}]")
@@ -192,6 +196,8 @@ SHAPES: Config = {
     "apps[0].replicas": "two",
     "apps[0].env": {"A": {"secret": "in clear text", "secure": 1}},
     "apps[0].overrides": {"Cluster": {}},
+    "apps[1].app": "shell",
+    "apps[1].selector": {},
     "policies": [{"cluster": "cluster-2", "namespace": "a", "name": "b", "targets": [{"weight": -1}]}],
     "namespaces": [{}],
     "k3d": {"serversMemory": "much"},

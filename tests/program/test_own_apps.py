@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulumi
 import pytest
 from config.environments import read_environment
 
@@ -238,3 +239,82 @@ def test_namespaces_of_apps_without_dapr_have_no_callers() -> None:
     (one,) = (cluster for cluster in settings.clusters if cluster.name == "cluster-1")
     assert app_ids.CALLERS.items() & clusters._namespace(settings, one, "shop")["labels"].items() == set()
     assert "shop" in clusters.namespaces_of(settings, "cluster-1")
+
+
+def test_what_nodeapp_begins_with_is_as_in_the_article() -> None:
+    settings = loading.parse(read_environment("dev"))
+    image = pods.Image(ref="nodeapp:1", digest="sha256:1")
+    spec = pods.deployment_spec(settings.apps[0], settings.members[0], image, {})
+    assert spec["selector"] == {"matchLabels": {"app": "node"}}
+    assert spec["template"]["metadata"] == {
+        "labels": {"app": "node"},
+        "annotations": {
+            "dapr.io/enabled": "true",
+            "dapr.io/app-id": "nodeapp",
+            "dapr.io/app-port": "3000",
+            "dapr.io/enable-api-logging": "true",
+            "dapr.io/disable-builtin-k8s-secret-store": "true",
+            "multicluster-dapr/image-digest": "sha256:1",
+        },
+    }
+    (container,) = spec["template"]["spec"]["containers"]
+    assert (container["name"], container["image"]) == ("node", "nodeapp:1")
+    assert container["env"] == [
+        {"name": "APP_PORT", "value": "3000"},
+        {"name": "CLUSTER_NAME", "value": "cluster-1"},
+    ]
+    assert container["readinessProbe"] == {"httpGet": {"path": "/healthz", "port": 3000}, "periodSeconds": 2}
+    service = pods.service_spec(settings.apps[0])
+    assert service == {
+        "selector": {"app": "node"},
+        "ports": [{"protocol": "TCP", "port": 3000, "targetPort": 3000}],
+    }
+
+
+def test_what_curl_begins_with_sleeps_with_a_sidecar(run: Any) -> None:
+    recorder = run()
+    account = recorder.find("cluster-2-curl-curl-account").inputs["metadata"]
+    assert (account["name"], account.get("annotations")) == ("curl", None)
+    found = recorder.find("cluster-2-curl-curl-deployment")
+    assert "cluster-2-curl-curl-account" in found.after
+    template = found.inputs["spec"]["template"]
+    assert template["metadata"]["annotations"] == {
+        "dapr.io/enabled": "true",
+        "dapr.io/app-id": "curl",
+        "dapr.io/enable-api-logging": "true",
+        "dapr.io/log-level": "debug",
+        "dapr.io/disable-builtin-k8s-secret-store": "true",
+    }
+    pod = template["spec"]
+    assert (pod["serviceAccountName"], pod["terminationGracePeriodSeconds"]) == ("curl", 1)
+    (container,) = pod["containers"]
+    assert (container["name"], container["command"]) == ("curl", ["sleep", "365d"])
+    assert container["image"].startswith("docker.io/curlimages/curl:")
+
+
+def test_an_account_of_an_app_may_have_the_identity_of_a_cloud(run: Any) -> None:
+    app = {**PLAIN, "serviceAccount": {"annotations": {"iam.example.org/role": "shop"}}}
+    recorder = run("dev", lambda config: config["apps"].append(app))
+    account = recorder.find("cluster-1-shop-checkout-account").inputs["metadata"]
+    assert account["annotations"] == {"iam.example.org/role": "shop"}
+    assert account["labels"] == {"app": "checkout"}
+
+
+def test_an_environment_of_before_keeps_its_apps(monkeypatch: pytest.MonkeyPatch, run: Any) -> None:
+    """The types that its state has are aliases of those of now, and all names are what they were."""
+    seen: dict[str, list[Any]] = {}
+    real = pulumi.ComponentResource.__init__
+
+    def spy(self: Any, token: str, name: str, props: Any, opts: Any, *rest: Any) -> None:
+        seen[name] = [alias.type_ for alias in (opts.aliases if opts else None) or []]
+        real(self, token, name, props, opts, *rest)
+
+    monkeypatch.setattr(pulumi.ComponentResource, "__init__", spy)
+    run("dev", lambda _: None)
+    token = "multicluster-dapr:{}".format
+    for name, former in (
+        ("cluster-1-dapr-test-nodeapp", "app:NodeApp"),
+        ("cluster-2-curl-curl", "app:CurlClient"),
+        ("cluster-1-dapr-test-statestore", "dapr:StateStore"),
+    ):
+        assert token(former) in seen[name]

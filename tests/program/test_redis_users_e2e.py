@@ -23,7 +23,7 @@ from airgap.gobuild import ensure_programs
 from airgap.programs import programs
 from airgap.report import Report
 from airgap.versions import load_versions
-from components.dapr.state_store import COMPONENT, state_store_spec
+from components.dapr.state_store import state_store_spec
 from components.redis.users import ADMIN, User, redis_config
 from tests.harness.api_server import free_ports
 
@@ -123,6 +123,7 @@ def daprd() -> Path:
     return ensure_programs(cache, [program], Report())["daprd"]
 
 
+STORE = "statestore"
 Ask = Callable[..., tuple[int, Any, str | None]]
 Sidecar = Callable[..., AbstractContextManager[Ask]]
 
@@ -136,12 +137,13 @@ def sidecar(tmp_path: Path, redis: Redis, daprd: Path) -> Sidecar:
         folder = tmp_path / name
         folder.mkdir()
         spec: Any = state_store_spec(
-            f"{LOOPBACK}:{redis.port}", username=user.name, database=user.database, actors=user.actors
-        )
+            f"{LOOPBACK}:{redis.port}", secret="redis", username=user.name, database=user.database,
+            actors=user.actors,
+        )  # fmt: skip
         for entry in spec["metadata"]:
             if entry.pop("secretKeyRef", None):
                 entry["value"] = password
-        component = {"apiVersion": "dapr.io/v1alpha1", "kind": "Component", "metadata": {"name": COMPONENT}}
+        component = {"apiVersion": "dapr.io/v1alpha1", "kind": "Component", "metadata": {"name": STORE}}
         (folder / "statestore.yaml").write_text(yaml.safe_dump({**component, "spec": spec}))
         http, internal, grpc = free_ports(3)
         argv = [
@@ -184,7 +186,7 @@ def sidecar(tmp_path: Path, redis: Redis, daprd: Path) -> Sidecar:
     return run
 
 
-STATE = f"state/{COMPONENT}"
+STATE = f"state/{STORE}"
 
 
 def test_sidecars_of_one_app_do_all_that_dapr_can_and_share_it(redis: Redis, sidecar: Sidecar) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from stacks.config.checks import apps, clusters, host, hosts, installed, paths, services, state
+from stacks.config.checks import apps, clusters, dapr, host, hosts, installed, paths, services, state
 from stacks.config.model import Settings
 from stacks.config.problem import Problem
 
@@ -30,6 +30,9 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (apps.apps_are_whole, frozenset({"apps"})),
     (apps.images_are_told_apart, frozenset({"apps"})),
     (apps.pods_are_told_apart, frozenset({"clusters", "apps"})),
+    (dapr.resources_are_where_dapr_is, frozenset({"clusters", "dapr"})),
+    (dapr.resources_are_told_apart, frozenset({"clusters", "dapr", "apps"})),
+    (dapr.resources_are_whole, frozenset({"dapr"})),
     (services.apps_run_on_members, frozenset({"clusters", "apps"})),
     (services.exports_make_sense, frozenset({"clusters", "apps", "exports"})),
     (services.sidecars_can_be_asked, frozenset({"dapr", "mesh", "apps", "exports"})),

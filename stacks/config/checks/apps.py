@@ -91,9 +91,9 @@ def _pod(path: str, pod: PodSettings, *, has_port: bool | None = None) -> Iterat
     if isinstance(pod, AppSettings):
         has_port = bool(pod.ports)
     for name, value in pod.env.items():
-        yield from _one_of(f"{path}.env.{name}", value.sources)
+        yield from one_of(f"{path}.env.{name}", value.sources)
     for number, volume in enumerate(pod.volumes):
-        yield from _one_of(f"{path}.volumes[{number}]", volume.sources)
+        yield from one_of(f"{path}.volumes[{number}]", volume.sources)
     yield from once(f"{path}.volumes", (volume.mount_path for volume in pod.volumes))
     for kind, probe in pod.probes.by_kind.items():
         yield from _probe(f"{path}.probes.{kind}", probe, has_port=bool(has_port))
@@ -113,6 +113,7 @@ def _security(path: str, pod: PodSettings) -> Iterator[Problem]:
         yield Problem(f"{path}.runAsUser", 0, "is root, which runAsNonRoot refuses", hint)
 
 
-def _one_of(path: str, sources: Mapping[str, object]) -> Iterator[Problem]:
+def one_of(path: str, sources: Mapping[str, object]) -> Iterator[Problem]:
+    """A problem unless exactly one of the sources is given."""
     if sum(source is not None for source in sources.values()) != 1:
         yield Problem(path, None, f"needs one of {', '.join(sources)}", ONE)

@@ -14,7 +14,7 @@ def apps_run_on_members(settings: Settings) -> Iterator[Problem]:
     seen: dict[tuple[str, str, str], str] = {}
     for index, app in enumerate(settings.apps):
         path = f"apps[{index}].clusters"
-        yield from _members_only(settings, path, app.clusters)
+        yield from members_only(settings, path, app.clusters)
         for cluster in app.clusters:
             at = (app.service, cluster, app.namespace)
             if at in seen:
@@ -29,7 +29,7 @@ def exports_make_sense(settings: Settings) -> Iterator[Problem]:
     seen: dict[tuple[str, str, str], str] = {}
     for index, export in enumerate(settings.exports):
         path = f"exports[{index}]"
-        yield from _members_only(settings, f"{path}.clusters", export.clusters)
+        yield from members_only(settings, f"{path}.clusters", export.clusters)
         for cluster in export.clusters:
             at = (cluster, export.namespace, export.service)
             if at in seen:
@@ -157,7 +157,8 @@ def _no_cluster(settings: Settings, path: str, name: str) -> Problem:
     return Problem(path, name, "no such cluster", hint, of_every="clusters")
 
 
-def _members_only(settings: Settings, path: str, names: Iterable[str]) -> Iterator[Problem]:
+def members_only(settings: Settings, path: str, names: Iterable[str]) -> Iterator[Problem]:
+    """A problem for each name that is no member's."""
     members = {cluster.name for cluster in settings.members}
     names_of_all = {cluster.name for cluster in settings.clusters}
     for name in names:

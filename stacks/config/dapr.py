@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -156,6 +156,10 @@ class DaprSettings(Section):
     @property
     def resources(self) -> Iterator[tuple[str, DaprResourceSettings]]:
         """All of its resources, each with its path."""
-        for key in ("components", "configurations", "resiliencies", "subscriptions"):
-            for index, one in enumerate(getattr(self, key)):
+        lists: Mapping[str, Sequence[DaprResourceSettings]] = {
+            "components": self.components, "configurations": self.configurations,
+            "resiliencies": self.resiliencies, "subscriptions": self.subscriptions,
+        }  # fmt: skip
+        for key, listed in lists.items():
+            for index, one in enumerate(listed):
                 yield f"dapr.{key}[{index}]", one

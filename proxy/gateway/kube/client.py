@@ -28,6 +28,14 @@ MAX_EVENT_BYTES = 4 << 20
 MAX_ANSWER_BYTES = 4 << 20
 """Longest answer to a call: an object of the size that etcd takes, or five hundred of 8 KiB. Some four times
 as much memory while it is read."""
+UNKEPT = {"Connection": "close"}
+"""Of calls that may be answered with megabytes, and are rare: lists and watches. A TLS connection that has
+read as much has half a MiB of buffers from then on; kept for the next call, all of a pool would in time."""
+BRIEF = "application/json;as=Table;g=meta.k8s.io;v=v1, application/json"
+"""Accept where only success matters: a row of the table that kubectl prints, instead of the object, which a
+tenant may have made as large as etcd takes."""
+WITHOUT_OBJECT = {"includeObject": "None"}
+"""Query beside BRIEF: else the row carries the object's metadata, where its annotations are."""
 MAX_CONTINUE = 4096
 """Characters of the token of a next page; those of Kubernetes have some 200."""
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
@@ -79,7 +87,7 @@ class KubeClient:
     ) -> tuple[list[Object], str, str]:
         """One page: objects, the list's resourceVersion, and the token of the next page ("" for none)."""
         query = {"limit": str(limit)} | ({"continue": continue_} if continue_ else {})
-        body = await self._call("GET", resource.collection(namespace), query)
+        body = await self._call("GET", resource.collection(namespace), query, headers=UNKEPT)
         meta, found = body.get("metadata") or {}, body.get("items") or []
         if not isinstance(meta, dict) or not isinstance(found, list):
             raise KubeError(f"{self.server} answers for {resource.plural} with something else than a list")
@@ -112,7 +120,7 @@ class KubeClient:
         )
         try:
             async with self._request(
-                "GET", resource.collection(namespace), query, timeout=timeout
+                "GET", resource.collection(namespace), query, timeout=timeout, headers=UNKEPT
             ) as response:
                 await _check(response)
                 try:
@@ -130,39 +138,42 @@ class KubeClient:
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         return await self._call("GET", resource.item(namespace, name))
 
-    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+    async def may_list(self, resource: Resource) -> None:
+        """Ask for the shortest list, of all namespaces. Whether it is answered is all that is told."""
+        await self._brief("GET", resource.collection(None), {"limit": "1"})
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> None:
         """POST: Conflict when there is one already, whoever made it."""
-        return await self._call("POST", resource.collection(namespace), {"fieldManager": self._manager}, body)
+        await self._brief("POST", resource.collection(namespace), {"fieldManager": self._manager}, body)
 
     async def apply(
         self, resource: Resource, namespace: str, name: str, body: Object, *, status: bool = False
-    ) -> Object:
+    ) -> None:
         """Server-side apply, taking over fields others own. With `status`, of the status subresource."""
         path = resource.item(namespace, name) + ("/status" if status else "")
         query = {"fieldManager": self._manager, "force": "true"}
-        return await self._call("PATCH", path, query, body, content="application/apply-patch+yaml")
+        await self._brief("PATCH", path, query, body, content="application/apply-patch+yaml")
 
     async def merge(
         self, resource: Resource, namespace: str, name: str, patch: Object, *, status: bool = False
-    ) -> Object:
+    ) -> None:
         """JSON merge patch. With metadata.resourceVersion in it: Conflict if the object changed since.
 
         With `status`, of the status subresource.
         """
         path = resource.item(namespace, name) + ("/status" if status else "")
-        return await self._call(
-            "PATCH", path, {"fieldManager": self._manager}, patch, content="application/merge-patch+json"
-        )
+        query = {"fieldManager": self._manager}
+        await self._brief("PATCH", path, query, patch, content="application/merge-patch+json")
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
         """Delete; with `uid` only that very object (Conflict otherwise). NotFound when it is gone already."""
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
-        await self._call(
-            "DELETE",
-            resource.item(namespace, name),
-            {},
-            body | ({"preconditions": {"uid": uid}} if uid else {}),
-        )
+        body: dict[str, Any] = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "propagationPolicy": "Background",
+        }
+        body |= {"preconditions": {"uid": uid}} if uid else {}
+        await self._brief("DELETE", resource.item(namespace, name), {}, body)
 
     def _request(
         self,
@@ -172,26 +183,37 @@ class KubeClient:
         *,
         timeout: aiohttp.ClientTimeout,
         body: Object | None = None,
-        content: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> aiohttp.client._RequestContextManager:
         if self._session is None:
             raise RuntimeError("KubeClient is used outside `async with`")
-        headers = {"Accept": "application/json", "User-Agent": self._manager}
+        fields = {"Accept": "application/json", "User-Agent": self._manager, **(headers or {})}
         if token := self._config.bearer():
-            headers["Authorization"] = f"Bearer {token}"
-        data = None
-        if body is not None:
-            data, headers["Content-Type"] = json.dumps(body).encode(), content
+            fields["Authorization"] = f"Bearer {token}"
+        data = json.dumps(body).encode() if body is not None else None
         return self._session.request(
             method,
             self.server + path,
             params=query,
-            headers=headers,
+            headers=fields,
             data=data,
             timeout=timeout,
             allow_redirects=False,
             server_hostname=self._config.server_name,
         )
+
+    async def _brief(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Object | None = None,
+        *,
+        content: str = "application/json",
+    ) -> None:
+        """A call whose answer says no more than that it was good."""
+        headers = {"Accept": BRIEF} | ({"Content-Type": content} if body is not None else {})
+        await self._call(method, path, {**query, **WITHOUT_OBJECT}, body, headers=headers)
 
     async def _call(
         self,
@@ -199,12 +221,13 @@ class KubeClient:
         path: str,
         query: Mapping[str, str] | None = None,
         body: Object | None = None,
-        content: str = "application/json",
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> Object:
         timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS)
         try:
             async with self._request(
-                method, path, query or {}, timeout=timeout, body=body, content=content
+                method, path, query or {}, timeout=timeout, body=body, headers=headers
             ) as response:
                 await _check(response)
                 answer = json.loads(await _whole(response))

@@ -134,7 +134,7 @@ class ClusterReconciler:
         """A small call that needs network, TLS, the credential and its rights, all at once."""
         try:
             async with asyncio.timeout(self._timing.check):
-                await self._client.list(EXPORT, limit=1)
+                await self._client.may_list(EXPORT)
         except TimeoutError:
             return f"{self._client.server} does not answer within {self._timing.check:g} s"
         except Refused as error:
@@ -161,6 +161,7 @@ class ClusterReconciler:
     async def _bring_about(self) -> bool:
         """One round of writes. False when something is left to try again."""
         wanted = self._wanted or {}
+        self._refused = {key: body for key, body in self._refused.items() if key in wanted}
         done = self._wanted is None or await self._all(self._import_calls(wanted))
         exports = self._exports.objects
         uids = {uid_of(obj) for obj in exports.values()}

@@ -50,6 +50,26 @@ async def test_an_answer_without_end(
         await client.list(EXPORT)
 
 
+async def test_connections_that_read_much_are_not_kept(api: FakeApi, client: KubeClient) -> None:
+    """With TLS they have half a MiB of buffers from then on, and each of a pool would come to read much."""
+    ports: list[int] = []
+
+    def note(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        ports.append(request.transport.get_extra_info("peername")[1])
+        return web.json_response({"metadata": {}, "items": []})
+
+    api.faults = [note] * 6
+    await client.may_list(EXPORT)
+    await client.list(EXPORT)
+    await client.may_list(EXPORT)
+    assert [event["type"] async for event in client.watch(EXPORT, None, "1", 10)] == ["OPEN"]
+    await client.may_list(EXPORT)
+    await client.may_list(EXPORT)
+    first, listed, second, watched, third, fourth = ports
+    assert first == listed != second == watched != third == fourth
+
+
 async def test_fewer_objects_are_asked_for_where_a_page_is_too_long(api: FakeApi, client: KubeClient) -> None:
     await api.put("a")
     limits: list[str] = []

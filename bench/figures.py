@@ -26,6 +26,8 @@ class Row:
     """Of the samples; shown where no ratio is."""
     goal: float | None = None
     """Ratio that is wanted against each of the others."""
+    drawn: bool = True
+    """Whether it stands in the picture."""
     compared: bool = True
     """Whether ratios say something: not of requests lost, which may be none."""
 

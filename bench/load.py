@@ -12,7 +12,14 @@ from bench.programs import BenchError, pinned
 
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 REQUESTS = re.compile(r"^\s*(\d+) requests in ([\d.]+)(us|ms|s|m)", re.MULTILINE)
-PERCENTILE = re.compile(r"^\s*(\d+)%\s+([\d.]+)(us|ms|s|m)\s*$", re.MULTILINE)
+PERCENTILE = re.compile(r"^\s*([\d.]+)%\s+([\d.]+)(us|ms|s|m)\s*$", re.MULTILINE)
+WANTED = (50.0, 99.0, 99.9)
+"""Percentiles of latency."""
+REPORT = (
+    "function done(summary, latency, requests)\n"
+    '  io.write(string.format("  99.9%%  %.2fus\\n", latency:percentile(99.9)))\nend\n'
+)
+"""Begins a script: wrk itself reports no percentile above 99."""
 FAILED = re.compile(r"Socket errors: .*|Non-2xx or 3xx responses: \d+")
 
 
@@ -26,7 +33,9 @@ class Load:
 
     requests: int
     seconds: float
+    p50: float
     p99: float
+    p999: float
     """Latency in seconds."""
 
 
@@ -37,30 +46,34 @@ def parse(text: str) -> Load:
         raise BenchError(f"wrk saw failures, so this is no measurement: {failed[0]}")
     requests = REQUESTS.search(text)
     percentiles = {
-        int(number): float(value) * UNITS[unit] for number, value, unit in PERCENTILE.findall(text)
+        float(number): float(value) * UNITS[unit] for number, value, unit in PERCENTILE.findall(text)
     }
-    if requests is None or int(requests[1]) == 0 or 99 not in percentiles:
+    if requests is None or int(requests[1]) == 0 or not percentiles.keys() >= set(WANTED):
         raise NoAnswerError(f"wrk got no answers:\n{text[-1000:]}")
     seconds = float(requests[2]) * UNITS[requests[3]]
-    return Load(int(requests[1]), seconds, percentiles[99])
+    return Load(int(requests[1]), seconds, *(percentiles[one] for one in WANTED))
 
 
-def run(url: str, *, connections: int, seconds: int, core: int, script: Path | None = None) -> Load:
-    """Load one URL (or what the script asks for) over kept-alive connections."""
-    argv = pinned(core, ["wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s"])
-    if script is not None:
-        argv += ["-s", str(script)]
+def run(url: str, *, connections: int, seconds: int, core: int, script: Path) -> Load:
+    """Load one URL (or what the script asks for) over kept-alive connections. It begins with `REPORT`."""
+    argv = pinned(core, ["wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)])
     done = subprocess.run([*argv, url], capture_output=True, text=True, check=False, timeout=seconds + 60)
     if done.returncode:
         raise BenchError(f"wrk failed: {done.stderr or done.stdout}")
     return parse(done.stdout)
 
 
+def quoted(text: str) -> str:
+    """A string of Lua."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\r", "\\r").replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
 def ask_all(paths: list[str]) -> str:
     """A wrk script that asks for these paths in turn. The step keeps neighbours apart."""
-    listed = ",".join(f'"{path}"' for path in paths)
+    listed = ",".join(quoted(path) for path in paths)
     return (
-        f"local paths = {{{listed}}}\nlocal asked = {{}}\nlocal at = 0\n"
+        f"{REPORT}local paths = {{{listed}}}\nlocal asked = {{}}\nlocal at = 0\n"
         'function init() for i, path in ipairs(paths) do asked[i] = wrk.format("GET", path) end end\n'
         f"function request() at = (at + 7) % {len(paths)} return asked[at + 1] end\n"
     )
@@ -68,14 +81,15 @@ def ask_all(paths: list[str]) -> str:
 
 def upload(size: int) -> str:
     """A wrk script that sends a body of so many bytes with each request."""
-    return f'wrk.method = "POST"\nwrk.body = string.rep("x", {size})\n'
+    return f'{REPORT}wrk.method = "POST"\nwrk.body = string.rep("x", {size})\n'
 
 
 def unlike(host: str, path: str) -> str:
     """A wrk script whose requests each have a trace context and an identifier of their own, in any run."""
     salt = os.urandom(8).hex()
     return (
-        f'local asked = 0\nlocal fields = {{["Host"] = "{host}"}}\nfunction request()\n  asked = asked + 1\n'
+        f'{REPORT}local asked = 0\nlocal fields = {{["Host"] = "{host}"}}\n'
+        "function request()\n  asked = asked + 1\n"
         f'  fields["Traceparent"] = string.format("00-{salt}%016x-%016x-01", asked, asked)\n'
         f'  fields["X-Request-Id"] = string.format("{salt}%016x", asked)\n'
         f'  return wrk.format("GET", "{path}", fields)\nend\n'

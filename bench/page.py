@@ -33,10 +33,12 @@ INTRODUCTION = """\
 Written by `./stack bench`; change nothing here by hand.
 
 The peers are nginx and HAProxy from Debian and Traefik from its Go module, each set up as its documentation
-advises (`bench/peers`). Every ratio is the gateway against a peer in the same run, turn by turn on the same
-cores: **above 1 the gateway is better**, below 1 the peer is, whatever is measured. It is the median of all
-turns; half of the turns lie within what stands in brackets. What misses its goal is marked ✗. What the
-gateway loses stands here like what it wins. All samples are in `bench/results`."""
+advises (`bench/peers`). Figures of real traffic, in which no two heads are alike, are those a user will see;
+those of one head sent again and again are named so. Every ratio is the gateway against a peer in the same
+run, turn by turn on the same cores: **above 1 the gateway is better**, below 1 the peer is, whatever is
+measured. It is the median of all turns; half of the turns lie within what stands in brackets. What misses
+its goal is marked ✗. What the gateway loses stands here like what it wins. All samples are in
+`bench/results`."""
 
 Saved = Mapping[str, Any]
 """One file of bench/results."""
@@ -72,11 +74,16 @@ def missed(row: Saved) -> list[str]:
 def goals(saved: Saved) -> list[str]:
     """The goals, and how often they are missed; nothing where there is no goal."""
     rows = [row for row in saved["rows"] if row.get("goal") and row["ratio"]]
+    by_figure: dict[str, set[float]] = {}
+    for row in rows:
+        by_figure.setdefault(row["figure"], set()).add(row["goal"])
     by_goal: dict[float, list[str]] = {}
     for row in rows:
+        # A goal that a figure has wherever it is measured, while others have several, is told of the figure.
+        own = len(by_figure[row["figure"]]) == 1 < max(map(len, by_figure.values()))
         named = by_goal.setdefault(row["goal"], [])
-        if row["what"] not in named:
-            named.append(row["what"])
+        if (name := row["figure"] if own else row["what"]) not in named:
+            named.append(name)
     if not by_goal:
         return []
     usual = max(by_goal, key=lambda goal: len(by_goal[goal]))
@@ -139,7 +146,7 @@ def _digits(number: float) -> str:
 def picture(results: Sequence[Saved]) -> str:
     """Ratios as bars from a line at 1, as SVG."""
     pictured = [saved for saved in results if saved["section"] in PICTURED]
-    rows = [row for saved in pictured for row in saved["rows"] if row["ratio"]]
+    rows = [row for saved in pictured for row in saved["rows"] if row["ratio"] and row.get("drawn", True)]
     peers = list(dict.fromkeys(peer for row in rows for peer in row["ratio"]))
     colour = {peer: COLOURS[number % len(COLOURS)] for number, peer in enumerate(peers)}
     one = _x_of(1.0)

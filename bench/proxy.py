@@ -13,16 +13,31 @@ from bench.figures import OURS, Result, Row
 from bench.programs import BenchError, Running
 from bench.setting import UPLOAD, Bench, paths
 from bench.starters import about_peers, peers, start_backend, start_gateway
+from bench.traffic import FIELD_SETS, mixed, unlike
 
-MANY = 10_000
-ONE_ROUTE = "gateway, 1 route"
+SOME, MANY = 1000, 10_000
+ONE_ROUTE, NO_LOG = "gateway, 1 route", "gateway, no access log"
 COST, RATE, TAIL = "requests per CPU second", "requests per second", "p99 latency"
-TURNS, QUICK_TURNS = 13, 3
+MIDDLE, FAR_TAIL = "p50 latency", "p99.9 latency"
+SHOWN = {MIDDLE, FAR_TAIL}
+"""Figures without a goal, which the picture leaves out."""
+TURNS, MORE_TURNS, QUICK_TURNS = 9, 25, 3
 SECONDS = 2
 """Of load in one turn: long enough that a stall of ten milliseconds, which any machine has now and then, does
 not make the p99; short, because a machine changes its pace, and all are to have the same of it."""
 
 NOTES = (
+    (
+        "Real traffic: no two heads are alike. Each request has a trace context and identifiers of its own, "
+        "each answer its own identifier; by turns they have the fields of a Dapr sidecar, a browser and a "
+        "gRPC gateway (12 to 16 of them, some 700 bytes), and ask for "
+        f"{SOME:,} routes; of ten answers two have 4 KiB, of ten requests one has a body of 1 KiB. With the "
+        "name of a sender all are of that one."
+    ),
+    (
+        "The same head: the load generator sends one head of two fields again and again, and answers differ "
+        "in nothing but their date. No program has such traffic; it shows what carrying bytes costs."
+    ),
     (
         "Requests per CPU second is what one core's worth of the proxy can do; requests per second and "
         "latency also hold the load generator and the application, which share the other core."
@@ -40,38 +55,63 @@ class Case:
 
     what: str
     connections: int = 32
+    senders: Sequence[str] = ()
+    """Whose requests are sent, see `FIELD_SETS`, no two heads alike; none sends one head again and again."""
     body: str = "small"
-    """Of the answer, see `BODIES`."""
+    """Of the answer to that one head, see `BODIES`."""
     upload: int = 0
-    """Bytes of each request's body; none is a GET."""
+    """Bytes of its body; none is a GET."""
     routes: int = 1
     log: bool = False
     every_route: bool = False
+    beside: str = ""
+    """Another gateway that is measured in the same turns."""
     turns: int = TURNS
     goal: float = 0.9
 
 
-CASES = (
-    Case("32 connections, small answers", turns=25, goal=1.0),
-    Case("1 connection, small answers", connections=1),
-    Case("256 connections, small answers", connections=256),
-    Case("32 connections, 64 KiB answers", body="64k"),
-    Case("32 connections, 1 MiB answers", body="1m"),
-    Case("32 connections, 1 KiB request bodies", upload=1024),
-    Case("32 connections, 1 MiB request bodies", upload=1024 * 1024),
-    Case("32 connections, small answers, access log", log=True),
-    Case("10,000 routes, one asked for", routes=MANY),
-    Case("10,000 routes, all asked for in turn", routes=MANY, every_route=True),
+ALL = tuple(FIELD_SETS)
+REAL = (
+    Case("32 connections, real traffic", senders=ALL, routes=SOME, turns=MORE_TURNS, goal=1.0),
+    Case("1 connection, real traffic", connections=1, senders=ALL, routes=SOME, goal=0.95),
+    Case("256 connections, real traffic", connections=256, senders=ALL, routes=SOME, goal=0.95),
+    *(
+        Case(f"32 connections, real traffic of a {sender}", senders=(sender,), routes=SOME, goal=1.0)
+        for sender in FIELD_SETS
+    ),
+    Case(
+        "32 connections, real traffic, access log",
+        senders=ALL,
+        routes=SOME,
+        log=True,
+        beside=NO_LOG,
+        goal=1.0,
+    ),
+    Case("real traffic, 10,000 routes", senders=ALL, routes=MANY, beside=ONE_ROUTE, goal=0.95),
 )
-QUICK = tuple(CASES[number] for number in (0, 3, 6, 8))
-SAME_GOAL = 0.95
-"""10,000 routes against one."""
+SAME = (
+    Case("the same head, 32 connections, small answers", goal=1.0),
+    Case("the same head, 1 connection, small answers", connections=1),
+    Case("the same head, 256 connections, small answers", connections=256),
+    Case("the same head, 32 connections, 64 KiB answers", body="64k"),
+    Case("the same head, 32 connections, 1 MiB answers", body="1m"),
+    Case("the same head, 32 connections, 1 KiB request bodies", upload=1024),
+    Case("the same head, 32 connections, 1 MiB request bodies", upload=1024 * 1024),
+    Case("the same head, 32 connections, small answers, access log", log=True),
+    Case("the same head, 10,000 routes, one asked for", routes=MANY, beside=ONE_ROUTE),
+    Case("the same heads, 10,000 routes, all asked for in turn", routes=MANY, every_route=True),
+)
+QUICK = (*(REAL[number] for number in (0, 6, 7)), *(SAME[number] for number in (0, 3, 6)))
+TAIL_GOAL = 0.91
+"""Of the p99 latency: at most 1.1 times the peer's."""
+BESIDE = {ONE_ROUTE: (f"{MANY:,} routes against one", 0.97), NO_LOG: ("access log on against off", 0.9)}
+"""By the other gateway: what the comparison with it says, and the ratio that is wanted."""
 
 
 def measure(bench: Bench) -> Result:
     """Every case, the programs by turns within each; a case starts its own programs."""
     notes = [*NOTES, *about_peers(bench)]
-    rows = [row for case in (QUICK if bench.quick else CASES) for row in _case(bench, case, notes)]
+    rows = [row for case in (QUICK if bench.quick else (*REAL, *SAME)) for row in _case(bench, case, notes)]
     return Result(rows, notes)
 
 
@@ -83,38 +123,55 @@ def _case(bench: Bench, case: Case, notes: list[str]) -> list[Row]:
         for starter in peers(bench).values():
             bench.step.update(f"{case.what}: starting")
             proxies.append(running.enter_context(starter(bench, backend, case.routes, log=case.log)))
-        if case.routes > 1 and not case.every_route:
-            proxies.append(running.enter_context(start_gateway(bench, backend, name=ONE_ROUTE)))
-        script = _script(bench, case)
+        fewer = 1 if case.beside == ONE_ROUTE else case.routes
+        if case.beside:
+            proxies.append(running.enter_context(start_gateway(bench, backend, fewer, name=case.beside)))
         figures: dict[str, dict[str, list[float]]] = {
-            figure: {proxy.name: [] for proxy in proxies} for figure in (COST, RATE, TAIL)
+            figure: {proxy.name: [] for proxy in proxies} for figure in (COST, RATE, MIDDLE, TAIL, FAR_TAIL)
         }
         for turn in range(turns + 1):
             bench.step.update(f"{case.what}: turn {turn} of {turns}" if turn else f"{case.what}: warming up")
             for number in range(len(proxies)):
                 proxy = proxies[(turn + number) % len(proxies)]
-                sample = one_turn(proxy.name, case.what, partial(_sample, bench, case, proxy, script), notes)
+                routes = fewer if proxy.name == case.beside else case.routes
+                work = partial(_sample, bench, case, proxy, routes)
+                sample = one_turn(proxy.name, case.what, work, notes)
                 if turn:  # the first fills caches and pools
                     for figure, value in sample.items():
                         figures[figure][proxy.name].append(value)
-    with_one = {figure: samples.pop(ONE_ROUTE) for figure, samples in figures.items() if ONE_ROUTE in samples}
-    alone = {figure: {OURS: figures[figure][OURS], ONE_ROUTE: taken} for figure, taken in with_one.items()}
-    return _rows(case.what, figures, case.goal) + _rows(f"{MANY:,} routes against one", alone, SAME_GOAL)
+    rows = []
+    if case.beside:
+        other = {figure: samples.pop(case.beside) for figure, samples in figures.items()}
+        alone = {figure: {OURS: figures[figure][OURS], case.beside: taken} for figure, taken in other.items()}
+        what, goal = BESIDE[case.beside]
+        rows = _rows(f"{what}, {'real traffic' if case.senders else 'the same head'}", alone, goal)
+    return _rows(case.what, figures, case.goal) + rows
 
 
 def _rows(what: str, figures: Mapping[str, Mapping[str, Sequence[float]]], goal: float) -> list[Row]:
     return [
-        Row(what=what, figure=figure, more_is_better=figure != TAIL, samples=samples, goal=goal)
+        Row(
+            what=what,
+            figure=figure,
+            more_is_better=figure in {COST, RATE},
+            samples=samples,
+            goal=None if figure in SHOWN else TAIL_GOAL if figure == TAIL else goal,
+            drawn=figure not in SHOWN,
+        )
         for figure, samples in figures.items()
     ]
 
 
-def _script(bench: Bench, case: Case) -> Path | None:
-    """What wrk needs beyond an address."""
-    if not (case.every_route or case.upload):
-        return None
+def _script(bench: Bench, case: Case, routes: int) -> Path:
+    """What is asked for, as a file for wrk. Of real traffic it is another one each time."""
     script = bench.folder / "load.lua"
-    script.write_text(load.ask_all(paths(case.routes)) if case.every_route else load.upload(case.upload))
+    if case.senders:
+        text = unlike(mixed(case.senders), paths(routes))
+    elif case.every_route:
+        text = load.ask_all(paths(routes))
+    else:
+        text = load.upload(case.upload) if case.upload else load.REPORT
+    script.write_text(text)
     return script
 
 
@@ -132,10 +189,12 @@ def one_turn(
         raise BenchError(f"{name}, {what}: {error}") from error
 
 
-def _sample(bench: Bench, case: Case, proxy: Running, script: Path | None) -> dict[str, float]:
+def _sample(bench: Bench, case: Case, proxy: Running, routes: int) -> dict[str, float]:
+    script = _script(bench, case, routes)
     before = proxy.cpu_seconds
     kind = UPLOAD if case.upload else case.body
     url = f"http://127.0.0.1:{proxy.port}/service-0{'' if kind == 'small' else '/' + kind}"
     seen = load.run(url, connections=case.connections, seconds=SECONDS, core=bench.load_core, script=script)
     cpu = proxy.cpu_seconds - before
-    return {COST: seen.requests / cpu, RATE: seen.requests / seen.seconds, TAIL: seen.p99}
+    latency = {MIDDLE: seen.p50, TAIL: seen.p99, FAR_TAIL: seen.p999}
+    return {COST: seen.requests / cpu, RATE: seen.requests / seen.seconds, **latency}

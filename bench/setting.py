@@ -12,7 +12,7 @@ from string import Template
 from airgap.report import Step
 
 PEERS = Path(__file__).parent / "peers"
-BODIES = {"small": 0, "64k": 64 * 1024, "1m": 1024 * 1024}
+BODIES = {"small": 0, "4k": 4 * 1024, "64k": 64 * 1024, "1m": 1024 * 1024}
 """Bytes by name; a request target that ends in the name gets as many."""
 UPLOAD = "upload"
 """A request target that ends in this is answered once its body has been read."""

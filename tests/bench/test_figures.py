@@ -22,6 +22,7 @@ WRK = """Running 1s test @ http://127.0.0.1:1/
      99%    8.56ms
   39900 requests in 1.05s, 7.31MB read
 Requests/sec:  38000.00
+  99.9%  9120.00us
 """
 
 
@@ -60,7 +61,10 @@ def test_a_percentile_is_a_sample() -> None:
 
 
 def test_wrks_report_is_read() -> None:
-    assert parse(WRK) == Load(39900, 1.05, pytest.approx(8.56e-3))
+    times = [pytest.approx(one) for one in (776e-6, 8.56e-3, 9.12e-3)]
+    assert parse(WRK) == Load(39900, 1.05, *times)
+    with pytest.raises(NoAnswerError):
+        parse(WRK.replace("99.9%", "98%"))
 
 
 @pytest.mark.parametrize(
@@ -111,6 +115,18 @@ def test_the_page_says_what_is_lost_too() -> None:
     assert text.endswith("Machine: cores 2.\n")
 
 
+def test_a_goal_that_one_figure_has_everywhere_is_told_of_the_figure() -> None:
+    made = [
+        Row(what=what, figure=figure, more_is_better=True, samples={"gateway": [1], "nginx": [1]}, goal=goal)
+        for what, figure, goal in (
+            ("32", "speed", 1.0), ("32", "p99", 0.91), ("1", "speed", 0.95), ("1", "p99", 0.91),
+            ("2", "speed", 0.95),
+        )
+    ]  # fmt: skip
+    saved = [json.loads(json.dumps(as_json("proxy", Result(made), {})))]
+    assert "Goals: at least 1 for 32, 0.91 for p99, 0.95 elsewhere." in page(saved)
+
+
 def test_rows_with_other_peers_have_a_table_of_their_own() -> None:
     headers = [line for line in page(results()).splitlines() if line.startswith("|  |  | against")]
     assert headers == ["|  |  | against nginx | against HAProxy |", "|  |  | against nginx |"]
@@ -124,6 +140,15 @@ def test_what_no_ratio_can_tell_stands_side_by_side() -> None:
 
 def test_the_picture_leaves_out_what_is_compared_with_no_proxy() -> None:
     assert ">0.50 ✗</text>" not in picture([{**saved, "section": "stack"} for saved in results()])
+
+
+def test_a_row_can_be_left_out_of_the_picture() -> None:
+    told = Row(
+        what="here", figure="p50", more_is_better=False, samples={"gateway": [2], "nginx": [5]}, drawn=False
+    )
+    saved = [json.loads(json.dumps(as_json("proxy", Result([told]), {})))]
+    assert "| here | p50 | 2.50" in page(saved)
+    assert "2.50" not in picture(saved)
 
 
 def test_the_picture_draws_every_ratio_and_marks_what_misses_its_goal() -> None:

@@ -24,7 +24,8 @@ class MeshCluster(TypedDict):
     gateway_port: int
     """TCP port beside it. From 30000 to 32767 it is a node port, any other is a load balancer's."""
     server: NotRequired[pulumi.Input[str]]
-    """A member's API server as the hub reaches it, such as https://192.0.2.20:6443."""
+    """API server as the hub reaches it, such as https://192.0.2.20:6443: each member needs one. Default:
+    none, which does for the control plane."""
     server_name: NotRequired[str]
     """What the certificate there is for, when that is not the host of the URL. Default: it is."""
     region: NotRequired[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,7 @@ class ControllerArgs:
     """`namespace` is the system namespace of the cluster. Of several `replicas` one writes.
 
     `foreign_imports` count as the hub's do. `admission`: whether its API server takes an admission policy, as
-    it does from Kubernetes 1.30 on.
+    it does from Kubernetes 1.30 on. `hosts` are as in GatewayArgs.
     """
 
     cluster: JoinableCluster
@@ -40,6 +41,7 @@ class ControllerArgs:
     pods: Pods = field(default_factory=Pods)
     cluster_domain: str | None = None
     log_level: str | None = None
+    hosts: Sequence[Mapping[str, Any]] = ()
 
 
 def controller_arguments(
@@ -49,6 +51,7 @@ def controller_arguments(
     foreign_imports: bool = False,
     cluster_domain: str | None = None,
     log_level: str | None = None,
+    hosts: Sequence[Mapping[str, Any]] = (),
 ) -> list[str]:
     """Arguments of the image."""
     return [
@@ -59,7 +62,7 @@ def controller_arguments(
         f"--service-ports={SERVICE_PORTS}",
         *(["--front-door"] if front_door else []),
         *(["--foreign-imports"] if foreign_imports else []),
-        *placement_arguments(cluster_domain, log_level),
+        *placement_arguments(cluster_domain, log_level, hosts),
     ]
 
 
@@ -101,6 +104,7 @@ class Controller(pulumi.ComponentResource):
                 foreign_imports=args.foreign_imports,
                 cluster_domain=args.cluster_domain,
                 log_level=args.log_level,
+                hosts=args.hosts,
             ),
             ports={},
             cache=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -39,7 +40,8 @@ class GatewayArgs:
     the image's own and have its names. `traffic_policy` is the Service's externalTrafficPolicy.
     `foreign_imports` count as the hub's do. `peers_key` is one for the gateways of all clusters. `dapr_token`
     is the API token of the Dapr sidecars it asks, if any. `most_replicas` has an autoscaler change their
-    number by `cpu_percent`. `docker_config` is the login with which pods of the namespace pull images.
+    number by `cpu_percent`. `docker_config` is the login with which pods of the namespace pull images. Each
+    of `hosts` is granted to its namespaces in this cluster.
     """
 
     cluster: JoinableCluster
@@ -62,6 +64,7 @@ class GatewayArgs:
     cluster_domain: str | None = None
     log_level: str | None = None
     docker_config: pulumi.Input[str] | None = None
+    hosts: Sequence[Mapping[str, Any]] = ()
 
 
 def gateway_arguments(
@@ -74,6 +77,7 @@ def gateway_arguments(
     foreign_imports: bool = False,
     cluster_domain: str | None = None,
     log_level: str | None = None,
+    hosts: Sequence[Mapping[str, Any]] = (),
 ) -> list[str]:
     """Arguments of the image."""
     return [
@@ -89,16 +93,24 @@ def gateway_arguments(
         *(["--foreign-imports"] if foreign_imports else []),
         *([f"--trusted-proxies={','.join(trusted_proxies)}"] if trusted_proxies else []),
         *(f"--limit={name}={value:.15g}" for name, value in sorted((limits or {}).items())),
-        *placement_arguments(cluster_domain, log_level),
+        *placement_arguments(cluster_domain, log_level, hosts),
     ]
 
 
-def placement_arguments(cluster_domain: str | None, log_level: str | None) -> list[str]:
+def placement_arguments(
+    cluster_domain: str | None, log_level: str | None, hosts: Sequence[Mapping[str, Any]]
+) -> list[str]:
     """Arguments about the cluster that gateway and controller share."""
     return [
+        *hosts_argument(hosts),
         *([f"--cluster-domain={cluster_domain}"] if cluster_domain else []),
         *([f"--log-level={log_level}"] if log_level else []),
     ]
+
+
+def hosts_argument(hosts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The granted hosts, for hub, gateway and controller alike; nothing when there are none."""
+    return [f"--hosts={json.dumps(list(hosts))}"] if hosts else []
 
 
 def deployment_spec(*, replicas: int | None, template: dict[str, Any]) -> dict[str, Any]:
@@ -184,6 +196,7 @@ class Gateway(pulumi.ComponentResource):
                 foreign_imports=args.foreign_imports,
                 cluster_domain=args.cluster_domain,
                 log_level=args.log_level,
+                hosts=args.hosts,
             ),
             ports={"http": HTTP_PORT, "east-west": EAST_WEST_PORT},
             cache=True,

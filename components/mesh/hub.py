@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import pulumi_kubernetes as kubernetes
 from ..joinable_cluster import UNAWAITED, JoinableCluster
 from . import hub_identity, rbac
 from .account import Account
+from .gateway import hosts_argument
 from .hub_identity import HubIdentity, HubIdentityArgs
 from .placement import Pods, disruption_budget, placed
 from .workload import ADMIN_PORT, admin_service_spec, pod_template
@@ -25,8 +26,8 @@ LABELS = {"app": NAME}
 class HubArgs:
     """`namespace` is the system namespace of the control plane. Of several `replicas` one writes.
 
-    `paths`: delegated paths of the front door, each a prefix with its namespaces and cluster keys.
-    `admission` is as in ControllerArgs.
+    `paths`: delegated paths of the front door, each a prefix with its namespaces and cluster keys. `hosts`:
+    the same of hosts that exports may have. `admission` is as in ControllerArgs.
     """
 
     cluster: JoinableCluster
@@ -35,6 +36,7 @@ class HubArgs:
     digest: pulumi.Input[str]
     replicas: int = 1
     paths: Sequence[dict[str, Any]] = ()
+    hosts: Sequence[Mapping[str, Any]] = ()
     admission: bool = True
     pods: Pods = field(default_factory=Pods)
     log_level: str | None = None
@@ -45,15 +47,17 @@ def hub_arguments(
     cluster_key: str,
     replicas: int = 1,
     paths: Sequence[dict[str, Any]] = (),
+    hosts: Sequence[Mapping[str, Any]] = (),
     log_level: str | None = None,
 ) -> list[str]:
-    """Arguments of the image. `paths` are delegated paths of the front door."""
+    """Arguments of the image. `paths` are delegated paths of the front door, `hosts` granted ones."""
     return [
         "hub",
         f"--admin=0.0.0.0:{ADMIN_PORT}",
         f"--cluster-key={cluster_key}",
         *(["--elect"] if replicas > 1 else []),
         *([f"--paths={json.dumps(list(paths))}"] if paths else []),
+        *hosts_argument(hosts),
         *([f"--log-level={log_level}"] if log_level else []),
     ]
 
@@ -95,6 +99,7 @@ class Hub(pulumi.ComponentResource):
                 cluster_key=cluster.key,
                 replicas=args.replicas,
                 paths=args.paths,
+                hosts=args.hosts,
                 log_level=args.log_level,
             ),
             ports={},

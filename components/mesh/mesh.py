@@ -15,7 +15,17 @@ from .gateway import Gateway, GatewayArgs
 from .hub import Hub, HubArgs
 from .import_guard import IMPORT_POLICY, ImportGuard, ImportGuardArgs, load_policy
 from .mesh_args import MeshArgs, MeshCluster
-from .mesh_reading import check, described, granted, image_of, joinable, node_port_of, published
+from .mesh_reading import (
+    check,
+    described,
+    granted,
+    granted_host,
+    granted_in,
+    image_of,
+    joinable,
+    node_port_of,
+    published,
+)
 from .peers_key import PeersKey
 
 
@@ -51,13 +61,14 @@ class Mesh(pulumi.ComponentResource):
             if "peers_key" in args
             else PeersKey(f"{name}-peers-key", pulumi.ResourceOptions(parent=self)).value
         )
+        clusters = (plane, *args["members"])
+        keys = {cluster["name"]: joinable(cluster).key for cluster in clusters}
+        self._hosts = [granted_host(host, keys) for host in args.get("hosts", ())]
         self.parts = {
-            cluster["name"]: self._part(args, cluster, front_door=cluster is plane)
-            for cluster in (plane, *args["members"])
+            cluster["name"]: self._part(args, cluster, front_door=cluster is plane) for cluster in clusters
         }
         hub = self._hub(args, self.parts[plane["name"]])
         self.memberships = [self._membership(args, member, hub) for member in args["members"]]
-        keys = {name: part.cluster.key for name, part in self.parts.items()}
         joined = [membership.joined for membership in self.memberships]
         self.cluster_keys = pulumi.Output.all(*joined).apply(lambda _: keys)
         self.register_outputs({"clusterKeys": self.cluster_keys})
@@ -95,6 +106,7 @@ class Mesh(pulumi.ComponentResource):
                 cluster_domain=given.get("cluster_domain"),
                 log_level=args.get("log_level"),
                 docker_config=given.get("docker_config"),
+                hosts=granted_in(cluster.key, self._hosts),
             ),
             waits,
         )
@@ -112,6 +124,7 @@ class Mesh(pulumi.ComponentResource):
                 pods=replace(pods, pull_secret=gateway.pull_secret),
                 cluster_domain=given.get("cluster_domain"),
                 log_level=args.get("log_level"),
+                hosts=granted_in(cluster.key, self._hosts),
             ),
             waits,
         )
@@ -140,6 +153,7 @@ class Mesh(pulumi.ComponentResource):
             digest=digest,
             replicas=int(args.get("hub_replicas", 1)),
             paths=[granted(path, keys) for path in args.get("paths", ())],
+            hosts=self._hosts,
             admission=args["control_plane"].get("admission_policy", True),
             pods=replace(described(args.get("pods", {})), pull_secret=plane.pull_secret),
             log_level=args.get("log_level"),

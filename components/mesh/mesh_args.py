@@ -72,6 +72,17 @@ class MeshPath(TypedDict):
     """Names of the clusters they may have it from. Default: any."""
 
 
+class MeshHost(TypedDict):
+    """A host that exports may have. Nobody has one that is not granted."""
+
+    host: str
+    """The name, such as shop.example.com, or *.example.com: all below it but what is granted itself."""
+    namespaces: Sequence[str]
+    """Namespaces whose exports may have it."""
+    clusters: NotRequired[Sequence[str]]
+    """Names of the clusters they may have it in. Default: any."""
+
+
 class MeshPods(TypedDict):
     """Where and how pods of gateways, controllers and hub run, in the words of Kubernetes' PodSpec."""
 
@@ -156,3 +167,5 @@ class MeshArgs(TypedDict):
     """Changes the number of gateways by their load. Default: none."""
     paths: NotRequired[Sequence[MeshPath]]
     """Paths of the front door that are delegated. Default: any namespace may have any path but /."""
+    hosts: NotRequired[Sequence[MeshHost]]
+    """Hosts that exports may have, those of ServiceExports of the program as well. Default: none."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
 
 from ..joinable_cluster import NODE_PORTS, JoinableCluster
-from .mesh_args import MeshArgs, MeshCluster, MeshPath, MeshPods, MeshService
+from .mesh_args import MeshArgs, MeshCluster, MeshHost, MeshPath, MeshPods, MeshService
 from .placement import Pods, Published
 
 
@@ -29,17 +30,33 @@ def joinable(args: MeshCluster) -> JoinableCluster:
 
 def granted(path: MeshPath, keys: dict[str, str]) -> dict[str, Any]:
     """A delegated path as the hub takes it. ValueError for the name of a cluster that is not in the mesh."""
-    clusters = path.get("clusters", ())
+    clusters = _keys(path.get("clusters", ()), keys, f"paths: {path['prefix']} is delegated to")
+    return {"prefix": path["prefix"], "namespaces": list(path["namespaces"]), "clusters": clusters}
+
+
+def granted_host(host: MeshHost, keys: dict[str, str]) -> dict[str, Any]:
+    """A granted host as the hub takes it. ValueError as for paths."""
+    clusters = _keys(host.get("clusters", ()), keys, f"hosts: {host['host']} is granted in")
+    return {"host": host["host"], "namespaces": list(host["namespaces"]), "clusters": clusters}
+
+
+def granted_in(cluster: str, hosts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The hosts that are granted in the cluster of this key, as its gateways and controller take them.
+
+    Nothing else is in it: the others' changes restart nothing here.
+    """
+    return [
+        {"host": host["host"], "namespaces": host["namespaces"]}
+        for host in hosts
+        if not host["clusters"] or cluster in host["clusters"]
+    ]
+
+
+def _keys(clusters: Sequence[str], keys: dict[str, str], what: str) -> list[str]:
     if unknown := sorted(set(clusters) - set(keys)):
-        raise ValueError(
-            f"paths: {path['prefix']} is delegated to {unknown[0]!r}, which is no cluster of the mesh: "
-            f"choose from {', '.join(sorted(keys))}"
-        )
-    return {
-        "prefix": path["prefix"],
-        "namespaces": list(path["namespaces"]),
-        "clusters": [keys[name] for name in clusters],
-    }
+        choices = ", ".join(sorted(keys))
+        raise ValueError(f"{what} {unknown[0]!r}, which is no cluster of the mesh: choose from {choices}")
+    return [keys[name] for name in clusters]
 
 
 def described(args: MeshPods) -> Pods:

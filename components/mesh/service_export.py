@@ -45,7 +45,8 @@ class ServiceExportArgs(TypedDict):
     rules: Sequence[ServiceExportRule]
     """Published paths, one or more. The first Prefix of a port is the one other clusters import."""
     host: NotRequired[pulumi.Input[str]]
-    """Host under which alone they are published, such as shop.example.com. Default: any host."""
+    """Host under which alone they are published, such as shop.example.com; the mesh's `hosts` grant it.
+    Default: any host."""
     path_rewrite: NotRequired[ServiceExportRewrite]
     """Rewrite of the path. Default: none, the Service sees the published path."""
     service_account_name: NotRequired[pulumi.Input[str]]

@@ -7,7 +7,14 @@ import sys
 from collections.abc import Sequence
 
 from gateway import __version__
-from gateway.options import add_data_plane, add_dialling, add_log_level, add_viewpoint, cluster_key
+from gateway.options import (
+    add_data_plane,
+    add_dialling,
+    add_hosts,
+    add_log_level,
+    add_viewpoint,
+    cluster_key,
+)
 
 DESCRIPTION = """\
 Carries HTTP between Kubernetes clusters by ServiceExport, ServiceImport and GlobalTrafficPolicy objects.
@@ -41,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     control = commands.add_parser("control", help="controller of a Kubernetes cluster")
     add_viewpoint(control)
     add_dialling(control, files=False)
+    add_hosts(control, files=False)
     control.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz and /metrics")
     control.add_argument(
         "--east-west-port",
@@ -68,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="paths of the front door that are delegated: a list of prefix, namespaces and clusters (keys; "
         "none: any); / belongs to nobody else",
     )
+    add_hosts(hub, files=False)
     hub.add_argument(
         "--elect",
         action="store_true",
@@ -102,6 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="the cluster to look from (default: %(default)s)",
     )
     check.add_argument("--front-door", action="store_true", help="as for serve")
+    add_hosts(check, files=True)
 
     commands.add_parser("sbom", help="list the packages of this installation (CycloneDX, JSON)")
     return parser

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.addresses import own_addresses
 from gateway.core.dialling import Dialling
+from gateway.core.host_grants import HostGrant, HostGrants, granted_in, read_host_grants
 from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.limits import Limits, change_limits
 from gateway.core.trust import TrustedProxies
@@ -59,6 +60,13 @@ def _cluster_domain(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a domain: give one such as {CLUSTER_DOMAIN}")
     return text
+
+
+def _hosts(text: str) -> tuple[HostGrant, ...]:
+    try:
+        return read_host_grants(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of granted hosts: {error}") from error
 
 
 def _limit(text: str) -> str:
@@ -129,6 +137,23 @@ def add_dialling(parser: argparse.ArgumentParser, *, files: bool) -> None:
     )
 
 
+def add_hosts(parser: argparse.ArgumentParser, *, files: bool) -> None:
+    """Which exports may have which hosts. `files`: only the operator writes the objects."""
+    parser.add_argument(
+        "--hosts",
+        type=_hosts,
+        default=None if files else (),
+        metavar="JSON",
+        help="hosts that exports may have: a list of host (*.NAME for all below a name), namespaces and "
+        f"clusters (keys; none: any) (default: {'all' if files else 'none'})",
+    )
+
+
+def hosts(args: argparse.Namespace) -> HostGrants | None:
+    """What is granted in the cluster, by the option of `add_hosts`. None: everything."""
+    return None if args.hosts is None else granted_in(args.cluster_key, args.hosts)
+
+
 def dialling(args: argparse.Namespace) -> Dialling:
     """What may be dialled in a cluster, by the options of `add_dialling`."""
     return Dialling(args.dial_loopback, args.foreign_imports, own_addresses())
@@ -138,6 +163,7 @@ def add_data_plane(parser: argparse.ArgumentParser, *, files: bool = False) -> N
     """What `run` and `serve` have in common. `files`: it is `serve`."""
     add_viewpoint(parser)
     add_dialling(parser, files=files)
+    add_hosts(parser, files=files)
     parser.add_argument(
         "--listen",
         required=True,

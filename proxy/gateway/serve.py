@@ -21,7 +21,7 @@ from gateway.core.dialling import Dialling
 from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.edge.server import GatewayServer
-from gateway.options import dapr_token, make_server
+from gateway.options import dapr_token, hosts, make_server
 from gateway.peers_file import PeersFileError, Stamp, read_keys, stamp
 
 POLL_SECONDS = 0.5
@@ -104,7 +104,9 @@ def problem_line(problem: Problem) -> str:
 def check(args: argparse.Namespace) -> int:
     """`gateway check`: print routes and problems. 0 fine, 1 problems, 2 unreadable."""
     try:
-        compiled = compile_snapshot(read_objects(Path(args.objects)), args.cluster_key, args.front_door)
+        compiled = compile_snapshot(
+            read_objects(Path(args.objects)), args.cluster_key, args.front_door, hosts=hosts(args)
+        )
     except ObjectsError as error:
         sys.stderr.write(f"gateway check: {error}\n")
         return 2
@@ -141,6 +143,7 @@ def load(path: Path, args: argparse.Namespace) -> Compiled:
         dapr_token=dapr_token(),
         peers=read_keys(args.peers_key_file),
         dialling=Dialling(args.dial_loopback, args.foreign_imports),
+        hosts=hosts(args),
     )
     for problem in compiled.problems:
         log.warning("%s", problem_line(problem))

@@ -15,7 +15,13 @@ from pydantic import Field
 from stacks.config.apps import AppSettings
 from stacks.config.dapr import DaprSettings, OfDapr
 from stacks.config.gateway import GatewaySettings
-from stacks.config.traffic import ExportSettings, PathSettings, PolicySettings, PolicyTarget
+from stacks.config.traffic import (
+    ExportSettings,
+    HostSettings,
+    PathSettings,
+    PolicySettings,
+    PolicyTarget,
+)
 from stacks.config.values import (
     Address,
     ClusterName,
@@ -203,6 +209,9 @@ class Settings(Section):
     exports: tuple[ExportSettings, ...] = Field(default=(), description="Services that members export.")
     paths: tuple[PathSettings, ...] = Field(
         default=(), description="Paths of the front door that are delegated to namespaces and clusters."
+    )
+    hosts: tuple[HostSettings, ...] = Field(
+        default=(), description="Hosts that exports of others may have, by namespace and cluster."
     )
     policies: tuple[PolicySettings, ...] = Field(
         default=(), description="Global traffic policies. Empty, as in the article's start: calls stay local."

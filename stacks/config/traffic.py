@@ -1,4 +1,4 @@
-"""What is said of traffic: exports, delegated paths, policies. They may name anybody's Services."""
+"""What is said of traffic: exports, delegated paths and hosts, policies. They may name anybody's Services."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from stacks.config.values import (
     ClusterName,
     DnsLabel,
     Flag,
+    GrantedHost,
     HostName,
     Number,
     Port,
@@ -118,6 +119,16 @@ class PathSettings(Section):
         description="Namespaces whose exports may have it."
     )
     clusters: tuple[ClusterName, ...] = Field(default=(), description="From these clusters; empty is any.")
+
+
+class HostSettings(Section):
+    """A host that exports of somebody else may have; those of `exports` have theirs anyway."""
+
+    host: GrantedHost = Field(description="Name, or *.name: all below it, but for those that are listed.")
+    namespaces: Annotated[tuple[DnsLabel, ...], Field(min_length=1)] = Field(
+        description="Namespaces whose exports may have it."
+    )
+    clusters: tuple[ClusterName, ...] = Field(default=(), description="In these clusters; empty is any.")
 
 
 class PolicyTarget(Section):

@@ -64,6 +64,13 @@ HostName = Annotated[
         max_length=253,
     ),
 ]
+GrantedHost = Annotated[
+    str,
+    Field(
+        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$",
+        max_length=253,
+    ),
+]
 KeyPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=63)]
 ClusterKey = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+/[^/\s]+/[^/\s]+$")]
 # Dapr makes a Service `<app-id>-dapr` of it.

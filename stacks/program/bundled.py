@@ -15,6 +15,7 @@ from components.mesh.mesh_args import (
     MeshArgs,
     MeshAutoscaler,
     MeshCluster,
+    MeshHost,
     MeshPath,
     MeshPods,
     MeshService,
@@ -42,6 +43,7 @@ def join(shared: SharedResources, clusters: Mapping[str, PreparedCluster]) -> di
         trusted_proxies=wanted.trusted_proxies,
         limits=_limits(wanted),
         paths=_paths(settings),
+        hosts=_hosts(settings),
         peers_key=shared.peers_key,
         pods=_pods(wanted.pods),
         service=_service(wanted.service),
@@ -109,6 +111,20 @@ def _paths(settings: Settings) -> list[MeshPath]:
         MeshPath(prefix=path.prefix, namespaces=path.namespaces, clusters=path.clusters)
         for path in settings.paths
     ]
+
+
+def _hosts(settings: Settings) -> list[MeshHost]:
+    """The hosts of exports, each granted where its export is, and those granted to others."""
+    own = [
+        MeshHost(host=export.host, namespaces=[export.namespace], clusters=export.clusters)
+        for export in settings.exports
+        if export.host is not None
+    ]
+    granted = [
+        MeshHost(host=host.host, namespaces=host.namespaces, clusters=host.clusters)
+        for host in settings.hosts
+    ]
+    return own + granted
 
 
 def _pods(pods: PodsSettings) -> MeshPods:

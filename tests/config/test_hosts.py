@@ -50,3 +50,36 @@ def test_hosts_have_paths_of_their_own(dev: Config) -> None:
     assert any("is around or inside it" in problem for problem in inside)
     apart = {**OTHER, "exports[0].host": "a.example.com", "exports[1]": {**BESIDE, "host": "b.example.com"}}
     assert problems(changed(dev, apart)) == []
+
+
+def granted(**entry: object) -> Config:
+    return {"hosts": [{"host": "shop.example.com", "namespaces": ["shop"], **entry}]}
+
+
+@pytest.mark.parametrize("host", ["shop.example.com", "*.apps.example.com"])
+def test_hosts_are_granted_to_namespaces_and_clusters(dev: Config, host: str) -> None:
+    assert problems(changed(dev, granted(host=host))) == []
+    assert problems(changed(dev, granted(host=host, clusters=["cluster-1"]))) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "mistake"),
+    [
+        ({"host": "*"}, "hosts[0].host"),
+        ({"host": "x.*.example.com"}, "hosts[0].host"),
+        ({"namespaces": []}, "hosts[0].namespaces"),
+        (
+            {"host": "*.svc.local"},
+            "hosts[0].host = '*.svc.local': is a name inside clusters. Write one of the outside.",
+        ),
+        ({"host": "10.0.0.1"}, "hosts[0].host = '10.0.0.1': is an address. Write a name."),
+        ({"clusters": ["nowhere"]}, "hosts[0].clusters = 'nowhere': no cluster has this name. Choose from:"),
+    ],
+)
+def test_a_grant_that_cannot_be_meant_is_named(dev: Config, entry: Config, mistake: str) -> None:
+    assert any(problem.startswith(mistake) for problem in problems(changed(dev, granted(**entry))))
+
+
+def test_fsm_grants_no_hosts(dev: Config) -> None:
+    found = problems(changed(dev, {**granted(), "mesh": "flomesh", "versions": "article"}))
+    assert any(problem.startswith("hosts[0]: FSM publishes under every host") for problem in found)

@@ -12,7 +12,7 @@ from program.conftest import Recorder
 import components
 from components.mesh.global_traffic_policy import policy_spec
 from components.mesh.mesh_args import MeshCluster
-from components.mesh.mesh_reading import check, granted, joinable
+from components.mesh.mesh_reading import check, granted, granted_host, granted_in, joinable
 from components.mesh.service_export import annotations, export_spec
 
 
@@ -57,6 +57,18 @@ def test_a_path_is_delegated_to_clusters_of_the_mesh() -> None:
     assert granted({**path, "clusters": ["east"]}, keys)["clusters"] == ["a/b/c/east"]
     with pytest.raises(ValueError, match=r"/shop is delegated to 'west'.*choose from east, hub"):
         granted({**path, "clusters": ["west"]}, keys)
+
+
+def test_a_host_is_granted_in_clusters_of_the_mesh_and_told_to_them_alone() -> None:
+    keys = {"hub": "a/b/c/hub", "east": "a/b/c/east"}
+    host: components.MeshHost = {"host": "shop.example.com", "namespaces": ["shop"]}
+    anywhere = granted_host(host, keys)
+    assert anywhere == {"host": "shop.example.com", "namespaces": ["shop"], "clusters": []}
+    east = granted_host({**host, "host": "*.example.com", "clusters": ["east"]}, keys)
+    assert granted_in("a/b/c/hub", [anywhere, east]) == [host]
+    assert granted_in("a/b/c/east", [anywhere, east]) == [host, {**host, "host": "*.example.com"}]
+    with pytest.raises(ValueError, match=r"shop.example.com is granted in 'west'.*choose from east, hub"):
+        granted_host({**host, "clusters": ["west"]}, keys)
 
 
 def test_what_is_not_given_of_an_export_is_left_to_the_crd() -> None:

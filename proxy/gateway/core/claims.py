@@ -13,9 +13,16 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.core.objects import Key
+from gateway.core.paths import normalise
+from gateway.core.route import normal_prefix
 
 Match = tuple[bool, bytes]
 """Whether a path is exact, and its normal form: what no two rules of a cluster may share."""
+
+
+def match_of(path: str, *, exact: bool) -> Match:
+    """A path as claims are compared."""
+    return exact, normalise(path.encode() if exact else normal_prefix(path))
 
 
 @dataclass(frozen=True, slots=True)

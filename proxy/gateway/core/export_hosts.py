@@ -1,16 +1,16 @@
 """Hosts of exports: names under which an export is published north-south, with paths of their own.
 
 Without one, exports share the paths of whatever Host is asked for: to a browser they are one origin, and a
-page of one reads the cookies and answers of the others. A host belongs to the exports of one namespace, the
-first that claims it, and a request for it is served by nothing else.
+page of one reads the cookies and answers of the others. A host belongs to the exports of one namespace: of
+those to which it is granted (`host_grants`) the first that claims it. A request for it is served by nothing
+else.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container
 
-from gateway.core.claims import Claims
 from gateway.core.derived_names import cluster_set_name
 from gateway.core.fields import SERVICE_NAME, FieldError
 from gateway.core.objects import Key, Object, meta, section
@@ -37,13 +37,14 @@ def read_hosts(raw: Object) -> tuple[str, ...]:
         message = f"annotation {HOST} is {str(said)[:LONGEST_HOST]!r}: 1 to {MOST_HOSTS} hosts work: {HINT}"
         raise FieldError("InvalidHost", message)
     for host in hosts:
-        if reason := _unusable(host):
+        if reason := unusable(host):
             message = f"annotation {HOST}: {host[:LONGEST_HOST]!r} {reason}: {HINT}"
             raise FieldError("InvalidHost", message)
     return tuple(dict.fromkeys(hosts))
 
 
-def _unusable(host: str) -> str:
+def unusable(host: str) -> str:
+    """Why no export can have this host; empty when one can."""
     labels = host.split(".")
     if len(host) > LONGEST_HOST or not all(map(SERVICE_NAME.fullmatch, labels)):
         return "is no such name"
@@ -65,29 +66,3 @@ def names_a_service(host: str, services: Container[Key]) -> bool:
 def host_of(field: bytes) -> str:
     """The host in a Host field, as exports name theirs."""
     return field.partition(b":")[0].rstrip(b".").lower().decode("latin-1")
-
-
-class HostClaims:
-    """Whose each host is, and whose the paths of each. What has no host shares the empty one."""
-
-    def __init__(self) -> None:
-        self._owners: dict[str, Key] = {}
-        self._paths: dict[str, Claims] = {}
-
-    def other_owner(self, host: str, key: Key) -> Key | None:
-        """Whose a host is that a service cannot have; None when it can."""
-        owner = self._owners.get(host, key)
-        return None if owner[0] == key[0] else owner
-
-    def take(self, host: str, key: Key) -> None:
-        """Give a host to the namespace of a service, if nobody has it."""
-        self._owners.setdefault(host, key)
-
-    def paths(self, host: str) -> Claims:
-        """The paths of a host; of the empty one those that all exports without a host share."""
-        return self._paths.setdefault(host, Claims())
-
-    def losers(self) -> Iterator[tuple[Key, set[Key]]]:
-        """Owners, and who claimed paths of theirs in vain."""
-        for claims in self._paths.values():
-            yield from claims.losers.items()

@@ -7,20 +7,22 @@ here, so what is imported elsewhere is what the exporter's gateway serves.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.core.affinity import HASH_ON, LOAD_BALANCERS, ROUND_ROBIN, Balancing
 from gateway.core.app_ids import read_app_id
-from gateway.core.claims import Match
-from gateway.core.export_hosts import HOST, HostClaims, names_a_service, read_hosts
+from gateway.core.claims import Match, match_of
+from gateway.core.dates import dates_of
+from gateway.core.export_hosts import HOST, names_a_service, read_hosts
 from gateway.core.fields import FieldError, mapping, mappings, path_text, port_number, text
+from gateway.core.host_grants import GRANT_IT, HostGrants
 from gateway.core.objects import Key, Object, created, spec_of, texts
-from gateway.core.paths import normalise
 from gateway.core.problem import Problem
 from gateway.core.rewrite import PATTERNS, Rewrite, RewriteError
-from gateway.core.route import normal_prefix
 from gateway.core.services import Service
+from gateway.core.settle import Claimed, settle
 from gateway.core.sidecars import INVOKE, read_invoke
 
 HASH_ON_ANNOTATION = "multicluster.flomesh.io/hash-on"
@@ -51,7 +53,7 @@ class Rule:
 
     @property
     def match(self) -> Match:
-        return self.exact, normalise(self.path.encode() if self.exact else normal_prefix(self.path))
+        return match_of(self.path, exact=self.exact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +88,23 @@ class Evaluation:
     """Under which alone it is published; none: it shares the paths of all other hosts."""
 
 
-def evaluate_exports(exports: Mapping[Key, Object], services: Mapping[Key, Service]) -> dict[Key, Evaluation]:
+def evaluate_exports(
+    exports: Mapping[Key, Object], services: Mapping[Key, Service], grants: HostGrants | None = None
+) -> dict[Key, Evaluation]:
     """Every export of a cluster, the oldest first. `services`: its own, derived ones left out.
 
-    Of two exports with one path, or of two namespaces with one inside the other, the older has it, then the
-    first by name.
+    Of two exports that claim one host or path, or of two namespaces with a path inside the other's, the older
+    claim has it, then the older export, then the first by name. A claim counts from when it was written,
+    served or not: so nobody who is served loses a path to a Service that comes. `grants`: who may have which
+    hosts; None: anybody.
     """
-    claims = HostClaims()
     known = services.keys() | exports.keys()
     order = sorted(exports, key=lambda key: (created(exports[key]), key))
-    found = {key: _evaluate(key, exports[key], services.get(key), claims, known) for key in order}
-    for owner, losers in claims.losers():
-        note = f"paths of it, or around or inside them, are claimed in vain by {named(losers)}"
+    read = {key: _read(key, exports[key], services.get(key), known, grants) for key in order}
+    losers = settle(export.claimed for export in read.values())
+    found = {key: _evaluation(export, exports[key], services.get(key)) for key, export in read.items()}
+    for owner, others in losers.items():
+        note = f"paths of it, or around or inside them, are claimed in vain by {named(others)}"
         found[owner] = replace(found[owner], notes=(*found[owner].notes, note))
     return found
 
@@ -109,86 +116,89 @@ def named(keys: Iterable[Key]) -> str:
     return f"{shown} and {len(others) - 2} more" if len(others) > 2 else shown
 
 
-def _evaluate(
-    key: Key, raw: Object, service: Service | None, claims: HostClaims, known: Container[Key]
-) -> Evaluation:
-    rules: list[Rule] = []
-    errors: list[FieldError] = []
-    app_id = invoked = ""
-    hosts: tuple[str, ...] = ()
+@dataclass(slots=True)
+class _Read:
+    """An export as it reads on its own, before it is settled what it claims is whose."""
+
+    claimed: Claimed
+    rules: dict[int, Rule] = field(default_factory=dict)
+    """Those that can be served, by number."""
+    app_id: str = ""
+
+
+def _read(
+    key: Key, raw: Object, service: Service | None, known: Container[Key], grants: HostGrants | None
+) -> _Read:
+    found = _Read(Claimed(key, created(raw), dates_of(raw)))
+    errors = found.claimed.errors
     try:
-        app_id = read_app_id(raw)
+        found.app_id = read_app_id(raw)
     except FieldError as error:
         errors.append(error)
     try:
+        found.claimed.hosts = _own_hosts(key, raw, known, grants)
         spec = mapping(raw.get("spec"), "spec")
-        service = _exportable(key, service)
         listed = mappings(spec.get("rules"), "spec.rules")
+        found.claimed.paths = dict(_claims(listed))
+        service = _exportable(key, service)
         if not listed:
             raise FieldError("NoRules", "spec.rules is empty: give at least one path rule")  # noqa: TRY301
-        invoked = read_invoke(raw, app_id)
+        invoked = read_invoke(raw, found.app_id)
         if invoked and len({str(item.get("portNumber")) for item in listed}) > 1:
             message = f"annotation {INVOKE} is sidecar, which calls the app's one port: export no other"
             raise FieldError("InvalidDaprInvoke", message)  # noqa: TRY301
         how = _read_rewrite(spec), _read_balancing(raw, spec), invoked
-        hosts = _take_hosts(key, raw, claims, known)
         for index, item in enumerate(listed):
             try:
-                rule = _read_rule(key, service, item, f"spec.rules[{index}]", how)
-                won, lost = _take_path(rule, hosts or ("",), f"spec.rules[{index}]", claims)
-                if won:
-                    rules.append(replace(rule, hosts=won) if hosts else rule)
-                errors.extend(lost)
+                found.rules[index] = _read_rule(key, service, item, f"spec.rules[{index}]", how)
             except FieldError as error:
                 errors.append(error)
     except FieldError as error:
         errors.append(error)
-    ports = _ports(rules, service) if service else {}
-    return Evaluation(
-        key,
-        created(raw),
-        tuple(rules),
-        tuple(ports.values()),
-        tuple(Problem("ServiceExport", *key, error.reason, str(error)) for error in errors),
-        tuple(_notes(rules, ports)),
-        frozenset(texts(spec_of(raw), "targetClusters")),
-        str(spec_of(raw).get("serviceAccountName") or ""),
-        app_id,
-        hosts,
-    )
+    return found
 
 
-def _take_hosts(key: Key, raw: Object, claims: HostClaims, known: Container[Key]) -> tuple[str, ...]:
-    """The hosts of an export. FieldError when one of them is not its own: it is not served under fewer."""
+def _own_hosts(key: Key, raw: Object, known: Container[Key], grants: HostGrants | None) -> tuple[str, ...]:
+    """The hosts of an export. FieldError when it may not have one of them: it is not served under fewer."""
     hosts = read_hosts(raw)
     for host in hosts:
         if names_a_service(host, known):
             message = f"annotation {HOST}: {host!r} is how callers in clusters name a Service: give another"
             raise FieldError("InvalidHost", message)
-        if (owner := claims.other_owner(host, key)) is not None:
-            message = f"annotation {HOST}: {host!r} is that of {'/'.join(owner)}: give another"
-            raise FieldError("HostConflict", message)
-    for host in hosts:
-        claims.take(host, key)
+        if grants is not None and not grants.covers(host, key[0]):
+            message = f"annotation {HOST}: {host!r} is not granted to namespace {key[0]} here: {GRANT_IT}"
+            raise FieldError("HostNotGranted", message)
     return hosts
 
 
-def _take_path(
-    rule: Rule, hosts: Iterable[str], where: str, claims: HostClaims
-) -> tuple[tuple[str, ...], list[FieldError]]:
-    """The hosts at which a rule has its path, and why not at the others."""
-    won: list[str] = []
-    errors: list[FieldError] = []
-    for host in hosts:
-        paths = claims.paths(host)
-        if (owner := paths.take(rule.match, rule.key)) is None:
-            won.append(host)
-            continue
-        same = paths.owner(rule.match) is not None
-        how_so = "is already exported by" if same else "nests with a path of another namespace's"
-        message = f"{where}.path {rule.path!r}{f' of {host}' if host else ''} {how_so} {'/'.join(owner)}"
-        errors.append(FieldError("PathConflict", f"{message}: change one of them"))
-    return tuple(won), errors
+def _claims(rules: Iterable[Object]) -> Iterator[tuple[int, tuple[str, Match]]]:
+    """The paths that rules claim, whether they can be served or not."""
+    for index, item in enumerate(rules):
+        with suppress(FieldError):  # reading the rule says it
+            path, exact = path_text(item.get("path"), ""), item.get("pathType") == "Exact"
+            yield index, (path, match_of(path, exact=exact))
+
+
+def _evaluation(read: _Read, raw: Object, service: Service | None) -> Evaluation:
+    claimed, spec = read.claimed, spec_of(raw)
+    rules = [
+        replace(rule, hosts=tuple(claimed.won[index]) if claimed.hosts else ())
+        for index, rule in read.rules.items()
+        if index in claimed.won
+    ]
+    ports = _ports(rules, service) if service else {}
+    return Evaluation(
+        claimed.key,
+        created(raw),
+        tuple(rules),
+        tuple(ports.values()),
+        tuple(Problem("ServiceExport", *claimed.key, error.reason, str(error)) for error in claimed.errors),
+        tuple(_notes(rules, ports)),
+        frozenset(texts(spec, "targetClusters")),
+        str(spec.get("serviceAccountName") or ""),
+        read.app_id,
+        claimed.hosts,
+    )
 
 
 def _notes(rules: Iterable[Rule], ports: Mapping[int, ExportedPort]) -> Iterator[str]:

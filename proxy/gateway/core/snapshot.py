@@ -17,6 +17,7 @@ from gateway.core.dialling import FILES, Dialling, of_gateways, of_system
 from gateway.core.export_hosts import host_of
 from gateway.core.exports import Evaluation, Rule, evaluate_exports
 from gateway.core.fields import FieldError
+from gateway.core.host_grants import HostGrants
 from gateway.core.hosts import CLUSTER_DOMAIN, HostTable, host_table
 from gateway.core.identity import BY_NAME, BY_PATH, NO_KEYS, PeersKeys
 from gateway.core.imports import read_import
@@ -117,6 +118,7 @@ def compile_snapshot(
     dapr_token: bytes = b"",
     peers: PeersKeys = NO_KEYS,
     dialling: Dialling = FILES,
+    hosts: HostGrants | None = None,
 ) -> Compiled:
     """Compile raw objects (any order, unknown kinds ignored) into a snapshot for one cluster.
 
@@ -124,25 +126,35 @@ def compile_snapshot(
     EndpointSlice (discovery.k8s.io/v1). Services derived from imports have no endpoints here, and slices that
     list gateways only say what the service ports (`listening`) stand for. `dapr_token` is what the sidecars
     want that gateways ask. `peers`: by what gateways know each other; without keys they ask by path.
-    `dialling`: what may be dialled; what stands in files is the operator's own word.
+    `dialling`: what may be dialled, `hosts`: which exports may have (None: any); what stands in files is the
+    operator's own word.
     Never raises for what is in an object: a bad object becomes a Problem.
     """
-    return _Compiler(sort_objects(objects), cluster_key, dapr_token, peers, dialling).compile(
-        front_door, cluster_domain, listening
+    compiler = _Compiler(
+        sort_objects(objects), cluster_key, dapr_token, peers, dialling=dialling, hosts=hosts
     )
+    return compiler.compile(front_door, cluster_domain, listening)
 
 
 class _Compiler:
     """Holds what the steps of one compilation share."""
 
     def __init__(
-        self, objects: Objects, cluster_key: str, dapr_token: bytes, peers: PeersKeys, dialling: Dialling
+        self,
+        objects: Objects,
+        cluster_key: str,
+        dapr_token: bytes,
+        peers: PeersKeys,
+        *,
+        dialling: Dialling,
+        hosts: HostGrants | None,
     ) -> None:
         self._objects = objects
         self._own = cluster_key
         self._dapr_token = dapr_token
         self._peers = peers
         self._dialling = dialling
+        self._hosts = hosts
         self._problems: list[Problem] = list(objects.problems)
         self._policies: dict[Key, Policy] = {}
         self._remotes: dict[Key, dict[int, list[WeightedCluster]]] = {}
@@ -155,7 +167,8 @@ class _Compiler:
         self._read_imports()
         for key in sorted(self._policies):
             self._check_targets(key)
-        exports = tuple(evaluate_exports(self._objects.exports, self._objects.services).values())
+        evaluated = evaluate_exports(self._objects.exports, self._objects.services, self._hosts)
+        exports = tuple(evaluated.values())
         self._problems.extend(problem for export in exports for problem in export.problems)
         rules = [rule for export in exports for rule in export.rules]
         self._balancing = {rule.key: rule.balancing for rule in rules}

@@ -34,7 +34,7 @@ from gateway.kube.resources import HTTP_ENDPOINT, NAMESPACE
 from gateway.kube.timing import CONTROLLER_LEASE_TIMING, LeaseTiming
 from gateway.kube.watch import Informer
 from gateway.memory import own_budget
-from gateway.options import dialling
+from gateway.options import dialling, hosts
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +105,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
                 args.cluster_domain,
                 args.service_ports,
                 dialling=dialling(args),
+                hosts=hosts(args),
             ),
             GatewayIdentity(
                 namespace=os.environ.get("POD_NAMESPACE", SYSTEM_NAMESPACE),

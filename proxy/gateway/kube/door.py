@@ -98,7 +98,7 @@ def _claims(home: ClusterView, services: Mapping[Key, Sequence[Exporter]]) -> It
 
 def _claim(exporter: Exporter, path: str, match: Match) -> _Claim:
     view, export = exporter.view, exporter.export
-    since = (view.first_seen or {}).get(path_claim(export.key, path), export.created)
+    since = (view.first_seen or {}).get(path_claim(export.key, path, exact=match[0]), export.created)
     return _Claim(since, export.created, view.key, export.key, path, match, exporter)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from gateway.core.admission import check_export, check_key, check_service
 from gateway.core.exports import Evaluation, ExportedPort, evaluate_exports
 from gateway.core.fields import FieldError
+from gateway.core.host_grants import HostGrant, HostGrants, granted_in
 from gateway.core.objects import Key, Object, created, is_derived_service
 from gateway.core.problem import Problem
 from gateway.core.reserved import reserved
@@ -70,11 +71,11 @@ class Gathered:
     """Keys of clusters of which nothing could be evaluated."""
 
 
-def gather(views: Iterable[ClusterView]) -> Gathered:
+def gather(views: Iterable[ClusterView], hosts: Sequence[HostGrant] = ()) -> Gathered:
     gathered = Gathered()
     for view in views:
         try:
-            exporters, unnamed = _exporters(view)
+            exporters, unnamed = _exporters(view, granted_in(view.key, hosts))
         except Exception as error:
             # Whatever a member serves, the plan for the others must go on.
             log.exception("%s: its exports cannot be evaluated", view.key)
@@ -92,7 +93,7 @@ def gather(views: Iterable[ClusterView]) -> Gathered:
     return gathered
 
 
-def _exporters(view: ClusterView) -> tuple[list[Exporter], list[str]]:
+def _exporters(view: ClusterView, hosts: HostGrants) -> tuple[list[Exporter], list[str]]:
     """A cluster's exports, and what is wrong with those that have no name to answer under."""
     services = _own_services(view)
     admitted: dict[Key, Object] = {}
@@ -112,7 +113,7 @@ def _exporters(view: ClusterView) -> tuple[list[Exporter], list[str]]:
         except FieldError as error:
             problem = Problem("ServiceExport", *key, error.reason, str(error))
             evaluations.append(Evaluation(key, created(raw), problems=(problem,)))
-    evaluations += evaluate_exports(admitted, services).values()
+    evaluations += evaluate_exports(admitted, services, hosts).values()
     return [Exporter(view, _permitted(view, evaluation)) for evaluation in evaluations], unnamed
 
 

@@ -3,22 +3,24 @@
 A member's API server may say any creationTimestamp. What the hub has seen stands in the status of the Cluster
 object on the control plane, which the member cannot write, and so outlives the hub.
 
-A claim is `namespace/name`, an export, or `namespace/name /path`, a path of one. Names have no `/` and paths
-begin with one, so claims are told apart.
+A claim is `namespace/name`, an export, or with ` ` and what the export claims behind it, as `core.dates` has
+it: `namespace/name /path`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
+from gateway.core import dates
 from gateway.core.admission import PATH_LENGTH, RULES, check_key
 from gateway.core.fields import FieldError
-from gateway.core.objects import Key, Object, created, listed, section, spec_of, texts
+from gateway.core.objects import Key, Object, created, listed, section, texts
 
-STATUS = "firstSeen"
-"""Field of the Cluster's status: claims by the time they were first seen."""
+STATUS = dates.STATUS
+"""Field of the Cluster's status, as exports have it."""
 LONGEST_RECORD = 1 << 20
 """Characters kept for one cluster: etcd refuses objects above 1.5 MiB. The youngest claims are beyond it."""
 
@@ -27,8 +29,8 @@ def export_claim(key: Key) -> str:
     return "/".join(key)
 
 
-def path_claim(key: Key, path: str) -> str:
-    return f"{export_claim(key)} {path}"
+def path_claim(key: Key, path: str, *, exact: bool = False) -> str:
+    return f"{export_claim(key)} {dates.path_claim(path, exact=exact)}"
 
 
 def claims_of(exports: Mapping[Key, Object]) -> Iterator[str]:
@@ -39,10 +41,9 @@ def claims_of(exports: Mapping[Key, Object]) -> Iterator[str]:
         except FieldError:
             continue
         yield export_claim(key)
-        for rule in listed(spec_of(raw), "rules")[:RULES]:
-            path = rule.get("path")
-            if isinstance(path, str) and len(path) <= PATH_LENGTH and path.isascii():
-                yield path_claim(key, path)
+        for claim in islice(dates.claims_of(raw), RULES):
+            if len(claim.removeprefix(dates.EXACT)) <= PATH_LENGTH and claim.isascii():
+                yield f"{export_claim(key)} {claim}"
 
 
 class FirstSeen:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.derived_names import LOCAL_OF, cluster_set_name
 from gateway.core.dialling import STRICT, Dialling
+from gateway.core.host_grants import NO_HOSTS, HostGrants
 from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.identity import NO_KEYS, PeersKeys
 from gateway.core.objects import (
@@ -57,6 +58,8 @@ class Viewpoint:
     """By what its gateways and those of other clusters know each other."""
     dialling: Dialling = STRICT
     """Whom its gateways dial."""
+    hosts: HostGrants | None = NO_HOSTS
+    """Which hosts its exports may have; None: any."""
 
 
 class Follower:
@@ -152,6 +155,7 @@ class Follower:
                 dapr_token=viewpoint.dapr_token,
                 peers=viewpoint.peers,
                 dialling=viewpoint.dialling,
+                hosts=viewpoint.hosts,
             )
         finally:
             gc.enable()

@@ -19,6 +19,7 @@ from functools import partial
 from gateway import process
 from gateway.core.claims import Grant
 from gateway.core.conditions import Condition, managed
+from gateway.core.host_grants import HostGrant
 from gateway.core.objects import (
     HUB,
     SYSTEM_NAMESPACE,
@@ -66,12 +67,15 @@ class Hub:
         timing: Timing = DEFAULT_TIMING,
         *,
         grants: Sequence[Grant] = (),
+        hosts: Sequence[HostGrant] = (),
     ) -> None:
-        """`namespace` holds the Secrets with the kubeconfigs of the members; `grants` are delegated paths."""
+        """`namespace` holds the Secrets with the kubeconfigs of the members; `grants` are delegated paths,
+        `hosts` what exports may have."""
         self._client = client
         self._home_key = home_key
         self._metrics = metrics
         self._grants = grants
+        self._hosts = hosts
         self._timing = timing
         self._changed = Signal(SETTLE_SECONDS)
         self._untold = Signal(SETTLE_SECONDS)
@@ -184,7 +188,7 @@ class Hub:
         self._undated |= {name for name, one in self._dated().items() if one.see(now)}
         views = [connection.view() for connection in connections]
         # In a thread: ten thousand exports take seconds, and checks and watches must not wait for them.
-        made = await asyncio.to_thread(plan, views, self._grants)
+        made = await asyncio.to_thread(plan, views, self._grants, self._hosts)
         for connection in connections:
             connection.take(made)
 
@@ -294,7 +298,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
         async def serve() -> None:
             nonlocal hub
             # A new one each time: while standing by it followed nothing.
-            hub = Hub(client, namespace, metrics, args.cluster_key, grants=grants)
+            hub = Hub(client, namespace, metrics, args.cluster_key, grants=grants, hosts=args.hosts)
             try:
                 await hub.run()
             finally:

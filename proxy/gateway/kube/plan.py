@@ -17,6 +17,7 @@ from typing import Any
 from gateway.core.app_ids import APP_ID
 from gateway.core.claims import Grant
 from gateway.core.conditions import Condition, conflict, valid
+from gateway.core.host_grants import HostGrant
 from gateway.core.objects import (
     FLOMESH,
     HUB,
@@ -49,9 +50,9 @@ class Plan:
     """By key of a cluster that serves nonsense: what is said of it."""
 
 
-def plan(views: Sequence[ClusterView], grants: Iterable[Grant] = ()) -> Plan:
-    """`grants`: paths of the front door that the settings delegate."""
-    gathered = gather(views)
+def plan(views: Sequence[ClusterView], grants: Iterable[Grant] = (), hosts: Sequence[HostGrant] = ()) -> Plan:
+    """`grants`: paths of the front door that the settings delegate. `hosts`: what exports may have."""
+    gathered = gather(views, hosts)
     services = gathered.services
     settle_paths(views, services, grants)
     unknown = {view.key for view in views if not view.is_read} | gathered.unread

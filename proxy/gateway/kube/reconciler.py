@@ -11,10 +11,11 @@ from functools import partial
 from typing import Any
 
 from gateway.core.conditions import EVERY_CALLER_CONDITION, INVOCABLE, programmed
+from gateway.core.dates import STATUS, record
 from gateway.core.dialling import Dialling
 from gateway.core.every_caller import Reach
 from gateway.core.hosts import CLUSTER_DOMAIN
-from gateway.core.objects import Key, Object, key_of
+from gateway.core.objects import Key, Object, key_of, version_of
 from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, Snapshot
 from gateway.kube.actions import Action
@@ -35,7 +36,7 @@ from gateway.kube.resources import (
     Resource,
 )
 from gateway.kube.slices import Gateways
-from gateway.kube.status import status_patch
+from gateway.kube.status import status_patch, timestamp
 from gateway.kube.takeovers import Takeovers
 from gateway.kube.watch import Backoff, Informer, Signal
 
@@ -73,6 +74,14 @@ def _no_room(left_out: Taken) -> Iterator[Problem]:
                 "make it smaller, delete others, or give gateways and controller more memory"
             )
             yield Problem(kind, namespace, name, "NoRoom", message)
+
+
+def _dates(exports: Mapping[Key, Object]) -> Iterator[tuple[Key, Object]]:
+    """What is to be noted of exports, all of it at one moment: ties go by their age."""
+    now = timestamp(time.time())
+    for key, raw in exports.items():
+        if (dates := record(raw, now)) is not None:
+            yield key, {"metadata": {"resourceVersion": version_of(raw)}, "status": {STATUS: dates}}
 
 
 class Reconciler:
@@ -138,10 +147,26 @@ class Reconciler:
         dapr = await asyncio.to_thread(self._dapr, taken, compiled.snapshot)
         if dapr is not None:
             done = await self._all(self._act(action) for action in dapr.actions) and done
+        dates = await asyncio.to_thread(list, _dates(told[EXPORT.kind]))
+        done = await self._all(self._date(*each) for each in dates) and done
         left_out = {kind: dict(informer.left_out) for kind, informer in self._informers.items()}
         problems = (*compiled.problems, *self._rejected, *_no_room(left_out))
         patches = await asyncio.to_thread(list, self._patches(told, left_out, problems, reached, dapr))
         return await self._all(self._patch(*patch) for patch in patches) and done and settled
+
+    async def _date(self, key: Key, body: Object) -> bool:
+        """Note since when an export claims what it claims."""
+        async with self._limit:
+            try:
+                await self._client.merge(EXPORT, *key, body, status=True)
+            except NotFound:
+                return True
+            except Conflict:
+                return False  # it has changed, and so may its claims: the watch brings the news
+            except KubeError as error:
+                log.warning("dates of export %s/%s: %s", *key, error)
+                return isinstance(error, Invalid)
+        return True
 
     async def _all(self, calls: Iterable[Coroutine[Any, Any, bool]]) -> bool:
         return all(await asyncio.gather(*calls))

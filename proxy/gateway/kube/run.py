@@ -25,7 +25,7 @@ from gateway.kube.client_config import own_config
 from gateway.kube.errors import CredentialError
 from gateway.kube.follower import Follower, Viewpoint
 from gateway.kube.watch import Signal
-from gateway.options import dapr_token, dialling, make_server
+from gateway.options import dapr_token, dialling, hosts, make_server
 from gateway.peers_file import PeersFileError, read_keys, stamp
 
 log = logging.getLogger(__name__)
@@ -160,6 +160,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
             token,
             peers,
             dialling(args),
+            hosts(args),
         )
         plane = DataPlane(client, server, viewpoint, cache, args.peers_key_file)
         server.add_gauges(plane.gauges)

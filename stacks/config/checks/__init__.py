@@ -39,6 +39,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (services.app_ids_fit_the_mesh, frozenset({"mesh", "exports"})),
     (paths.paths_have_one_owner, frozenset({"exports"})),
     (hosts.hosts_make_sense, frozenset({"exports", "mesh"})),
+    (hosts.granted_hosts_make_sense, frozenset({"clusters", "mesh", "hosts"})),
     (paths.delegated_paths_make_sense, frozenset({"clusters", "mesh", "paths"})),
     (paths.paths_are_said_or_not, frozenset({"exports"})),
     (paths.rewrites_can_run, frozenset({"exports"})),

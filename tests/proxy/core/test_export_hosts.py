@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from gateway.core.describe import describe
 from gateway.core.export_hosts import HOST
+from gateway.core.host_grants import NO_HOSTS, HostGrant, HostGrants, granted_in, read_host_grants
 from gateway.core.identity import BY_NAME, NO_KEYS, PeersKeys
 from gateway.core.snapshot import Compiled, Snapshot, compile_snapshot
 
@@ -36,8 +38,14 @@ def hosts(make: Any) -> Hosts:
     return Hosts(make)
 
 
-def compiled(*objects: list[Any], peers: PeersKeys = NO_KEYS, front_door: bool = False) -> Compiled:
-    return compile_snapshot([raw for each in objects for raw in each], HERE, front_door, peers=peers)
+def compiled(
+    *objects: list[Any],
+    peers: PeersKeys = NO_KEYS,
+    front_door: bool = False,
+    grants: HostGrants | None = None,
+) -> Compiled:
+    found = [raw for each in objects for raw in each]
+    return compile_snapshot(found, HERE, front_door, peers=peers, hosts=grants)
 
 
 def service(snapshot: Snapshot, host: bytes, path: bytes = b"/") -> str:
@@ -77,12 +85,89 @@ def test_a_host_belongs_to_one_namespace_the_oldest(hosts: Hosts) -> None:
         hosts.export("shop", "shop.example.com", created=1),
         hosts.export("late", "other.example.com", created=3),
     )
-    ((namespace, reason, message),) = said(found)
-    assert (namespace, reason) == ("evil", "HostConflict")
-    assert "'shop.example.com' is that of shop/shop: give another" in message
+    assert [(namespace, reason) for namespace, reason, _ in said(found)] == [
+        ("evil", "HostConflict"), ("late", "HostConflict"),
+    ]  # fmt: skip
+    evil, late = (message for _, _, message in said(found))
+    assert "'shop.example.com' is that of shop/shop: give another" in evil
+    assert "'other.example.com' is that of evil/evil" in late, "served or not"
     assert service(found.snapshot, b"shop.example.com", b"/login") == "shop/shop"
-    assert service(found.snapshot, b"other.example.com") == "late/late", "who gets not all of his has none"
+    assert service(found.snapshot, b"other.example.com", b"/login") == "", "who gets not all has none"
     assert service(found.snapshot, b"x.example.com", b"/login") == "", "nor the paths of other hosts"
+
+
+def test_a_host_that_is_written_into_an_old_export_is_young(hosts: Hosts) -> None:
+    evil = hosts.export("evil", "other.example.com,shop.example.com", created=1)
+    evil[-1]["status"] = {"firstSeen": [{"since": "2026-01-01T00:00:00Z", "claims": ["other.example.com"]}]}
+    found = compiled(evil, hosts.export("shop", "shop.example.com", created=9))
+    assert [(namespace, reason) for namespace, reason, _ in said(found)] == [("evil", "HostConflict")]
+    assert service(found.snapshot, b"shop.example.com") == "shop/shop"
+
+
+GRANTS = granted_in(HERE, read_host_grants(json.dumps([
+    {"host": "shop.example.com", "namespaces": ["shop"]},
+    {"host": "*.apps.example.com", "namespaces": ["shop", "blog"]},
+    {"host": "*.blog.apps.example.com", "namespaces": ["blog"], "clusters": [HERE]},
+    {"host": "elsewhere.example.com", "namespaces": ["shop"], "clusters": ["a/b/c/d"]},
+])))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("namespace", "host"),
+    [
+        ("evil", "shop.example.com"), ("shop", "example.com"), ("shop", "www.shop.example.com"),
+        ("shop", "apps.example.com"), ("shop", "x.blog.apps.example.com"), ("shop", "elsewhere.example.com"),
+        ("shop", "shop.example.com,gateway.example.com"), ("evil", "x.apps.example.com"),
+    ],
+)  # fmt: skip
+def test_a_host_that_is_not_granted_is_nobodys_and_hurts_no_other(
+    hosts: Hosts, namespace: str, host: str
+) -> None:
+    found = compiled(hosts.export(namespace, host), hosts.export("old", None, "/old"), grants=GRANTS)
+    ((where, reason, message),) = said(found)
+    assert (where, reason) == (namespace, "HostNotGranted")
+    assert f"{host.rsplit(',', maxsplit=1)[-1]!r} is not granted to namespace {namespace} here" in message
+    assert "have the settings grant it (exports[].host or hosts" in message
+    name = host.rsplit(",", maxsplit=1)[-1].encode()
+    assert service(found.snapshot, name) == ""
+    assert service(found.snapshot, name, b"/old") == "old/old", "requests for it go where they went"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "host"),
+    [
+        ("shop", "shop.example.com"), ("shop", "x.apps.example.com"), ("blog", "a.b.apps.example.com"),
+        ("blog", "x.blog.apps.example.com"), ("shop", "shop.example.com,x.apps.example.com"),
+        ("shop", "blog.apps.example.com"),
+    ],
+)  # fmt: skip
+def test_a_host_that_is_granted_is_served(hosts: Hosts, namespace: str, host: str) -> None:
+    found = compiled(hosts.export(namespace, host), grants=GRANTS)
+    assert said(found) == []
+    assert service(found.snapshot, host.rsplit(",", maxsplit=1)[-1].encode()) == f"{namespace}/{namespace}"
+
+
+def test_grants_of_one_host_add_up_and_none_are_none() -> None:
+    grants = [HostGrant("a.example.com", frozenset({name})) for name in ("shop", "blog")]
+    found = granted_in(HERE, grants)
+    assert found.covers("a.example.com", "shop")
+    assert found.covers("a.example.com", "blog")
+    assert not NO_HOSTS.covers("a.example.com", "shop")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{}", "not a list"), ("[5]", "not a list"), ("nonsense", "Expecting value"),
+        ('[{"namespaces": ["a"]}]', "host is None"), ('[{"host": "a.example.com"}]', "has no namespaces"),
+        ('[{"host": "*.svc", "namespaces": ["a"]}]', "inside clusters"),
+        ('[{"host": "*", "namespaces": ["a"]}]', "no such name"),
+        ('[{"host": "x.*.example.com", "namespaces": ["a"]}]', "no such name"),
+    ],
+)  # fmt: skip
+def test_grants_that_cannot_be_meant_are_refused(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_host_grants(text)
 
 
 def test_paths_of_one_host_have_one_owner(hosts: Hosts) -> None:

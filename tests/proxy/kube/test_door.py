@@ -10,6 +10,7 @@ from proxy.kube.test_plan import HOME, condition, member, rule, service
 
 from gateway.core.claims import Grant
 from gateway.core.export_hosts import HOST
+from gateway.core.host_grants import HostGrant
 from gateway.core.objects import Key
 from gateway.kube.cluster_view import ClusterView
 from gateway.kube.door import read_grants
@@ -65,10 +66,16 @@ def test_what_has_a_host_is_not_at_the_front_door_and_in_nobodys_way() -> None:
     export = one.exports[SHOP] if one.exports else {}
     annotations = {"annotations": {HOST: "shop.example.com"}}
     hosted = {SHOP: {**export, "metadata": {**export["metadata"], **annotations}}}
-    made = plan([DOOR, replace(one, exports=hosted), two])
+    hosts = [HostGrant("shop.example.com", frozenset({"shop"}), frozenset({one.key}))]
+    made = plan([DOOR, replace(one, exports=hosted), two], hosts=hosts)
     assert (served(made, SHOP), served(made, EVIL)) == (False, True)
     assert condition(made, one, "Conflict", SHOP)[0] is False, "that is what its export asks for"
     assert condition(made, one, "Valid", SHOP)[0] is True
+    made = plan([DOOR, replace(one, exports=hosted), two])
+    assert SHOP not in made.imports[DOOR.key], "it is not served there"
+    status, message = condition(made, one, "Valid", SHOP)
+    assert status is False
+    assert "'shop.example.com' is not granted to namespace shop here: have the settings grant it" in message
 
 
 def test_one_service_of_several_clusters_shares_its_path() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.core.export_hosts import HOST
 from gateway.kube import first_seen
 from gateway.kube.first_seen import FirstSeen
 
@@ -43,6 +44,16 @@ def test_what_no_api_server_admits_claims_nothing() -> None:
     seen = FirstSeen({"status": {"firstSeen": [{"since": OLD, "claims": ["demo/app", 5]}, 5]}})
     seen.see({("../a", "app"): export("/a"), ("demo", "app"): export("/\ud800", 5, "/" + "a" * 1024)}, 0)
     assert seen.times == {"demo/app": OLD}
+
+
+def test_an_exact_path_and_one_of_a_host_are_other_claims() -> None:
+    seen = FirstSeen({})
+    exact, hosted = export("/a"), export("/b")
+    exact["spec"]["rules"][0]["pathType"] = "Exact"
+    hosted["metadata"]["annotations"] = {HOST: "shop.example.com"}
+    seen.see({("demo", "exact"): exact, ("demo", "hosted"): hosted}, 1_000.0)
+    seen.see({("demo", "exact"): export("/a"), ("demo", "hosted"): export("/b")}, 3_000.0)
+    assert seen.times["demo/exact /a"] == seen.times["demo/hosted /b"] == "1970-01-01T00:50:00.000Z"
 
 
 def test_a_record_is_bounded_and_keeps_the_oldest(monkeypatch: Any) -> None:

@@ -119,10 +119,10 @@ def test_a_defect_met_by_one_member_leaves_its_imports_and_the_others_plan(monke
     one, two = member(1, export()), member(2)
     two = replace(two, imports=plan([one, two]).imports[two.key])
 
-    def evaluate(exports: Any, services: Any) -> Any:
+    def evaluate(exports: Any, services: Any, hosts: Any) -> Any:
         if exports and services[KEY].ports.keys() == {3000}:
             raise RuntimeError("a defect")
-        return real(exports, services)
+        return real(exports, services, hosts)
 
     from gateway.kube import exporters  # noqa: PLC0415
 

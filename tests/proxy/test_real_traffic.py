@@ -229,6 +229,20 @@ async def test_an_outsiders_forwarding_fields_of_every_name_are_dropped(net: Any
         "True-Client-IP": "6.6.6.6",
         "X-Original-URL": "/evil",
         "X-Rewrite-URL": "/evil",
+        "X-Forwarded": "for=6.6.6.6",
+        "X-Cluster-Client-IP": "6.6.6.6",
+        "X-Client-IP": "6.6.6.6",
+        "Client-IP": "6.6.6.6",
+        "CF-Connecting-IP": "6.6.6.6",
+        "CF-Connecting-IPv6": "2001:db8::6",
+        "Fastly-Client-IP": "6.6.6.6",
+        "X-Envoy-External-Address": "6.6.6.6",
+        "X-Host": "evil.example",
+        "X-HTTP-Host-Override": "evil.example",
+        "X-Scheme": "https",
+        "X-URL-Scheme": "https",
+        "Front-End-Https": "on",
+        "Proxy": "http://evil.example",
     }
     _, _, body = await net.ask(port, fields="".join(f"{name}: {value}\r\n" for name, value in said.items()))
     names = {line.partition(b":")[0].lower() for line in body.split(b"\r\n")}
@@ -238,10 +252,16 @@ async def test_an_outsiders_forwarding_fields_of_every_name_are_dropped(net: Any
 async def test_a_named_proxys_forwarding_fields_pass(net: Any, make: Any, ok: Any) -> None:
     app = await net.app(lambda head, _: ok(head))
     port = await exported(net, make, app, trusted=("127.0.0.1",))
-    _, _, body = await net.ask(port, fields="X-Forwarded-Prefix: /shop\r\nX-Real-IP: 1.2.3.4\r\n")
+    _, _, body = await net.ask(port, fields=(
+        "X-Forwarded-Prefix: /shop\r\nX-Real-IP: 1.2.3.4\r\nCF-Connecting-IP: 1.2.3.4\r\nX-Scheme: https\r\n"
+        "Proxy: http://evil.example\r\n"
+    ))  # fmt: skip
     lines = body.lower().split(b"\r\n")
     assert b"x-forwarded-prefix: /shop" in lines
     assert b"x-real-ip: 1.2.3.4" in lines
+    assert b"cf-connecting-ip: 1.2.3.4" in lines
+    assert b"x-scheme: https" in lines
+    assert b"evil" not in body, "no proxy says this of a request"
 
 
 async def test_of_two_request_ids_the_first_is_kept(net: Any, make: Any, ok: Any) -> None:

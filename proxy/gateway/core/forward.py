@@ -11,7 +11,7 @@ from gateway.core.response import ResponseHead
 from gateway.core.sidecars import sidecar_fields
 
 STRIPPED_FIELDS = re.compile(
-    rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|x-forwarded-(?:for|proto|host)|x-gateway-(?:hops|probe|served|service)|dapr-api-token)"
+    rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|x-forwarded-(?:for|proto|host)|x-gateway-(?:hops|probe|served|service)|dapr-api-token|proxy)"
     rb":[^\r]*",
     re.IGNORECASE,
 )

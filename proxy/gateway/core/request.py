@@ -16,14 +16,16 @@ NAMED = (
     b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"te",
     b"keep-alive", b"proxy-connection", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
     b"x-request-id", b"idempotency-key", b"x-gateway-hops", b"x-gateway-probe", b"x-gateway-service",
-    b"cookie", b"dapr-api-token", b"x-gateway-served",
+    b"cookie", b"dapr-api-token", b"x-gateway-served", b"proxy",
 )  # fmt: skip
 OTHER_FORWARDED = (
-    rb"x[-_]forwarded[-_][^:\r]*|x[-_]original[-_][^:\r]*|forwarded|x[-_]real[-_]ip|true[-_]client[-_]ip"
-    rb"|x[-_]client[-_]ip|x[-_]rewrite[-_]url"
+    rb"x[-_](?:forwarded(?:[-_][^:\r]*)?|(?:original|envoy)[-_][^:\r]*|real[-_]ip|(?:cluster[-_])?client[-_]ip"
+    rb"|rewrite[-_]url|host|http[-_]host[-_]override|(?:url[-_])?scheme)|forwarded|(?:true|fastly)[-_]client[-_]ip"
+    rb"|client[-_]ip|cf[-_]connecting[-_]ip(?:v6)?|front[-_]end[-_]https"
 )
-"""What other proxies tell applications of where a request came from; frameworks believe each of them. CGI,
-WSGI and PHP take `_` in a name for `-` (RFC 3875, section 4.1.18): with it they are sent on for nobody."""
+"""What other proxies tell applications of where a request came from, for which host and path, and by which
+scheme; frameworks and other proxies believe each of them. CGI, WSGI and PHP take `_` in a name for `-`
+(RFC 3875, section 4.1.18): with it they are sent on for nobody."""
 
 READ = re.compile(
     rb"\r\n(" + b"|".join(NAMED) + rb"|" + OTHER_FORWARDED + rb"):[ \t]*([^\r]*)", re.IGNORECASE
@@ -47,10 +49,12 @@ STRIPPED = (
         b"x-gateway-served",
         b"x-gateway-service",
         b"dapr-api-token",
+        b"proxy",
     }
 )
 """Fields that are not forwarded as they came. A Dapr sidecar before 1.18 sends whom it calls over HTTP the
-secret by which its own application knows it (`dapr-api-token`): nobody else may learn it."""
+secret by which its own application knows it (`dapr-api-token`): nobody else may learn it. `Proxy` is no field
+of HTTP: CGI makes HTTP_PROXY of it, through which programs then send requests of theirs (RFC 3875, 4.1.18)."""
 
 PROTECTED = FORWARDED | {
     b"host",

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from typing import Any, Self, cast
 
 import aiohttp
@@ -240,6 +241,11 @@ class KubeClient:
         return cast("Object", answer)
 
 
+def _text(raw: Any, otherwise: str) -> str:
+    """What a server says, if it is text: anything else may be too deep to be written."""
+    return raw if isinstance(raw, str) and raw else otherwise
+
+
 def _is_object(raw: Any) -> bool:
     return isinstance(raw, dict) and isinstance(raw.get("metadata"), dict)
 
@@ -278,8 +284,8 @@ def _event(line: bytes | bytearray, resource: Resource) -> Mapping[str, Any]:
         raise KubeError("a watch event has no object")
     if event.get("type") == "ERROR":
         code = obj.get("code")
-        message = str(obj.get("message") or event)[:500]
-        raise error_for(code if isinstance(code, int) else 0, str(obj.get("reason") or ""), message)
+        message = _text(obj.get("message"), line[:500].decode(errors="replace"))[:500]
+        raise error_for(code if isinstance(code, int) else 0, _text(obj.get("reason"), ""), message)
     if not _is_object(obj):
         raise KubeError("a watch event has an object without metadata")
     return {**event, "object": {**obj, "apiVersion": resource.api_version, "kind": resource.kind}}
@@ -290,11 +296,10 @@ async def _check(response: aiohttp.ClientResponse) -> None:
         return
     text = (await response.content.read(64 << 10)).decode(errors="replace")
     reason, message = "", text[:500]
-    try:
+    with suppress(ValueError, RecursionError):  # a proxy in between answers in HTML; its text is the message
         status = json.loads(text)
-        reason, message = str(status.get("reason") or ""), str(status.get("message") or message)
-    except (ValueError, AttributeError):
-        pass  # a proxy in between answers in HTML; its text is the message then
+        if isinstance(status, dict):
+            reason, message = _text(status.get("reason"), ""), _text(status.get("message"), message)
     raise error_for(response.status, reason, message or f"HTTP {response.status}")
 
 

@@ -103,12 +103,23 @@ def test_forwarding_fields_of_other_names_go_on_for_a_named_proxy_alone() -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["X_Forwarded_For", "X-Forwarded_Host", "x_forwarded_prefix", "X_Real_IP", "X_Original-URL"]
-)
+    "name",
+    [
+        "X_Forwarded_For", "X-Forwarded_Host", "x_forwarded_prefix", "X_Real_IP", "X_Original-URL",
+        "Client_IP", "CF-Connecting_IP", "X_Cluster-Client-IP", "X_Scheme", "x_http-host-override", "Proxy",
+    ],
+)  # fmt: skip
 def test_fields_that_cgi_takes_for_forwarding_fields_go_on_for_nobody(name: str) -> None:
     head = request(b"/", name.encode() + b": evil\r\nAccept: */*\r\n")
     assert request_start(head, b"/", b"", to_gateway=False) == b"GET / HTTP/1.1\r\nHost: x\r\nAccept: */*"
     assert b"evil" not in continued_fields(head, b"10.0.0.1")
+
+
+@pytest.mark.parametrize("name", ["X-Hostname", "Proxy-Authorization", "X-Proxy", "Client-IPs", "X-Schemes"])
+def test_fields_that_are_only_called_alike_go_on(name: str) -> None:
+    head = request(b"/", name.encode() + b": 1\r\n")
+    assert head.forwarded is None
+    assert name.encode() in request_start(head, b"/", b"", to_gateway=False)
 
 
 def test_the_first_of_several_request_identifiers_is_kept() -> None:

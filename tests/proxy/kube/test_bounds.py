@@ -41,6 +41,14 @@ async def test_answers_that_are_no_list(api: FakeApi, client: KubeClient) -> Non
     assert "did not answer in JSON" in await refused(client, api, lambda _: deep)
 
 
+@pytest.mark.parametrize(
+    "body", [b"[" * 60_000, b'{"message": ' + b"[" * 900 + b"]" * 900 + b"}", b"[5]", b'{"reason": 5}']
+)
+async def test_errors_that_are_no_status(api: FakeApi, client: KubeClient, body: bytes) -> None:
+    said = await refused(client, api, lambda _: web.Response(status=500, body=body))
+    assert body[:100].decode() in said
+
+
 async def test_an_answer_without_end(
     api: FakeApi, client: KubeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

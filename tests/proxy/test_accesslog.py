@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -171,3 +173,44 @@ async def test_whoever_asks_what_is_served_here_is_logged(net: Any, make: Any, o
     assert [(one["status"], one["reason"], one["target"]) for one in found] == [
         (204, "health-check", "/app"), (404, "health-check", "/guess"), (200, "local", "/app"),
     ]  # fmt: skip
+
+
+async def test_who_was_accepted_a_moment_before_a_drain_is_served_and_logged(
+    net: Any, make: Any, ok: Any
+) -> None:
+    """The loop accepts a connection, and hands it to the gateway a turn later: the drain comes between."""
+    read, write = os.pipe()
+    app = await net.app(lambda _head, _body: ok(b"done"))
+    objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
+    port, _, server = await net.gateway(*objects, access_log=AccessLog(write))
+    client = socket.create_connection(("127.0.0.1", port))
+    client.sendall(b"GET /app HTTP/1.1\r\nHost: x\r\n\r\n")
+    await asyncio.sleep(0)
+    assert not server.downstreams.open
+    await server.drain(1.0)
+    with client:
+        assert (await asyncio.to_thread(client.recv, 65536))[:15] == b"HTTP/1.1 200 OK"
+    os.close(write)
+    with os.fdopen(read) as file:
+        assert [json.loads(line)["status"] for line in file] == [200]
+
+
+async def test_what_a_drain_cuts_off_is_logged(net: Any, make: Any) -> None:
+    started = asyncio.Event()
+
+    async def never(_head: bytes, _body: bytes) -> bytes:
+        started.set()
+        await asyncio.Event().wait()
+        return b""
+
+    read, write = os.pipe()
+    app = await net.app(never)
+    objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
+    port, _, server = await net.gateway(*objects, access_log=AccessLog(write))
+    _, writer = await net.connect(port)
+    writer.write(b"GET /app HTTP/1.1\r\nHost: x\r\n\r\n")
+    await started.wait()
+    await server.drain(0.05)
+    os.close(write)
+    with os.fdopen(read) as file:
+        assert [json.loads(line)["status"] for line in file] == [499]

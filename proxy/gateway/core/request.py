@@ -54,7 +54,7 @@ STRIPPED = (
 )
 """Fields that are not forwarded as they came. A Dapr sidecar before 1.18 sends whom it calls over HTTP the
 secret by which its own application knows it (`dapr-api-token`): nobody else may learn it. `Proxy` is no field
-of HTTP: CGI makes HTTP_PROXY of it, through which programs then send requests of theirs (RFC 3875, 4.1.18)."""
+of HTTP: CGI makes HTTP_PROXY of it, through which programs then send requests (RFC 3875, 4.1.18)."""
 
 PROTECTED = FORWARDED | {
     b"host",

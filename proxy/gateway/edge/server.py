@@ -206,6 +206,7 @@ class GatewayServer:
         self._downstreams.finish_soon()
         if not await self._downstreams.wait_empty(deadline_seconds):
             self._downstreams.abort()
+            await self._downstreams.wait_empty(LAST_REQUEST_SECONDS)  # each has its line in the log
         if self._ticking is not None:
             self._ticking.cancel()
         self._registry.stop()
@@ -227,6 +228,8 @@ class GatewayServer:
             server.close()
             for client in waiting:
                 await loop.connect_accepted_socket(self._factories[name], client)
+        # Whom the loop accepted last is handed over in its next turn, and would be overlooked till then.
+        await asyncio.sleep(0)
 
     @property
     def draining(self) -> bool:

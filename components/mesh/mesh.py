@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import pulumi
 
 from ..joinable_cluster import JoinableCluster
+from .admission import Admission, AdmissionArgs
 from .cluster_membership import ClusterMembership, ClusterMembershipArgs
 from .controller import Controller, ControllerArgs
 from .crds import FOLDER, Crds, CrdsArgs, load_definitions
 from .gateway import Gateway, GatewayArgs
+from .guards import FOLDER as FOLDER_OF_GUARDS
+from .guards import load_guards
 from .hub import Hub, HubArgs
-from .import_guard import IMPORT_POLICY, ImportGuard, ImportGuardArgs, load_policy
 from .mesh_args import MeshArgs, MeshCluster
 from .mesh_reading import (
     check,
@@ -129,9 +131,10 @@ class Mesh(pulumi.ComponentResource):
             waits,
         )
         if given.get("admission_policy", True):
-            policy, binding = load_policy(IMPORT_POLICY)
-            guard = ImportGuardArgs(cluster=cluster, policy=policy, binding=binding)
-            ImportGuard(f"{name}-import-guard", guard, self._in(cluster))
+            for guard in load_guards(FOLDER_OF_GUARDS):
+                policy = AdmissionArgs(cluster=cluster, name=guard.name, spec=guard.spec)
+                opts = pulumi.ResourceOptions.merge(self._in(cluster), _GUARD)
+                Admission(f"{name}-{guard.what}-guard", policy, opts)
         else:
             text = f"{name} takes no admission policy: a thief of its controller's token is less bound"
             pulumi.log.info(text, self)
@@ -185,6 +188,11 @@ class Mesh(pulumi.ComponentResource):
 
 # Environments that are older than this component have its parts without a parent.
 _ALIASES: list[pulumi.Input[str | pulumi.Alias]] = [pulumi.Alias(parent=pulumi.ROOT_STACK_RESOURCE)]
+# The guard of imports was of another type.
+_BEFORE = "multicluster-dapr:mesh:ImportGuard"
+_GUARD = pulumi.ResourceOptions(
+    aliases=[pulumi.Alias(type_=_BEFORE), pulumi.Alias(type_=_BEFORE, parent=pulumi.ROOT_STACK_RESOURCE)]
+)
 
 
 def _first(values: list[str]) -> str:

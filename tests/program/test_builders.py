@@ -19,8 +19,8 @@ from components.mesh import (
     controller,
     crds,
     gateway,
+    guards,
     hub,
-    import_guard,
     workload,
 )
 from components.redis import generated_password, redis_stateful_set, users
@@ -202,12 +202,20 @@ def test_pods_that_only_have_an_admin_page_are_listed_ready_or_not() -> None:
     assert spec["selector"] == {"app": "controller"}
 
 
-def test_the_policy_on_imports_has_its_binding(tmp_path: Path) -> None:
-    policy, binding = import_guard.load_policy(import_guard.IMPORT_POLICY)
-    assert binding["spec"]["policyName"] == policy["metadata"]["name"]
-    (tmp_path / "other.yaml").write_text("kind: Secret\n")
+def test_guards_have_their_bindings_and_name_the_accounts_there_are(tmp_path: Path) -> None:
+    found = {guard.what: guard for guard in guards.load_guards(guards.FOLDER)}
+    owners = {"import": hub.NAME, "slice": controller.NAME, "date": controller.NAME}
+    assert found.keys() == owners.keys()
+    for what, guard in found.items():
+        account = f"'system:serviceaccount:{workload.SYSTEM_NAMESPACE}:{owners[what]}'"
+        assert f"request.userInfo.username == {account}" in guard.spec["validations"][0]["expression"]
+    other = tmp_path / "other.yaml"
+    other.write_text((guards.FOLDER / "serviceimports.yaml").read_text().replace("[Deny, Audit]", "[Warn]"))
+    with pytest.raises(ValueError, match="the binding is not that of multicluster-imports"):
+        guards.load_guards(tmp_path)
+    other.write_text("kind: Secret\n")
     with pytest.raises(ValueError, match="Secret"):
-        import_guard.load_policy(tmp_path / "other.yaml")
+        guards.load_guards(tmp_path)
 
 
 def test_the_gateways_pods_are_bound_to_as_little_as_they_need() -> None:

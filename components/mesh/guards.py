@@ -1,0 +1,45 @@
+"""The admission policies by which a cluster's API server takes objects of the mesh from the mesh alone.
+
+They bind everybody, where those of `admission` bind the mesh's own accounts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from .admission import Spec, binding_spec
+
+FOLDER = Path(__file__).parents[1] / "admission"
+"""The gateway's own files: by a link to proxy/admission here, a copy of it where the package is installed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """A policy in a file of the gateway. `what` is what it guards, as resources are named after it."""
+
+    name: str
+    spec: Spec
+
+    @property
+    def what(self) -> str:
+        return self.name.removeprefix("multicluster-").removesuffix("s")
+
+
+def load_guards(folder: Path) -> list[Guard]:
+    """The policies of a folder, each with its binding. ValueError when a file holds anything else."""
+    return [_load(file) for file in sorted(folder.glob("*.yaml"))]
+
+
+def _load(file: Path) -> Guard:
+    documents = list(yaml.safe_load_all(file.read_text()))
+    kinds = [document["kind"] for document in documents]
+    if kinds != ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]:
+        raise ValueError(f"{file} holds {', '.join(kinds)}; give a policy, then its binding")
+    policy, binding = documents
+    name = policy["metadata"]["name"]
+    if binding["spec"] != binding_spec(name) or binding["metadata"] != policy["metadata"]:
+        raise ValueError(f"{file}: the binding is not that of {name}, as components/mesh/admission.py has it")
+    return Guard(name=name, spec=policy["spec"])

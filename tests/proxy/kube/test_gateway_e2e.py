@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from proxy.kube.one_cluster import (
@@ -308,3 +311,41 @@ def test_a_slice_that_names_a_gateways_pod_publishes_nothing(
     assert [cluster["endpoints"] for priority in route["priorities"] for cluster in priority] == [
         ["10.42.0.30:9090"]
     ]
+
+
+def test_what_is_written_into_an_old_export_is_young(clean: Cluster, controller: Controller) -> None:
+    """The controller's dates stand in the status of the export, to the second."""
+
+    def export(name: str, *paths: str) -> None:
+        clean.apply(SERVICES, made_service(name))
+        rules = [{"portNumber": 80, "path": path, "pathType": "Prefix"} for path in paths]
+        clean.apply(f"{FLOMESH}/serviceexports", made("ServiceExport", name, {"rules": rules}))
+
+    def made_service(name: str) -> dict[str, Any]:
+        spec = {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}
+        return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
+
+    def since(name: str) -> dict[str, str]:
+        status = clean.get(f"{FLOMESH}/serviceexports/{name}").get("status", {})
+        return {claim: entry["since"] for entry in status.get("firstSeen", []) for claim in entry["claims"]}
+
+    export("evil", "/mine")
+    eventually(lambda: set(since("evil")) == {"/mine"}, "the old export is dated")
+    export("shop", "/shop")
+    eventually(lambda: set(since("shop")) == {"/shop"}, "the young one, too")
+    second = datetime.fromisoformat(since("shop")["/shop"]).timestamp()
+    eventually(lambda: time.time() >= second + 1, "the next second")
+    export("evil", "/mine", "/shop")
+    eventually(lambda: set(since("evil")) == {"/mine", "/shop"}, "what is new of the old one")
+    found = clean.get(f"{FLOMESH}/serviceexports/evil")["metadata"]["creationTimestamp"]
+    assert since("evil")["/mine"] == found
+    assert since("evil")["/shop"] > since("shop")["/shop"]
+
+    def refused() -> bool:
+        status, message = clean.programmed("serviceexports", "evil")
+        return status == "False" and "is already exported by dapr-test/shop" in message
+
+    eventually(refused, "who came later is told")
+    assert clean.programmed("serviceexports", "shop")[0] == "True"
+    export("evil", "/mine")
+    eventually(lambda: set(since("evil")) == {"/mine"}, "what is gone has no date")

@@ -373,7 +373,9 @@ def test_a_path_of_the_front_door_has_one_owner(joined: Clusters) -> None:
     joined.expect(
         joined.two, evil, "Conflict", "True", "dapr-test/nodeapp has it, or one around or inside it"
     )
-    found = joined.home.call("GET", f"{FLOMESH}/namespaces/evil/serviceimports/evil")
+    imported = f"{FLOMESH}/namespaces/evil/serviceimports/evil"
+    # Another cluster than the one that was told: each is written in its own time.
+    found = eventually(lambda: joined.home.call("GET", imported), "it is imported all the same")
     assert found["spec"]["ports"][0]["endpoints"][0]["frontDoor"] is False
     joined.expect(joined.one, EXPORT, "Valid", "True", "does not serve /nodeapp/login of evil/evil")
     joined.remove(joined.one, EXPORT)

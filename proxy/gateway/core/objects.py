@@ -60,7 +60,7 @@ def texts(parent: Object, name: str) -> Sequence[str]:
 def number(parent: Object, name: str) -> int:
     """The whole number at `name`, else 0."""
     found = parent.get(name)
-    return found if isinstance(found, int) else 0
+    return found if isinstance(found, int) and not isinstance(found, bool) else 0
 
 
 def meta(obj: Object) -> Object:

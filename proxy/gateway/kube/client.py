@@ -43,9 +43,20 @@ KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_K
 """A watch can be silent for minutes, so a vanished peer shows only by TCP keepalive: here after 25 s."""
 
 
+class _Socket(socket.socket):
+    """A socket of the event loop's: forgotten, it closes nothing.
+
+    aiohttp closes it until it is connected, the loop from then on. When the peer resets just then, uvloop
+    closes the descriptor and forgets to say so here; whoever has got its number since would lose his.
+    """
+
+    def __del__(self) -> None:
+        self.detach()
+
+
 def _socket(address: tuple[Any, ...]) -> socket.socket:
     family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
+    made = _Socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in KEEPALIVE:
         made.setsockopt(socket.IPPROTO_TCP, option, value)

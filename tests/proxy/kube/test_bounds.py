@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import socket
+import ssl
+import struct
+import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
 from proxy.kube.test_watch import FakeApi, Follower, api, client, failure, until
 
@@ -14,6 +22,7 @@ from gateway.kube import client as client_module
 from gateway.kube import trim
 from gateway.kube.capacity import MEMORY_PER_BYTE, Capacity, Kept, weigh
 from gateway.kube.client import KubeClient
+from gateway.kube.client_config import ClientConfig
 from gateway.kube.errors import KubeError, TooLong
 from gateway.kube.resources import EXPORT
 
@@ -291,3 +300,35 @@ def test_a_pattern_that_takes_much_memory_weighs_as_much() -> None:
 
     assert weight("^/shop/?") < 2000, "thousands of them fit in"
     assert weight("." * 20) * MEMORY_PER_BYTE > MAX_PROGRAM_BYTES
+
+
+def _reset_all(listener: socket.socket) -> None:
+    """Take connections, and reset each at once, until the listener is closed."""
+    with suppress(OSError):
+        while True:
+            taken, _ = listener.accept()
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            taken.close()
+
+
+def test_a_server_that_resets_connections_costs_no_descriptor_of_others() -> None:
+    """With the gateway's own event loop: a second close would hit whoever has the number by then."""
+
+    async def ask(port: int) -> None:
+        config = ClientConfig(server=f"https://127.0.0.1:{port}", ssl=ssl.create_default_context())
+        async with KubeClient(config, field_manager="test") as client:
+            for _ in range(50):
+                with pytest.raises(KubeError):
+                    await client.may_list(EXPORT)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_reset_all, args=(listener,))
+        thread.start()
+        counts = []
+        for _ in range(2):
+            uvloop.run(ask(listener.getsockname()[1]))
+            gc.collect()  # a socket that closes what is no longer its own warns, and warnings are errors here
+            counts.append(len(list(Path("/proc/self/fd").iterdir())))
+        assert counts[0] == counts[1], "no descriptor is left open"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()

@@ -89,17 +89,13 @@ def programs(versions: Versions) -> dict[str, Program]:
             package="github.com/traefik/traefik/v3/cmd/traefik",
             variables={"github.com/traefik/traefik/v3/pkg/version.Version": versions.traefik},
         ),
-    ]
-    all_of_them += [
         Program(
             name="pulumi-language-yaml",
             version=versions.pulumi_yaml,
             module="yaml",
             package=".",
             variables={"github.com/pulumi/pulumi-yaml/pkg/version.Version": f"v{versions.pulumi_yaml}"},
-        )
-    ]
-    all_of_them += [
+        ),
         Program(
             name=KUBERNETES_PROVIDER,
             version=versions.kubernetes_provider,
@@ -113,7 +109,7 @@ def programs(versions: Versions) -> dict[str, Program]:
                     "cmd/pulumi-resource-kubernetes/schema.json",
                 )
             },
-        )
+        ),
     ]
     all_of_them += [
         Program(

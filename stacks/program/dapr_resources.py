@@ -71,10 +71,8 @@ def store(
         return Read()
     user = shared.state_users.get((app_id, cluster.name))
     username = user.name if user is not None else None
-    database, actors = (
-        state.database(shared.settings, member.config),
-        shared.settings.dapr.state_store.actors,
-    )
+    database = state.database(shared.settings, member.config)
+    actors = shared.settings.dapr.state_store.actors
     args = DaprResourceArgs(
         cluster=cluster,
         kind="Component",

@@ -10,7 +10,7 @@ published is nobody else's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gateway.core.export_hosts import read_hosts
@@ -47,7 +47,10 @@ def dates_of(raw: Object) -> dict[str, str]:
     While nothing is on record, an export that was not changed since it was made is as old as it says: that is
     what will be recorded. What is not recorded, of one that was, is the youngest.
     """
-    recorded, otherwise = _recorded(raw)
+    recorded = read_record(raw)
+    # The API server counts changes of the spec; the record is there, and be it empty, once it is kept.
+    unchanged = STATUS not in section(raw, "status") and number(meta(raw), "generation") <= 1
+    otherwise = created(raw) if unchanged else UNDATED
     return {claim: recorded.get(claim, otherwise) for claim in claims_of(raw)}
 
 
@@ -56,19 +59,24 @@ def record(raw: Object, now: str) -> list[dict[str, Any]] | None:
 
     New claims are dated now, those that are gone lose their date.
     """
-    by_time: dict[str, list[str]] = {}
-    for claim, since in sorted(dates_of(raw).items()):
-        by_time.setdefault(now if since == UNDATED else since, []).append(claim)
-    wanted = [{"since": since, "claims": claims} for since, claims in sorted(by_time.items())]
+    times = ((claim, now if since == UNDATED else since) for claim, since in dates_of(raw).items())
+    wanted = as_record(oldest_first(times))
     return None if section(raw, "status").get(STATUS) == wanted else wanted
 
 
-def _recorded(raw: Object) -> tuple[dict[str, str], str]:
-    """Dates on record, and that of a claim that has none there."""
-    status = section(raw, "status")
-    found = {
-        claim: str(entry.get("since")) for entry in listed(status, STATUS) for claim in texts(entry, "claims")
-    }
-    # The API server counts changes of the spec; the record is there, and be it empty, once it is kept.
-    unchanged = STATUS not in status and number(meta(raw), "generation") <= 1
-    return found, created(raw) if unchanged else UNDATED
+def read_record(raw: Object) -> dict[str, str]:
+    """Claims on record in an object's status, and since when each stands."""
+    entries = listed(section(raw, "status"), STATUS)
+    return {claim: str(entry.get("since")) for entry in entries for claim in texts(entry, "claims")}
+
+
+def as_record(times: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Claims and since when each stands, in their order, as a status has them."""
+    by_time: dict[str, list[str]] = {}
+    for claim, since in times:
+        by_time.setdefault(since, []).append(claim)
+    return [{"since": since, "claims": claims} for since, claims in by_time.items()]
+
+
+def oldest_first(times: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted(times, key=lambda item: (item[1], item[0]))

@@ -189,7 +189,7 @@ def _evaluation(read: _Read, raw: Object, service: Service | None) -> Evaluation
     ports = _ports(rules, service) if service else {}
     return Evaluation(
         claimed.key,
-        created(raw),
+        claimed.created,
         tuple(rules),
         tuple(ports.values()),
         tuple(Problem("ServiceExport", *claimed.key, error.reason, str(error)) for error in claimed.errors),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
 from ipaddress import ip_address
@@ -38,6 +39,14 @@ def mappings(raw: Any, where: str) -> list[Object]:
     if not isinstance(raw, list) or not all(isinstance(item, SHAPES) for item in raw):
         raise FieldError("Invalid", f"{where} is not a list of mappings")
     return raw
+
+
+def parsed_mappings(text: str) -> list[Object]:
+    """JSON text, a list of mappings, as an option has it. ValueError when it is something else."""
+    parsed = json.loads(text)
+    if not isinstance(parsed, list) or not all(isinstance(item, dict) for item in parsed):
+        raise ValueError("not a list of mappings")
+    return parsed
 
 
 def port_number(raw: Any, where: str) -> int:

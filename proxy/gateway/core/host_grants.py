@@ -6,12 +6,12 @@ else the name under which all share a gateway would be the first one's who write
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.core.export_hosts import HINT, unusable
-from gateway.core.objects import Object, listed, texts
+from gateway.core.fields import parsed_mappings
+from gateway.core.objects import Object, texts
 
 ANY_BELOW = "*."
 GRANT_IT = "have the settings grant it (exports[].host or hosts; --hosts of the gateway), or take it out"
@@ -60,10 +60,7 @@ def granted_in(cluster: str, grants: Iterable[HostGrant]) -> HostGrants:
 
 def read_host_grants(text: str) -> tuple[HostGrant, ...]:
     """Grants as JSON text: a list of mappings. ValueError says what is wrong with it."""
-    parsed = json.loads(text)
-    if not isinstance(parsed, list) or not all(isinstance(item, dict) for item in parsed):
-        raise ValueError("not a list of mappings")
-    return tuple(_read(item) for item in listed({"hosts": parsed}, "hosts"))
+    return tuple(map(_read, parsed_mappings(text)))
 
 
 def _read(item: Object) -> HostGrant:

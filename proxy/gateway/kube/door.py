@@ -8,15 +8,12 @@ serve what has hosts: that is published under them by its own cluster alone, wit
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.core.claims import Claims, Grant, Match
-from gateway.core.fields import FieldError, path_text
-from gateway.core.objects import Key, listed, texts
-from gateway.core.paths import normalise
-from gateway.core.route import normal_prefix
+from gateway.core.claims import Claims, Grant, Match, match_of
+from gateway.core.fields import FieldError, parsed_mappings, path_text
+from gateway.core.objects import Key, texts
 from gateway.kube.cluster_view import ClusterView
 from gateway.kube.exporters import Exporter
 from gateway.kube.first_seen import path_claim
@@ -41,16 +38,13 @@ class _Claim:
 
 def read_grants(text: str) -> tuple[Grant, ...]:
     """The settings' delegated paths as JSON text. ValueError when it is something else."""
-    parsed = json.loads(text)
-    if not isinstance(parsed, list) or not all(isinstance(item, dict) for item in parsed):
-        raise ValueError("not a list of mappings")
     return tuple(
         Grant(
-            _normal(path_text(item.get("prefix"), "prefix")),
+            match_of(path_text(item.get("prefix"), "prefix"), exact=False)[1],
             frozenset(texts(item, "namespaces")),
             frozenset(texts(item, "clusters")),
         )
-        for item in listed({"paths": parsed}, "paths")
+        for item in parsed_mappings(text)
     )
 
 
@@ -93,7 +87,7 @@ def _claims(home: ClusterView, services: Mapping[Key, Sequence[Exporter]]) -> It
                     yield _claim(exporter, rule.path, rule.match)
             elif exporter.reaches(home.key) and key[0] in home.namespaces:
                 for port in exporter.ports:
-                    yield _claim(exporter, port.path, (False, _normal(port.path)))
+                    yield _claim(exporter, port.path, match_of(port.path, exact=False))
 
 
 def _claim(exporter: Exporter, path: str, match: Match) -> _Claim:
@@ -112,11 +106,7 @@ def _unread(home: ClusterView, views: Iterable[ClusterView]) -> Iterator[_Claim]
             if not path or not allowed or namespace not in home.namespaces:
                 continue
             try:
-                match = (False, _normal(path_text(path, "path")))
+                match = match_of(path_text(path, "path"), exact=False)
             except FieldError:
                 continue  # the export was told
             yield _Claim(since, since, view.key, (namespace, service), path, match, None)
-
-
-def _normal(path: str) -> bytes:
-    return normalise(normal_prefix(path))

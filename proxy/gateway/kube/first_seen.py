@@ -9,7 +9,7 @@ it: `namespace/name /path`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from gateway.core import dates
 from gateway.core.admission import PATH_LENGTH, RULES, check_key
 from gateway.core.fields import FieldError
-from gateway.core.objects import Key, Object, created, listed, section, texts
+from gateway.core.objects import Key, Object, created
 
 STATUS = dates.STATUS
 """Field of the Cluster's status, as exports have it."""
@@ -33,27 +33,23 @@ def path_claim(key: Key, path: str, *, exact: bool = False) -> str:
     return f"{export_claim(key)} {dates.path_claim(path, exact=exact)}"
 
 
-def claims_of(exports: Mapping[Key, Object]) -> Iterator[str]:
-    """What these exports claim; what no API server would have admitted claims nothing."""
-    for key, raw in exports.items():
-        try:
-            check_key(key)
-        except FieldError:
-            continue
-        yield export_claim(key)
-        for claim in islice(dates.claims_of(raw), RULES):
-            if len(claim.removeprefix(dates.EXACT)) <= PATH_LENGTH and claim.isascii():
-                yield f"{export_claim(key)} {claim}"
+def claims_of(key: Key, raw: Object) -> Iterator[str]:
+    """What an export claims; what no API server would have admitted claims nothing."""
+    try:
+        check_key(key)
+    except FieldError:
+        return
+    yield export_claim(key)
+    for claim in islice(dates.claims_of(raw), RULES):
+        if len(claim.removeprefix(dates.EXACT)) <= PATH_LENGTH and claim.isascii():
+            yield f"{export_claim(key)} {claim}"
 
 
 class FirstSeen:
     """The claims of one cluster and since when each stands."""
 
     def __init__(self, cluster: Object) -> None:
-        recorded = listed(section(cluster, "status"), STATUS)
-        self.times: Mapping[str, str] = {
-            claim: str(entry.get("since")) for entry in recorded for claim in texts(entry, "claims")
-        }
+        self.times: Mapping[str, str] = dates.read_record(cluster)
         """By claim."""
 
     def see(self, exports: Mapping[Key, Object], now: float, *, believed: bool = False) -> bool:
@@ -66,7 +62,7 @@ class FirstSeen:
         times = {
             claim: self.times.get(claim) or (created(raw) if believed and not self.times else moment)
             for key, raw in exports.items()
-            for claim in claims_of({key: raw})
+            for claim in claims_of(key, raw)
         }
         changed = times != self.times
         self.times = times
@@ -74,15 +70,11 @@ class FirstSeen:
 
     def status(self) -> dict[str, Any]:
         """The field of the status, the oldest claims first while there is room."""
-        by_time: dict[str, list[str]] = {}
+        kept: list[tuple[str, str]] = []
         size = 0
-        for claim, when in _oldest_first(self.times.items()):
+        for claim, when in dates.oldest_first(self.times.items()):
             size += len(claim) + 32
             if size > LONGEST_RECORD:
                 break
-            by_time.setdefault(when, []).append(claim)
-        return {STATUS: [{"since": when, "claims": claims} for when, claims in by_time.items()]}
-
-
-def _oldest_first(times: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return sorted(times, key=lambda item: (item[1], item[0]))
+            kept.append((claim, when))
+        return {STATUS: dates.as_record(kept)}

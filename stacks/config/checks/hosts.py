@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
+from stacks.config.checks.paths import clusters_exist
 from stacks.config.model import Settings
 from stacks.config.problem import Problem
 
@@ -13,22 +14,12 @@ INSIDE = frozenset({"svc", "cluster", "clusterset", "local", "localhost", "inter
 
 def granted_hosts_make_sense(settings: Settings) -> Iterator[Problem]:
     """A granted host is a name of the outside, in clusters there are."""
-    names = [cluster.name for cluster in settings.clusters]
     for index, grant in enumerate(settings.hosts):
         where = f"hosts[{index}]"
         if settings.mesh == "flomesh":
             yield Problem(where, None, "FSM publishes under every host", "Remove it.")
-        labels = grant.host.split(".")
-        if labels[-1] in INSIDE or "svc" in labels:
-            yield Problem(
-                f"{where}.host", grant.host, "is a name inside clusters", "Write one of the outside."
-            )
-        if labels[-1].isdigit():
-            yield Problem(f"{where}.host", grant.host, "is an address", "Write a name.")
-        for name in grant.clusters:
-            if name not in names:
-                reason, hint = "no cluster has this name", f"Choose from: {', '.join(names)}."
-                yield Problem(f"{where}.clusters", name, reason, hint, of_every="clusters")
+        yield from _outside(f"{where}.host", grant.host)
+        yield from clusters_exist(settings, f"{where}.clusters", grant.clusters)
 
 
 def hosts_make_sense(settings: Settings) -> Iterator[Problem]:
@@ -41,13 +32,18 @@ def hosts_make_sense(settings: Settings) -> Iterator[Problem]:
         where = f"exports[{index}].host"
         if settings.mesh == "flomesh":
             yield Problem(where, export.host, "FSM publishes under every host", "Remove it.")
-        labels = export.host.split(".")
-        if labels[-1] in INSIDE or "svc" in labels or export.host in services:
-            yield Problem(where, export.host, "is a name inside clusters", "Write one of the outside.")
-        if labels[-1].isdigit():
-            yield Problem(where, export.host, "is an address", "Write a name.")
+        yield from _outside(where, export.host, services)
         for cluster in export.clusters:
             namespace, first = owners.setdefault((cluster, export.host), (export.namespace, where))
             if namespace != export.namespace:
                 reason = f"{first}, of another namespace, has it on {cluster}"
                 yield Problem(where, export.host, reason, "Change one of them.")
+
+
+def _outside(where: str, host: str, services: Container[str] = ()) -> Iterator[Problem]:
+    """A problem unless a host is a name of the outside: `services` go by some inside."""
+    labels = host.split(".")
+    if labels[-1] in INSIDE or "svc" in labels or host in services:
+        yield Problem(where, host, "is a name inside clusters", "Write one of the outside.")
+    if labels[-1].isdigit():
+        yield Problem(where, host, "is an address", "Write a name.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import re2
 
@@ -48,7 +48,6 @@ def paths_have_one_owner(settings: Settings) -> Iterator[Problem]:
 
 def delegated_paths_make_sense(settings: Settings) -> Iterator[Problem]:
     """A delegated path is one that requests have, is delegated once, and to clusters there are."""
-    names = [cluster.name for cluster in settings.clusters]
     first: dict[str, str] = {}
     for index, grant in enumerate(settings.paths):
         where = f"paths[{index}]"
@@ -59,10 +58,16 @@ def delegated_paths_make_sense(settings: Settings) -> Iterator[Problem]:
         before = first.setdefault(grant.prefix.removesuffix("*").rstrip("/"), where)
         if before != where:
             yield Problem(f"{where}.prefix", grant.prefix, f"{before} delegates it", "Join the two.")
-        for name in grant.clusters:
-            if name not in names:
-                reason, hint = "no cluster has this name", f"Choose from: {', '.join(names)}."
-                yield Problem(f"{where}.clusters", name, reason, hint, of_every="clusters")
+        yield from clusters_exist(settings, f"{where}.clusters", grant.clusters)
+
+
+def clusters_exist(settings: Settings, where: str, clusters: Iterable[str]) -> Iterator[Problem]:
+    """A problem for each name that no cluster has."""
+    names = [cluster.name for cluster in settings.clusters]
+    for name in clusters:
+        if name not in names:
+            reason, hint = "no cluster has this name", f"Choose from: {', '.join(names)}."
+            yield Problem(where, name, reason, hint, of_every="clusters")
 
 
 def paths_are_said_or_not(settings: Settings) -> Iterator[Problem]:

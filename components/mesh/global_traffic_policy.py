@@ -62,15 +62,13 @@ class GlobalTrafficPolicy(pulumi.ComponentResource):
         )
         opts = pulumi.ResourceOptions.merge(opts, before)
         super().__init__("multicluster-dapr:index:GlobalTrafficPolicy", name, None, opts)
+        # None rather than an empty mapping, which the provider drops, and finds missing at every preview.
+        annotated = {"annotations": {EVERY_CALLER: "true"}} if args.get("every_caller", True) else {}
         kubernetes.apiextensions.CustomResource(
             f"{name}-object",
             api_version="flomesh.io/v1alpha1",
             kind="GlobalTrafficPolicy",
-            metadata={
-                "name": args["service"],
-                "namespace": args["namespace"],
-                "annotations": {EVERY_CALLER: "true"} if args.get("every_caller", True) else {},
-            },
+            metadata={"name": args["service"], "namespace": args["namespace"], **annotated},
             spec=policy_spec(args),
             # Its name is fixed: replaced on demand, the engine would else delete what it has just upserted.
             opts=pulumi.ResourceOptions(

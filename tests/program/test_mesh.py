@@ -172,6 +172,21 @@ def test_only_a_cluster_that_ends_with_its_provider_is_not_emptied(mesh: Recorde
     assert {(one.provider, one.deleted_with) for one in made} == {("hub", ""), ("east", "east")}
 
 
+@pytest.mark.parametrize("every_caller", [True, False])
+def test_a_policy_has_no_empty_annotations(every_caller: bool) -> None:
+    recorder = Recorder()
+    pulumi.runtime.set_mocks(recorder.mocks, project="own", stack="test", preview=False, monitor=recorder)
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def program() -> None:
+        opts = pulumi.ResourceOptions(provider=kubernetes.Provider("east"))
+        args = components.GlobalTrafficPolicyArgs(service="s", namespace="n", every_caller=every_caller)
+        components.GlobalTrafficPolicy("in", args, opts)
+
+    program()
+    assert ("annotations" in recorder.find("in-object").inputs["metadata"]) is every_caller
+
+
 def test_an_export_is_made_by_the_provider_it_is_given() -> None:
     recorder = Recorder()
     pulumi.runtime.set_mocks(recorder.mocks, project="own", stack="test", preview=False, monitor=recorder)

@@ -3,6 +3,7 @@ address of one of them."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -120,21 +121,23 @@ def _hub_imports(world: World, tmp_path: Path) -> None:
     world.servers["hub"].call("PATCH", f"{FLOMESH}/clusters/east", patch, content="merge")
 
 
+def _python(world: World, wheel: Path, folder: Path, program: str) -> Stack:
+    """Bring up a program that has the package in an environment of its own."""
+    stack = world.engine.stack(folder, program)
+    pip(environment(folder / ".venv"), "install", "--no-deps", str(wheel))
+    (folder / "Pulumi.yaml").write_text(
+        f"name: {folder.name}\nruntime: {{name: python, options: {{virtualenv: .venv}}}}\n"
+    )
+    stack.up()
+    return stack
+
+
 def test_the_python_program_joins_two_clusters(world: World, wheel: Path, tmp_path: Path) -> None:
     folder = tmp_path / "two-clusters"
     program = documented("python")
     assert len([line for line in program.splitlines() if line and "import" not in line]) <= 12
 
-    def run() -> Stack:
-        stack = world.engine.stack(folder, world.here(program))
-        pip(environment(folder / ".venv"), "install", "--no-deps", str(wheel))
-        (folder / "Pulumi.yaml").write_text(
-            "name: two-clusters\nruntime: {name: python, options: {virtualenv: .venv}}\n"
-        )
-        stack.up()
-        return stack
-
-    check_joined(world, run, tmp_path)
+    check_joined(world, lambda: _python(world, wheel, folder, world.here(program)), tmp_path)
 
 
 def test_the_yaml_program_joins_two_clusters_with_the_package(
@@ -157,11 +160,63 @@ def test_the_yaml_program_joins_two_clusters_with_the_package(
     check_joined(world, run, tmp_path)
 
 
+BEFORE = """
+import pulumi
+import pulumi_kubernetes as kubernetes
+from multicluster_dapr.joinable_cluster import JoinableCluster
+from multicluster_dapr.mesh.crds import FOLDER, Crds, CrdsArgs, load_definitions
+
+hub = kubernetes.Provider("hub", context="hub")
+cluster = JoinableCluster(
+    name="hub", key="a/b/c/hub", provider=hub, server="", gateway_host="192.0.2.10", gateway_port=30080
+)
+crds = Crds("hub-crds", CrdsArgs(cluster=cluster, definitions=load_definitions(FOLDER)), cluster.component())
+policy = pulumi.ComponentResource(
+    "multicluster-dapr:mesh:GlobalTrafficPolicy", "checkout", None,
+    pulumi.ResourceOptions(provider=hub, depends_on=[crds]),
+)
+kubernetes.apiextensions.CustomResource(
+    "checkout-object", api_version="flomesh.io/v1alpha1", kind="GlobalTrafficPolicy",
+    metadata={"name": "checkout", "namespace": "shop", "annotations": {}}, spec={"lbType": "Locality"},
+    opts=pulumi.ResourceOptions(parent=policy),
+)
+"""
+AFTER = """
+import pulumi
+import pulumi_kubernetes as kubernetes
+from multicluster_dapr import GlobalTrafficPolicy, Mesh
+
+hub = kubernetes.Provider("hub", context="hub")
+plane = {"name": "hub", "provider": hub, "gateway_host": "192.0.2.10", "gateway_port": 30080}
+mesh = Mesh("mesh", {"image": "gateway:1", "control_plane": plane, "members": []})
+in_hub = pulumi.ResourceOptions(provider=hub, depends_on=[mesh])
+GlobalTrafficPolicy("checkout", {"service": "checkout", "namespace": "shop", "every_caller": False}, in_hub)
+"""
+
+
+def test_what_is_older_than_the_components_stays_as_it_is(world: World, wheel: Path, tmp_path: Path) -> None:
+    stack = _python(world, wheel, tmp_path / "older", BEFORE)
+    older = {one["urn"].rpartition("::")[2]: one.get("id") for one in stack.resources()}
+    policies = f"{FLOMESH}/namespaces/shop/globaltrafficpolicies/checkout"
+    uid = world.get("hub", policies)["metadata"]["uid"]
+    stack.program(AFTER)
+    assert {name: ops for name, ops in stack.changed().items() if name in older} == {}
+    stack.up()
+    now = {one["urn"].rpartition("::")[2]: one.get("id") for one in stack.resources()}
+    assert {name: now.get(name) for name in older} == older
+    assert world.get("hub", policies)["metadata"]["uid"] == uid
+    stack.destroy()
+    stack.run("stack", "rm", "--yes")
+    world.gone()
+
+
 def test_the_engine_finds_the_packages_schema_right(engine: Engine, clone: Path, tmp_path: Path) -> None:
     stack = Stack(engine, tmp_path)
-    schema = stack.run("package", "get-schema", str(clone / "components")).output
-    (tmp_path / "schema.json").write_text(schema[schema.index("{\n") :])
+    printed = stack.run("package", "get-schema", str(clone / "components")).output
+    schema = printed[printed.index("{\n") :]
+    (tmp_path / "schema.json").write_text(schema)
     stack.run("schema", "check", "schema.json")
+    assert json.loads(schema)["language"]["go"]["generateExtraInputTypes"], "Go does not compile else"
     broken = schema.replace("#/types/multicluster-dapr:index:MeshPath", "#/types/nowhere")
-    (tmp_path / "broken.json").write_text(broken[broken.index("{\n") :])
+    (tmp_path / "broken.json").write_text(broken)
     assert stack.run("schema", "check", "broken.json", check=False).status != 0

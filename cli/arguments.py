@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from cli import product
 from cli.help import HELP
+from cli.paths import PROJECT, ROOT
 from cli.toolchain import MODES
 
 DESCRIPTION = """\
@@ -26,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action="version", version=f"{PROJECT} {product.version(ROOT)}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     _environment(_command(commands, "init"))

@@ -5,3 +5,4 @@ from `kube` and `edge` to `core`.
 """
 
 __version__ = "0.1.0"
+"""The version of the product: pyproject.toml, ./stack and scripts/release read it here."""

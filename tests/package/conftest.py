@@ -23,7 +23,10 @@ from airgap.tools import OF_YAML, ensure_tools
 from tests.harness.api_server import ApiServer
 
 NAMES = ("hub", "east")
-SHIPPED = ("components", "proxy/admission", "proxy/crds", "pyproject.toml", "LICENSE")
+SHIPPED = (
+    "components", "proxy/admission", "proxy/crds", "proxy/gateway/__init__.py",
+    "pyproject.toml", "MANIFEST.in", "LICENSE",
+)  # fmt: skip
 READY = {
     "phase": "Running",
     "conditions": [

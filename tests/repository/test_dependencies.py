@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [
     path
-    for pattern in ("*.in", "proxy/*.in", "apps/*/*.in", "tests/*/*.in")
+    for pattern in ("requirements*.in", "proxy/*.in", "apps/*/*.in", "tests/*/*.in")
     for path in sorted(ROOT.glob(pattern))
 ]
 ASKED = [str(path.relative_to(ROOT).with_suffix("")) for path in FILES]

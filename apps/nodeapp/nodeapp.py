@@ -24,6 +24,8 @@ KEY = "order"
 MAX_BODY_BYTES = 64 * 1024
 # The sidecar is on the same host and Redis answers in milliseconds; a caller should not wait longer.
 DAPR_TIMEOUT_SECONDS = 5.0
+# Below the time that a probe waits.
+READY_TIMEOUT_SECONDS = 2.0
 # Below the 30 s Kubernetes grants a pod to stop.
 STOP_TIMEOUT_SECONDS = 20.0
 
@@ -32,18 +34,31 @@ log = logging.getLogger("nodeapp")
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """From the environment: APP_PORT, CLUSTER_NAME, and the two ports the Dapr sidecar announces."""
+    """From the environment: APP_PORT, CLUSTER_NAME, the two ports the Dapr sidecar announces, and DAPR_MODE.
+
+    The latter says how Dapr came to the cluster; a pod needs its sidecar unless that is `none`, or not said.
+    """
 
     port: int
     cluster: str
     dapr_http_port: str
     dapr_grpc_port: str
     dapr_host: str = "127.0.0.1"
+    needs_sidecar: bool = False
 
     @property
     def state_url(self) -> str:
         """Where the sidecar keeps the state."""
-        return f"http://{self.dapr_host}:{self.dapr_http_port}/v1.0/state/{STORE}"
+        return f"{self._sidecar}/state/{STORE}"
+
+    @property
+    def health_url(self) -> str:
+        """Where the sidecar says that it can be asked, whether or not it reaches this app."""
+        return f"{self._sidecar}/healthz/outbound"
+
+    @property
+    def _sidecar(self) -> str:
+        return f"http://{self.dapr_host}:{self.dapr_http_port}/v1.0"
 
 
 def read_config(environ: Mapping[str, str]) -> Config:
@@ -59,6 +74,7 @@ def read_config(environ: Mapping[str, str]) -> Config:
         cluster=environ.get("CLUSTER_NAME") or "unknown",
         dapr_http_port=numbers["DAPR_HTTP_PORT"],
         dapr_grpc_port=numbers["DAPR_GRPC_PORT"],
+        needs_sidecar=environ.get("DAPR_MODE", "none") != "none",
     )
 
 
@@ -71,11 +87,12 @@ class DaprError(Exception):
 
 
 class StateStore:
-    """One key of Dapr's state API."""
+    """One key of Dapr's state API, and whether the sidecar behind it is there."""
 
     def __init__(self, session: aiohttp.ClientSession, config: Config) -> None:
         self._session = session
         self._url = config.state_url
+        self._health_url = config.health_url
 
     async def save(self, order: Any) -> None:
         """Store the order. Raises DaprError."""
@@ -88,6 +105,10 @@ class StateStore:
             return json.loads(body) if body else None
         except ValueError as error:
             raise DaprError(502, "Dapr's answer is not JSON") from error
+
+    async def sidecar_answers(self) -> None:
+        """Raises DaprError unless there is a sidecar that can be asked."""
+        await self._call("GET", self._health_url, timeout=aiohttp.ClientTimeout(total=READY_TIMEOUT_SECONDS))
 
     async def _call(self, method: str, url: str, **options: Any) -> bytes:
         try:
@@ -143,7 +164,18 @@ async def order(request: web.Request) -> web.Response:
 
 
 async def healthz(_request: web.Request) -> web.Response:
-    """GET /healthz: this process serves. It says nothing of Dapr, whose sidecar has a probe of its own."""
+    """GET /healthz: this process serves. It says nothing of Dapr."""
+    return web.Response(text="ok")
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """GET /readyz: requests are of use: there is a sidecar, where one is required.
+
+    A sidecar that was injected has a probe of its own; of one that was not, nobody else would know.
+    """
+    if not request.app[CONFIG].needs_sidecar:
+        return web.Response(text="ok")
+    await request.app[STATE].sidecar_answers()
     return web.Response(text="ok")
 
 
@@ -176,6 +208,7 @@ def make_app(config: Config) -> web.Application:
             web.post("/neworder", new_order),
             web.get("/order", order),
             web.get("/healthz", healthz),
+            web.get("/readyz", readyz),
         ]
     )
     return app

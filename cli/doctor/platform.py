@@ -10,6 +10,7 @@ from cli.doctor.deployments import check, deployment, why_not_ready
 from cli.doctor.every_caller import left_without_selector, not_for_every_caller
 from cli.doctor.path import NOBODY_ASKED
 from cli.doctor.reachability import Reachability
+from cli.doctor.sidecars import sidecar_checks
 from cli.observe.services import local_service
 from cli.observe.view import (
     CONTROLLER,
@@ -57,6 +58,8 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
         yield from memberships(platform, view)
     elif view.settings.dapr != "none":
         yield dapr(view)
+        mtls = platform.settings.dapr.mtls if view.settings.dapr == "install" else None
+        yield from sidecar_checks(view, mtls=mtls)
     yield from objects(platform, view)
     yield from not_for_every_caller(view)
     yield from left_without_selector(view)

@@ -17,15 +17,20 @@ NAMESPACE = "dapr-system"
 # The class k3s provides; the chart's scheduler always asks for volumes.
 LOCAL_STORAGE_CLASS = "local-path"
 ROOT_LABEL = "multicluster-dapr/trust-root"
+MTLS_ANNOTATION = "multicluster-dapr/mtls"
+# How often Dapr's operator looks for pods that ask for a sidecar and have none: they were admitted, after a
+# restart of their node for instance, before the injector answered.
+HEALED_WITHIN = "1m"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DaprArgs:
     """`chart` is a folder or a name in `repository`; `images` the registry path of Dapr's images.
 
-    `issuer` is what Sentry signs with; without one Dapr's mTLS is off. `storage_class` empty means the
-    cluster's default class. `restricted` gives sidecars what Kubernetes' `restricted` standard asks for, and
-    holds the pods of its own namespace to `baseline`. `values` of the chart win over the program's.
+    `issuer` is what Sentry signs with; without one it makes a root of its own. `mtls` is between sidecars:
+    with Dapr's own parts they speak TLS in any case. `storage_class` empty means the cluster's default class.
+    `restricted` gives sidecars what Kubernetes' `restricted` standard asks for, and holds the pods of its own
+    namespace to `baseline`. `values` of the chart win over the program's.
     """
 
     cluster: Cluster
@@ -36,6 +41,7 @@ class DaprArgs:
     version: str
     issuer: pulumi.Output[Issuer] | None
     storage_class: str
+    mtls: bool = False
     restricted: bool = False
     namespace: str = NAMESPACE
     high_availability: bool = False
@@ -48,16 +54,17 @@ def dapr_values(
     version: str,
     issuer: pulumi.Output[Issuer] | None,
     storage_class: str,
+    mtls: bool = False,
     restricted: bool = False,
     high_availability: bool = False,
 ) -> dict[str, Any]:
-    """Values of the chart: where images come from, mTLS and its root, storage, rights of sidecars."""
+    """Values of the chart: images, mTLS and its root, storage, rights of sidecars, pods that lack one."""
     values: dict[str, Any] = {
         "global": {
             "registry": images,
             "tag": version,
             "imagePullPolicy": "IfNotPresent",
-            "mtls": {"enabled": issuer is not None},
+            "mtls": {"enabled": mtls},
         },
     }
     if high_availability:
@@ -77,8 +84,9 @@ def dapr_values(
         }
     if restricted:  # all else that it asks for, the injector and the pods' own specs say already
         values["dapr_sidecar_injector"] = {"sidecarDropALLCapabilities": True}
-    if _has_scheduler(version):
+    if not _of_the_article(version):
         values["dapr_scheduler"] = {"cluster": {"storageClassName": storage_class}}
+        values["dapr_operator"] = {"watchInterval": HEALED_WITHIN}
     return values
 
 
@@ -95,16 +103,17 @@ def _root_id(issuer: pulumi.Output[Issuer]) -> pulumi.Output[str]:
     return pulumi.Output.unsecret(issuer.apply(lambda one: one.root_id))
 
 
-def _has_scheduler(version: str) -> bool:
-    # Dapr 1.14 brought the scheduler; the article's 1.9 has none.
+def _of_the_article(version: str) -> bool:
+    # Its 1.9 is left as it was, and has no scheduler: 1.14 brought that.
     major, minor = version.split(".")[:2]
-    return (int(major), int(minor)) >= (1, 14)
+    return (int(major), int(minor)) < (1, 14)
 
 
 class Dapr(pulumi.ComponentResource):
     """Creates the namespace and the Helm release, and waits until its pods are ready.
 
-    `restarts_sidecars` are annotations for pods with a sidecar, which learns the root when its pod starts.
+    `restarts_sidecars` are annotations for pods with a sidecar: it learns what the root is, and whether mTLS
+    is on, when its pod starts.
     """
 
     restarts_sidecars: Mapping[str, pulumi.Input[str]]
@@ -126,6 +135,7 @@ class Dapr(pulumi.ComponentResource):
                     version=args.version,
                     issuer=args.issuer,
                     storage_class=args.storage_class,
+                    mtls=args.mtls,
                     restricted=args.restricted,
                     high_availability=args.high_availability,
                 ),
@@ -134,5 +144,8 @@ class Dapr(pulumi.ComponentResource):
             seconds=600,
             labels=OF_APPS if args.restricted else None,
         )
-        self.restarts_sidecars = {} if args.issuer is None else {ROOT_LABEL: _root_id(args.issuer)}
+        self.restarts_sidecars = {
+            **({} if args.issuer is None else {ROOT_LABEL: _root_id(args.issuer)}),
+            **({MTLS_ANNOTATION: "on"} if args.mtls else {}),
+        }
         self.register_outputs({})

@@ -48,8 +48,9 @@ class Value(Section):
         description="A text that `pulumi config set --secret --path` encrypts; it is kept in a Secret.",
     )
     secret_key_ref: KeyRef | None = Field(default=None, description="A key of a Secret that is there.")
-    cluster: Literal["name", "key"] | None = Field(
-        default=None, description="Name or key of the cluster it is for."
+    cluster: Literal["name", "key", "dapr"] | None = Field(
+        default=None,
+        description="Name or key of the cluster it is for, or who brings its Dapr (`dapr.mode`).",
     )
 
     @property

@@ -36,7 +36,7 @@ class SharedResources:
     these have already. `local` holds the providers of what runs on this machine: Docker objects and commands.
     `published` holds images that existing clusters get from a registry. `password` is that of Redis'
     administrator, or of an external Redis. `state_users` are the apps' users in a Redis that is made here.
-    `peers_key` is what gateways know each other by. `trust_root` is there when Dapr's mTLS is on,
+    `peers_key` is what gateways know each other by. `trust_root` is there where Dapr is installed,
     `dapr_token` when gateways ask Dapr's sidecars.
     """
 
@@ -93,9 +93,7 @@ def create(
         password=None if settings.redis.mode == "none" else _password(settings, local),
         peers_key=PeersKey("peers-key", local).value if settings.mesh == "bundled" else None,
         state_users=state.users(settings, local),
-        trust_root=TrustRoot("dapr-trust-root", local)
-        if settings.dapr.mtls and any(member.dapr == "install" for member in settings.members)
-        else None,
+        trust_root=TrustRoot("dapr-trust-root", local) if _has_root(settings) else None,
         dapr_token=GeneratedPassword("dapr-token", local).value
         if settings.dapr.invoke == "sidecar"
         else None,
@@ -112,6 +110,16 @@ def create(
             for name, image in to_publish(settings, supply).items()
         },
     )
+
+
+def _has_root(settings: Settings) -> bool:
+    """Whether the Dapr of members gets a root from here.
+
+    With mTLS off too: a root that came with mTLS would be another one for the parts of Dapr, with which
+    sidecars speak TLS in any case, and all would have to restart at once. The article's has none without.
+    """
+    installed = any(member.dapr == "install" for member in settings.members)
+    return installed and (settings.dapr.mtls or settings.versions == "current")
 
 
 def _folders(settings: Settings) -> list[str]:

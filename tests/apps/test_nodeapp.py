@@ -27,7 +27,7 @@ Client = TestClient[Any, Any]
 
 
 class FakeDapr:
-    """The two calls of the state API that NodeApp makes; `fail` makes both answer that status."""
+    """The calls that NodeApp makes; `fail` makes all answer that status."""
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
@@ -40,6 +40,7 @@ class FakeDapr:
             [
                 web.post("/v1.0/state/statestore", self._save),
                 web.get("/v1.0/state/statestore/{key}", self._load),
+                web.get("/v1.0/healthz/outbound", self._health),
             ]
         )
         return app
@@ -51,6 +52,9 @@ class FakeDapr:
         for entry in await request.json():
             self.state[entry["key"]] = entry["value"]
         return web.Response(status=204)
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.Response(status=self.fail or 204)
 
     async def _load(self, request: web.Request) -> web.Response:
         if self.fail:
@@ -125,6 +129,27 @@ async def test_a_missing_sidecar_is_unavailable_and_ports_still_answers(
     assert answer.status == 503
     assert "cannot reach the Dapr sidecar" in await answer.text()
     assert (await client.get("/ports")).status == 200, "the process itself is well"
+
+
+async def test_without_the_sidecar_that_it_needs_it_is_alive_and_not_ready(
+    dapr: tuple[FakeDapr, TestServer],
+) -> None:
+    config = nodeapp.read_config({"DAPR_MODE": "install", "DAPR_HTTP_PORT": str(dapr[1].port)})
+    async with TestClient(TestServer(nodeapp.make_app(config))) as client:
+        assert (await client.get("/readyz")).status == 200
+        dapr[0].fail = 500
+        assert (await client.get("/readyz")).status == 502, "it is still starting, or ending"
+        await dapr[1].close()
+        answer = await client.get("/readyz")
+        assert answer.status == 503
+        assert "cannot reach the Dapr sidecar" in await answer.text()
+        assert (await client.get("/healthz")).status == 200, "a restart of the app would not help"
+
+
+@pytest.mark.parametrize("environ", [{}, {"DAPR_MODE": "none"}])
+async def test_where_there_is_no_dapr_it_is_ready_without(environ: dict[str, str]) -> None:
+    async with TestClient(TestServer(nodeapp.make_app(nodeapp.read_config(environ)))) as client:
+        assert (await client.get("/readyz")).status == 200
 
 
 async def test_a_stuck_sidecar_does_not_hold_the_caller(

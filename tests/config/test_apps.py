@@ -145,7 +145,7 @@ def test_what_an_entry_says_goes_over_what_it_begins_with(dev: Config) -> None:
              "image": "r/orders:1", "selector": {"app": "orders"}}  # fmt: skip
     orders = loading.parse(changed(dev, {f"apps[0].{key}": value for key, value in given.items()})).apps[0]
     assert (orders.service, orders.replicas, orders.image, orders.build) == ("orders", 2, "r/orders:1", None)
-    assert orders.env.keys() == {"APP_PORT", "CLUSTER_NAME", "MODE"}
+    assert orders.env.keys() == {"APP_PORT", "CLUSTER_NAME", "DAPR_MODE", "MODE"}
     assert orders.dapr is not None
     assert (orders.app_id, orders.dapr.log_level) == ("orders", "debug")
     assert orders.labels_of_pods == {"app": "orders"}

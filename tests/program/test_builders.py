@@ -86,6 +86,7 @@ def test_dapr_values_follow_the_article() -> None:
             "mtls": {"enabled": False},
         },
         "dapr_scheduler": {"cluster": {"storageClassName": "local-path"}},
+        "dapr_operator": {"watchInterval": "1m"},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -93,13 +94,36 @@ def test_a_drawn_seed_is_32_bytes_new_each_time_and_of_now() -> None:
     assert abs(datetime.now(UTC) - seeds[0].drawn) < timedelta(minutes=5)
 
 
-def test_without_mtls_there_is_nothing_of_it(run: Any) -> None:
-    recorder = run("dev")
+def test_the_articles_dapr_has_no_root_without_mtls(run: Any) -> None:
+    recorder = run("article")
     assert not [r.name for r in recorder.registered if "trust" in r.name]
     values = recorder.find("cluster-1-dapr-release").inputs["values"]
     assert values["global"]["mtls"] == {"enabled": False}
     assert "dapr_sentry" not in values
     assert "labels" not in values["global"]
+
+
+def test_switching_mtls_restarts_sidecars_and_leaves_daprs_own_parts_alone(run: Any) -> None:
+    """Sidecars speak TLS with these in any case; another root would have all of them restart at once."""
+    without, with_mtls = run("dev"), run("dev", on)
+    for member in MEMBERS:
+        before, after = (
+            copy.deepcopy(one.find(f"{member}-dapr-release").inputs["values"]) for one in (without, with_mtls)
+        )
+        assert before["global"].pop("mtls") == {"enabled": False}
+        assert after["global"].pop("mtls") == {"enabled": True}
+        assert before == after
+    for app in ("cluster-1-dapr-test-nodeapp", "cluster-2-curl-curl"):
+        before, after = (annotations_of(one, app) for one in (without, with_mtls))
+        assert after == {**before, "multicluster-dapr/mtls": "on"}
+        waits = with_mtls.find(app).after
+        assert any(name.endswith("-dapr-release") for name in waits), "the injector is to know by then"
+
+
+def annotations_of(recorder: Any, app: str) -> dict[str, Any]:
+    spec = recorder.find(f"{app}-deployment").inputs["spec"]
+    found: dict[str, Any] = spec["template"]["metadata"]["annotations"]
+    return found
 
 
 def test_with_mtls_every_member_trusts_the_one_root(run: Any) -> None:

@@ -163,7 +163,8 @@ def test_values_of_daprs_chart_win_over_ours(run: Any) -> None:
     found = release["values"]["global"]
     assert (found["ha"], found["logAsJson"], found["tag"]) == ({"enabled": True}, True, "mine")
     assert found["imagePullPolicy"] == "IfNotPresent", "what is not named stays"
-    assert release["values"]["dapr_sentry"] == {"logLevel": "debug"}
+    sentry = release["values"]["dapr_sentry"]
+    assert (sentry["logLevel"], sentry.keys()) == ("debug", {"logLevel", "tls"})
 
 
 def test_values_are_laid_over_key_by_key() -> None:

@@ -262,8 +262,10 @@ def test_what_nodeapp_begins_with_is_as_in_the_article() -> None:
     assert container["env"] == [
         {"name": "APP_PORT", "value": "3000"},
         {"name": "CLUSTER_NAME", "value": "cluster-1"},
+        {"name": "DAPR_MODE", "value": "install"},
     ]
-    assert container["readinessProbe"] == {"httpGet": {"path": "/healthz", "port": 3000}, "periodSeconds": 2}
+    probe = {"httpGet": {"path": "/readyz", "port": 3000}, "periodSeconds": 2, "timeoutSeconds": 3}
+    assert container["readinessProbe"] == probe
     service = pods.service_spec(settings.apps[0])
     assert service == {
         "selector": {"app": "node"},
@@ -278,7 +280,8 @@ def test_what_curl_begins_with_sleeps_with_a_sidecar(run: Any) -> None:
     found = recorder.find("cluster-2-curl-curl-deployment")
     assert "cluster-2-curl-curl-account" in found.after
     template = found.inputs["spec"]["template"]
-    assert template["metadata"]["annotations"] == {
+    annotations = template["metadata"]["annotations"]
+    assert {name: text for name, text in annotations.items() if name.startswith("dapr.io/")} == {
         "dapr.io/enabled": "true",
         "dapr.io/app-id": "curl",
         "dapr.io/enable-api-logging": "true",

@@ -81,11 +81,16 @@ class Load:
         callers: int = CALLERS,
         fresh: bool = False,
         namespace: str = "default",
+        app_id: str = "",
     ) -> None:
-        """`fresh`: each request on a connection of its own. Without it a caller keeps its one."""
+        """`fresh`: each request on a connection of its own. Without it a caller keeps its one.
+
+        `app_id` gives it a Dapr sidecar.
+        """
         self._kubectl = kubectl
         self._pod = ("-n", namespace, "pod", "caller")
         self._asks = [url, str(callers), str(PAUSE), "fresh" if fresh else "kept"]
+        self._annotations = {"dapr.io/enabled": "true", "dapr.io/app-id": app_id} if app_id else {}
         self.calls: list[Call] = []
         self._awaited = 0.0
 
@@ -96,12 +101,13 @@ class Load:
         command = ["python", "-c", script, *self._asks]
         container = {"name": "caller", "image": image, "imagePullPolicy": "IfNotPresent", "command": command}
         pod = {
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "caller", "namespace": self._pod[1]},
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "caller", "namespace": self._pod[1], "annotations": self._annotations},
             "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
         }  # fmt: skip
         self._kubectl("apply", "-f", "-", stdin=json.dumps(pod))
         self._kubectl("wait", *self._pod, "--for=condition=Ready", "--timeout=90s")
-        self._process = self._kubectl.follow("logs", *self._pod[:2], "-f", "caller")
+        self._process = self._kubectl.follow("logs", *self._pod[:2], "-f", "caller", "-c", "caller")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from e2e.commands import ROOT, engine_environment, stack
 from existing import clusters as theirs
+from existing.load import Load
 
 from stacks.config.supply import VERSIONS_FILE
 
@@ -143,6 +144,63 @@ def test_each_gateway_has_as_many_replicas_as_wanted(machine: theirs.Machine, ku
             admin = f"/api/v1/namespaces/multicluster-system/pods/{pod}:9090/proxy"
             metrics = _kubectl(machine, kubeconfig, name, "get", "--raw", f"{admin}/metrics")
             assert "\ngateway_ready 1\n" in metrics
+
+
+@pytest.mark.parametrize("app", ["gateway", "controller", "multicluster-hub"])
+def test_pods_that_are_evicted_as_a_drain_does_cost_no_request(
+    machine: theirs.Machine, kubeconfig: Path, app: str
+) -> None:
+    """`kubectl drain` evicts the pods of a node by the Eviction API; the budget lets one go at a time."""
+    names = ("hub",) if app == "multicluster-hub" else ("hub", "east")
+    with Load(f"http://{theirs.GATEWAY}:{theirs.http_port(0)}/nodeapp/ports") as load:
+        for name in names:
+            pods = _pods(machine, kubeconfig, name, app)
+            assert len(pods) == 2
+            for number, pod in enumerate(pods):
+                assert _evict(machine, kubeconfig, name, pod) == ""
+                if not number:
+                    refused = _evict(machine, kubeconfig, name, pods[1])
+                    assert "disruption budget" in refused, "both at once would leave nobody"
+                where = ("-n", "multicluster-system")
+                _kubectl(
+                    machine, kubeconfig, name, *where, "wait", f"pod/{pod}", "--for=delete", "--timeout=90s"
+                )
+                status = ("rollout", "status", f"deployment/{app}", "--timeout=180s")
+                _kubectl(machine, kubeconfig, name, *where, *status)
+    assert load.failed == [], f"{len(load.failed)} of {load.answered + len(load.failed)} requests"
+    assert load.answered > 50 * load.seconds, "requests came all the while"
+
+
+def _pods(machine: theirs.Machine, kubeconfig: Path, name: str, app: str) -> list[str]:
+    """Names of an app's pods of the mesh that are not ending."""
+    listed = _kubectl(
+        machine,
+        kubeconfig,
+        name,
+        "-n",
+        "multicluster-system",
+        "get",
+        "pods",
+        "-l",
+        f"app={app}",
+        "-o",
+        "json",
+    )
+    found = [pod["metadata"] for pod in json.loads(listed)["items"]]
+    return [pod["name"] for pod in found if "deletionTimestamp" not in pod]
+
+
+def _evict(machine: theirs.Machine, kubeconfig: Path, name: str, pod: str) -> str:
+    """Ask for a pod's eviction; what the API server said against it."""
+    where = {"name": pod, "namespace": "multicluster-system"}
+    asked = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": where})
+    path = f"/api/v1/namespaces/multicluster-system/pods/{pod}/eviction"
+    cluster = (f"--kubeconfig={kubeconfig}", f"--context=k3d-theirs-{name}")
+    done = subprocess.run(
+        ["kubectl", *cluster, "create", "--raw", path, "-f", "-"],
+        env=dict(machine.env), input=asked, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    return done.stderr if done.returncode else ""
 
 
 def test_an_order_goes_through_dapr_into_redis_in_the_control_plane(kubeconfig: Path) -> None:

@@ -57,7 +57,7 @@ def controller_arguments(
     return [
         "control",
         f"--cluster-key={cluster_key}",
-        f"--admin=0.0.0.0:{ADMIN_PORT}",
+        f"--admin=[::]:{ADMIN_PORT}",
         f"--east-west-port={EAST_WEST_PORT}",
         f"--service-ports={SERVICE_PORTS}",
         *(["--front-door"] if front_door else []),

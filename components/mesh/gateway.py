@@ -83,10 +83,10 @@ def gateway_arguments(
     return [
         "run",
         f"--cluster-key={cluster_key}",
-        f"--listen=0.0.0.0:{HTTP_PORT}",
-        f"--east-west=0.0.0.0:{EAST_WEST_PORT}",
+        f"--listen=[::]:{HTTP_PORT}",
+        f"--east-west=[::]:{EAST_WEST_PORT}",
         f"--service-ports={SERVICE_PORTS}",
-        f"--admin=0.0.0.0:{ADMIN_PORT}",
+        f"--admin=[::]:{ADMIN_PORT}",
         f"--peers-key-file={PEERS_KEY_FOLDER}/{PEERS_KEY}",
         "--access-log" if access_log else "--no-access-log",
         *(["--front-door"] if front_door else []),

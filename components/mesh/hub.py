@@ -53,7 +53,7 @@ def hub_arguments(
     """Arguments of the image. `paths` are delegated paths of the front door, `hosts` granted ones."""
     return [
         "hub",
-        f"--admin=0.0.0.0:{ADMIN_PORT}",
+        f"--admin=[::]:{ADMIN_PORT}",
         f"--cluster-key={cluster_key}",
         *(["--elect"] if replicas > 1 else []),
         *([f"--paths={json.dumps(list(paths))}"] if paths else []),

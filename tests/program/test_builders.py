@@ -152,10 +152,10 @@ def test_the_gateways_arguments() -> None:
     assert gateway.gateway_arguments(cluster_key="a/b/c/d", front_door=True, access_log=False) == [
         "run",
         "--cluster-key=a/b/c/d",
-        "--listen=0.0.0.0:8080",
-        "--east-west=0.0.0.0:15080",
+        "--listen=[::]:8080",
+        "--east-west=[::]:15080",
         "--service-ports=20000-20255",
-        "--admin=0.0.0.0:9090",
+        "--admin=[::]:9090",
         "--peers-key-file=/etc/gateway/peers/keys",
         "--no-access-log",
         "--front-door",
@@ -169,7 +169,7 @@ def test_the_gateways_arguments() -> None:
     ] == ["--limit=first_byte_seconds=0.5", "--limit=stall_seconds=90"]
     assert hub.hub_arguments(cluster_key="a/b/c/d") == [
         "hub",
-        "--admin=0.0.0.0:9090",
+        "--admin=[::]:9090",
         "--cluster-key=a/b/c/d",
     ]
 

@@ -41,11 +41,17 @@ PIECES_AT_ONCE = 100
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """`host:port`, `[v6]:port` or `:port` (every address). ValueError names what is wrong."""
+    """`host:port`, `[v6]:port`, or for every address of both families `[::]:port` or `:port`.
+
+    Both families have a socket each, or the one that the machine has: on one for both, IPv4 clients would
+    have addresses such as ::ffff:192.0.2.1. The host of every address is empty. ValueError names what is
+    wrong.
+    """
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{text!r} is not an address: give HOST:PORT, for example 0.0.0.0:8080")
-    return host.strip("[]"), int(port)
+        raise ValueError(f"{text!r} is not an address: give HOST:PORT, for example [::]:8080")
+    host = host.strip("[]")
+    return "" if host == "::" else host, int(port)
 
 
 class GatewayServer:

@@ -9,6 +9,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from gateway.edge.server import parse_address
+
 
 class AdminServer:
     """/livez, /readyz and /metrics on one address."""
@@ -16,9 +18,8 @@ class AdminServer:
     def __init__(
         self, address: str, ready: Callable[[], bool], unready: str, registry: CollectorRegistry | None = None
     ) -> None:
-        """`address` is host:port or [v6]:port; `unready` says why it is not ready."""
-        host, _, port = address.rpartition(":")
-        self._host, self._port = host.strip("[]"), int(port)
+        """`address` is as `parse_address` takes it; `unready` says why it is not ready."""
+        self._host, self._port = parse_address(address)
         self._ready, self._unready = ready, unready
         self._registry = registry or CollectorRegistry()
         self._runner: web.AppRunner
@@ -32,7 +33,7 @@ class AdminServer:
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            await web.TCPSite(self._runner, self._host or None, self._port).start()
         except OSError:
             await self._runner.cleanup()
             raise

@@ -26,6 +26,7 @@ from gateway.kube.admin import AdminServer
 from gateway.kube.capacity import capacity_of
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import own_config
+from gateway.kube.endpoints import family_of
 from gateway.kube.errors import CredentialError
 from gateway.kube.follower import Follower, Viewpoint
 from gateway.kube.lease import Elected
@@ -112,6 +113,7 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
                 east_west_port=args.east_west_port,
                 service_ports=args.service_ports,
                 cluster_domain=args.cluster_domain,
+                family=family_of(os.environ.get("POD_IP", "")),
             ),
             os.environ.get("POD_NAME") or socket.gethostname(),
             budget=own_budget(),

@@ -146,7 +146,11 @@ class _Round:
         """The slice of a Service derived for the import `of`."""
         self._wanted.add((SLICE.kind, slice_key))
         service = of[1] if slice_key[1] == slice_name(of[1]) else slice_key[1]
-        direct = self._pods[of].direct() if of in self._pods and not self._gateways.pods else None
+        direct = (
+            self._pods[of].direct(self._gateways.family)
+            if of in self._pods and not self._gateways.pods
+            else None
+        )
         wanted = endpoint_slice(slice_key, service, of, owner, ports, self._gateways, direct, serves=serves)
         yield from ensure(SLICE, slice_key, wanted, self._slices.get(slice_key), of)
 

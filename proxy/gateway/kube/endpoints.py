@@ -25,6 +25,14 @@ from gateway.core.objects import (
 ServicePort = tuple[Key, int]
 """A Service and one of its ports."""
 
+IPV4, IPV6 = "IPv4", "IPv6"
+"""Address types of slices."""
+
+
+def family_of(address: str) -> str:
+    """The address type of a pod's first address: that of Services which do not say, as derived ones."""
+    return IPV6 if ":" in address else IPV4
+
 
 def ready_addresses(endpoint_slice: Object) -> Iterator[str]:
     """Addresses that may be sent requests. An absent condition means ready."""
@@ -54,11 +62,11 @@ class Pods:
         """Whether every ready pod of the local slices is in the Service's own ones too."""
         return _ready(self.local) <= _ready(self.own)
 
-    def direct(self) -> tuple[tuple[str, ...], list[Mapping[str, Any]]]:
+    def direct(self, family: str = IPV4) -> tuple[tuple[str, ...], list[Mapping[str, Any]]]:
         """Ready local pods with their ports. Ports may differ from pod to pod: those that most pods have."""
         alike: dict[str, list[Object]] = {}
         for one in (self.local or self.own).values():
-            if one.get("addressType") == "IPv4":
+            if one.get("addressType") == family:
                 alike.setdefault(json.dumps(one.get("ports"), sort_keys=True), []).append(one)
         pods: list[str] = []
         ports: list[Mapping[str, Any]] = []
@@ -86,11 +94,11 @@ def _ready(slices: Mapping[Key, Object]) -> set[str]:
     return {address for one in slices.values() for address in ready_addresses(one)}
 
 
-def peers(slices: Mapping[Key, Object], namespace: str, service: str) -> tuple[str, ...]:
+def peers(slices: Mapping[Key, Object], namespace: str, service: str, family: str = IPV4) -> tuple[str, ...]:
     """Addresses of the ready pods behind the gateway's own Service."""
     found: set[str] = set()
     for (where, _), one in slices.items():
-        if where == namespace and label(one, SERVICE_NAME) == service and one.get("addressType") == "IPv4":
+        if where == namespace and label(one, SERVICE_NAME) == service and one.get("addressType") == family:
             found.update(ready_addresses(one))
     return tuple(sorted(found))
 

@@ -21,7 +21,7 @@ from gateway.core.snapshot import Compiled, Snapshot
 from gateway.kube.actions import Action
 from gateway.kube.client import KubeClient
 from gateway.kube.derived import reconcile
-from gateway.kube.endpoints import peers
+from gateway.kube.endpoints import IPV4, peers
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound
 from gateway.kube.follower import Taken
 from gateway.kube.http_endpoints import Dapr, Wanted, plan_endpoints
@@ -63,6 +63,8 @@ class GatewayIdentity:
     """The Service that selects the gateway's pods."""
     cluster_domain: str = CLUSTER_DOMAIN
     """Under which the cluster's Services have their names in DNS."""
+    family: str = IPV4
+    """Address type by which pods reach them."""
 
 
 def _no_room(left_out: Taken) -> Iterator[Problem]:
@@ -178,9 +180,10 @@ class Reconciler:
             taken[SERVICE.kind],
             slices,
             Gateways(
-                peers(slices, self._identity.namespace, self._identity.service),
+                peers(slices, self._identity.namespace, self._identity.service, self._identity.family),
                 self._identity.east_west_port,
                 self._identity.service_ports,
+                self._identity.family,
             ),
             leaves=snapshot.leaves_cluster,
             takes_over=partial(self._takeovers.may_begin, taken, reached),

@@ -19,7 +19,7 @@ from gateway.core.objects import (
     key_of,
     uid_of,
 )
-from gateway.kube.endpoints import ServicePort
+from gateway.kube.endpoints import IPV4, ServicePort
 from gateway.kube.resources import SLICE, Resource
 
 Direct = tuple[tuple[str, ...], Sequence[Mapping[str, Any]]]
@@ -44,6 +44,8 @@ class Gateways:
     """Routes by Host."""
     listening: range = range(0)
     """Service ports: each for one port of one Service."""
+    family: str = IPV4
+    """Address type of all slices of the cluster: that of one which is there cannot change."""
     assigned: Mapping[ServicePort, int] = field(default_factory=dict)
 
     def with_ports(self, assigned: Mapping[ServicePort, int]) -> Gateways:
@@ -87,7 +89,7 @@ def endpoint_slice(  # noqa: PLR0917  two callers, and every one is needed
             "annotations": {SERVICE_PORTS: json.dumps(stands_for) if stands_for else None},
             "ownerReferences": [owner],
         },
-        "addressType": "IPv4",
+        "addressType": gateways.family,
         "endpoints": [{"addresses": [address], "conditions": ready} for address in pods],
         "ports": listing,
     }

@@ -121,7 +121,7 @@ def _beside(key: Key, service: Object, state: State) -> Iterator[Action]:
     local = _local_service(local_key, name, service, owner, state.beside)
     yield from ensure(SERVICE, local_key, local, state.beside, key)
     slice_key = (namespace, slice_name(name))
-    direct = None if state.gateways.pods else state.pods.direct()
+    direct = None if state.gateways.pods else state.pods.direct(state.gateways.family)
     wanted = endpoint_slice(slice_key, name, key, owner, ports_of(service), state.gateways, direct)
     if wanted["endpoints"] or state.gateways_slice is not None:
         yield from ensure(SLICE, slice_key, wanted, state.gateways_slice, key)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from gateway.kube.actions import Action
 from gateway.kube.derived import reconcile
-from gateway.kube.endpoints import assign_ports, peers
+from gateway.kube.endpoints import assign_ports, family_of, peers
 from gateway.kube.slices import Gateways
 
 KEY = ("dapr-test", "nodeapp")
@@ -303,6 +305,36 @@ def test_peers_are_the_ready_pods_behind_the_gateway_service() -> None:
         ("apps", "d"): endpoint_slice("gateway", "IPv4", ("10.0.0.5", True)),
     }
     assert peers(slices, "mesh", "gateway") == ("10.0.0.1", "10.0.0.2")
+    assert peers(slices, "mesh", "gateway", "IPv6") == ("fd00::1",)
+
+
+@pytest.mark.parametrize(
+    ("address", "family"), [("10.42.0.10", "IPv4"), ("fd00:42::a", "IPv6"), ("", "IPv4")]
+)
+def test_a_cluster_has_the_family_of_its_pods_first_address(address: str, family: str) -> None:
+    assert family_of(address) == family
+
+
+def test_in_a_cluster_of_ipv6_slices_have_its_addresses_whoever_is_ready() -> None:
+    pods = local_pods(True)
+    for number, one in enumerate(pods.values()):
+        port = {"name": "http", "port": 8080, "protocol": "TCP"}
+        one |= {"addressType": "IPv6", "ports": [port], "endpoints": [{"addresses": [f"fd00::{number + 1}"]}]}
+    for gateways, listed in ((("fd00::a",), ["fd00::a"]), ((), ["fd00::1"])):
+        actions = reconcile(
+            {KEY: imported()},
+            local_service(),
+            pods,
+            Gateways(gateways, 15080, family="IPv6"),
+            leaves=lambda _: True,
+        )
+        slices = [one for one in actions if one.resource.kind == "EndpointSlice" and one.key == CLUSTER_SET]
+        assert [one.body["addressType"] for one in slices] == ["IPv6"]
+        assert addresses(slices[0]) == listed
+    nobody = Gateways((), 15080, family="IPv6")
+    actions = reconcile({KEY: imported()}, {}, {}, nobody, leaves=lambda _: True)
+    slices = [one for one in actions if one.resource.kind == "EndpointSlice"]
+    assert {one.body["addressType"] for one in slices} == {"IPv6"}, "it cannot be changed afterwards"
 
 
 def test_a_derived_service_that_somebody_made_stand_for_something_else_is_handed_over() -> None:

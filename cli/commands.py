@@ -93,7 +93,8 @@ def walk(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
 
 def destroy(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Remove every resource, the stack, and the Docker daemon when it is ours and nothing uses it."""
-    if not paths.environment(arguments.environment).exists():
+    here = paths.environment(arguments.environment).exists()
+    if not here and not Engine(toolchain.existing(paths), arguments.environment, progress).shared:
         progress.note(f"Nothing to destroy: environment {arguments.environment!r} is not up on this machine.")
     else:
         with progress.step("Docker"):

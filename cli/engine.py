@@ -78,9 +78,14 @@ class Engine:
         effective = settings.effective_file(self.toolchain.paths, self.environment)
         return {**os.environ, **self.exports, "PULUMI_OPTION_CONFIG_FILE": str(effective)}
 
+    @property
+    def shared(self) -> bool:
+        """Whether the state is in a backend of the user's: this machine need not know the environment then."""
+        return self.exports["PULUMI_BACKEND_URL"] != f"file://{self.backend}"
+
     def exists(self) -> bool:
         """Whether the backend knows this environment."""
-        if self.exports["PULUMI_BACKEND_URL"] == f"file://{self.backend}" and not self.backend.exists():
+        if not self.shared and not self.backend.exists():
             return False
         listed = json.loads(self._output(["stack", "ls", "--json"]))
         return any(row["name"] == self.environment for row in listed)

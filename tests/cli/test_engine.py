@@ -72,6 +72,17 @@ def recorded(tmp_path: Path) -> str:
     return (tmp_path / "RECORD").read_text()
 
 
+def test_a_backend_of_the_users_is_shared_and_one_of_ours_is_not(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not engine.shared
+    ours = engine.toolchain.paths.state / "environments" / "other" / "backend"
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{ours}")
+    assert not engine.shared, "a shell of ./stack env has it"
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
+    assert engine.shared
+
+
 def test_the_passphrase_is_made_once_and_only_its_owner_can_read_it(engine: Engine) -> None:
     engine.ensure()
     first = engine.passphrase_file.read_text()

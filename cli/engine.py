@@ -80,7 +80,7 @@ class Engine:
 
     @property
     def shared(self) -> bool:
-        """Whether the state is in a backend of the user's: this machine need not know the environment then."""
+        """Whether the state is in a backend of the user's: others may have made the environment then."""
         return self.exports["PULUMI_BACKEND_URL"] != f"file://{self.backend}"
 
     def exists(self) -> bool:

@@ -22,6 +22,7 @@ HUB = "multicluster-hub"
 SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 SELECTOR = "multicluster.flomesh.io/selector"
 FINALIZER = "multicluster.flomesh.io/withdraw"
+IMPORTED = "multicluster.flomesh.io/imported"
 KUBERNETES = ("endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io")
 SYSTEM = ("default", "dapr-system", "multicluster-system")
 """Namespaces whose Services never cross clusters, beside `kube-*`."""
@@ -33,7 +34,7 @@ def controller_spec(*, account: str, namespace: str) -> Spec:
     """Spec of the policy for the controller's account.
 
     It writes what carries its label. Of a Service without that it takes the selector away into an annotation,
-    and puts back what is there.
+    puts back what is there, and takes off what it left on one that somebody has made his own.
     """
     resources = (
         ("", ["services", "endpoints"]),
@@ -65,7 +66,7 @@ def controller_spec(*, account: str, namespace: str) -> Spec:
         _of(
             "services",
             f"request.operation != 'UPDATE' || variables.mine"
-            f" || ({_SAME_SPEC} && (variables.wasMine || ({_SAME_META})))",
+            f" || ({_SAME_SPEC} && (variables.wasMine || ({_SAME_META}) || ({_HANDED_OVER})))",
             "changes of a Service that is not its own nothing but the selector",
         ),
         _of(
@@ -143,6 +144,16 @@ _SAME_META = (
     _same("labels", "ownerReferences", "finalizers")
     + f" && variables.notes.all(k, k == '{SELECTOR}' || k in variables.oldNotes && variables.notes[k] =="
     f" variables.oldNotes[k]) && variables.oldNotes.all(k, k == '{SELECTOR}' || k in variables.notes)"
+)
+# Whether nothing went but what shows that an import was behind it: somebody has made it his own.
+_HANDED_OVER = (
+    _same("finalizers", "annotations")
+    + " && variables.labels.all(k, k in variables.oldLabels && variables.labels[k] == variables.oldLabels[k])"
+    f" && variables.oldLabels.all(k, k == '{IMPORTED}' || k in variables.labels)"
+    " && object.metadata.?ownerReferences.orValue([]).all(o,"
+    " o in oldObject.metadata.?ownerReferences.orValue([]))"
+    " && oldObject.metadata.?ownerReferences.orValue([]).all(o, o.kind == 'ServiceImport' ||"
+    " o in object.metadata.?ownerReferences.orValue([]))"
 )
 # Whether the annotation is the selector as JSON, as Python writes it: every pair is in it, and there is room
 # for nothing else. CEL does not read JSON. Names and values of labels have no characters that JSON escapes.

@@ -140,7 +140,7 @@ def test_another_passphrase_is_refused(clones: tuple[Clone, Clone], monkeypatch:
     one.engine.up_quietly()
     with monkeypatch.context() as other:
         other.setenv("PULUMI_CONFIG_PASSPHRASE", "another")
+        two.engine.ensure()
         with pytest.raises(UserError, match="passphrase"):
-            two.engine.ensure()
             two.engine.up_quietly()
     two.engine.destroy()

@@ -116,6 +116,15 @@ def is_marked(service: Object) -> bool:
     return labels.get(IMPORTED) == "true" and labels.get(MANAGED_BY) == GATEWAY
 
 
+def was_derived(service: Object) -> bool:
+    """Whether a Service is, or was, derived from an import.
+
+    Who makes it his own may leave this label and the owner: `helm install --take-ownership` changes but the
+    one that says who manages it.
+    """
+    return label(service, IMPORTED) == "true"
+
+
 def is_derived_service(service: Object) -> bool:
     """Whether the gateway derived this Service from an import (KEP-1645).
 

@@ -37,6 +37,7 @@ from gateway.core.objects import (
     meta,
     number,
     spec_of,
+    was_derived,
 )
 from gateway.kube import takeover
 from gateway.kube.actions import Action, change, delete, ensure
@@ -114,7 +115,7 @@ class _Round:
             leaves = self._leaves(key)
             yield from self._ensure_service(key, owner, ports, key)
             yield from self._ensure_slice((key[0], slice_name(key[1])), key, owner, ports, serves=leaves)
-        elif self._takes(key) and not is_marked(service):  # else it is released first
+        elif self._takes(key) and not was_derived(service):  # else it is released first
             yield from self._keep(takeover.take(key, service, self._state(key)))
         elif not is_touched(service) and has_selector(service) and self._gateways.pods and self._leaves(key):
             shared = _shared_ports(ports, service)
@@ -169,6 +170,8 @@ class _Round:
             if is_marked(service):
                 theirs = self._is_theirs(key, service)
                 yield _release(key, service) if theirs else delete(SERVICE, key, service)
+            elif was_derived(service):  # it would be deleted with the import that still owns it
+                yield _release(key, service)
             elif label(service, LOCAL_OF) and label(service, MANAGED_BY) == GATEWAY:
                 yield delete(SERVICE, key, service)
         for key, one in sorted(self._slices.items()):
@@ -230,7 +233,8 @@ def _service(key: Key, owner: Mapping[str, Any], ports: list[Port]) -> dict[str,
 
 
 def _release(key: Key, service: Object) -> Action:
-    """Take our mark off a Service that somebody made his own."""
+    """Take our marks off a Service that somebody made his own."""
     owners = [owner for owner in listed(meta(service), "ownerReferences") if owner.get("kind") != IMPORT.kind]
-    metadata = {"labels": dict.fromkeys(DERIVED), "ownerReferences": owners or None}
+    labels: dict[str, None] = {name: None for name, text in DERIVED.items() if label(service, name) == text}
+    metadata = {"labels": labels, "ownerReferences": owners or None}
     return change(SERVICE, service, key, {"metadata": metadata})

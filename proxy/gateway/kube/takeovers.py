@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gateway.core.every_caller import Reach, is_touched, reaches
-from gateway.core.objects import Key, Object, is_deleted, is_marked, key_of, meta, uid_of
+from gateway.core.objects import Key, Object, is_deleted, key_of, meta, uid_of, was_derived
 from gateway.core.snapshot import Compiled
 from gateway.kube import finalizer
 from gateway.kube.actions import Action
@@ -62,7 +62,7 @@ class Takeovers:
     def settled(self, actions: Sequence[Action], taken: Taken) -> tuple[list[Action], bool]:
         """Without the writes that are to wait a moment; false when there are such."""
         now, services = self._clock(), taken[SERVICE.kind]
-        local = {key for key in taken[IMPORT.kind] if key in services and not is_marked(services[key])}
+        local = {key for key in taken[IMPORT.kind] if key in services and not was_derived(services[key])}
         self._vacated = {key: when for key, when in self._vacated.items() if now - when < VACANT_SECONDS}
         self._vacated |= dict.fromkeys(self._local - local, now)
         self._local = local

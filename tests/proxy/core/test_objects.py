@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.core import objects
 from gateway.core.derived_names import cluster_set_name, slice_name
 from gateway.core.objects import (
     DERIVED,
@@ -52,3 +53,11 @@ def test_what_is_wanted_is_there_when_every_part_of_it_is(actual: object, wanted
 
 def test_what_is_derived_from_a_service_is_named_after_it() -> None:
     assert (slice_name("app"), cluster_set_name("app")) == ("app-imported", "app-clusterset")
+
+
+def test_a_service_that_somebody_has_taken_was_derived_and_is_no_more() -> None:
+    labels = {**objects.DERIVED, objects.MANAGED_BY: "Helm"}
+    taken = {"metadata": {"labels": labels}, "spec": {"selector": {"app": "shop"}}}
+    assert objects.was_derived(taken)
+    assert not objects.is_derived_service(taken)
+    assert not objects.was_derived({"metadata": {"labels": {objects.MANAGED_BY: "Helm"}}})

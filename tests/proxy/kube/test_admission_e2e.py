@@ -64,6 +64,7 @@ def test_the_names_are_those_of_the_gateway() -> None:
     assert admission.SLICE_MANAGED_BY == objects.SLICE_MANAGED_BY
     assert admission.SELECTOR == derived_names.SELECTOR
     assert admission.FINALIZER == finalizer.FINALIZER
+    assert admission.IMPORTED == objects.IMPORTED
     assert set(admission.KUBERNETES) == takeover.KUBERNETES
     assert set(admission.SYSTEM) == reserved.SYSTEM
 
@@ -125,6 +126,31 @@ def test_a_service_of_somebody_is_not_led_elsewhere(clean: Cluster, thief: Bound
     assert thief.call("PATCH", shop, {"spec": {"selector": SHOP}})[0] == 200
     assert thief.call("PATCH", shop, gone)[0] == 200
     assert clean.get(shop)["spec"]["selector"] == SHOP
+
+
+def test_of_a_service_that_was_its_own_it_takes_off_what_it_left(clean: Cluster, thief: Bound) -> None:
+    left = {admission.IMPORTED: "true", admission.MANAGED_BY: "Helm", "team": "shop"}
+    owners = [
+        {"apiVersion": version, "kind": kind, "name": "shop", "uid": kind}
+        for version, kind in (("flomesh.io/v1alpha1", "ServiceImport"), ("v1", "ConfigMap"))
+    ]
+    body = service(labels=left, selector=SHOP)
+    clean.apply(SERVICES, {**body, "metadata": {**body["metadata"], "ownerReferences": owners}})
+    shop, rest = f"{SERVICES}/shop", "nothing but the selector"
+    off: dict[str, Any] = {"labels": {admission.IMPORTED: None}, "ownerReferences": owners[1:]}
+    for changed in (
+        {**off, "labels": {admission.IMPORTED: None, "team": None}},
+        {**off, "labels": {admission.IMPORTED: None, "more": "evil"}},
+        {**off, "ownerReferences": owners[:1]},
+        {**off, "annotations": {"more": "evil"}},
+    ):
+        refused(thief.call("PATCH", shop, {"metadata": changed}), rest)
+    refused(thief.call("PATCH", shop, {"metadata": off, "spec": {"externalIPs": ["192.0.2.1"]}}), rest)
+    assert thief.call("PATCH", shop, {"metadata": off})[0] == 200
+    found = clean.get(shop)
+    assert found["metadata"]["labels"] == {admission.MANAGED_BY: "Helm", "team": "shop"}
+    assert [owner["kind"] for owner in found["metadata"]["ownerReferences"]] == ["ConfigMap"]
+    assert found["spec"]["selector"] == SHOP
 
 
 def test_what_carries_its_label_leads_nowhere_but_to_its_endpoints(clean: Cluster, thief: Bound) -> None:

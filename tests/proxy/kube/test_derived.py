@@ -377,3 +377,16 @@ def test_a_service_port_that_a_forged_slice_claims_goes_to_nobody() -> None:
     slices["aaa", "forged"] = forged
     found = assign_ports([forger, mine], slices, range(20000, 20010))
     assert sorted(found.values()) == [20001, 20002]
+
+
+@pytest.mark.parametrize("imports", [{KEY: imported()}, {}], ids=["imported", "the import goes"])
+def test_a_derived_service_that_helm_takes_is_handed_over_and_stays_helms(imports: dict[Any, Any]) -> None:
+    """It changes but the label that says who manages it; the import that owns it would take it along."""
+    services, slices = after(run({KEY: imported()}))
+    metadata = services[KEY]["metadata"]
+    metadata["labels"] = {**metadata["labels"], "app.kubernetes.io/managed-by": "Helm"}
+    services[KEY]["spec"]["selector"] = {"app": "nodeapp"}
+    (action,) = [one for one in run(imports, services, slices) if one.resource.kind == "Service"]
+    assert action.verb == "merge"
+    assert action.body["metadata"]["labels"] == {"multicluster.flomesh.io/imported": None}, "not Helm's"
+    assert action.body["metadata"]["ownerReferences"] is None

@@ -6,7 +6,7 @@ import sys
 
 import pulumi
 
-from stacks.config import kubeconfigs, loading, present, registry, supply
+from stacks.config import kubeconfigs, loading, packages, present, registry, supply
 from stacks.config.problem import Findings, SettingsError
 from stacks.program import namespaces, outputs, topology
 
@@ -22,6 +22,8 @@ def main() -> None:
             existing = kubeconfigs.read(config)
         with findings.gather():
             registry.login(config)
+        with findings.gather():
+            packages.check(config)
         findings.refuse()
         answers = present.ask_all(config, existing)
         with findings.gather():

@@ -39,3 +39,22 @@ class Cluster(JoinableCluster):
             cluster_identifier=self.server,
             opts=pulumi.ResourceOptions(parent=parent),
         )
+
+    def in_namespace(
+        self, name: str, parent: pulumi.Resource, namespace: pulumi.Input[str]
+    ) -> kubernetes.Provider:
+        """A provider that puts objects without a namespace into this one, as `kubectl -n` does.
+
+        Of the kinds in a cluster only the provider can tell which have one.
+        """
+        return kubernetes.Provider(
+            name,
+            kubeconfig=self.kubeconfig,
+            context=self.context if self.creation_id is None else None,
+            cluster_identifier=self.server if self.creation_id is None else self.creation_id,
+            enable_server_side_apply=False if self.creation_id is None else None,
+            enable_secret_mutable=True,
+            enable_config_map_mutable=True,
+            namespace=namespace,
+            opts=pulumi.ResourceOptions(parent=parent, deleted_with=self.owner),
+        )

@@ -10,7 +10,16 @@ import yaml
 from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from stacks.config.pods import ALTERNATIVES, AnnotationName, ObjectName, PodSettings, PortSettings, Quantity
+from stacks.config.packaged import ChartSettings
+from stacks.config.pods import (
+    ALTERNATIVES,
+    PACKAGED,
+    AnnotationName,
+    ObjectName,
+    PodSettings,
+    PortSettings,
+    Quantity,
+)
 from stacks.config.values import AppId, ClusterName, DnsLabel, Flag, Port, Section, ServiceName
 
 PRESETS: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
@@ -64,7 +73,7 @@ class DaprAppSettings(Section):
 
 
 class AppSettings(PodSettings):
-    """An app: a Deployment, and a Service if it has ports."""
+    """An app: a Deployment, and a Service if it has ports; or a chart; or manifests."""
 
     app: Literal["nodeapp", "curl"] | None = Field(
         default=None,
@@ -108,6 +117,11 @@ class AppSettings(PodSettings):
         return str(self.name)
 
     @property
+    def is_packaged(self) -> bool:
+        """Whether it brings its own objects, as a chart or as manifests."""
+        return any(getattr(self, field) is not None for field in PACKAGED)
+
+    @property
     def labels_of_pods(self) -> Mapping[str, str]:
         """The labels by which its pods are found."""
         return self.selector or {"app": self.service}
@@ -142,10 +156,11 @@ class AppSettings(PodSettings):
         other = self.overrides.get(cluster)
         if other is None:
             return self
-        update = {key: _joined(getattr(self, key), getattr(other, key)) for key in other.model_fields_set}
+        update: dict[str, Any] = {}
         for fields in ALTERNATIVES:
             if not other.model_fields_set.isdisjoint(fields):
-                update |= {field: getattr(other, field) for field in fields}
+                update |= dict.fromkeys(fields)
+        update |= {key: _joined(getattr(self, key), getattr(other, key)) for key in other.model_fields_set}
         return self.model_copy(update=update)
 
 
@@ -161,4 +176,6 @@ def _over(preset: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _joined(mine: Any, theirs: Any) -> Any:
+    if isinstance(mine, ChartSettings) and isinstance(theirs, ChartSettings):
+        return mine.with_changes(theirs)
     return {**mine, **theirs} if isinstance(mine, dict) and isinstance(theirs, dict) else theirs

@@ -44,9 +44,7 @@ def problem(details: ErrorDetails) -> Problem:
     location = details["loc"]
     path, about = path_of(location), _about(location)
     error, context = details["type"], details.get("ctx") or {}
-    value: object = (
-        "(secret)" if path.startswith("redisPassword") or path.endswith(".secret") else details["input"]
-    )
+    value: object = "(secret)" if _is_secret(path) else details["input"]
     if error == "extra_forbidden":
         close = guess(location)
         hint = f"Did you mean {close}?" if close else f"Choose from: {', '.join(_keys_beside(location))}."
@@ -62,6 +60,10 @@ def problem(details: ErrorDetails) -> Problem:
     shown = None if isinstance(value, (dict, list)) else value
     reason = _REASONS.get(error, details["msg"][:1].lower() + details["msg"][1:]).format_map(context)
     return Problem(path, shown, reason, f"It is: {about}")
+
+
+def _is_secret(path: str) -> bool:
+    return path.startswith("redisPassword") or path.endswith(".secret") or ".secretValues." in path
 
 
 def path_of(location: Location) -> str:

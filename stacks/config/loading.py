@@ -133,6 +133,8 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, SecretStr]]:
         parts = [("", app), *((f".overrides.{name}", pod) for name, pod in app.overrides.items())]
         for part, pod in parts:
             values |= {f"apps[{index}]{part}.env.{name}": value for name, value in pod.env.items()}
+            for name, secret in (pod.chart.secret_values if pod.chart is not None else {}).items():
+                yield f'apps[{index}]{part}.chart.secretValues["{name}"]', secret
     for index, component in enumerate(settings.dapr.components):
         path = f"dapr.components[{index}].metadata"
         values |= {f"{path}.{name}": value for name, value in component.metadata.items()}

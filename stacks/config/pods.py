@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, SecretStr, model_validator
 
+from stacks.config.packaged import ChartSettings, ManifestsSettings
 from stacks.config.values import DnsLabel, Flag, Number, Port, Section
 
 ObjectName = Annotated[
@@ -22,8 +23,12 @@ Seconds = Annotated[Number, Field(ge=1, le=3600)]
 UserId = Annotated[Number, Field(ge=0, le=2_147_483_647)]
 
 
-ALTERNATIVES = (("image", "build", "supplied"), ("service_account_name", "service_account"))
-"""Fields of which one takes the place of the others: whence an image comes, and by whom pods act."""
+ALTERNATIVES = (
+    ("image", "build", "supplied", "chart", "manifests"), ("service_account_name", "service_account")
+)  # fmt: skip
+"""Fields of which one takes the place of the others: what an app is, and by whom its pods act."""
+PACKAGED = ("chart", "manifests")
+"""Those that bring their own pods."""
 
 
 class KeyRef(Section):
@@ -173,6 +178,10 @@ class PodSettings(Section):
     )
     supplied: Literal["curl"] | None = Field(
         default=None, description="Or an image of the supply, by its name in stacks/config/versions.yaml."
+    )
+    chart: ChartSettings | None = Field(default=None, description="Or a Helm chart, in place of all below.")
+    manifests: ManifestsSettings | None = Field(
+        default=None, description="Or files with objects, in place of all below."
     )
     replicas: Annotated[Number, Field(ge=0, le=1000)] = Field(default=1, description="Pods in each cluster.")
     command: tuple[str, ...] = Field(default=(), description="In place of the image's entry point.")

@@ -21,10 +21,10 @@ def stack_file() -> dict[str, Any]:
     for section in model["$defs"].values():
         for inner in section["properties"].values():
             if "anyOf" in inner:
-                inner["anyOf"] = [
-                    SECRET if one.get("format") == "password" else one for one in inner["anyOf"]
-                ]
+                inner["anyOf"] = [_encrypted(one) for one in inner["anyOf"]]
             if "patternProperties" in inner:
+                held = inner["patternProperties"].items()
+                inner["patternProperties"] = {name: _encrypted(one) for name, one in held}
                 inner["additionalProperties"] = False
     named = {f"{PROJECT}:{key}": value for key, value in keys.items()}
     return {
@@ -45,3 +45,8 @@ def stack_file() -> dict[str, Any]:
         },
         "$defs": model["$defs"],
     }
+
+
+def _encrypted(about: dict[str, Any]) -> dict[str, Any]:
+    """What stands in the file for a text that is a secret; of others themselves."""
+    return SECRET if about.get("format") == "password" else about

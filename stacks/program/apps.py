@@ -11,7 +11,7 @@ from components.dapr.dapr import LOCAL_STORAGE_CLASS, Dapr, DaprArgs
 from components.mesh.dapr_sidecars import DaprSidecars, DaprSidecarsArgs
 from stacks.config.apps import AppSettings
 from stacks.config.pods import PodSettings
-from stacks.program import dapr_resources, pods, traffic
+from stacks.program import dapr_resources, packaged, pods, traffic
 from stacks.program.prepared_cluster import ClusterMesh, PreparedCluster
 from stacks.program.shared_resources import SharedResources
 
@@ -94,6 +94,12 @@ def _app(
     # A pod admitted before Dapr's injector runs has no sidecar; before 1.18 a sidecar reads components once.
     options = pulumi.ResourceOptions(provider=cluster.provider, depends_on=list(waits))
     pod = app.on(member.config.name)
+    if pod.chart is not None:
+        packaged.chart(member, app, pod.chart, name, options)
+        return
+    if pod.manifests is not None:
+        packaged.manifests(member, app, pod.manifests, name, options)
+        return
     args = AppArgs(
         cluster=cluster,
         name=app.service,

@@ -70,12 +70,12 @@ MISTAKES: dict[str, tuple[Config, str]] = {
     "a preset that is none": (
         {"app": "shell"}, "apps[2].app = 'shell': not one of the choices"),
     "no image": (
-        {"image": GONE}, "apps[2]: needs either image, build or supplied"),
+        {"image": GONE}, "apps[2]: needs either image, build, supplied, chart or manifests"),
     "an image that is built as well": (
-        {"build": "apps/x"}, "apps[2]: needs either image, build or supplied"),
+        {"build": "apps/x"}, "apps[2]: needs either image, build, supplied, chart or manifests"),
     "an image of the supply as well": (
         {"overrides": {"cluster-1": {"supplied": "curl", "build": "apps/x"}}},
-        "apps[2]: needs either image, build or supplied"),
+        "apps[2]: needs either image, build, supplied, chart or manifests"),
     "an account that is there and made": (
         {"serviceAccountName": "checkout", "serviceAccount": {}},
         "apps[2]: needs only one of serviceAccountName or serviceAccount"),

@@ -224,6 +224,72 @@ def test_a_namespace_of_somebody_else_is_used_and_not_taken(
     )
 
 
+SHOP = {"namespace": "deployed", "clusters": ["east"]}
+DEPLOY = "tests/existing/deploy"
+PASSWORD_PATH = 'apps[1].chart.secretValues["auth.password"]'
+DEPLOYED = [
+    {"name": "greeting", **SHOP, "chart": {"path": f"{DEPLOY}/chart", "values": {"greeting": "hi"}}},
+    {"name": "files", **SHOP, "manifests": {"files": [f"{DEPLOY}/objects/*.yaml"]}},
+    {"name": "overlay", **SHOP, "manifests": {"kustomize": f"{DEPLOY}/overlay"}},
+]
+TRACING = {"name": "tracing", "namespace": "dapr-test", "spec": {"tracing": {"samplingRate": "0"}}}
+PUBSUB = {
+    "name": "orders", "namespace": "dapr-test", "type": "pubsub.in-memory", "scopes": ["nodeapp"],
+    "metadata": {"cluster": {"cluster": "name"}},
+}  # fmt: skip
+
+
+def test_charts_files_and_resources_of_dapr_come_and_go(machine: theirs.Machine, kubeconfig: Path) -> None:
+    before = FILE.read_text()
+    document = yaml.safe_load(before)
+    config = document["config"]
+    nodeapp = config["multicluster-dapr:apps"][0]
+    try:
+        nodeapp["dapr"] = {"config": "tracing"}
+        config["multicluster-dapr:apps"] = [nodeapp, *DEPLOYED]
+        config["multicluster-dapr:dapr"] = {"components": [PUBSUB], "configurations": [TRACING]}
+        FILE.write_text(yaml.safe_dump(document))
+        secret = ("pulumi", "config", "set", "--secret", "--path", PASSWORD_PATH, "a-value-of-this-test")
+        subprocess.run(secret, cwd=ROOT, env=engine_environment(ENVIRONMENT), check=True)
+        stack("up", ENVIRONMENT)
+        found = _kubectl(machine, kubeconfig, "east", "get", "configmaps", "-n", "deployed", "-o", "name")
+        assert {
+            f"configmap/{name}" for name in ("greeting", "from-a-file", "east-from-a-kustomization")
+        } <= set(found.split())
+        _kubectl(machine, kubeconfig, "east", "get", "clusterrole", "from-a-file")
+        value = "jsonpath={.data.greeting}"
+        assert (
+            _kubectl(
+                machine, kubeconfig, "east", "get", "configmap", "greeting", "-n", "deployed", "-o", value
+            )
+            == "hi"
+        )
+        state = subprocess.run(
+            ["pulumi", "stack", "export"], cwd=ROOT, env=engine_environment(ENVIRONMENT), check=True,
+            capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        assert "a-value-of-this-test" not in state
+        kinds = "components,configurations"
+        made = _kubectl(machine, kubeconfig, "east", "get", kinds, "-n", "dapr-test", "-o", "name")
+        assert {one.partition("/")[2] for one in made.split()} == {"statestore", "orders", "tracing"}
+        pods = _started(machine, kubeconfig)
+        document["config"]["multicluster-dapr:dapr"]["configurations"][0]["spec"] = {}
+        FILE.write_text(yaml.safe_dump(document))
+        stack("up", ENVIRONMENT)
+        assert not pods & _started(machine, kubeconfig), "they read their Configuration at the start"
+    finally:
+        FILE.write_text(before)
+    stack("up", ENVIRONMENT)
+    namespaces = _kubectl(machine, kubeconfig, "east", "get", "namespaces", "-o", "name")
+    assert "namespace/deployed" not in namespaces.split()
+    assert _front_door("/nodeapp/ports").endswith("from cluster: east")
+
+
+def _started(machine: theirs.Machine, kubeconfig: Path) -> set[str]:
+    pods = "get", "pods", "-n", "dapr-test", "-l", "app=node", "-o", "name"
+    return set(_kubectl(machine, kubeconfig, "east", *pods).split())
+
+
 def test_destroy_asks_before_objects_of_others_go(machine: theirs.Machine, kubeconfig: Path) -> None:
     _put_into_shop(machine, kubeconfig, "hub")
     assert "ConfigMap shop/theirs in hub" in stack("destroy", ENVIRONMENT, code=1)

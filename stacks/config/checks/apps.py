@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from stacks.config.apps import AppSettings
+from stacks.config.checks.packaged import packages_are_whole
 from stacks.config.model import Settings
 from stacks.config.pods import ALTERNATIVES, PodSettings, ProbeSettings
 from stacks.config.problem import Problem, once
@@ -23,6 +24,7 @@ def apps_are_whole(settings: Settings) -> Iterator[Problem]:
             hint = "Name the app, or write `app: nodeapp` or `app: curl` for one of the demo."
             yield Problem(f"{path}.name", None, "missing", hint)
         yield from _alternatives(path, app)
+        yield from packages_are_whole(path, app)
         yield from _ports(path, app)
         yield from _pod(path, app)
         yield from _overrides(path, app)
@@ -33,6 +35,8 @@ def pods_are_told_apart(settings: Settings) -> Iterator[Problem]:
     for index, app in enumerate(settings.apps):
         for number, other in enumerate(settings.apps):
             if number == index or other.namespace != app.namespace or other.service == app.service:
+                continue
+            if app.is_packaged or other.is_packaged:  # their labels are not known here
                 continue
             for cluster in app.clusters:
                 theirs = {**other.on(cluster).labels, **other.labels_of_pods}

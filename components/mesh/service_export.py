@@ -13,6 +13,8 @@ from .app_ids import APP_ID, INVOKE
 
 HOST = "multicluster.flomesh.io/host"
 """Annotation of a ServiceExport: the host under which alone it is published."""
+TIMEOUTS = "multicluster.flomesh.io/timeouts"
+"""Annotation of a ServiceExport: how long its callers wait at most, as JSON."""
 
 
 class ServiceExportRule(TypedDict):
@@ -35,6 +37,16 @@ class ServiceExportRewrite(TypedDict):
     """What takes the place of a match; $1 is the first group."""
 
 
+class ServiceExportTimeouts(TypedDict):
+    """How long callers wait at most, as durations of Gateway API such as 1m30s; 0s is as long as can be."""
+
+    request: NotRequired[pulumi.Input[str]]
+    """From the arrival of a request to the end of its answer. Default: a minute to its beginning, an hour to
+    its end."""
+    backend_request: NotRequired[pulumi.Input[str]]
+    """For each of the endpoints that it is tried at. Default: none of its own."""
+
+
 class ServiceExportArgs(TypedDict):
     """The Service that is exported, and how."""
 
@@ -49,6 +61,8 @@ class ServiceExportArgs(TypedDict):
     Default: any host."""
     path_rewrite: NotRequired[ServiceExportRewrite]
     """Rewrite of the path. Default: none, the Service sees the published path."""
+    timeouts: NotRequired[ServiceExportTimeouts]
+    """How long callers wait at most. Default: as long as the gateways do."""
     service_account_name: NotRequired[pulumi.Input[str]]
     """ServiceAccount of the callers it is for; * is any. Default: *."""
     session_sticky: NotRequired[pulumi.Input[bool]]
@@ -90,11 +104,18 @@ def export_spec(args: ServiceExportArgs) -> dict[str, Any]:
     }
 
 
+def _named(given: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:
+    """What is given, by the names of Gateway API."""
+    return {names.get(key, key): value for key, value in given.items()}
+
+
 def annotations(args: ServiceExportArgs) -> dict[str, pulumi.Input[str]]:
     """What the gateways read besides the spec."""
     said: dict[str, pulumi.Input[str]] = {}
     if "host" in args:
         said[HOST] = args["host"]
+    if timeouts := args.get("timeouts"):
+        said[TIMEOUTS] = pulumi.Output.json_dumps(_named(timeouts, {"backend_request": "backendRequest"}))
     if "app_id" in args:
         said |= {APP_ID: args["app_id"], **(INVOKE if args.get("by_sidecar", False) else {})}
     return said

@@ -14,6 +14,7 @@ from stacks.config.values import (
     ClusterKey,
     ClusterName,
     DnsLabel,
+    Duration,
     Flag,
     GrantedHost,
     HostName,
@@ -40,6 +41,19 @@ class ExportRule(Section):
         description="Path on the exporter's gateway; default /namespace/service, which is taken off again.",
     )
     path_type: Literal["Exact", "Prefix"] = Field(default="Prefix", description="How the path is compared.")
+
+
+class Timeouts(Section):
+    """How long callers of an export wait at most, in the words of Gateway API; `0s` is as long as can be."""
+
+    request: Duration | None = Field(
+        default=None,
+        description="From the request's arrival to the end of its answer, such as 30s; else an hour, and a "
+        "minute to its beginning.",
+    )
+    backend_request: Duration | None = Field(
+        default=None, description="For each of the endpoints that it is tried at, such as 5s."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +91,9 @@ class ExportSettings(Section):
     )
     target_clusters: tuple[ClusterKey, ...] = Field(
         default=(), max_length=128, description="Cluster keys that may import; empty is all."
+    )
+    timeouts: Timeouts | None = Field(
+        default=None, description="How long callers wait at most (bundled mesh)."
     )
     app_id: AppId | None = Field(
         default=None,

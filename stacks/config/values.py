@@ -84,6 +84,8 @@ Host = Annotated[
     AfterValidator(_host),
 ]
 Url = Annotated[str, Field(pattern=r"^https://[^/\s?#]+(/[^\s?#]*)?$")]
+# Of Gateway API (GEP-2257).
+Duration = Annotated[str, Field(pattern=r"^([0-9]{1,5}(h|ms|m|s)){1,4}$")]
 # Of their own type only: "yes", 1 and "81" are mistakes, whoever reads them kindly.
 Flag = Annotated[bool, Field(strict=True)]
 Number = Annotated[int, Field(strict=True)]

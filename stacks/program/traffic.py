@@ -16,9 +16,10 @@ from components.mesh.service_export import (
     ServiceExportArgs,
     ServiceExportRewrite,
     ServiceExportRule,
+    ServiceExportTimeouts,
 )
 from stacks.config.model import Settings
-from stacks.config.traffic import ExportSettings, PolicyTarget
+from stacks.config.traffic import ExportSettings, PolicyTarget, Timeouts
 from stacks.program.prepared_cluster import ClusterMesh, PreparedCluster
 
 
@@ -90,6 +91,8 @@ def _export(settings: Settings, export: ExportSettings) -> ServiceExportArgs:
         args["host"] = export.host
     if (rewrite := export.rewrite) is not None:
         args["path_rewrite"] = ServiceExportRewrite(pattern=rewrite.from_, replacement=rewrite.to)
+    if export.timeouts is not None:
+        args["timeouts"] = _timeouts(export.timeouts)
     if export.session_sticky:
         args["session_sticky"] = True
     if export.load_balancer != "RoundRobinLoadBalancer":
@@ -99,4 +102,13 @@ def _export(settings: Settings, export: ExportSettings) -> ServiceExportArgs:
     if (app_id := settings.app_id(export)) is not None:
         args["app_id"] = app_id
         args["by_sidecar"] = settings.dapr.invoke == "sidecar"
+    return args
+
+
+def _timeouts(said: Timeouts) -> ServiceExportTimeouts:
+    args = ServiceExportTimeouts()
+    if said.request is not None:
+        args["request"] = said.request
+    if said.backend_request is not None:
+        args["backend_request"] = said.backend_request
     return args

@@ -42,17 +42,21 @@ def test_a_long_head_is_not_kept() -> None:
 def test_what_is_made_of_a_head_counts_too() -> None:
     """A short request can have a long target once it is rewritten."""
     cluster = ClusterState(WeightedCluster("c", (), rewrite=Rewrite("^/", "/" + "x" * 1000)), [])
-    cached = CachedHead(parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Limits()), None, None)
+    cached = CachedHead(
+        parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Limits()), None, None, Limits()
+    )
     start, logged = cached.start(cluster), cached.log_fields(AccessLog())
     assert cached.loose == len(start) + len(logged) > 1000
     kept: HeadCache[CachedHead] = HeadCache()
-    other = CachedHead(cached.head, None, None)
+    other = CachedHead(cached.head, None, None, Limits())
     other.cache = kept
     assert (len(other.start(cluster)), other.loose, kept.size) == (len(start), 0, len(start))
 
 
 def test_a_head_without_a_route_is_known_to_lead_nowhere() -> None:
-    cached = CachedHead(parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Limits()), None, None)
+    cached = CachedHead(
+        parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Limits()), None, None, Limits()
+    )
     assert (cached.state, cached.affine, cached.sticky) == (None, False, False)
 
 

@@ -45,6 +45,8 @@ def valid(export: Evaluation, *, reachable: bool, clusters: Collection[str]) -> 
     numbers = ", ".join(str(port.number) for port in export.ports)
     notes = [f"ports {numbers} are exported"] if numbers else []
     notes += [f"its app-id for Dapr is {export.app_id}"] if export.app_id else []
+    if said := export.timeouts.described():
+        notes.append("timeouts: " + ", ".join(f"{name} {value}" for name, value in said.items()))
     notes += export.notes
     if not reachable:
         notes.append("not exported to other clusters: this cluster has no Cluster object with a gatewayHost")

@@ -64,6 +64,7 @@ def describe_route(route: Route, health_of: HealthOf = lambda *_: None, now: flo
         "port": route.port,
         "policy": route.policy,
         "leaves": route.leaves,
+        "timeouts": route.timeouts.described(),
         "priorities": [[standing.described() for standing in priority] for priority in priorities],
     }
 

@@ -24,6 +24,7 @@ from gateway.core.rewrite import PATTERNS, Rewrite, RewriteError
 from gateway.core.services import Service
 from gateway.core.settle import Claimed, settle
 from gateway.core.sidecars import INVOKE, read_invoke
+from gateway.core.timeouts import NO_TIMEOUTS, Timeouts, read_timeouts
 
 HASH_ON_ANNOTATION = "multicluster.flomesh.io/hash-on"
 """What HashingLoadBalancer hashes: `source` (default), `header:NAME` or `cookie:NAME`. Ours: the schema
@@ -86,6 +87,8 @@ class Evaluation:
     """By which Dapr apps of other clusters call the service; empty for none."""
     hosts: tuple[str, ...] = ()
     """Under which alone it is published; none: it shares the paths of all other hosts."""
+    timeouts: Timeouts = NO_TIMEOUTS
+    """How long its callers wait at most."""
 
 
 def evaluate_exports(
@@ -124,6 +127,7 @@ class _Read:
     rules: dict[int, Rule] = field(default_factory=dict)
     """Those that can be served, by number."""
     app_id: str = ""
+    timeouts: Timeouts = NO_TIMEOUTS
 
 
 def _read(
@@ -133,6 +137,10 @@ def _read(
     errors = found.claimed.errors
     try:
         found.app_id = read_app_id(raw)
+    except FieldError as error:
+        errors.append(error)
+    try:
+        found.timeouts = read_timeouts(raw)
     except FieldError as error:
         errors.append(error)
     try:
@@ -198,6 +206,7 @@ def _evaluation(read: _Read, raw: Object, service: Service | None) -> Evaluation
         str(spec.get("serviceAccountName") or ""),
         read.app_id,
         claimed.hosts,
+        read.timeouts,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from gateway.core.affinity import DEFAULT_BALANCING, Balancing
 from gateway.core.rewrite import Rewrite
 from gateway.core.sidecars import check_method
+from gateway.core.timeouts import NO_TIMEOUTS, Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ class Route:
     priorities: tuple[tuple[WeightedCluster, ...], ...]
     balancing: Balancing = DEFAULT_BALANCING
     """How requests are spread over this cluster's own endpoints."""
+    timeouts: Timeouts = field(default=NO_TIMEOUTS, compare=False)
+    """How long a caller waits at most. With others it is the same route still, and its rotation goes on."""
 
     @property
     def clusters(self) -> tuple[WeightedCluster, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gateway.core.affinity import Balancing, session_secret
+from gateway.core.affinity import DEFAULT_BALANCING, session_secret
 from gateway.core.claims import Claims, Match
 from gateway.core.dialling import FILES, Dialling, of_gateways, of_system
 from gateway.core.export_hosts import host_of
@@ -22,6 +22,7 @@ from gateway.core.hosts import CLUSTER_DOMAIN, HostTable, host_table
 from gateway.core.identity import BY_NAME, BY_PATH, NO_KEYS, PeersKeys
 from gateway.core.imports import read_import
 from gateway.core.objects import Key, Object, is_deleted
+from gateway.core.own_routes import published, without_path
 from gateway.core.paths import normalise
 from gateway.core.policy import ACTIVE_ACTIVE, LOCALITY, Policy, make_priorities, read_policy
 from gateway.core.problem import Problem
@@ -30,6 +31,7 @@ from gateway.core.route import PathTable, Route, WeightedCluster, normal_prefix,
 from gateway.core.service_ports import service_ports
 from gateway.core.services import Objects, sort_objects
 from gateway.core.sidecars import SIDECAR_PORT, SIDECARS, invoke_prefix
+from gateway.core.timeouts import NO_TIMEOUTS, Timeouts, read_timeouts
 
 __all__ = ["Compiled", "Problem", "Snapshot", "compile_snapshot"]
 
@@ -158,7 +160,7 @@ class _Compiler:
         self._problems: list[Problem] = list(objects.problems)
         self._policies: dict[Key, Policy] = {}
         self._remotes: dict[Key, dict[int, list[WeightedCluster]]] = {}
-        self._balancing: dict[Key, Balancing] = {}
+        self._exports: dict[Key, Evaluation] = {}
 
     def compile(self, front_door: bool, cluster_domain: str, listening: range) -> Compiled:
         for key, raw in sorted(self._objects.policies.items()):
@@ -167,14 +169,13 @@ class _Compiler:
         self._read_imports()
         for key in sorted(self._policies):
             self._check_targets(key)
-        evaluated = evaluate_exports(self._objects.exports, self._objects.services, self._hosts)
-        exports = tuple(evaluated.values())
+        self._exports = evaluate_exports(self._objects.exports, self._objects.services, self._hosts)
+        exports = tuple(self._exports.values())
         self._problems.extend(problem for export in exports for problem in export.problems)
         rules = [rule for export in exports for rule in export.rules]
-        self._balancing = {rule.key: rule.balancing for rule in rules}
         own = [(rule, self._own_route(rule)) for rule in rules]
         paths = self._front_door_paths() if front_door else {}
-        published = _published(own)
+        at_hosts = published(own)
         kept = self._own_paths([(rule, route) for rule, route in own if not rule.hosts], paths)
         paths.update({rule.match: self._export_route(rule, route, paths) for rule, route in kept})
         imported = {key: tuple(self._import_routes(key)) for key in self._remotes}
@@ -188,13 +189,13 @@ class _Compiler:
         self._problems.extend(problems)
         identities = self._identities(own)
         exported: dict[str, list[Route]] = {}
-        beside = [*identities.values(), *(route for table in published.values() for route in table.values())]
+        beside = [*identities.values(), *(route for table in at_hosts.values() for route in table.values())]
         for route in {id(route): route for route in beside}.values():
             exported.setdefault(route.service, []).append(route)
         snapshot = Snapshot(
             self._own,
             path_table(paths),
-            {host: path_table(found) for host, found in published.items()},
+            {host: path_table(found) for host, found in at_hosts.items()},
             host_table(by_host, self._objects.addresses, cluster_domain),
             ports,
             imported,
@@ -283,9 +284,23 @@ class _Compiler:
         policy = self._policies.get(key, Policy())
         for port in sorted(set(remotes) | set(service.ports if service else ())):
             clusters = self._by_name(key, port, remotes.get(port, []))
-            priorities = make_priorities(policy, self._local(key, port), clusters)
-            balancing = self._balancing.get(key, Balancing())
-            yield Route("/".join(key), port, f"{key[1]}.{key[0]}:{port}", policy.kind, priorities, balancing)
+            rules = self._exports[key].rules if key in self._exports else ()
+            yield Route(
+                "/".join(key), port, f"{key[1]}.{key[0]}:{port}", policy.kind,
+                make_priorities(policy, self._local(key, port), clusters),
+                rules[0].balancing if rules else DEFAULT_BALANCING, self._timeouts(key),
+            )  # fmt: skip
+
+    def _timeouts(self, key: Key) -> Timeouts:
+        """How long callers of a service wait at most: as its export here says, or else its import."""
+        own = self._exports.get(key)
+        if own is not None and own.timeouts != NO_TIMEOUTS:
+            return own.timeouts
+        try:
+            return read_timeouts(self._objects.imports.get(key, {}))
+        except FieldError as error:
+            self._report("ServiceImport", key, error)
+            return NO_TIMEOUTS
 
     def _by_name(self, key: Key, port: int, remotes: list[WeightedCluster]) -> list[WeightedCluster]:
         """Other clusters as they are asked for a service by its name: not by a path, when there is a key."""
@@ -302,9 +317,10 @@ class _Compiler:
         local = self._local(rule.key, rule.port, rule.rewrite)
         balancing = rule.balancing
         if rule.invoked:
-            local, balancing = self._through_sidecars(rule, local), Balancing()
+            local, balancing = self._through_sidecars(rule, local), DEFAULT_BALANCING
         where = f"{'Exact' if rule.exact else 'Prefix'} {rule.path}"
-        return Route("/".join(rule.key), rule.port, where, LOCALITY, ((local,),), balancing)
+        timeouts = self._timeouts(rule.key)
+        return Route("/".join(rule.key), rule.port, where, LOCALITY, ((local,),), balancing, timeouts)
 
     def _export_route(self, rule: Rule, own: Route, doors: Mapping[tuple[bool, bytes], Route]) -> Route:
         """Local pods; with a front door on the same path of the same service also the other exporters."""
@@ -325,7 +341,7 @@ class _Compiler:
         for rule, route in own if self._peers.keys else ():
             if rule.exact:
                 continue
-            ways = {BY_PATH: route, BY_NAME: _without_path(rule, route)}
+            ways = {BY_PATH: route, BY_NAME: without_path(rule, route)}
             for how, leads_to in ways.items():
                 for value in self._peers.accepted(self._own, route.service, rule.port, how):
                     found.setdefault(value, leads_to)
@@ -360,7 +376,9 @@ class _Compiler:
                         policy, WeightedCluster(self._own, ()), self._door_clusters(key, prefix)
                     )
                     where = f"Prefix {prefix.decode() or '/'}"
-                    paths[False, prefix] = Route("/".join(key), port, where, policy.kind, priorities)
+                    paths[False, prefix] = Route(
+                        "/".join(key), port, where, policy.kind, priorities, timeouts=self._timeouts(key)
+                    )
         return paths
 
     def _door_policy(self, key: Key) -> Policy:
@@ -376,22 +394,3 @@ class _Compiler:
                     identity = self._peers.sign(cluster.key, service, port, BY_PATH)
                     found[cluster.key] = replace(cluster, prefix=b"", identity=identity)
         return list(found.values())
-
-
-def _published(own: Iterable[tuple[Rule, Route]]) -> dict[str, dict[Match, Route]]:
-    """The rules of exports with hosts, by host."""
-    found: dict[str, dict[Match, Route]] = {}
-    for rule, route in own:
-        for host in rule.hosts:
-            where = f"{'Exact' if rule.exact else 'Prefix'} {host}{rule.path}"
-            found.setdefault(host, {})[rule.match] = replace(route, where=where)
-    return found
-
-
-def _without_path(rule: Rule, route: Route) -> Route:
-    """The route for a call by the Service's name: its target lacks the path, which only a rewrite wants."""
-    if rule.rewrite is None:
-        return route
-    (local,) = route.clusters
-    local = replace(local, rewritten_prefix=normal_prefix(rule.path))
-    return replace(route, where=f"Name {route.service}:{rule.port}", priorities=((local,),))

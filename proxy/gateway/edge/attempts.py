@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Final
 
 from gateway.core.affinity import Affinity
@@ -24,12 +25,16 @@ class Attempts:
     `state` is None for a request without a route: there is nowhere to go.
     """
 
-    __slots__ = ("affinity", "count", "limit", "nowhere", "pick", "same", "seen", "state", "tried")
+    __slots__ = (
+        "affinity", "count", "deadline", "latest", "limit", "nowhere", "pick", "same", "seconds",
+        "seen", "state", "tried",
+    )  # fmt: skip
 
     pick: Pick
     """The last choice; set from the first one on."""
 
-    def __init__(self, cached: CachedHead, limit: int) -> None:
+    def __init__(self, cached: CachedHead, limit: int, latest: float) -> None:
+        """`limit`: of endpoints. `latest`: when all must be over."""
         self.state = cached.state
         self.nowhere = cached.nowhere
         self.limit = limit
@@ -41,6 +46,9 @@ class Attempts:
         """The last choice may be chosen again: the attempt said nothing about it."""
         self.seen: tuple[int, str] | None = None
         """Status and text of an attempt that an application may have seen, if one has failed so."""
+        self.seconds = cached.attempt_seconds
+        self.latest = self.deadline = latest
+        """The first for all attempts, the second for the one under way, each with its answer."""
 
     def next(self, now: float) -> Pick | None:
         """Begin an attempt at the next endpoint; None when there is none or enough have been tried."""
@@ -54,7 +62,18 @@ class Attempts:
             self.pick = pick
             self.count += 1
             pick.health.active += 1
+            if self.seconds:
+                self.deadline = min(self.latest, monotonic() + self.seconds)
         return pick
+
+    def too_late(self, now: float, *, sending: bool) -> None:
+        """The time of all attempts is over without an answer.
+
+        The pod may be at fault, unless the client is still `sending`. Another cluster's gateway is not: its
+        own time is over likewise.
+        """
+        if not sending and not self.pick.state.remote:
+            self.pick.health.failed(now)
 
     def end(self) -> None:
         """The request is no longer on its way to, or at, the endpoint chosen last."""

@@ -30,7 +30,7 @@ class Exchange(UpstreamUser):
 
     __slots__ = (
         "answer", "answer_body", "attempts", "bytes_in", "bytes_out", "cached", "close_after", "downstream",
-        "ended", "hard_deadline", "head", "kept", "request_id", "runtime", "started", "status", "tunnel",
+        "ended", "head", "kept", "request_id", "runtime", "started", "status", "tunnel",
         "upstream", "wants_body",
     )  # fmt: skip
 
@@ -42,11 +42,10 @@ class Exchange(UpstreamUser):
         self.cached = cached
         self.head = head
         self.started = monotonic()
-        self.hard_deadline = runtime.now + runtime.total_seconds
         self.wants_body = head.length != 0
         """More of the request's body is to come."""
         self.kept = ReplayBuffer(runtime.replay_bytes) if head.length else NO_BODY
-        self.attempts = Attempts(cached, runtime.attempts)
+        self.attempts = Attempts(cached, runtime.attempts, self.started + cached.total_seconds)
         self.upstream: Upstream | None = None
         self.answer: ResponseHead | None = None
         self.answer_body: Body | None = None
@@ -110,13 +109,16 @@ class Exchange(UpstreamUser):
 
     def expired(self) -> None:
         """The deadline has passed."""
+        now = self.runtime.now
         if self.tunnel or self.answer is not None:
-            self._abort("stalled")
+            over = now >= self.attempts.deadline and not self.tunnel
+            self._abort("total-timeout" if over else "stalled")
         elif self.waits:
             self.fail(503, "no connection to the service became free in time", "queue-timeout", refused=True)
-        elif self.runtime.now >= self.hard_deadline:
+        elif now >= self.attempts.latest:
+            self.attempts.too_late(now, sending=self.wants_body)
             self.fail(504, "request took too long", "total-timeout")
-        elif self.wants_body:
+        elif self.wants_body and now < self.attempts.deadline:
             self.fail(408, "request body stalled", "timeout")
         else:
             self._attempt_failed("no answer in time", status=504, certain=False)
@@ -125,8 +127,8 @@ class Exchange(UpstreamUser):
         """Set the deadline for whoever must move next."""
         runtime = self.runtime
         stalling = self.wants_body or self.answer is not None
-        deadline = runtime.now + (runtime.stall_seconds if stalling else runtime.first_byte_seconds)
-        self.downstream.set_deadline(deadline if self.tunnel else min(deadline, self.hard_deadline))
+        deadline = runtime.now + (runtime.stall_seconds if stalling else self.cached.first_byte_seconds)
+        self.downstream.set_deadline(deadline if self.tunnel else min(deadline, self.attempts.deadline))
 
     # Attempts
 

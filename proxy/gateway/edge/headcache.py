@@ -12,8 +12,10 @@ from gateway.core.affinity import HASHING, Affinity, read_affinity
 from gateway.core.answers import NOT_FOUND_TEXT
 from gateway.core.balance import ClusterState, RouteState
 from gateway.core.forward import check_loop, request_start, served_mark
+from gateway.core.limits import Limits
 from gateway.core.request import RequestHead
 from gateway.core.route import Route
+from gateway.core.timeouts import NO_TIMEOUTS, Timeouts
 from gateway.edge.accesslog import AccessLog, request_fields
 
 T = TypeVar("T")
@@ -90,10 +92,13 @@ class CachedHead:
     """A request head and where it leads by the snapshot in force, whoever sends it."""
 
     __slots__ = (
-        "affine", "cache", "head", "logged", "loose", "nowhere", "route", "starts", "state", "sticky",
+        "affine", "attempt_seconds", "cache", "first_byte_seconds", "head", "logged", "loose", "nowhere",
+        "route", "starts", "state", "sticky", "total_seconds",
     )  # fmt: skip
 
-    def __init__(self, head: RequestHead, route: Route | None, state: RouteState | None) -> None:
+    def __init__(
+        self, head: RequestHead, route: Route | None, state: RouteState | None, limits: Limits
+    ) -> None:
         self.head = head
         self.route = route
         self.state = state
@@ -109,6 +114,19 @@ class CachedHead:
         self.logged = ""
         """The access log's fields for it, once it has been logged."""
         self.starts: dict[ClusterState, bytes] = {}
+        self.total_seconds = limits.total_seconds
+        self.first_byte_seconds = limits.first_byte_seconds
+        self.attempt_seconds = 0.0
+        """For one attempt, with its answer; 0 for no bound of its own."""
+        if route is not None and route.timeouts != NO_TIMEOUTS:
+            self._bound(route.timeouts)
+
+    def _bound(self, timeouts: Timeouts) -> None:
+        """Let the service's own timeouts hold, in place of the gateway's bound for a first byte."""
+        if timeouts.request_seconds:
+            self.total_seconds = min(self.total_seconds, timeouts.request_seconds)
+        self.attempt_seconds = timeouts.backend_seconds
+        self.first_byte_seconds = float("inf")
 
     def start(self, cluster: ClusterState) -> bytes:
         """The head as that cluster is sent it, up to what tells about the sender.

@@ -101,7 +101,7 @@ class Registry:
             route = snapshot.from_outside(head.host, head.path)
         else:
             route = snapshot.ports.get(service_port) or snapshot.hosts.find(head.host)
-        cached = CachedHead(head, route, None if route is None else self.state(route))
+        cached = CachedHead(head, route, None if route is None else self.state(route), limits)
         if route is None and head.identity is not None:
             cached.nowhere = UNKNOWN_IDENTITY
         elif route is None and not by_path and (text := snapshot.hosts.ambiguity(head.host)):

@@ -37,9 +37,7 @@ class Runtime:
         self.attempts = limits.attempts
         self.replay_bytes = limits.replay_bytes
         self.head_bytes = limits.head_bytes
-        self.first_byte_seconds = limits.first_byte_seconds
         self.stall_seconds = limits.stall_seconds
-        self.total_seconds = limits.total_seconds
         self.idle_seconds = limits.idle_seconds
         self.upstream_idle = limits.upstream_idle
         self.session_secret = b""

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any
 
-from gateway.core.app_ids import APP_ID
 from gateway.core.conditions import Condition
 from gateway.core.objects import (
     Key,
@@ -29,7 +28,7 @@ from gateway.kube.client import KubeClient
 from gateway.kube.cluster_view import Address, ClusterView
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound, Refused
 from gateway.kube.events import condition_events
-from gateway.kube.plan import app_id_of, same_import
+from gateway.kube.plan import carried, same_import
 from gateway.kube.resources import EVENT, EXPORT, IMPORT, NAMESPACE, SERVICE
 from gateway.kube.status import current, status_patch
 from gateway.kube.timing import DEFAULT_TIMING, Timing
@@ -191,8 +190,7 @@ class ClusterReconciler:
                     await self._client.create(IMPORT, namespace, body)
                 elif is_hub_import(before):
                     spec = {"serviceAccountName": None, **body["spec"]}
-                    annotations = {APP_ID: app_id_of(body) or None}
-                    metadata = {"resourceVersion": version_of(before), "annotations": annotations}
+                    metadata = {"resourceVersion": version_of(before), "annotations": carried(body)}
                     await self._client.merge(IMPORT, namespace, name, {"metadata": metadata, "spec": spec})
                 else:
                     return True

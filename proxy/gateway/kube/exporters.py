@@ -43,6 +43,8 @@ class Exporter:
     notes: list[str] = field(default_factory=list)
     app_id: str = ""
     """The app-id of the service, which its imports carry."""
+    request_timeout: str = ""
+    """How long callers wait for an answer at most, which the imports carry too."""
     not_at_door: set[str] = field(default_factory=set)
     """Paths of it that the front door does not serve."""
 
@@ -90,6 +92,7 @@ def gather(views: Iterable[ClusterView], hosts: Sequence[HostGrant] = ()) -> Gat
         found.sort(key=lambda exporter: (exporter.since, exporter.export.created, exporter.view.key))
         _settle_ports(found)
         _settle_app_id(found)
+        _settle_timeout(found)
     return gathered
 
 
@@ -180,4 +183,18 @@ def _settle_app_id(exporters: Sequence[Exporter]) -> None:
             exporter.conflicts.append(
                 f"its app-id is {exporter.export.app_id} here but {exporter.app_id} in {having[0].view.key}, "
                 f"which exported it first: Dapr apps of other clusters call it by that one"
+            )
+
+
+def _settle_timeout(exporters: Sequence[Exporter]) -> None:
+    """One timeout per service, likewise: KEP-1645 has it so for what Services say of themselves."""
+    having = [exporter for exporter in exporters if exporter.ports and exporter.export.timeouts.request]
+    for exporter in exporters if having else ():
+        exporter.request_timeout = having[0].export.timeouts.request
+    for exporter in having:
+        own = exporter.export.timeouts.request
+        if own != exporter.request_timeout:
+            exporter.conflicts.append(
+                f"its request timeout is {own} here but {exporter.request_timeout} in {having[0].view.key}, "
+                f"which exported it first: callers in other clusters wait that long"
             )

@@ -30,6 +30,7 @@ from gateway.core.objects import (
     number,
     spec_of,
 )
+from gateway.core.timeouts import TIMEOUTS, Timeouts
 from gateway.kube.cluster_view import ClusterView
 from gateway.kube.door import settle_paths
 from gateway.kube.exporters import IMPORT_PORTS, Exporter, gather
@@ -119,14 +120,17 @@ class _Writer:
         accounts = [exporter.export.service_account for exporter in exporters]
         accounts.append(str(spec_of(existing).get("serviceAccountName") or ""))
         app_ids = [exporter.app_id for exporter in exporters]
+        timeouts = [Timeouts(request=exporter.request_timeout).annotation() for exporter in exporters]
         if any(kept["clusterKey"] in unknown for port in ports for kept in port["endpoints"]):
-            app_ids.append(app_id_of(existing))
-        return _import(key, ports, next(filter(None, accounts), ""), next(filter(None, app_ids), ""))
+            app_ids.append(annotation(existing, APP_ID))
+            timeouts.append(annotation(existing, TIMEOUTS))
+        said = {APP_ID: next(filter(None, app_ids), ""), TIMEOUTS: next(filter(None, timeouts), "")}
+        return _import(key, ports, next(filter(None, accounts), ""), said)
 
 
-def app_id_of(imported: Object) -> str:
-    """The app-id an import carries; empty for none."""
-    return annotation(imported, APP_ID)
+def carried(imported: Object) -> dict[str, str | None]:
+    """The annotations by which an import says what its exports say; None for those it does not have."""
+    return {name: annotation(imported, name) or None for name in (APP_ID, TIMEOUTS)}
 
 
 def _ports(exporters: Sequence[Exporter], existing: Object, unknown: set[str]) -> list[dict[str, Any]]:
@@ -169,15 +173,17 @@ def _port(ports: dict[int, dict[str, Any]], wanted: int, said: Object) -> dict[s
     return port
 
 
-def _import(key: Key, ports: list[dict[str, Any]], account: str, app_id: str) -> dict[str, Any]:
+def _import(key: Key, ports: list[dict[str, Any]], account: str, said: Mapping[str, str]) -> dict[str, Any]:
+    """`said`: its annotations; empty ones are left out."""
     spec: dict[str, Any] = {"type": "ClusterSetIP", "ports": ports}
     spec |= {"serviceAccountName": account} if account else {}
     metadata: dict[str, Any] = {"namespace": key[0], "name": key[1], "labels": {MANAGED_BY: HUB}}
-    metadata |= {"annotations": {APP_ID: app_id}} if app_id else {}
+    annotations = {name: value for name, value in said.items() if value}
+    metadata |= {"annotations": annotations} if annotations else {}
     return {"apiVersion": FLOMESH, "kind": IMPORT.kind, "metadata": metadata, "spec": spec}
 
 
 def same_import(existing: Object, wanted: Mapping[str, Any]) -> bool:
     """Whether the existing import says what is wanted. Nothing but defaults is added by the API server."""
-    same = dict(spec_of(existing)) == wanted["spec"] and app_id_of(existing) == app_id_of(wanted)
+    same = dict(spec_of(existing)) == wanted["spec"] and carried(existing) == carried(wanted)
     return same and is_hub_import(existing)

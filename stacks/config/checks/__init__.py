@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from stacks.config.checks import apps, clusters, dapr, host, hosts, installed, paths, services, state
+from stacks.config.checks import (
+    apps,
+    clusters,
+    dapr,
+    host,
+    hosts,
+    installed,
+    paths,
+    services,
+    state,
+    timeouts,
+)
 from stacks.config.model import Settings
 from stacks.config.problem import Problem
 
@@ -43,6 +54,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (paths.delegated_paths_make_sense, frozenset({"clusters", "mesh", "paths"})),
     (paths.paths_are_said_or_not, frozenset({"exports"})),
     (paths.rewrites_can_run, frozenset({"exports"})),
+    (timeouts.timeouts_can_be_kept, frozenset({"exports", "mesh"})),
     (services.namespaces_are_somewhere, frozenset({"clusters", "namespaces"})),
     (services.policies_make_sense, frozenset({"clusters", "policies"})),
     (services.weights_fit_the_mesh, frozenset({"mesh", "clusters", "policies"})),

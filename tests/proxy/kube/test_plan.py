@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,8 +11,9 @@ from typing import Any
 from gateway.core.app_ids import APP_ID
 from gateway.core.objects import DERIVED
 from gateway.core.snapshot import compile_snapshot
+from gateway.core.timeouts import TIMEOUTS
 from gateway.kube.cluster_view import Address, ClusterView
-from gateway.kube.plan import Plan, app_id_of, plan, same_import
+from gateway.kube.plan import Plan, carried, plan, same_import
 
 KEY = ("dapr-test", "nodeapp")
 NAMESPACES = ("dapr-test", "demo", "shop")
@@ -323,7 +325,7 @@ def test_one_export_with_an_app_id_is_enough() -> None:
 def test_of_two_app_ids_the_older_export_decides() -> None:
     one, three = member(1, named("orders", created="2026-01-02T00:00:00Z")), member(3, named("sales"))
     made = plan([one, member(2), three])
-    assert {app_id_of(imports[KEY]) for imports in made.imports.values()} == {"sales"}
+    assert {carried(imports[KEY])[APP_ID] for imports in made.imports.values()} == {"sales"}
     status, message = condition(made, one, "Conflict")
     assert status is True
     assert message.startswith("its app-id is orders here but sales in default/default/default/cluster-3")
@@ -343,4 +345,40 @@ def test_the_app_id_of_an_unknown_member_is_kept() -> None:
     one, two = member(1, named("orders")), member(2)
     two = stored(plan([one, two]), two)
     made = plan([replace(one, exports=None), two])
-    assert app_id_of(made.imports[two.key][KEY]) == "orders"
+    assert carried(made.imports[two.key][KEY])[APP_ID] == "orders"
+
+
+def timed(said: dict[str, str], created: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+    """An export with timeouts."""
+    raw = export(created=created)
+    raw["metadata"] = {**raw["metadata"], "annotations": {TIMEOUTS: json.dumps(said)}}
+    return raw
+
+
+def test_imports_carry_what_callers_wait_and_not_what_an_attempt_may_take() -> None:
+    one, two = member(1, timed({"request": "30s", "backendRequest": "5s"})), member(2)
+    imported = plan([one, two]).imports[two.key][KEY]
+    assert json.loads(carried(imported)[TIMEOUTS] or "") == {"request": "30s"}
+    without = plan([member(1, timed({"backendRequest": "5s"})), two]).imports[two.key][KEY]
+    assert carried(without) == {APP_ID: None, TIMEOUTS: None}
+    assert "annotations" not in without["metadata"]
+    assert not same_import(without, imported)
+
+
+def test_of_two_timeouts_the_older_export_decides_and_one_without_agrees() -> None:
+    one = member(1, timed({"request": "5s"}, created="2026-01-02T00:00:00Z"))
+    two, three = member(2, export(created="2026-01-03T00:00:00Z")), member(3, timed({"request": "30s"}))
+    made = plan([one, two, three])
+    said = {carried(imports[KEY])[TIMEOUTS] for imports in made.imports.values()}
+    assert said == {'{"request": "30s"}'}
+    status, message = condition(made, one, "Conflict")
+    assert status is True
+    assert message.startswith("its request timeout is 5s here but 30s in default/default/default/cluster-3")
+    assert condition(made, two, "Conflict")[0] is condition(made, three, "Conflict")[0] is False
+
+
+def test_the_timeouts_of_an_unknown_member_are_kept() -> None:
+    one, two = member(1, timed({"request": "30s"})), member(2)
+    two = stored(plan([one, two]), two)
+    made = plan([replace(one, exports=None), two])
+    assert carried(made.imports[two.key][KEY])[TIMEOUTS] == '{"request": "30s"}'

@@ -20,7 +20,7 @@ from cli.doctor.platform import dapr, dapr_version, platform_checks
 from cli.observe import serving
 from cli.observe.callers import Callers, callers
 from cli.observe.environment import engine_of, running
-from cli.observe.serving import RouteView
+from cli.observe.serving import RouteView, ServingCluster, parts_of
 from cli.observe.view import (
     DEFAULT_WEIGHT,
     GATEWAY,
@@ -138,15 +138,23 @@ def _shares_json(view: ClusterView, served: RouteView | Callers) -> dict[str, An
         "service": served.service,
         "policy": served.policy,
         "shares": [
-            {
-                "cluster": found.cluster,
-                "weight": found.weight,
-                "percent": found.percent,
-                "ejected": found.ejected,
-                "answered": answered.get((served.service, found.cluster), 0),
-            }
+            {**_share(found), "answered": answered.get((served.service, found.cluster), 0)}
             for found in served.clusters
         ],
+        "matches": [
+            {"headers": headers, "shares": [_share(found) for found in shares]}
+            for headers, shares in served.matches
+        ],
+    }
+
+
+def _share(found: ServingCluster) -> dict[str, Any]:
+    return {
+        "cluster": found.cluster,
+        "backend": found.backend,
+        "weight": found.weight,
+        "percent": found.percent,
+        "ejected": found.ejected,
     }
 
 
@@ -251,18 +259,21 @@ def _serving(platform: Platform, before: Platform | None) -> Table:
 
 def served_by(platform: Platform, served: RouteView | Callers) -> str:
     """Who gets the next requests, in words."""
-    parts = [f"{platform.short(s.cluster)} {s.percent:.0f} %" for s in served.clusters if s.percent]
+    parts = parts_of(served.clusters, platform.short)
     if isinstance(served, Callers) and served.direct:
         return f"{', '.join(parts)} (local pods directly: {served.direct})"
     ejected = [f"{platform.short(found.cluster)} is ejected" for found in served.clusters if found.ejected]
-    return ", ".join([*(parts or ["nobody: refused"]), *ejected])
+    said = [", ".join([*(parts or ["nobody: refused"]), *ejected])]
+    for headers, shares in served.matches:
+        said.append(f"{headers} → {', '.join(parts_of(shares, platform.short))}")
+    return "; ".join(said)
 
 
 def _answers(platform: Platform, served: RouteView | Callers, answers: Mapping[Key, int]) -> str:
     if isinstance(served, Callers) and served.direct:
         return ""  # no gateway counts these
-    seen = [(found.cluster, answers.get((served.service, found.cluster), 0)) for found in served.clusters]
-    return ", ".join(f"{platform.short(cluster)} {number}" for cluster, number in seen if number)
+    seen = {found.cluster: answers.get((served.service, found.cluster), 0) for found in served.clusters}
+    return ", ".join(f"{platform.short(cluster)} {number}" for cluster, number in seen.items() if number)
 
 
 def _problems(platform: Platform, problems: list[Check]) -> Iterator[str]:

@@ -19,12 +19,21 @@ from .mesh.mesh_args import (
     MeshPods,
     MeshService,
 )
-from .mesh.service_export import ServiceExport, ServiceExportArgs, ServiceExportRewrite, ServiceExportRule
+from .mesh.request_match import HeaderMatch, RequestMatch
+from .mesh.service_export import (
+    ServiceExport,
+    ServiceExportArgs,
+    ServiceExportBackendRef,
+    ServiceExportRewrite,
+    ServiceExportRule,
+    ServiceExportTimeouts,
+)
 
 __all__ = [
     "GlobalTrafficPolicy",
     "GlobalTrafficPolicyArgs",
     "GlobalTrafficPolicyTarget",
+    "HeaderMatch",
     "Mesh",
     "MeshArgs",
     "MeshAutoscaler",
@@ -33,8 +42,11 @@ __all__ = [
     "MeshPath",
     "MeshPods",
     "MeshService",
+    "RequestMatch",
     "ServiceExport",
     "ServiceExportArgs",
+    "ServiceExportBackendRef",
     "ServiceExportRewrite",
     "ServiceExportRule",
+    "ServiceExportTimeouts",
 ]

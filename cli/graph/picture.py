@@ -9,7 +9,7 @@ from typing import Literal
 from cli.doctor.path import policy_of
 from cli.doctor.platform import platform_checks, redis_container
 from cli.observe.callers import callers
-from cli.observe.serving import RouteView, routes
+from cli.observe.serving import RouteView, parts_of, routes
 from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Platform, condition, key_of
 from stacks.config.model import ClusterSettings, Settings
 from stacks.config.traffic import ExportSettings, PolicySettings
@@ -196,7 +196,7 @@ def _door(platform: Platform, view: ClusterView) -> Iterator[str]:
     if view is platform.plane and view.config is not None:
         yield "hub"
         for route in _routes(view, "north-south"):
-            parts = [f"{platform.short(s.cluster)} {s.percent:.0f} %" for s in route.clusters if s.percent]
+            parts = parts_of(route.clusters, platform.short)
             yield f"front door {route.where.partition(' ')[2]} → {', '.join(parts) or 'nobody'}"
 
 
@@ -229,7 +229,7 @@ def _live_links(platform: Platform) -> Iterator[Link]:
                     source=view.name,
                     target=target.name,
                     lb_type=found.policy,
-                    label="ejected" if serving.ejected else f"{serving.percent:.0f} %{by}",
+                    label="ejected" if serving.ejected else f"{serving.part}{by}",
                     state="bad" if bad else "good",
                     idle=not serving.percent,
                 )

@@ -17,7 +17,7 @@ from cli.observe.services import (
     own_addresses,
     pod_addresses,
 )
-from cli.observe.serving import RouteView, ServingCluster, routes
+from cli.observe.serving import RouteView, ServingCluster, Shares, routes
 from cli.observe.view import (
     DEFAULT_WEIGHT,
     GATEWAY,
@@ -43,14 +43,16 @@ class Callers:
     """Callers of one service that get the same, by the names they say.
 
     `names`: OWN_NAME, `app-id ...`, CLUSTER_SET. `direct` says why they reach local pods past the gateways,
-    so that the policy does not hold for them; empty when it does.
+    so that the policy does not hold for them; empty when it does. `matches`: who serves those that have
+    certain headers.
     """
 
     names: tuple[str, ...]
     service: str
     policy: str
-    clusters: tuple[ServingCluster, ...]
+    clusters: Shares
     direct: str = ""
+    matches: tuple[tuple[str, Shares], ...] = ()
 
     @property
     def by_own_name(self) -> bool:
@@ -96,6 +98,7 @@ def _by(view: ClusterView, key: Key, behind: Key, route: RouteView | None) -> Ca
         service="/".join(key),
         policy=route.policy if route else str(spec(policy).get("lbType") or "Locality"),
         clusters=route.clusters if route else (),
+        matches=route.matches if route else (),
     )
     service = view.one("Service", *behind)
     if service is None or "EndpointSlice" in view.unread:
@@ -106,10 +109,10 @@ def _by(view: ClusterView, key: Key, behind: Key, route: RouteView | None) -> Ca
         only = ServingCluster(
             cluster=view.key, weight=DEFAULT_WEIGHT, percent=100, remote=False, ejected=False
         )
-        direct = "" if route and not route.leaves else _why(policy, gateways=route is not None)
-        return replace(found, clusters=(only,), direct=direct)
+        direct = "" if route and not route.passes_gateways else _why(policy, gateways=route is not None)
+        return replace(found, clusters=(only,), direct=direct, matches=())
     if not listed:
-        return replace(found, clusters=tuple(replace(one, percent=0) for one in found.clusters))
+        return replace(found, clusters=tuple(replace(one, percent=0) for one in found.clusters), matches=())
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cli.observe.view import ClusterView, Key, Object
@@ -17,7 +18,8 @@ _REQUESTS = re.compile(
 class ServingCluster:
     """One cluster of a route. `percent` is its part of the next requests, 0 when it gets none.
 
-    `ejected`: every endpoint of it is left out.
+    `ejected`: every endpoint of it is left out. `backend`: the Service its endpoints are of, where an export
+    lists several.
     """
 
     cluster: str
@@ -25,6 +27,16 @@ class ServingCluster:
     percent: float
     remote: bool
     ejected: bool
+    backend: str = ""
+
+    @property
+    def part(self) -> str:
+        """Its part of the requests as people read it: in whole percent, unless that would hide some."""
+        near = 1 <= self.percent <= 99 or self.percent in {0, 100}
+        return f"{self.percent:.0f} %" if near else f"{self.percent:.4g} %"
+
+
+Shares = tuple[ServingCluster, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +52,14 @@ class RouteView:
     port: int
     policy: str
     leaves: bool
-    clusters: tuple[ServingCluster, ...]
+    clusters: Shares
+    matches: tuple[tuple[str, Shares], ...] = ()
+    """Who serves requests that have these headers; the first match counts."""
+
+    @property
+    def passes_gateways(self) -> bool:
+        """Whether a caller must come by a gateway for its policy, and the backends of its export, to hold."""
+        return self.leaves or any(cluster.backend for cluster in self.clusters)
 
 
 def routes(config: Object | None) -> list[RouteView]:
@@ -53,7 +72,8 @@ def routes(config: Object | None) -> list[RouteView]:
             port=int(raw["port"]),
             policy=str(raw["policy"]),
             leaves=bool(raw["leaves"]),
-            clusters=tuple(_cluster(found) for priority in raw["priorities"] for found in priority),
+            clusters=_shares(raw),
+            matches=tuple((str(found["headers"]), _shares(found)) for found in raw.get("matches") or ()),
         )
         for door, listed in (("north-south", "northSouth"), ("east-west", "eastWest"))
         for raw in (config or {}).get(listed) or []
@@ -66,6 +86,10 @@ def route_to(config: Object | None, service: Key, door: str = "east-west") -> Ro
     return next((route for route in routes(config) if route.door == door and route.service == name), None)
 
 
+def _shares(raw: Object) -> Shares:
+    return tuple(_cluster(found) for priority in raw["priorities"] for found in priority)
+
+
 def _cluster(raw: Object) -> ServingCluster:
     endpoints = raw["endpoints"]
     return ServingCluster(
@@ -74,7 +98,14 @@ def _cluster(raw: Object) -> ServingCluster:
         percent=float(raw["percent"]),
         remote=bool(raw["remote"]),
         ejected=bool(endpoints) and len(raw["ejected"]) == len(endpoints),
+        backend=str(raw.get("backend") or ""),
     )
+
+
+def parts_of(shares: Shares, short: Callable[[str], str]) -> list[str]:
+    """Who gets how much, in words; a cluster with several backends once for each. `short` names a cluster."""
+    served = (one for one in shares if one.percent)
+    return [" ".join(filter(None, (short(one.cluster), one.backend, one.part))) for one in served]
 
 
 def requests(metrics: str) -> dict[Key, int]:

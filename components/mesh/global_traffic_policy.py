@@ -3,13 +3,18 @@
 No `from __future__ import annotations` here: the SDK reads the annotations to make the package's schema.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from .request_match import RequestMatch
+
 EVERY_CALLER = "multicluster.flomesh.io/every-caller"
+MATCH = "multicluster.flomesh.io/match"
+"""Annotation of a GlobalTrafficPolicy: which requests go to which target first, as JSON by cluster key."""
 
 
 class GlobalTrafficPolicyTarget(TypedDict):
@@ -19,6 +24,8 @@ class GlobalTrafficPolicyTarget(TypedDict):
     """Its cluster key, region/zone/group/name: a Mesh has them by name, as clusterKeys."""
     weight: NotRequired[pulumi.Input[int]]
     """Its part of the calls, of the sum of all weights: 0 to 1000000; 0 drains it. Default: 100."""
+    match: NotRequired[RequestMatch]
+    """Requests that go there first, also with weight 0. Default: none."""
 
 
 class GlobalTrafficPolicyArgs(TypedDict):
@@ -48,6 +55,21 @@ def policy_spec(args: GlobalTrafficPolicyArgs) -> dict[str, Any]:
     return {"lbType": args.get("lb_type", "Locality"), **({"targets": targets} if targets else {})}
 
 
+def annotations(args: GlobalTrafficPolicyArgs) -> dict[str, pulumi.Input[str]]:
+    """What the gateways read besides the spec."""
+    said: dict[str, pulumi.Input[str]] = {EVERY_CALLER: "true"} if args.get("every_caller", True) else {}
+    matches = [
+        pulumi.Output.all(target["cluster_key"], pulumi.Output.json_dumps(target["match"]))
+        for target in args.get("targets", ())
+        if "match" in target
+    ]
+    if matches:
+        said[MATCH] = pulumi.Output.all(*matches).apply(
+            lambda found: json.dumps({key: json.loads(match) for key, match in found})
+        )
+    return said
+
+
 class GlobalTrafficPolicy(pulumi.ComponentResource):
     """Creates the GlobalTrafficPolicy, named as its service, in the cluster of its Kubernetes provider.
 
@@ -63,12 +85,16 @@ class GlobalTrafficPolicy(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions.merge(opts, before)
         super().__init__("multicluster-dapr:index:GlobalTrafficPolicy", name, None, opts)
         # None rather than an empty mapping, which the provider drops, and finds missing at every preview.
-        annotated = {"annotations": {EVERY_CALLER: "true"}} if args.get("every_caller", True) else {}
+        extra = annotations(args)
         kubernetes.apiextensions.CustomResource(
             f"{name}-object",
             api_version="flomesh.io/v1alpha1",
             kind="GlobalTrafficPolicy",
-            metadata={"name": args["service"], "namespace": args["namespace"], **annotated},
+            metadata={
+                "name": args["service"],
+                "namespace": args["namespace"],
+                **({"annotations": extra} if extra else {}),
+            },
             spec=policy_spec(args),
             # Its name is fixed: replaced on demand, the engine would else delete what it has just upserted.
             opts=pulumi.ResourceOptions(

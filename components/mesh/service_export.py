@@ -10,11 +10,14 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from .app_ids import APP_ID, INVOKE
+from .request_match import RequestMatch
 
 HOST = "multicluster.flomesh.io/host"
 """Annotation of a ServiceExport: the host under which alone it is published."""
 TIMEOUTS = "multicluster.flomesh.io/timeouts"
 """Annotation of a ServiceExport: how long its callers wait at most, as JSON."""
+BACKEND_REFS = "multicluster.flomesh.io/backend-refs"
+"""Annotation of a ServiceExport: the Services that share its requests, as JSON."""
 
 
 class ServiceExportRule(TypedDict):
@@ -47,6 +50,17 @@ class ServiceExportTimeouts(TypedDict):
     """For each of the endpoints that it is tried at. Default: none of its own."""
 
 
+class ServiceExportBackendRef(TypedDict):
+    """A Service that shares the requests of an export, such as a canary's."""
+
+    name: pulumi.Input[str]
+    """Name of a Service of the same namespace, with the ports of the rules."""
+    weight: NotRequired[pulumi.Input[int]]
+    """Its part among the others, 0 to 1000000; 0 for requests that match alone. Default: 1."""
+    match: NotRequired[RequestMatch]
+    """Requests that go to it first, whatever its weight. Default: none."""
+
+
 class ServiceExportArgs(TypedDict):
     """The Service that is exported, and how."""
 
@@ -61,6 +75,8 @@ class ServiceExportArgs(TypedDict):
     Default: any host."""
     path_rewrite: NotRequired[ServiceExportRewrite]
     """Rewrite of the path. Default: none, the Service sees the published path."""
+    backend_refs: NotRequired[Sequence[ServiceExportBackendRef]]
+    """Services that share its requests by weight, at most sixteen. Default: the Service alone."""
     timeouts: NotRequired[ServiceExportTimeouts]
     """How long callers wait at most. Default: as long as the gateways do."""
     service_account_name: NotRequired[pulumi.Input[str]]
@@ -114,6 +130,8 @@ def annotations(args: ServiceExportArgs) -> dict[str, pulumi.Input[str]]:
     said: dict[str, pulumi.Input[str]] = {}
     if "host" in args:
         said[HOST] = args["host"]
+    if refs := args.get("backend_refs"):
+        said[BACKEND_REFS] = pulumi.Output.json_dumps([dict(ref) for ref in refs])
     if timeouts := args.get("timeouts"):
         said[TIMEOUTS] = pulumi.Output.json_dumps(_named(timeouts, {"backend_request": "backendRequest"}))
     if "app_id" in args:

@@ -17,11 +17,13 @@ from stacks.config.values import (
     Duration,
     Flag,
     GrantedHost,
+    HeaderName,
+    HeaderValue,
     HostName,
-    Number,
     Port,
     Section,
     ServiceName,
+    Weight,
 )
 
 
@@ -30,6 +32,36 @@ class PathRewrite(Section):
 
     from_: str = Field(alias="from", min_length=1, max_length=1024, description="Regular expression.")
     to: str = Field(max_length=1024, description="Replacement; $1 is the first group.")
+
+
+class HeaderMatch(Section):
+    """A header that a request must have."""
+
+    name: HeaderName = Field(description="Name of the header, in any case.")
+    value: HeaderValue = Field(description="Its value, or a pattern (RE2) for all of it.")
+    type: Literal["Exact", "RegularExpression"] = Field(
+        default="Exact", description="How the value is compared."
+    )
+
+
+class RequestMatch(Section):
+    """Requests that go to a target first, whatever its weight, in the words of Gateway API."""
+
+    headers: Annotated[tuple[HeaderMatch, ...], Field(min_length=1, max_length=16)] = Field(
+        description="What they all must have."
+    )
+
+
+class BackendRef(Section):
+    """A Service that shares the requests of an export."""
+
+    name: ServiceName = Field(description="Service of the same namespace, with the ports of the rules.")
+    weight: Weight = Field(
+        default=1, description="Its part among the others, 0 to 1000000; 0 for requests that match alone."
+    )
+    match: RequestMatch | None = Field(
+        default=None, description="Requests that go to it first, whatever its weight."
+    )
 
 
 class ExportRule(Section):
@@ -75,6 +107,12 @@ class ExportSettings(Section):
     )
     rules: Annotated[tuple[ExportRule, ...], Field(min_length=1, max_length=64)] = Field(
         description="Published paths."
+    )
+    backend_refs: tuple[BackendRef, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Services that share its requests by weight, such as its own and a canary; default its "
+        "own alone (bundled mesh).",
     )
     host: HostName | None = Field(
         default=None, description="Host under which alone they are published, such as shop.example.com."
@@ -153,8 +191,9 @@ class PolicyTarget(Section):
 
     cluster: ClusterName | None = Field(default=None, description="Name of an exporter of this environment.")
     cluster_key: ClusterKey | None = Field(default=None, description="Or its key, region/zone/group/name.")
-    weight: Annotated[Number, Field(ge=0, le=1_000_000)] | None = Field(
-        default=None, description="0 to 1000000; 0 drains; default 100."
+    weight: Weight | None = Field(default=None, description="0 to 1000000; 0 drains; default 100.")
+    match: RequestMatch | None = Field(
+        default=None, description="Requests that go there first, also with weight 0 (bundled mesh)."
     )
 
 

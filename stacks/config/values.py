@@ -89,6 +89,10 @@ Duration = Annotated[str, Field(pattern=r"^([0-9]{1,5}(h|ms|m|s)){1,4}$")]
 # Of their own type only: "yes", 1 and "81" are mistakes, whoever reads them kindly.
 Flag = Annotated[bool, Field(strict=True)]
 Number = Annotated[int, Field(strict=True)]
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$", max_length=256)]
+# What a request's field can hold, without the spaces around it.
+HeaderValue = Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$", max_length=1024)]
+Weight = Annotated[Number, Field(ge=0, le=1_000_000)]
 Port = Annotated[Number, Field(ge=1, le=65535)]
 Subnet = Annotated[str, AfterValidator(_network)]
 InsideRange = Annotated[str, AfterValidator(_inside)]

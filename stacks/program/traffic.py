@@ -11,15 +11,18 @@ from components.mesh.global_traffic_policy import (
     GlobalTrafficPolicyArgs,
     GlobalTrafficPolicyTarget,
 )
+from components.mesh.request_match import HeaderMatch
+from components.mesh.request_match import RequestMatch as RequestMatchArgs
 from components.mesh.service_export import (
     ServiceExport,
     ServiceExportArgs,
+    ServiceExportBackendRef,
     ServiceExportRewrite,
     ServiceExportRule,
     ServiceExportTimeouts,
 )
 from stacks.config.model import Settings
-from stacks.config.traffic import ExportSettings, PolicyTarget, Timeouts
+from stacks.config.traffic import BackendRef, ExportSettings, PolicyTarget, RequestMatch, Timeouts
 from stacks.program.prepared_cluster import ClusterMesh, PreparedCluster
 
 
@@ -70,10 +73,24 @@ def _in(prepared: PreparedCluster, waits: Sequence[pulumi.Resource]) -> pulumi.R
 
 
 def _target(settings: Settings, target: PolicyTarget) -> GlobalTrafficPolicyTarget:
-    key = settings.target_key(target)
-    if target.weight is None:
-        return GlobalTrafficPolicyTarget(cluster_key=key)
-    return GlobalTrafficPolicyTarget(cluster_key=key, weight=target.weight)
+    args = GlobalTrafficPolicyTarget(cluster_key=settings.target_key(target))
+    if target.weight is not None:
+        args["weight"] = target.weight
+    if target.match is not None:
+        args["match"] = _match(target.match)
+    return args
+
+
+def _match(said: RequestMatch) -> RequestMatchArgs:
+    headers = [HeaderMatch(name=one.name, value=one.value, type=one.type) for one in said.headers]
+    return RequestMatchArgs(headers=headers)
+
+
+def _backend(said: BackendRef) -> ServiceExportBackendRef:
+    args = ServiceExportBackendRef(name=said.name, weight=said.weight)
+    if said.match is not None:
+        args["match"] = _match(said.match)
+    return args
 
 
 def _export(settings: Settings, export: ExportSettings) -> ServiceExportArgs:
@@ -91,6 +108,8 @@ def _export(settings: Settings, export: ExportSettings) -> ServiceExportArgs:
         args["host"] = export.host
     if (rewrite := export.rewrite) is not None:
         args["path_rewrite"] = ServiceExportRewrite(pattern=rewrite.from_, replacement=rewrite.to)
+    if export.backend_refs:
+        args["backend_refs"] = [_backend(ref) for ref in export.backend_refs]
     if export.timeouts is not None:
         args["timeouts"] = _timeouts(export.timeouts)
     if export.session_sticky:

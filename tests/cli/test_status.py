@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 
 from platforms.world import World, condition, endpoint_slice, http_endpoint
 from rich.console import Console
 
 from cli import status
+from cli.observe.callers import callers
 
 
 def shown(world: World) -> str:
@@ -157,3 +159,23 @@ def test_json_of_a_cluster_that_is_down_says_why() -> None:
     found = status.as_json(world.platform())
     assert found["healthy"] is False
     assert {"reachable": False, "error": "connection refused"}.items() <= found["clusters"][1].items()
+
+
+def test_status_says_where_marked_requests_go_and_parts_of_a_percent() -> None:
+    world = World()
+    keys = [f"default/default/default/cluster-{number}" for number in (1, 3)]
+    weights = [{"clusterKey": key, "weight": weight} for key, weight in zip(keys, (999, 1), strict=True)]
+    world.set_policy("ActiveActive", weights)
+    match = {keys[1]: {"headers": [{"name": "x-canary", "value": "true"}]}}
+    metadata = world["cluster-2"].get("GlobalTrafficPolicy", "nodeapp")["metadata"]
+    metadata["annotations"] = {"multicluster.flomesh.io/match": json.dumps(match)}
+    world["cluster-2"].follow()
+    platform = world.platform()
+    (found, *_) = callers(platform.cluster("cluster-2"))
+    said = status.served_by(platform, found)
+    assert "cluster-1 99.9 %, cluster-3 0.1 %; x-canary: true → cluster-3 100 %" in said
+    (caller,) = [one for one in status.as_json(world.platform())["clusters"] if one["name"] == "cluster-2"]
+    (route,) = [route for route in caller["serves"] if route["door"] == "east-west"]
+    (marked,) = route["matches"]
+    assert marked["headers"] == "x-canary: true"
+    assert [share["cluster"] for share in marked["shares"] if share["percent"]] == [keys[1]]

@@ -163,7 +163,7 @@ class Pick:
 class RouteState:
     """The moving part of one route."""
 
-    __slots__ = ("budget", "clusters", "credit", "priorities", "route", "used")
+    __slots__ = ("budget", "clusters", "credit", "home", "priorities", "route", "used")
 
     def __init__(
         self, route: Route, health_of: Callable[[Route, WeightedCluster, Endpoint], EndpointHealth]
@@ -182,6 +182,8 @@ class RouteState:
             for level, priority in enumerate(route.priorities)
         ]
         self.clusters = [state for priority in self.priorities for state in priority]
+        self.home = self.priorities[0] if route.match is not None else self.clusters
+        """Where a session keeps a request: one that matches a target goes there, wherever it was before."""
         self.credit = 0.0
         """Saved up fractions of requests for a priority that is coming back."""
         self.budget = RETRY_BUDGET
@@ -247,7 +249,7 @@ class RouteState:
 
     def _stick(self, affinity: Affinity, now: float) -> Pick | None:
         """Back to where the session is, as long as that takes requests."""
-        for state in self.clusters:
+        for state in self.home:
             if state.weight and affinity.is_of(state.cluster.key):
                 for health in state.endpoints:
                     if (state.remote or affinity.is_at(health.name)) and not health.ejected(now):
@@ -296,6 +298,8 @@ class RouteState:
 def _reason(route: Route, cluster: WeightedCluster, level: int) -> str:
     if level:
         return "fail-over"
+    if route.match is not None:
+        return "match"
     if len(route.priorities[0]) > 1:
         return "weight"
     return "pinned" if cluster.remote else "local"

@@ -12,6 +12,7 @@ from typing import Any
 from gateway.core.health import EndpointHealth
 from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import Snapshot
+from gateway.core.steering import matches_of
 
 HealthOf = Callable[[Route, WeightedCluster, Endpoint], EndpointHealth | None]
 """What is known of an endpoint; None when it was never used."""
@@ -40,7 +41,8 @@ def describe(snapshot: Snapshot, generation: int, health_of: HealthOf, now: floa
         "ejected": sorted({
             endpoint
             for route in (*north_south, *east_west)
-            for priority in route["priorities"]
+            for shown in (route, *route["matches"])
+            for priority in shown["priorities"]
             for cluster in priority
             for endpoint in cluster["ejected"]
         }),
@@ -50,14 +52,10 @@ def describe(snapshot: Snapshot, generation: int, health_of: HealthOf, now: floa
 def describe_route(route: Route, health_of: HealthOf = lambda *_: None, now: float = 0.0) -> dict[str, Any]:
     """One route. `leaves`: its policy lets requests go to another cluster.
 
-    `percent` of a cluster is its part of the next requests, `ejected` its endpoints that are left out.
+    `percent` of a cluster is its part of the next requests, `ejected` its endpoints that are left out,
+    `backend` the Service they are of where an export lists several. `matches`: where requests go that have
+    these headers; the first match counts.
     """
-    priorities = [
-        [_Standing(cluster, [health_of(route, cluster, each) for each in cluster.endpoints], now)
-         for cluster in priority]
-        for priority in route.priorities
-    ]  # fmt: skip
-    _divide(priorities)
     return {
         "where": route.where,
         "service": route.service,
@@ -65,8 +63,22 @@ def describe_route(route: Route, health_of: HealthOf = lambda *_: None, now: flo
         "policy": route.policy,
         "leaves": route.leaves,
         "timeouts": route.timeouts.described(),
-        "priorities": [[standing.described() for standing in priority] for priority in priorities],
+        "priorities": _priorities(route, health_of, now),
+        "matches": [
+            {"headers": ", ".join(map(str, matches)), "priorities": _priorities(variant, health_of, now)}
+            for matches, variant in matches_of(route)
+        ],
     }
+
+
+def _priorities(route: Route, health_of: HealthOf, now: float) -> list[list[dict[str, Any]]]:
+    priorities = [
+        [_Standing(cluster, [health_of(route, cluster, each) for each in cluster.endpoints], now)
+         for cluster in priority]
+        for priority in route.priorities
+    ]  # fmt: skip
+    _divide(priorities)
+    return [[standing.described() for standing in priority] for priority in priorities]
 
 
 class _Standing:
@@ -96,7 +108,8 @@ class _Standing:
         return {
             "cluster": cluster.key,
             "weight": cluster.weight,
-            "percent": round(100 * self.share, 1),
+            "percent": round(100 * self.share, 4),
+            "backend": cluster.backend,
             "remote": cluster.remote,
             "endpoints": endpoints,
             "ejected": [name for name, out in zip(endpoints, self.ejected, strict=True) if out],

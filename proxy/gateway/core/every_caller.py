@@ -142,15 +142,15 @@ def reaches(
     policies: Mapping[Key, Object],
     services: Mapping[Key, Object],
     exports: Mapping[Key, Evaluation],
-    leaves: Callable[[Key], bool],
+    needed: Callable[[Key], bool],
     contested: Mapping[Key, str],
     *,
     imports: Collection[Key],
 ) -> dict[Key, Reach]:
     """The reach of every policy that asks to hold for every caller.
 
-    `leaves`: whether the policy of a service lets requests leave the cluster. `contested`: who keeps putting
-    the selector of a Service back.
+    `needed`: whether requests must come by a gateway, for the policy of a service lets them leave the cluster
+    or its export lists backends. `contested`: who keeps putting the selector of a Service back.
     """
     found = {}
     for key, policy in policies.items():
@@ -160,7 +160,7 @@ def reaches(
             services.get(key),
             services.get((key[0], local_name(key[1]))),
             exports.get(key),
-            leaves=leaves(key) and not is_deleted(policy),
+            needed=needed(key) and not is_deleted(policy),
             rival=contested.get(key, ""),
             imported=key in imports,
         )
@@ -172,7 +172,7 @@ def _reach(
     beside: Object | None,
     export: Evaluation | None,
     *,
-    leaves: bool,
+    needed: bool,
     rival: str,
     imported: bool,
 ) -> Reach:
@@ -182,7 +182,7 @@ def _reach(
         return _holds("NoLocalService", "callers here reach the gateways, for there is no local Service")
     if (refused := _elsewhere(service)) is not None:
         return _fails(*refused)
-    if not leaves:
+    if not needed:
         return _holds("NotNeeded", "it keeps requests in this cluster: callers reach the local pods directly")
     refused = _of_its_kind(service) or _not_carried(service, export) or _in_the_way(service, beside, rival)
     if refused is not None:

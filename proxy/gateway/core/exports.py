@@ -13,10 +13,12 @@ from typing import Any
 
 from gateway.core.affinity import HASH_ON, LOAD_BALANCERS, ROUND_ROBIN, Balancing
 from gateway.core.app_ids import read_app_id
+from gateway.core.backends import BackendRef, read_backend_refs
 from gateway.core.claims import Match, match_of
 from gateway.core.dates import dates_of
 from gateway.core.export_hosts import HOST, names_a_service, read_hosts
 from gateway.core.fields import FieldError, mapping, mappings, path_text, port_number, text
+from gateway.core.header_match import BACKEND_REFS
 from gateway.core.host_grants import GRANT_IT, HostGrants
 from gateway.core.objects import Key, Object, created, spec_of, texts
 from gateway.core.problem import Problem
@@ -51,6 +53,8 @@ class Rule:
     """The app-id by which Dapr's sidecars are asked for it; empty when its own port is."""
     hosts: tuple[str, ...] = ()
     """It is served under these hosts alone; none: under every host that nobody claims."""
+    backends: tuple[BackendRef, ...] = ()
+    """Services that share its requests; none: the export's own has them all."""
 
     @property
     def match(self) -> Match:
@@ -155,10 +159,16 @@ def _read(
         if invoked and len({str(item.get("portNumber")) for item in listed}) > 1:
             message = f"annotation {INVOKE} is sidecar, which calls the app's one port: export no other"
             raise FieldError("InvalidDaprInvoke", message)  # noqa: TRY301
+        backends: tuple[BackendRef, ...] = ()
+        try:
+            backends = _read_backends(raw, invoked)
+        except FieldError as error:  # the Service it is named after has all requests, as before
+            errors.append(error)
         how = _read_rewrite(spec), _read_balancing(raw, spec), invoked
         for index, item in enumerate(listed):
             try:
-                found.rules[index] = _read_rule(key, service, item, f"spec.rules[{index}]", how)
+                rule = _read_rule(key, service, item, f"spec.rules[{index}]", how)
+                found.rules[index] = replace(rule, backends=backends)
             except FieldError as error:
                 errors.append(error)
     except FieldError as error:
@@ -215,6 +225,8 @@ def _notes(rules: Iterable[Rule], ports: Mapping[int, ExportedPort]) -> Iterator
         yield f"port {number} has only an Exact path, which other clusters cannot use: give it a Prefix"
     if any(rule.invoked and rule.balancing != Balancing() for rule in rules):
         yield "loadBalancer and sessionSticky do nothing here: Dapr's sidecars pick the pod"
+    for refs in {rule.backends for rule in rules if rule.backends}:
+        yield f"its requests go to {', '.join(map(str, refs))}"
 
 
 def _exportable(key: Key, service: Service | None) -> Service:
@@ -258,6 +270,14 @@ def _read_rewrite(spec: Object) -> Rewrite | None:
         return PATTERNS.get(text(source, "spec.pathRewrite.from"), text(to, "spec.pathRewrite.to"))
     except RewriteError as error:
         raise FieldError("InvalidRewrite", f"spec.pathRewrite: {error}") from error
+
+
+def _read_backends(raw: Object, invoked: str) -> tuple[BackendRef, ...]:
+    found = read_backend_refs(raw)
+    if found and invoked:
+        message = f"annotation {BACKEND_REFS} does nothing with {INVOKE}: sidecar, for Dapr picks the pod"
+        raise FieldError("InvalidBackendRefs", f"{message}: give app")
+    return found
 
 
 def _read_balancing(raw: Object, spec: Object) -> Balancing:

@@ -24,6 +24,13 @@ def without_path(rule: Rule, route: Route) -> Route:
     """The route for a call by the Service's name: its target lacks the path, which only a rewrite wants."""
     if rule.rewrite is None:
         return route
-    (local,) = route.clusters
-    local = replace(local, rewritten_prefix=normal_prefix(rule.path))
-    return replace(route, where=f"Name {route.service}:{rule.port}", priorities=((local,),))
+    prefix = normal_prefix(rule.path)
+    return replace(
+        route,
+        where=f"Name {route.service}:{rule.port}",
+        priorities=tuple(
+            tuple(replace(local, rewritten_prefix=prefix) for local in priority)
+            for priority in route.priorities
+        ),
+        variants=tuple(without_path(rule, variant) for variant in route.variants),
+    )

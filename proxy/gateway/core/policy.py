@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.core.fields import FieldError, mapping, mappings
+from gateway.core.header_match import MATCH, Match, read_match
+from gateway.core.json_annotation import read_json, shown
 from gateway.core.objects import Object
 from gateway.core.route import DEFAULT_WEIGHT, WeightedCluster
 
@@ -22,6 +24,8 @@ class Policy:
 
     kind: str = LOCALITY
     targets: Mapping[str, int] | None = field(default=None)
+    matches: tuple[tuple[Match, frozenset[str]], ...] = ()
+    """Requests that go to certain targets first, in order."""
 
 
 def read_policy(raw: Object) -> tuple[Policy, list[FieldError]]:
@@ -52,7 +56,37 @@ def read_policy(raw: Object) -> tuple[Policy, list[FieldError]]:
     if listed and not targets:
         # Not "every exporter": that is what an empty list asks for, and this one asked for something else.
         raise faults[0]
-    return Policy(kind, targets or None), faults
+    try:
+        matches = _read_matches(raw, kind, targets)
+    except FieldError as fault:
+        faults.append(fault)
+        matches = ()
+    return Policy(kind, targets or None, matches), faults
+
+
+def _read_matches(
+    raw: Object, kind: str, targets: Mapping[str, int]
+) -> tuple[tuple[Match, frozenset[str]], ...]:
+    """In the order of the targets; targets with one match share the requests that have it."""
+    said = read_json(raw, MATCH, "InvalidMatch")
+    if said is None:
+        return ()
+    where = f"annotation {MATCH}"
+    if not isinstance(said, dict):
+        raise FieldError("InvalidMatch", f"{where} is {shown(said)}: give a mapping from targets to matches")
+    if kind == LOCALITY:
+        raise FieldError("InvalidMatch", f"{where} does nothing with Locality: give FailOver or ActiveActive")
+    if unknown := sorted(said.keys() - targets):
+        listed = ", ".join(targets) or "none"
+        raise FieldError(
+            "InvalidMatch", f"{where}: {shown(unknown[0])} is no target: spec.targets has {listed}"
+        )
+    found: dict[Match, list[str]] = {}
+    for cluster in targets:
+        match = read_match(said.get(cluster), f"{where}: {cluster}")
+        if match is not None:
+            found.setdefault(match, []).append(cluster)
+    return tuple((match, frozenset(clusters)) for match, clusters in found.items())
 
 
 def _cluster_key(raw: Any, where: str) -> str:
@@ -69,6 +103,17 @@ def _weight(raw: Any, where: str) -> int:
             "InvalidWeight", f"{where} is {raw!r}: give a whole number from 0 (drains) to {MAX_WEIGHT}"
         )
     return raw
+
+
+def unknown_targets(
+    policy: Policy, service: str, exporters: Collection[str], own: str
+) -> Iterator[FieldError]:
+    """A fault for each target that exports no such service. `own` is the cluster the policy is of."""
+    for cluster in policy.targets or ():
+        if cluster not in exporters:
+            others = ", ".join(sorted(one for one in exporters if one != own)) or "none"
+            message = f"target {cluster!r} exports no {service}: clusters that do: {others}"
+            yield FieldError("UnknownTarget", message)
 
 
 def make_priorities(

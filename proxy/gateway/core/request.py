@@ -126,6 +126,15 @@ class RequestHead:
     strip: frozenset[bytes] | None
     """Lower-case names of fields that must not be forwarded; None when there are none."""
 
+    def by_name(self) -> dict[bytes, bytes]:
+        """Every field by its lower-case name; one that is repeated with commas between (RFC 9110 5.3)."""
+        found: dict[bytes, bytes] = {}
+        for line in self.fields.split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            name, value = name.lower(), value.strip(b" \t")
+            found[name] = found[name] + b", " + value if name in found else value
+        return found
+
 
 def parse_request_head(head: bytes, limits: Limits) -> RequestHead:
     """Read a complete head, blank line included. ProtocolError with the status to answer."""

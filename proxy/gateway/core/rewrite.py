@@ -88,7 +88,7 @@ def parse_replacement(text: str) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-class _Cache(Generic[K, V]):
+class Cache(Generic[K, V]):
     """What can be made again, `most` bytes of it: a full one starts again empty."""
 
     def __init__(self, most: int) -> None:
@@ -104,7 +104,7 @@ class _Cache(Generic[K, V]):
         self.found[key] = value
 
 
-class TargetCache(_Cache[tuple["Rewrite", bytes], bytes]):
+class TargetCache(Cache[tuple["Rewrite", bytes], bytes]):
     """Rewritten targets by rewrite and target."""
 
     def __init__(self, most: int = CACHE_BYTES) -> None:
@@ -123,6 +123,23 @@ def memory_of(source: str) -> int:
     return SIMPLE_BYTES if simple else MAX_PROGRAM_BYTES
 
 
+def compile_pattern(source: str) -> Any:
+    """An RE2 pattern over bytes, within its memory. RewriteError when `source` is none."""
+    if len(source) > MAX_PATTERN:
+        raise RewriteError(f"pattern longer than {MAX_PATTERN} characters")
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = MAX_PROGRAM_BYTES
+    options.encoding = re2.Options.Encoding.LATIN1
+    try:
+        return re2.compile(source.encode("latin-1"), options)
+    except re2.error as error:
+        detail = error.args[0].decode("latin-1") if error.args else "unknown"
+        raise RewriteError(f"{source!r} is not a pattern RE2 accepts: {detail}") from error
+    except UnicodeEncodeError as error:
+        raise RewriteError(f"{source!r} has characters no request target can have") from error
+
+
 class Rewrite:
     """One compiled rewrite. Equal when pattern and replacement are."""
 
@@ -133,25 +150,13 @@ class Rewrite:
         that no request target can have."""
         self.source = source
         self.to = to
-        if len(source) > MAX_PATTERN:
-            raise RewriteError(f"pattern longer than {MAX_PATTERN} characters")
         if REPLACEMENT.fullmatch(to) is None:
             raise RewriteError(
                 f"{to!r} has a character that no request target can have: write spaces, # and characters "
                 "outside ASCII as %20, %23 and so on"
             )
-        options = re2.Options()
-        options.log_errors = False
-        options.max_mem = MAX_PROGRAM_BYTES
-        options.encoding = re2.Options.Encoding.LATIN1
-        try:
-            self._pattern: Any = re2.compile(source.encode("latin-1"), options)
-            self._pieces = parse_replacement(to)
-        except re2.error as error:
-            detail = error.args[0].decode("latin-1") if error.args else "unknown"
-            raise RewriteError(f"{source!r} is not a pattern RE2 accepts: {detail}") from error
-        except UnicodeEncodeError as error:
-            raise RewriteError(f"{source!r} has characters no request target can have") from error
+        self._pattern: Any = compile_pattern(source)
+        self._pieces = parse_replacement(to)
         highest = max((piece for piece in self._pieces if isinstance(piece, int)), default=0)
         if highest > self._pattern.groups:
             raise RewriteError(f"{to!r} uses group ${highest}, {source!r} has {self._pattern.groups}")
@@ -206,7 +211,7 @@ class Rewrite:
         return found
 
 
-class PatternCache(_Cache[tuple[str, str], Rewrite]):
+class PatternCache(Cache[tuple[str, str], Rewrite]):
     """Compiled rewrites, by what they were made of.
 
     Compiling is a good part of the cost of a snapshot, and patterns seldom change. Who changes his often has

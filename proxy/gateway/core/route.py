@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.core.affinity import DEFAULT_BALANCING, Balancing
+from gateway.core.header_match import Match
 from gateway.core.rewrite import Rewrite
 from gateway.core.sidecars import check_method
 from gateway.core.timeouts import NO_TIMEOUTS, Timeouts
@@ -51,6 +52,8 @@ class WeightedCluster:
     """The endpoints are Dapr sidecars: the API token they want, empty for none."""
     front_door: bool = True
     """The front door serves the cluster's path; another service has it otherwise."""
+    backend: str = ""
+    """The Service of this cluster that the endpoints are of, where an export lists several."""
 
     def target(self, target: bytes) -> bytes:
         """The request target this cluster is asked for. ProtocolError when there is none that can be sent."""
@@ -63,6 +66,10 @@ class WeightedCluster:
         if self.sidecar is not None:
             check_method(target)
         return self.prefix + target if self.prefix else target
+
+
+Priorities = tuple[tuple[WeightedCluster, ...], ...]
+"""Clusters in order of preference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +89,26 @@ class Route:
     test:3000`."""
     policy: str
     """lbType in force."""
-    priorities: tuple[tuple[WeightedCluster, ...], ...]
+    priorities: Priorities = ()
     balancing: Balancing = DEFAULT_BALANCING
     """How requests are spread over this cluster's own endpoints."""
     timeouts: Timeouts = field(default=NO_TIMEOUTS, compare=False)
     """How long a caller waits at most. With others it is the same route still, and its rotation goes on."""
+    match: Match | None = None
+    """What its requests have, when it is a variant."""
+    variants: tuple[Route, ...] = field(default=(), compare=False)
+    """For requests that match, in the order in which they are looked at; nearly all routes have none."""
+
+    def of(self, fields: Mapping[bytes, bytes]) -> Route:
+        """The variant for a request with these fields, by lower-case name, or the route itself."""
+        for variant in self.variants:
+            if variant.match is not None and variant.match.takes(fields):
+                return variant.of(fields)
+        return self
+
+    def includes(self, other: Route) -> bool:
+        """Whether the other one is like it, or like a variant of it, in everything."""
+        return self == other or any(variant.includes(other) for variant in self.variants)
 
     @property
     def clusters(self) -> tuple[WeightedCluster, ...]:
@@ -105,7 +127,14 @@ class Route:
         False for Locality without a target, for no policy, and when every eligible target is drained
         (weight 0) or unknown: then an import without a local Service has no endpoints.
         """
-        return any(cluster.remote and cluster.weight for cluster in self.clusters)
+        own = any(cluster.remote and cluster.weight for cluster in self.clusters)
+        return own or any(variant.leaves for variant in self.variants)
+
+    @property
+    def divided(self) -> bool:
+        """Whether the export lists backends: a caller who goes to its Service's pods past the gateways misses
+        them."""
+        return any(cluster.backend for cluster in self.clusters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gateway.core.affinity import DEFAULT_BALANCING, session_secret
+from gateway.core.affinity import DEFAULT_BALANCING, Balancing, session_secret
+from gateway.core.backends import backends_of
 from gateway.core.claims import Claims, Match
 from gateway.core.dialling import FILES, Dialling, of_gateways, of_system
 from gateway.core.export_hosts import host_of
@@ -24,13 +25,14 @@ from gateway.core.imports import read_import
 from gateway.core.objects import Key, Object, is_deleted
 from gateway.core.own_routes import published, without_path
 from gateway.core.paths import normalise
-from gateway.core.policy import ACTIVE_ACTIVE, LOCALITY, Policy, make_priorities, read_policy
+from gateway.core.policy import ACTIVE_ACTIVE, Policy, read_policy, unknown_targets
 from gateway.core.problem import Problem
 from gateway.core.rewrite import Rewrite
 from gateway.core.route import PathTable, Route, WeightedCluster, normal_prefix, path_table
 from gateway.core.service_ports import service_ports
 from gateway.core.services import Objects, sort_objects
 from gateway.core.sidecars import SIDECAR_PORT, SIDECARS, invoke_prefix
+from gateway.core.steering import steered
 from gateway.core.timeouts import NO_TIMEOUTS, Timeouts, read_timeouts
 
 __all__ = ["Compiled", "Problem", "Snapshot", "compile_snapshot"]
@@ -87,18 +89,24 @@ class Snapshot:
 
     def holds(self, route: Route) -> bool:
         """Whether it has this route, or one like it in everything."""
-        if route in self.exported.get(route.service, ()):
+        if any(exported.includes(route) for exported in self.exported.get(route.service, ())):
             return True
         kind, path, pattern = route.where.partition(" ")
         if not path:
-            return self.hosts.find(route.where.encode()) == route
-        if kind == "Exact":
-            return self.paths.exact.get(normalise(pattern.encode())) == route
-        return self.paths.prefix.get(normalise(normal_prefix(pattern))) == route
+            found = self.hosts.find(route.where.encode())
+        elif kind == "Exact":
+            found = self.paths.exact.get(normalise(pattern.encode()))
+        else:
+            found = self.paths.prefix.get(normalise(normal_prefix(pattern)))
+        return found is not None and found.includes(route)
 
     def leaves_cluster(self, key: Key) -> bool:
         """Whether a request for an imported service may go to another cluster at all."""
         return any(route.leaves for route in self.imported.get(key, ()))
+
+    def needs_gateways(self, key: Key) -> bool:
+        """Whether requests for it must come by a gateway for its policy and its export to hold."""
+        return any(route.leaves or route.divided for route in self.imported.get(key, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,17 +270,10 @@ class _Compiler:
             self._report("GlobalTrafficPolicy", key, fault)
 
     def _check_targets(self, key: Key) -> None:
-        targets = self._policies[key].targets
-        if targets is None:
-            return
-        exporters = {
-            cluster.key for clusters in self._remotes.get(key, {}).values() for cluster in clusters
-        } | {self._own}
-        for cluster in targets:
-            if cluster not in exporters:
-                others = ", ".join(sorted(exporters - {self._own})) or "none"
-                message = f"target {cluster!r} exports no {'/'.join(key)}: clusters that do: {others}"
-                self._report("GlobalTrafficPolicy", key, FieldError("UnknownTarget", message))
+        clusters = (cluster for clusters in self._remotes.get(key, {}).values() for cluster in clusters)
+        exporters = {cluster.key for cluster in clusters} | {self._own}
+        for fault in unknown_targets(self._policies[key], "/".join(key), exporters, self._own):
+            self._report("GlobalTrafficPolicy", key, fault)
 
     def _local(self, key: Key, port: int, rewrite: Rewrite | None = None) -> WeightedCluster:
         service = self._objects.services.get(key)
@@ -284,12 +285,31 @@ class _Compiler:
         policy = self._policies.get(key, Policy())
         for port in sorted(set(remotes) | set(service.ports if service else ())):
             clusters = self._by_name(key, port, remotes.get(port, []))
-            rules = self._exports[key].rules if key in self._exports else ()
-            yield Route(
-                "/".join(key), port, f"{key[1]}.{key[0]}:{port}", policy.kind,
-                make_priorities(policy, self._local(key, port), clusters),
-                rules[0].balancing if rules else DEFAULT_BALANCING, self._timeouts(key),
-            )  # fmt: skip
+            balancing = self._rules(key)[0].balancing if self._rules(key) else DEFAULT_BALANCING
+            host = f"{key[1]}.{key[0]}:{port}"
+            yield self._route((key, port, host), policy, self._local(key, port), clusters, balancing)
+
+    def _route(
+        self,
+        of: tuple[Key, int, str],
+        policy: Policy,
+        local: WeightedCluster,
+        remotes: list[WeightedCluster],
+        balancing: Balancing = DEFAULT_BALANCING,
+    ) -> Route:
+        """The route of a service and port by which a policy divides requests.
+
+        What the export here says of backends holds wherever `local` has the pods of its Service.
+        """
+        key, port, where = of
+        refs = next((rule.backends for rule in self._rules(key) if rule.port == port), ())
+        report = partial(self._report, "ServiceExport", key)
+        backends = backends_of(refs, self._objects.services, key, (port, local), report)
+        route = Route("/".join(key), port, where, policy.kind, (), balancing, self._timeouts(key))
+        return steered(route, policy, local, remotes, backends)
+
+    def _rules(self, key: Key) -> tuple[Rule, ...]:
+        return self._exports[key].rules if key in self._exports else ()
 
     def _timeouts(self, key: Key) -> Timeouts:
         """How long callers of a service wait at most: as its export here says, or else its import."""
@@ -312,25 +332,24 @@ class _Compiler:
             for cluster in remotes
         ]
 
-    def _own_route(self, rule: Rule) -> Route:
-        """The pods of this cluster, as a rule has it."""
-        local = self._local(rule.key, rule.port, rule.rewrite)
-        balancing = rule.balancing
+    def _own_route(
+        self, rule: Rule, policy: Policy | None = None, remotes: list[WeightedCluster] | None = None
+    ) -> Route:
+        """The pods of this cluster, as a rule has it, and other clusters by a policy."""
+        local, balancing = self._local(rule.key, rule.port, rule.rewrite), rule.balancing
         if rule.invoked:
             local, balancing = self._through_sidecars(rule, local), DEFAULT_BALANCING
         where = f"{'Exact' if rule.exact else 'Prefix'} {rule.path}"
-        timeouts = self._timeouts(rule.key)
-        return Route("/".join(rule.key), rule.port, where, LOCALITY, ((local,),), balancing, timeouts)
+        return self._route((rule.key, rule.port, where), policy or Policy(), local, remotes or [], balancing)
 
     def _export_route(self, rule: Rule, own: Route, doors: Mapping[tuple[bool, bytes], Route]) -> Route:
         """Local pods; with a front door on the same path of the same service also the other exporters."""
         door = doors.get(rule.match)
         if door is None or door.service != own.service:
             return own
-        policy = self._door_policy(rule.key)
-        remotes = self._door_clusters(rule.key, rule.match[1])
-        priorities = make_priorities(policy, own.clusters[0], remotes)
-        return replace(own, policy=policy.kind, priorities=priorities)
+        return self._own_route(
+            rule, self._door_policy(rule.key), self._door_clusters(rule.key, rule.match[1])
+        )
 
     def _identities(self, own: Iterable[tuple[Rule, Route]]) -> dict[bytes, Route]:
         """Where requests go that other gateways send here, whoever has which path by now.
@@ -372,13 +391,10 @@ class _Compiler:
                         if owner != "/".join(key):
                             self._report("ServiceImport", key, FieldError("PathConflict", message))
                         continue
-                    priorities = make_priorities(
-                        policy, WeightedCluster(self._own, ()), self._door_clusters(key, prefix)
-                    )
                     where = f"Prefix {prefix.decode() or '/'}"
-                    paths[False, prefix] = Route(
-                        "/".join(key), port, where, policy.kind, priorities, timeouts=self._timeouts(key)
-                    )
+                    route = Route("/".join(key), port, where, policy.kind, timeouts=self._timeouts(key))
+                    nobody = WeightedCluster(self._own, ())
+                    paths[False, prefix] = steered(route, policy, nobody, self._door_clusters(key, prefix))
         return paths
 
     def _door_policy(self, key: Key) -> Policy:

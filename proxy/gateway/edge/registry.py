@@ -101,6 +101,8 @@ class Registry:
             route = snapshot.from_outside(head.host, head.path)
         else:
             route = snapshot.ports.get(service_port) or snapshot.hosts.find(head.host)
+        if route is not None and route.variants:
+            route = route.of(head.by_name())
         cached = CachedHead(head, route, None if route is None else self.state(route), limits)
         if route is None and head.identity is not None:
             cached.nowhere = UNKNOWN_IDENTITY

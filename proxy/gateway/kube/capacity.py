@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping
 
 from gateway.core.budget import Budget
+from gateway.core.header_match import memory_of_matches
 from gateway.core.objects import Key, Object, meta, section, spec_of
 from gateway.core.rewrite import memory_of
 
@@ -108,7 +109,8 @@ def weigh(obj: Object, most: int) -> int:
     except RecursionError:
         return most + 1
     source = section(spec_of(obj), "pathRewrite").get("from")
-    return text + (memory_of(source) // MEMORY_PER_BYTE if isinstance(source, str) else 0)
+    patterns = memory_of_matches(obj) + (memory_of(source) if isinstance(source, str) else 0)
+    return text + patterns // MEMORY_PER_BYTE
 
 
 def _names(obj: Object) -> Object:

@@ -41,8 +41,8 @@ class Takeovers:
         policies = taken[POLICY.kind]
         exports = {export.key: export for export in compiled.exports}
         rivals = self._contests.rivals({key: _revision(policy) for key, policy in policies.items()})
-        leaves = compiled.snapshot.leaves_cluster
-        return reaches(policies, taken[SERVICE.kind], exports, leaves, rivals, imports=taken[IMPORT.kind])
+        needed = compiled.snapshot.needs_gateways
+        return reaches(policies, taken[SERVICE.kind], exports, needed, rivals, imports=taken[IMPORT.kind])
 
     def may_begin(self, taken: Taken, reached: Mapping[Key, Reach], key: Key) -> bool:
         """Whether a Service is to be taken over: from when its policy cannot go without being noticed."""

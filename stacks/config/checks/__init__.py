@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from stacks.config.checks import (
     apps,
+    canaries,
     clusters,
     dapr,
     host,
@@ -54,6 +55,8 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (paths.delegated_paths_make_sense, frozenset({"clusters", "mesh", "paths"})),
     (paths.paths_are_said_or_not, frozenset({"exports"})),
     (paths.rewrites_can_run, frozenset({"exports"})),
+    (canaries.backends_make_sense, frozenset({"clusters", "apps", "dapr", "exports", "mesh"})),
+    (canaries.matches_make_sense, frozenset({"mesh", "policies"})),
     (timeouts.timeouts_can_be_kept, frozenset({"exports", "mesh"})),
     (services.namespaces_are_somewhere, frozenset({"clusters", "namespaces"})),
     (services.policies_make_sense, frozenset({"clusters", "policies"})),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from platforms.world import leaving_out
 
-from cli.observe.serving import requests, route_to
+from cli.observe.serving import parts_of, requests, route_to
 from gateway.core.describe import describe_route
+from gateway.core.header_match import Header, Match
 from gateway.core.route import Endpoint, Route, WeightedCluster
 
 Priority = tuple[WeightedCluster, ...]
@@ -56,3 +59,36 @@ def test_answers_are_summed_over_status_codes() -> None:
         "gateway_retries_total 3\n"
     )
     assert requests(text) == {("a/b", "r/z/g/one"): 8}
+
+
+def of_backend(name: str, address: str, weight: int) -> WeightedCluster:
+    return replace(cluster("cluster-2", address), backend=name, weight=weight)
+
+
+def test_backends_and_matches_are_told_with_parts_however_small() -> None:
+    stable, canary = of_backend("app", "10.42.0.9:3000", 1999), of_backend("canary", "10.42.0.8:3000", 1)
+    match = Match((Header("x-canary", "true", None, b"x-canary"),))
+    marked = Route("dapr-test/nodeapp", 3000, "", "FailOver", ((canary,), (ONE,)), match=match)
+    route = Route(
+        "dapr-test/nodeapp", 3000, "nodeapp.dapr-test:3000", "FailOver", ((stable, canary), (ONE,)),
+        variants=(marked,),
+    )  # fmt: skip
+    found = route_to({"eastWest": [describe_route(route)]}, ("dapr-test", "nodeapp"))
+    assert found is not None
+
+    def short(key: str) -> str:
+        return key.rpartition("/")[2]
+
+    assert parts_of(found.clusters, short) == ["cluster-2 app 99.95 %", "cluster-2 canary 0.05 %"]
+    ((headers, shares),) = found.matches
+    assert (headers, parts_of(shares, short)) == ("x-canary: true", ["cluster-2 canary 100 %"])
+
+
+def test_a_gateway_of_an_older_version_knows_no_matches() -> None:
+    route = Route("dapr-test/nodeapp", 3000, "nodeapp.dapr-test:3000", "FailOver", ((LOCAL,),))
+    described = describe_route(route)
+    del described["matches"]
+    del described["priorities"][0][0]["backend"]
+    found = route_to({"eastWest": [described]}, ("dapr-test", "nodeapp"))
+    assert found is not None
+    assert (found.matches, found.clusters[0].backend) == ((), "")

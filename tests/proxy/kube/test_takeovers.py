@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.core.derived_names import EVERY_CALLER
+from gateway.core.header_match import BACKEND_REFS
+from gateway.core.snapshot import compile_snapshot
 from gateway.kube.actions import Action
-from gateway.kube.resources import IMPORT, SERVICE, SLICE
+from gateway.kube.resources import IMPORT, POLICY, SERVICE, SLICE
 from gateway.kube.takeovers import VACANT_SECONDS, WAIT_SECONDS, Takeovers
 
 KEY = ("shop", "checkout")
@@ -51,3 +54,26 @@ def test_what_must_settle_is_written_when_it_was_wanted_for_a_moment() -> None:
     assert takeovers.settled([SETTLE], taken(local=True)) == ([], False), (
         "wanted again: the time begins again"
     )
+
+
+def test_a_service_that_shares_its_requests_is_taken_over_though_they_stay_in_the_cluster(make: Any) -> None:
+    """Its callers would else go to its own pods alone, past every gateway."""
+    export, policy = make.export(), make.policy("Locality")
+    policy["metadata"]["annotations"] = {EVERY_CALLER: "true"}
+    service = {**make.service(), "kind": "Service"}
+    service["spec"]["selector"] = {"app": "app"}
+    imported = make.imported(c1=81)
+    key = ("demo", "app")
+    held = {
+        POLICY.kind: {key: policy}, SERVICE.kind: {key: service}, IMPORT.kind: {key: imported},
+    }  # fmt: skip
+
+    def reason() -> str:
+        compiled = compile_snapshot(
+            [export, policy, service, make.service("canary"), imported], make.key("x")
+        )
+        return str(Takeovers(Clock()).reaches(held, compiled)[key].condition.reason)
+
+    assert reason() == "NotNeeded"
+    export["metadata"]["annotations"] = {BACKEND_REFS: '[{"name": "app", "weight": 9}, {"name": "canary"}]'}
+    assert reason() == "TakenOver"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import evidence
 import pytest
@@ -44,3 +46,14 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert path.read_text() == text, f"{name} differs; if that is meant, run pytest with --update-golden"
 
     return compare
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Any:
+    """Prints what a test measured, as a line of JSON."""
+
+    def say(report: dict[str, Any]) -> None:
+        with capsys.disabled():
+            print(f"\n{request.node.name}: {json.dumps(report)}", flush=True)
+
+    return say

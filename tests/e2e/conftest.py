@@ -6,11 +6,9 @@ found it, so that the next one starts from a healthy platform.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from e2e.commands import ENVIRONMENT, engine_environment, stack, state_folder
@@ -66,14 +64,3 @@ def platform(brought_up: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def clusters(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Clusters:
     return Clusters(platform, tmp_path_factory.mktemp("kubeconfigs"))
-
-
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Any:
-    """Prints what a test measured, as a line of JSON."""
-
-    def say(report: dict[str, Any]) -> None:
-        with capsys.disabled():
-            print(f"\n{request.node.name}: {json.dumps(report)}", flush=True)
-
-    return say

@@ -6,7 +6,6 @@ The clusters are plain k3d ones that this module makes itself; to the program th
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -17,8 +16,6 @@ import yaml
 from e2e.commands import ROOT, engine_environment, stack
 from existing import clusters as theirs
 from existing.load import Load
-
-from stacks.config.supply import VERSIONS_FILE
 
 pytestmark = pytest.mark.e2e
 
@@ -64,25 +61,18 @@ def _settings(kubeconfig: Path) -> dict[str, object]:
     }
 
 
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> theirs.Machine:
-    return theirs.Machine(env=os.environ, folder=tmp_path_factory.mktemp("theirs"))
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(machine: theirs.Machine) -> Iterator[Path]:
-    supply = machine.supply or yaml.safe_load(VERSIONS_FILE.read_text())
-    node = supply["images"]["node"]
-    with theirs.made(machine, node["ref"] if machine.supply else node) as path:
-        config = {f"multicluster-dapr:{key}": value for key, value in _settings(path).items()}
-        FILE.write_text(yaml.safe_dump({"config": {"pulumi:disable-default-providers": ["*"], **config}}))
-        _kubectl(machine, path, "east", "create", "namespace", "shop")
-        _put_into_shop(machine, path, "east")
-        try:
-            yield path
-        finally:
-            stack("destroy", ENVIRONMENT, "--yes")
-            FILE.unlink()
+@pytest.fixture(scope="module", autouse=True)
+def environment(machine: theirs.Machine, kubeconfig: Path) -> Iterator[None]:
+    """Its settings, written; `east` has a namespace of somebody's."""
+    config = {f"multicluster-dapr:{key}": value for key, value in _settings(kubeconfig).items()}
+    FILE.write_text(yaml.safe_dump({"config": {"pulumi:disable-default-providers": ["*"], **config}}))
+    _kubectl(machine, kubeconfig, "east", "create", "namespace", "shop")
+    _put_into_shop(machine, kubeconfig, "east")
+    try:
+        yield
+    finally:
+        stack("destroy", ENVIRONMENT, "--yes")
+        FILE.unlink()
 
 
 def _kubectl(machine: theirs.Machine, kubeconfig: Path, context: str, *arguments: str) -> str:

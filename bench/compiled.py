@@ -13,6 +13,7 @@ from bench.commands import complete
 from bench.programs import BenchError
 
 FILES = ("setup.py", "pyproject.toml", "requirements.in")
+SUFFIXES = {".py", ".pyi", ".c"}
 UNWANTED = shutil.ignore_patterns("*.so", "__pycache__", "build")
 
 
@@ -20,7 +21,8 @@ def compiled_gateway(root: Path, cache: Path) -> Path:
     """Folder to put on PYTHONPATH. BenchError when it cannot be compiled."""
     proxy = root / "proxy"
     digest = hashlib.sha256(sys.version.encode())
-    for path in [*sorted((proxy / "gateway").rglob("*.py")), *(proxy / name for name in FILES)]:
+    sources = [path for path in (proxy / "gateway").rglob("*") if path.suffix in SUFFIXES]
+    for path in [*sorted(sources), *(proxy / name for name in FILES)]:
         digest.update(str(path.relative_to(proxy)).encode() + path.read_bytes())
     target = cache / "gateway" / digest.hexdigest()[:12]
     if target.is_dir():

@@ -1,4 +1,6 @@
-"""Compiles the data plane's hot modules to C with mypyc. Everything else is in pyproject.toml.
+"""Compiles the data plane's hot modules to C with mypyc, and the reader of heads that is C by itself.
+
+Everything else is in pyproject.toml.
 
     GATEWAY_COMPILE=1 python setup.py build_ext --build-lib FOLDER   # what the image and ./stack bench do
     GATEWAY_COMPILE=1 pip install --no-build-isolation .             # on a host with mypy and a C compiler
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 HOT = [
     *(
@@ -28,6 +30,7 @@ HOT = [
             "meter",
             "request",
             "response",
+            "scan",
         )
     ),
     *(
@@ -58,6 +61,8 @@ if os.environ.get("GATEWAY_COMPILE"):
     # Unreachable code is refused because mypyc believes it: what mypy takes an attribute to be after a check,
     # it takes it to be after a call that changes it as well.
     OPTIONS = ["--python-version=3.11", "--ignore-missing-imports", "--warn-unreachable"]
-    setup(ext_modules=mypycify([*OPTIONS, *HOT], group_name="gateway", opt_level="3", debug_level="0"))
+    compiled = mypycify([*OPTIONS, *HOT], group_name="gateway", opt_level="3", debug_level="0")
+    heads = Extension("gateway.core._scan", ["gateway/core/_scan.c"], extra_compile_args=["-O3"])
+    setup(ext_modules=[*compiled, heads])
 else:
     setup()

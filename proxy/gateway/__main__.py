@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from gateway import __version__
+from gateway.core.scan import is_native
 from gateway.options import (
     add_data_plane,
     add_dialling,
@@ -28,11 +29,16 @@ Carries HTTP between Kubernetes clusters by ServiceExport, ServiceImport and Glo
 """
 
 
+def version() -> str:
+    """Of the package, and by which twin it reads heads (see `core.scan`)."""
+    return f"gateway {__version__}, heads read by {'C' if is_native() else 'Python'}"
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gateway", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--version", action="version", version=f"gateway {__version__}")
+    parser.add_argument("--version", action="version", version=version())
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="gateway of a Kubernetes cluster")

@@ -16,6 +16,7 @@ from fuzz.identities import identities
 from fuzz.members import members
 from fuzz.reference import read_answers, read_requests
 from fuzz.rewrites import rewrites
+from fuzz.scans import scans
 from fuzz.tenants import tenants
 from gateway.core.balance import RouteState
 from gateway.core.health import EndpointHealth
@@ -170,6 +171,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "identities": identities,
     "members": members,
     "tenants": tenants,
+    "scans": scans,
 }
 JSON_TARGETS = frozenset({"objects", "members", "tenants"})
 """Targets whose bytes are JSON text."""

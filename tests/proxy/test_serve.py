@@ -19,6 +19,7 @@ import yaml
 import gateway
 from gateway import __version__
 from gateway.__main__ import build_parser, main
+from gateway.core.scan import is_native
 from gateway.serve import ObjectsError, read_objects
 
 KEY = "default/default/default/here"
@@ -79,7 +80,8 @@ def test_a_gateway_says_its_version_and_what_it_is_made_of(capsys: pytest.Captur
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert ended.value.code == 0
-    assert capsys.readouterr().out == f"gateway {__version__}\n"
+    reader = "C" if is_native() else "Python"
+    assert capsys.readouterr().out == f"gateway {__version__}, heads read by {reader}\n"
     said = []
     for _ in range(2):
         assert main(["sbom"]) == 0

@@ -6,15 +6,10 @@ import re
 
 from gateway.core.affinity import tag
 from gateway.core.errors import ProtocolError
-from gateway.core.request import STRIPPED, RequestHead
+from gateway.core.request import RequestHead
 from gateway.core.response import ResponseHead
 from gateway.core.sidecars import sidecar_fields
 
-STRIPPED_FIELDS = re.compile(
-    rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|x-forwarded-(?:for|proto|host)|x-gateway-(?:hops|probe|served|service)|dapr-api-token|proxy)"
-    rb":[^\r]*",
-    re.IGNORECASE,
-)
 REFUSED_FIELD = re.compile(rb"\r\nx-gateway-refused:[^\r]*", re.IGNORECASE)
 CHUNKED_FIELDS = re.compile(rb"\r\n(?:transfer-encoding|trailer):[^\r]*", re.IGNORECASE)
 HOST_FIELD = re.compile(rb"\r\nhost:[^\r]*", re.IGNORECASE)
@@ -36,17 +31,6 @@ def check_loop(request: RequestHead, mark: bytes) -> None:
     """
     if mark in request.served or len(request.served) >= MAX_HOPS:
         raise ProtocolError("request comes back from the service's own endpoint: it leads to a gateway", 508)
-
-
-def strip_fields(fields: bytes, names: frozenset[bytes]) -> bytes:
-    """`fields` without those of these lower-case names."""
-    if names <= STRIPPED:
-        return STRIPPED_FIELDS.sub(b"", fields)
-    # Names a client chose: never compiled into an expression, that would be work at its command.
-    kept = [
-        line for line in fields.split(b"\r\n")[1:] if line.partition(b":")[0].lower() not in names | STRIPPED
-    ]
-    return b"".join([b"\r\n" + line for line in kept])
 
 
 def forwarded_fields(peer: bytes, host: bytes) -> bytes:
@@ -81,9 +65,7 @@ def request_start(
     another gateway which service it is for; empty to let it go by path. `sidecar`: it goes to a Dapr sidecar
     with this API token. `mark`: that of the service whose endpoint it goes to; none for a gateway.
     """
-    fields = request.fields
-    if request.strip is not None:
-        fields = strip_fields(fields, request.strip)
+    fields = request.kept
     if request.authority or not request.host:
         fields = b"\r\nHost: " + (request.host or service) + HOST_FIELD.sub(b"", fields)
     if request.upgrade:
@@ -97,14 +79,14 @@ def request_start(
         fields += b"\r\nX-Gateway-Hops: %d" % (request.hops + 1)
     if identity:
         fields += b"\r\nX-Gateway-Service: " + identity
-    return request.method + b" " + target + b" HTTP/1.1" + fields
+    return b"".join((request.method, b" ", target, b" HTTP/1.1", fields))
 
 
 def response_head(
-    response: ResponseHead, raw: bytes, *, trusted: bool, close: bool = False, keep_for_1_0: bool = False,
+    response: ResponseHead, *, trusted: bool, close: bool = False, keep_for_1_0: bool = False,
     decode: bool = False, extra: bytes = b"",
 ) -> bytes:  # fmt: skip
-    """The head a client gets for an upstream's head `raw`, unchanged bytes wherever possible.
+    """The head a client gets for an upstream's, unchanged bytes wherever possible.
 
     `trusted`: the answer comes from another gateway, so that its X-Gateway-Refused may pass; from an
     application it would make a gateway in front replay a request that was executed. `decode`: the body
@@ -112,12 +94,8 @@ def response_head(
     """
     added = close or keep_for_1_0 or decode or extra or response.refused or response.status == 101
     if not added:
-        if not response.onward:
-            response.onward = _stripped(response, raw)
         return response.onward
-    fields = response.fields + extra
-    if response.strip is not None:
-        fields = strip_fields(fields, response.strip)
+    fields = response.onward[:-4] + extra
     if response.refused and not trusted:
         fields = REFUSED_FIELD.sub(b"", fields)
     if decode:
@@ -128,15 +106,4 @@ def response_head(
         fields += b"\r\nConnection: close"
     elif keep_for_1_0:
         fields += b"\r\nConnection: keep-alive"
-    return _status_line(raw) + fields + b"\r\n\r\n"
-
-
-def _stripped(response: ResponseHead, raw: bytes) -> bytes:
-    if response.strip is None and response.minor:
-        return raw
-    fields = response.fields if response.strip is None else strip_fields(response.fields, response.strip)
-    return _status_line(raw) + fields + b"\r\n\r\n"
-
-
-def _status_line(raw: bytes) -> bytes:
-    return b"HTTP/1.1" + raw[8 : raw.index(b"\r")]
+    return fields + b"\r\n\r\n"

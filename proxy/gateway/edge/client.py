@@ -256,16 +256,16 @@ class Client(Connection):
 
     # Answers
 
-    def interim(self, answer: ResponseHead, raw: bytes) -> None:
-        self.transport.write(response_head(answer, raw, trusted=False))
+    def interim(self, answer: ResponseHead) -> None:
+        self.transport.write(response_head(answer, trusted=False))
 
     def answer_head(
-        self, head: RequestHead, answer: ResponseHead, raw: bytes, *,
+        self, head: RequestHead, answer: ResponseHead, *,
         trusted: bool, close: bool, decode: bool, extra: bytes,
     ) -> bytes:  # fmt: skip
         keep_for_1_0 = head.minor == 0 and not close
         return response_head(
-            answer, raw, trusted=trusted, close=close, keep_for_1_0=keep_for_1_0, decode=decode, extra=extra
+            answer, trusted=trusted, close=close, keep_for_1_0=keep_for_1_0, decode=decode, extra=extra
         )
 
     def send(self, data: bytes) -> None:

@@ -85,15 +85,15 @@ class Downstream(ABC):
     # Answer
 
     @abstractmethod
-    def interim(self, answer: ResponseHead, raw: bytes) -> None:
+    def interim(self, answer: ResponseHead) -> None:
         """Send a 1xx answer, or the head that begins a tunnel."""
 
     @abstractmethod
     def answer_head(
-        self, head: RequestHead, answer: ResponseHead, raw: bytes, *,
+        self, head: RequestHead, answer: ResponseHead, *,
         trusted: bool, close: bool, decode: bool, extra: bytes,
     ) -> bytes:  # fmt: skip
-        """The head of an answer, to be sent in front of its body; `raw` itself when nothing of it changes.
+        """The head of an answer, to be sent in front of its body; as it came when nothing of it changes.
 
         `trusted`: a gateway sent it, whose marks are meant for this one. `decode`: the body is sent without
         chunks. `extra`: fields to add.

@@ -212,9 +212,9 @@ class Exchange(UpstreamUser):
 
     # Answer
 
-    def upstream_interim(self, answer: ResponseHead, raw: bytes) -> None:
+    def upstream_interim(self, answer: ResponseHead) -> None:
         if self.head.minor:
-            self.downstream.interim(answer, raw)
+            self.downstream.interim(answer)
         self._await_peer()
 
     def upstream_broken(self, text: str) -> None:
@@ -239,7 +239,7 @@ class Exchange(UpstreamUser):
         self.answer = answer
         self.status = answer.status
         if answer.status == 101:
-            self._begin_tunnel(answer, raw, data[end:])
+            self._begin_tunnel(answer, data[end:])
             return
         if remote and (turned_away(answer) or stranger):
             pick.health.failed(self.runtime.now)
@@ -254,7 +254,7 @@ class Exchange(UpstreamUser):
         secret = self.runtime.session_secret
         extra = b"" if stranger else added_fields(self.cached, answer, pick, self.attempts.affinity, secret)
         out = self.downstream.answer_head(
-            head, answer, raw, trusted=remote, close=self.close_after, decode=decode, extra=extra
+            head, answer, trusted=remote, close=self.close_after, decode=decode, extra=extra
         )
         if self.answer_body is None:  # no body, or all of it is here
             if length:
@@ -305,7 +305,7 @@ class Exchange(UpstreamUser):
         self._finish("")
         self.downstream.exchange_done(keep=not self.close_after)
 
-    def _begin_tunnel(self, answer: ResponseHead, raw: bytes, rest: bytes) -> None:
+    def _begin_tunnel(self, answer: ResponseHead, rest: bytes) -> None:
         upstream = self.upstream
         if upstream is None or not self.head.upgrade or not answer.upgrade:
             self.answer = None
@@ -315,7 +315,7 @@ class Exchange(UpstreamUser):
         self.wants_body = True  # everything the client sends from here on is passed on
         self.close_after = True
         self.kept = ReplayBuffer(0)
-        self.downstream.interim(answer, raw)
+        self.downstream.interim(answer)
         if rest:
             self.downstream.send(rest)
         if early := self.downstream.begin_tunnel():

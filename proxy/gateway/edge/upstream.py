@@ -53,7 +53,7 @@ class UpstreamUser(ABC):
         """Read the answer or not, as whoever asked takes it."""
 
     @abstractmethod
-    def upstream_interim(self, answer: ResponseHead, raw: bytes) -> None:
+    def upstream_interim(self, answer: ResponseHead) -> None:
         """The head of a 1xx answer."""
 
     @abstractmethod
@@ -158,7 +158,7 @@ class Upstream:
                     self.reading_head = False
                     user.upstream_answer(answer, raw, data, end)
                     return
-                user.upstream_interim(answer, raw)
+                user.upstream_interim(answer)
                 data = data[end:]
         except ProtocolError as error:
             user.upstream_broken(str(error))

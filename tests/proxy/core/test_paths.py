@@ -136,5 +136,5 @@ def test_the_first_of_several_request_identifiers_is_kept() -> None:
 def test_framing_where_no_body_can_be_is_dropped_with_the_connection(status: bytes) -> None:
     raw = b"HTTP/1.1 " + status + b" x\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = parse_response_head(raw, Limits())
-    assert answer.strip == {b"transfer-encoding"}
+    assert b"transfer-encoding" not in answer.onward.lower()
     assert not answer.keep_alive

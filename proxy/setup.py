@@ -44,11 +44,11 @@ HOT = [
             "connection",
             "downstream",
             "exchange",
-            "headcache",
             "metrics",
             "reading",
             "registry",
             "replay",
+            "routed",
             "runtime",
             "upstream",
         )

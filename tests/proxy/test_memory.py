@@ -185,7 +185,7 @@ async def test_unfinished_heads(small: Small) -> None:
 
 
 async def test_connections_that_are_opened_and_left(small: Small) -> None:
-    for number in range(9_000):
+    for number in range(11_500):
         connection = socket.create_connection(("127.0.0.1", small.served.port))
         small.sockets.append(connection)
         if not number % 100:
@@ -242,7 +242,7 @@ async def test_heads_that_are_never_met_again(small: Small, path: bytes) -> None
             await loop.sock_recv(connection, 1000)
 
     await small.flood(50, one)
-    assert 0 < await small.used("caches") < 10 * MIB
+    assert 0 < await small.used("caches") <= MIB, "of rewritten targets alone"
 
 
 async def _some(number: Awaitable[int], least: int = 1) -> bool:

@@ -55,6 +55,7 @@ class ClusterState:
         "endpoints",
         "kind",
         "logged",
+        "mark",
         "next",
         "reason",
         "remote",
@@ -79,6 +80,8 @@ class ClusterState:
         self.seconds = 0.0
         self.logged = ""
         """What the access log says of the cluster, once it has."""
+        self.mark = b""
+        """What a request says once it was brought to this cluster's endpoints, once it has."""
 
     def turn(self) -> EndpointHealth | None:
         """The endpoint whose turn it is, when there is nothing to compare and it is well."""

@@ -20,8 +20,8 @@ RESERVE = 6
 """One part in so many of the limit is nobody's: what the allocator takes beyond what is asked for, thread
 stacks, a configuration in the making, what arrives within one turn of the loop."""
 
-MOST_CACHE_BYTES = 64 * MIB
-"""More than this is not worth remembering."""
+CACHE_BYTES = MIB
+"""Rewritten targets (`rewrite.CACHE_BYTES`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,8 @@ class Budget:
 def share_out(limit: int, held: int) -> Budget:
     """The budget of a process that may take `limit` bytes and takes `held` before there is any work."""
     total = max(limit - held - limit // RESERVE, LEAST_BYTES)
-    caches = min(total // 10, MOST_CACHE_BYTES)
     objects = total // 2
-    return Budget(total - caches - objects, caches, objects)
+    return Budget(total - CACHE_BYTES - objects, CACHE_BYTES, objects)
 
 
 DEFAULT_BUDGET = share_out(DEFAULT_LIMIT_BYTES, 0)

@@ -23,7 +23,7 @@ from gateway.core.limits import WRITE_HIGH_BYTES, WRITE_SHORT_BYTES
 CONNECTION_BYTES: Final = 3 * 1024
 """A connection to a client or an endpoint, with its transport and what is known of its peer."""
 
-EXCHANGE_BYTES: Final = 4 * 1024
+EXCHANGE_BYTES: Final = 5 * 1024
 """A request under way, with a head of usual length."""
 
 READ_BYTES: Final = 256 * 1024

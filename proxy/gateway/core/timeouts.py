@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gateway.core.fields import FieldError
@@ -58,8 +59,10 @@ class Timeouts:
 
 
 NO_TIMEOUTS = Timeouts()
+"""There is no other empty one."""
 
 
+@lru_cache(maxsize=1024)
 def seconds(duration: str) -> float:
     """A duration that `DURATION` matches, or nothing, in seconds."""
     return sum(int(number) * SECONDS[unit] for number, unit in PART.findall(duration))
@@ -78,7 +81,7 @@ def read_timeouts(raw: Object) -> Timeouts:
             f"{found.request}, which is for all attempts together"
         )
         raise FieldError(REASON, message)
-    return found
+    return NO_TIMEOUTS if found == NO_TIMEOUTS else found
 
 
 def _duration(entry: Object, name: str) -> str:

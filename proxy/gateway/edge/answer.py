@@ -12,7 +12,7 @@ from gateway.core.request import RequestHead
 from gateway.core.response import ResponseHead
 from gateway.core.route import WeightedCluster
 from gateway.core.sidecars import not_invoked
-from gateway.edge.headcache import CachedHead
+from gateway.edge.routed import RoutedHead
 
 MALFORMED = b"malformed"
 """Why a gateway refuses a request before it looks for a route."""
@@ -59,7 +59,7 @@ def framing(length: int, here: int, *, decode: bool) -> Body | None:
 
 
 def added_fields(
-    request: CachedHead, answer: ResponseHead, pick: Pick, affinity: Affinity | None, secret: bytes
+    request: RoutedHead, answer: ResponseHead, pick: Pick, affinity: Affinity | None, secret: bytes
 ) -> bytes:
     """For the client a session cookie, for a gateway in front a mark: this is no stranger's.
 

@@ -9,7 +9,7 @@ from gateway.core.affinity import Affinity
 from gateway.core.answers import NOT_FOUND_TEXT
 from gateway.core.balance import Pick
 from gateway.core.health import EndpointHealth
-from gateway.edge.headcache import CachedHead
+from gateway.edge.routed import RoutedHead
 
 NOBODY: Final[list[EndpointHealth]] = []
 """Tried before a first attempt: shared by all requests, never changed."""
@@ -33,10 +33,10 @@ class Attempts:
     pick: Pick
     """The last choice; set from the first one on."""
 
-    def __init__(self, cached: CachedHead, limit: int, latest: float) -> None:
+    def __init__(self, routed: RoutedHead, limit: int, latest: float) -> None:
         """`limit`: of endpoints. `latest`: when all must be over."""
-        self.state = cached.state
-        self.nowhere = cached.nowhere
+        self.state = routed.state
+        self.nowhere = routed.nowhere
         self.limit = limit
         self.affinity: Affinity | None = None
         self.tried = NOBODY
@@ -46,7 +46,7 @@ class Attempts:
         """The last choice may be chosen again: the attempt said nothing about it."""
         self.seen: tuple[int, str] | None = None
         """Status and text of an attempt that an application may have seen, if one has failed so."""
-        self.seconds = cached.attempt_seconds
+        self.seconds = routed.attempt_seconds
         self.latest = self.deadline = latest
         """The first for all attempts, the second for the one under way, each with its answer."""
 

@@ -18,8 +18,8 @@ from gateway.edge.accesslog import quoted
 from gateway.edge.connection import Connection
 from gateway.edge.downstream import FOREVER, Downstreams
 from gateway.edge.exchange import Exchange
-from gateway.edge.headcache import CachedHead
 from gateway.edge.registry import Listener, Registry
+from gateway.edge.routed import RoutedHead
 
 
 class Client(Connection):
@@ -30,7 +30,7 @@ class Client(Connection):
     """
 
     __slots__ = (
-        "all", "body", "cache", "forwarded", "forwarded_host", "linger_end", "lingered", "listener", "queued",
+        "all", "body", "forwarded", "forwarded_host", "linger_end", "lingered", "listener", "queued",
         "registry", "service_port",
     )  # fmt: skip
 
@@ -46,8 +46,6 @@ class Client(Connection):
         self.registry = registry
         self.listener = listener
         self.service_port = service_port
-        cache = registry.requests[listener]
-        self.cache = cache.part(service_port) if service_port else cache
         self.forwarded_host = b""
         self.forwarded = b""
         """What is told the application about the Host asked for last, seldom another one."""
@@ -134,11 +132,6 @@ class Client(Connection):
 
     def read_request(self, data: bytes) -> None:
         """`data` begins where a request begins."""
-        cached = self.cache.entries.get(data)
-        if cached is not None:  # a whole head and nothing else, as most requests arrive
-            self.buffer = b""
-            self._begin(cached, b"")
-            return
         held, self.buffer = self.buffer, data
         if data[:2] == b"\r\n":  # one empty line before a request is allowed, for old clients' sake
             data = data[2:]
@@ -156,25 +149,23 @@ class Client(Connection):
             if raw == H2_PREFACE:
                 self.refuse_http2()
                 return
-            cached = self.cache.entries.get(raw) or self.registry.read_head(
-                raw, self.cache, self.service_port, by_path=self.by_path
-            )
+            routed = self.registry.read_head(raw, self.service_port, by_path=self.by_path)
         except ProtocolError as error:
             self.buffer = b""
             self.refuse(error.status, str(error), "malformed")
             return
-        self._begin(cached, data[end:] if end < len(data) else b"")
+        self._begin(routed, data[end:] if end < len(data) else b"")
 
-    def _begin(self, cached: CachedHead, rest: bytes) -> None:
+    def _begin(self, routed: RoutedHead, rest: bytes) -> None:
         """Begin an exchange; `rest` is what came behind the head."""
-        head = cached.head
+        head = routed.head
         if head.health_check and head.length == 0 and self.by_path:  # gateways ask north-south
-            self._answer_health_check(cached, rest)
+            self._answer_health_check(routed, rest)
             return
-        if self.meter.full and self.meter.refuses(head.length, cached.loose):
+        if self.meter.full and self.meter.refuses(head.length, routed.loose):
             self.refuse(503, SHORT_TEXT, "memory")
             return
-        self.exchange = exchange = Exchange(self.runtime, self, cached)
+        self.exchange = exchange = Exchange(self.runtime, self, routed)
         if head.length == CHUNKED:
             self.body = ChunkedBody(self.runtime.limits.body_bytes)
         elif head.length:
@@ -201,12 +192,12 @@ class Client(Connection):
         exchange.body_data(passed_on(self.body, data, 0, end), last=end >= 0)
         self.update_reading()
 
-    def _answer_health_check(self, cached: CachedHead, rest: bytes) -> None:
+    def _answer_health_check(self, routed: RoutedHead, rest: bytes) -> None:
         """Say whether a request like this would reach an application, without sending it to one."""
-        head, state = cached.head, cached.state
+        head, state = routed.head, routed.state
         status = 404
         if state is None:
-            status, text, reason = cached.nowhere
+            status, text, reason = routed.nowhere
             out = make_answer(status, text, refused=reason)
         elif not state.available(self.runtime.now):
             out = make_answer(404, NOT_FOUND_TEXT, refused="no-endpoints")

@@ -46,7 +46,7 @@ class Connection(Downstream):
         held: int = self.transport.get_write_buffer_size()
         exchange = self.exchange
         if exchange is not None:
-            held += EXCHANGE_BYTES + len(self.buffer) + exchange.cached.loose + exchange.kept.held
+            held += EXCHANGE_BYTES + len(self.buffer) + exchange.routed.loose + exchange.kept.held
             if exchange.upstream is not None:
                 held += exchange.upstream.held()
         return held

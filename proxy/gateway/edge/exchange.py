@@ -13,10 +13,10 @@ from gateway.edge.accesslog import exchange_fields
 from gateway.edge.answer import added_fields, body_length, by_a_sidecar, by_a_stranger, framing, turned_away
 from gateway.edge.attempts import LAST_SECONDS, Attempts
 from gateway.edge.downstream import Downstream
-from gateway.edge.headcache import CachedHead
 from gateway.edge.metrics import observe
 from gateway.edge.registry import pool_of
 from gateway.edge.replay import NO_BODY, ReplayBuffer
+from gateway.edge.routed import RoutedHead
 from gateway.edge.runtime import Runtime
 from gateway.edge.upstream import PoolFull, Upstream, UpstreamUser
 
@@ -29,23 +29,23 @@ class Exchange(UpstreamUser):
     """
 
     __slots__ = (
-        "answer", "answer_body", "attempts", "bytes_in", "bytes_out", "cached", "close_after", "downstream",
-        "ended", "head", "kept", "request_id", "runtime", "started", "status", "tunnel",
-        "upstream", "wants_body",
+        "answer", "answer_body", "attempts", "bytes_in", "bytes_out", "close_after", "downstream", "ended",
+        "head", "kept", "request_id", "routed", "runtime", "started", "status", "tunnel", "upstream",
+        "wants_body",
     )  # fmt: skip
 
-    def __init__(self, runtime: Runtime, downstream: Downstream, cached: CachedHead) -> None:
-        head = cached.head
+    def __init__(self, runtime: Runtime, downstream: Downstream, routed: RoutedHead) -> None:
+        head = routed.head
         self.waits = False
         self.runtime = runtime
         self.downstream = downstream
-        self.cached = cached
+        self.routed = routed
         self.head = head
         self.started = monotonic()
         self.wants_body = head.length != 0
         """More of the request's body is to come."""
         self.kept = ReplayBuffer(runtime.replay_bytes) if head.length else NO_BODY
-        self.attempts = Attempts(cached, runtime.attempts, self.started + cached.total_seconds)
+        self.attempts = Attempts(routed, runtime.attempts, self.started + routed.total_seconds)
         self.upstream: Upstream | None = None
         self.answer: ResponseHead | None = None
         self.answer_body: Body | None = None
@@ -61,12 +61,12 @@ class Exchange(UpstreamUser):
 
     def start(self) -> None:
         """Begin. What came of the body together with the head has been given to `body_data` before."""
-        route = self.cached.route
+        route = self.routed.route
         if route is not None and not self.request_id:
             self.request_id = self.runtime.request_id()
-        if self.cached.affine:
+        if self.routed.affine:
             by, secret = self.downstream, self.runtime.session_secret
-            self.attempts.affinity = self.cached.affinity(by.peer, secret, trusted=by.trusted)
+            self.attempts.affinity = self.routed.affinity(by.peer, secret, trusted=by.trusted)
         self._attempt()
 
     def body_data(self, data: bytes, *, last: bool) -> None:
@@ -127,7 +127,7 @@ class Exchange(UpstreamUser):
         """Set the deadline for whoever must move next."""
         runtime = self.runtime
         stalling = self.wants_body or self.answer is not None
-        deadline = runtime.now + (runtime.stall_seconds if stalling else self.cached.first_byte_seconds)
+        deadline = runtime.now + (runtime.stall_seconds if stalling else self.routed.first_byte_seconds)
         self.downstream.set_deadline(deadline if self.tunnel else min(deadline, self.attempts.deadline))
 
     # Attempts
@@ -137,7 +137,7 @@ class Exchange(UpstreamUser):
         full = False
         while pick := self.attempts.next(self.runtime.now):
             try:
-                self.cached.start(pick.state)
+                self.routed.start(pick.state)
                 self.waits = True
                 self._await_peer()
                 upstream = pool_of(pick.health).acquire(self, fresh=not self.head.idempotent)
@@ -165,7 +165,7 @@ class Exchange(UpstreamUser):
         upstream.lend(self)
         head = self.head
         downstream = self.downstream
-        start, forwarded = self.cached.start(self.attempts.pick.state), downstream.forwarded_fields(head)
+        start, forwarded = self.routed.start(self.attempts.pick.state), downstream.forwarded_fields(head)
         if head.request_id:
             out = start + forwarded + b"\r\n\r\n"
         else:
@@ -252,7 +252,7 @@ class Exchange(UpstreamUser):
         if length == UNTIL_CLOSE or decode or self.wants_body or self.runtime.draining:
             self.close_after = True
         secret = self.runtime.session_secret
-        extra = b"" if stranger else added_fields(self.cached, answer, pick, self.attempts.affinity, secret)
+        extra = b"" if stranger else added_fields(self.routed, answer, pick, self.attempts.affinity, secret)
         out = self.downstream.answer_head(
             head, answer, trusted=remote, close=self.close_after, decode=decode, extra=extra
         )
@@ -395,6 +395,6 @@ class Exchange(UpstreamUser):
         if (log := self.runtime.log) is not None:
             client = self.downstream.logged or self.downstream.describe()
             log.write(exchange_fields(
-                client, self.cached.log_fields(log), pick, reason, self.attempts.count, status, seconds,
+                client, self.routed.log_fields(log), pick, reason, self.attempts.count, status, seconds,
                 self.bytes_in, self.bytes_out, self.request_id, foreign=bool(self.head.request_id),
             ))  # fmt: skip

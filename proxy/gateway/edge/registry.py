@@ -1,4 +1,4 @@
-"""The routing snapshot in force and its moving parts: route states, endpoint health, pools, cached heads."""
+"""The routing snapshot in force and its moving parts: route states, endpoint health, pools."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from gateway.core.errors import ProtocolError
 from gateway.core.forward import MAX_HOPS
 from gateway.core.health import EndpointHealth
 from gateway.core.request import parse_request_head
-from gateway.core.rewrite import TARGETS
 from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import Snapshot
-from gateway.edge.headcache import COPIES, UNKNOWN_IDENTITY, CachedHead, HeadCache
+from gateway.edge.routed import COPIES, UNKNOWN_IDENTITY, USUAL_HEAD_BYTES, RoutedHead
 from gateway.edge.runtime import Runtime
 from gateway.edge.upstream import Pool
 
@@ -59,9 +58,6 @@ class Registry:
         """By service and pod, so that no service ever reads what was left on another's connection; one for
         all services by gateway of another cluster."""
         self.health: dict[tuple[str, Endpoint], UpstreamHealth] = {}
-        self.requests: dict[Listener, HeadCache[CachedHead]] = {
-            listener: HeadCache(runtime.cache_bytes) for listener in Listener
-        }
         self._states: dict[Route, RouteState] = {}
         self._by_id: dict[int, RouteState] = {}
         self._ticks = 0
@@ -81,13 +77,9 @@ class Registry:
         self.runtime.session_secret = snapshot.session_secret
         self.generation += 1
         self._by_id = {}
-        for cache in self.requests.values():
-            cache.clear()
 
-    def read_head(
-        self, raw: bytes, cache: HeadCache[CachedHead], service_port: int, *, by_path: bool
-    ) -> CachedHead:
-        """Read and route a head not seen before, and keep it in `cache`. ProtocolError: refuse it."""
+    def read_head(self, raw: bytes, service_port: int, *, by_path: bool) -> RoutedHead:
+        """Read and route a head. ProtocolError: refuse it."""
         limits = self.runtime.limits
         head = parse_request_head(raw, limits)
         if limits.body_bytes is not None and head.length > limits.body_bytes:
@@ -103,17 +95,15 @@ class Registry:
             route = snapshot.ports.get(service_port) or snapshot.hosts.find(head.host)
         if route is not None and route.variants:
             route = route.of(head.by_name())
-        cached = CachedHead(head, route, None if route is None else self.state(route), limits)
+        routed = RoutedHead(head, route, None if route is None else self.state(route), limits)
         if route is None and head.identity is not None:
-            cached.nowhere = UNKNOWN_IDENTITY
+            routed.nowhere = UNKNOWN_IDENTITY
         elif route is None and not by_path and (text := snapshot.hosts.ambiguity(head.host)):
-            cached.nowhere = (421, text, "ambiguous-host")
-        if cache.keep(raw, cached):
-            cached.cache = cache
-        else:
-            cached.loose = COPIES * len(raw)
-            self.runtime.meter.came += cached.loose
-        return cached
+            routed.nowhere = (421, text, "ambiguous-host")
+        if len(raw) > USUAL_HEAD_BYTES:
+            routed.loose = COPIES * (len(raw) - USUAL_HEAD_BYTES)
+            self.runtime.meter.came += routed.loose
+        return routed
 
     def state(self, route: Route) -> RouteState:
         """The moving part of a route of the snapshot in force; made when first asked for."""
@@ -179,11 +169,6 @@ class Registry:
                     metrics.ejections += health.ejections
                     del self.health[state.route.service, health.endpoint]
                     pool_of(health).references -= 1
-
-    def cached_bytes(self) -> int:
-        """What is kept only to save work."""
-        caches = sum(cache.size for cache in self.requests.values())
-        return caches + self.runtime.responses.size + TARGETS.size
 
     def gauges(self) -> dict[str, int]:
         """How things are with connections and endpoints now."""

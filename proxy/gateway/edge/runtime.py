@@ -8,14 +8,9 @@ import os
 from gateway.core.budget import DEFAULT_BUDGET, Budget
 from gateway.core.limits import Limits
 from gateway.core.meter import Meter
-from gateway.core.response import ResponseHead, parse_response_head
 from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
-from gateway.edge.headcache import CACHE_BYTES, HeadCache
 from gateway.edge.metrics import Metrics
-
-CACHES = 3
-"""Caches of heads: one per listener, one of answers."""
 
 HEXADECIMAL = tuple(b"%02x" % number for number in range(256))
 
@@ -45,9 +40,6 @@ class Runtime:
         self.log = log
         self.metrics = Metrics()
         self.meter = Meter(budget.traffic)
-        self.cache_bytes = min(budget.caches // CACHES, CACHE_BYTES)
-        """Of each cache of heads."""
-        self.responses: HeadCache[ResponseHead] = HeadCache(self.cache_bytes)
         self.draining = False
         """Answers ask their clients to reconnect."""
         self.stopping = False
@@ -65,9 +57,3 @@ class Runtime:
             self._id_start = b"%b%06x" % (self._id_prefix, self._id_count >> 8)
         self._id_count += 1
         return self._id_start + HEXADECIMAL[low]
-
-    def read_answer(self, raw: bytes) -> ResponseHead:
-        """Read an answer's head and keep it for the next one that is the same. Raises ProtocolError."""
-        answer = parse_response_head(raw, self.limits)
-        self.responses.keep(raw, answer)
-        return answer

@@ -15,6 +15,7 @@ from typing import Any
 from gateway.core.budget import DEFAULT_BUDGET, Budget
 from gateway.core.describe import describe
 from gateway.core.limits import Limits
+from gateway.core.rewrite import TARGETS
 from gateway.core.snapshot import Snapshot
 from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
@@ -278,7 +279,7 @@ class GatewayServer:
             f'{used}{{part="connections"}}': meter.connections,
             f'{used}{{part="heads"}}': meter.heads,
             f'{used}{{part="bodies"}}': meter.bodies,
-            f'{used}{{part="caches"}}': self.registry.cached_bytes(),
+            f'{used}{{part="caches"}}': TARGETS.size,
         }
 
     async def config(self) -> Page:

@@ -13,7 +13,7 @@ from gateway.core.errors import ProtocolError
 from gateway.core.heads import head_end
 from gateway.core.health import EndpointHealth
 from gateway.core.meter import CONNECTION_BYTES, Meter
-from gateway.core.response import ResponseHead
+from gateway.core.response import ResponseHead, parse_response_head
 from gateway.core.route import Endpoint
 from gateway.edge.reading import set_reading
 from gateway.edge.runtime import Runtime
@@ -153,7 +153,7 @@ class Upstream:
         try:
             while end := head_end(data, runtime.head_bytes):
                 raw = data[:end] if end < len(data) else data
-                answer = runtime.responses.entries.get(raw) or runtime.read_answer(raw)
+                answer = parse_response_head(raw, runtime.limits)
                 if answer.status >= 200 or answer.status == 101:
                     self.reading_head = False
                     user.upstream_answer(answer, raw, data, end)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.budget import DEFAULT_BUDGET, LEAST_BYTES, MIB, MOST_CACHE_BYTES, share_out
+from gateway.core.budget import DEFAULT_BUDGET, LEAST_BYTES, MIB, share_out
+from gateway.core.rewrite import CACHE_BYTES
 
 
 @pytest.mark.parametrize(("limit", "held", "total"), [(128, 32, 74), (256, 48, 165), (1024, 0, 853)])
@@ -19,7 +20,7 @@ def test_shares_make_up_the_budget_and_none_is_empty(limit: int, held: int) -> N
     budget = share_out(limit, held)
     assert budget.total == max(limit - held - limit // 6, LEAST_BYTES)
     assert min(budget.traffic, budget.caches, budget.objects) > 0
-    assert budget.caches <= MOST_CACHE_BYTES
+    assert budget.caches == CACHE_BYTES
 
 
 def test_without_a_limit_there_is_one_all_the_same() -> None:

@@ -17,7 +17,7 @@ from gateway.core.request import parse_request_head
 from gateway.core.services import read_service
 from gateway.core.snapshot import compile_snapshot
 from gateway.core.timeouts import NO_TIMEOUTS, TIMEOUTS, Timeouts, read_timeouts
-from gateway.edge.headcache import CachedHead
+from gateway.edge.routed import RoutedHead
 
 KEY = ("demo", "app")
 
@@ -141,9 +141,9 @@ def test_a_service_has_its_own_bounds_within_the_gateways(
     objects = [make.service(), make.slice("10.0.0.1"), saying(make.export(), timeouts.described())]
     route = compile_snapshot(objects, make.key("here")).snapshot.paths.find(b"/app")
     head = parse_request_head(b"GET /app HTTP/1.1\r\nHost: x\r\n\r\n", Limits())
-    cached = CachedHead(head, route, None, Limits())
-    assert (cached.total_seconds, cached.first_byte_seconds) == (total, first_byte)
-    assert cached.attempt_seconds == attempt
+    routed = RoutedHead(head, route, None, Limits())
+    assert (routed.total_seconds, routed.first_byte_seconds) == (total, first_byte)
+    assert routed.attempt_seconds == attempt
 
 
 def test_other_timeouts_leave_a_route_what_it_is(make: Any) -> None:

@@ -1,4 +1,4 @@
-"""Cached heads: bounded, and worth the same as heads read again."""
+"""Heads and where they lead: what is made of them, counted."""
 
 from __future__ import annotations
 
@@ -9,61 +9,30 @@ from gateway.core.limits import Limits
 from gateway.core.request import parse_request_head
 from gateway.core.rewrite import Rewrite
 from gateway.core.route import WeightedCluster
-from gateway.edge.accesslog import AccessLog
-from gateway.edge.headcache import COPIES, ENTRY_BYTES, MAX_HEAD_BYTES, CachedHead, HeadCache
-
-EACH = ENTRY_BYTES + COPIES * 8
-
-
-def test_a_full_cache_starts_again_empty() -> None:
-    cache: HeadCache[int] = HeadCache(10 * EACH)
-    entries = cache.entries
-    for number in range(10):
-        assert cache.keep(b"%08d" % number, number)
-    assert len(entries) == 10
-    cache.keep(b"one more", 1)
-    assert entries == {b"one more": 1}, "in the same dictionary: connections keep hold of it"
-    assert cache.size == EACH
-
-
-def test_parts_share_the_room_of_the_whole() -> None:
-    cache: HeadCache[int] = HeadCache(2 * EACH)
-    for number in range(3):
-        cache.part(number).keep(b"12345678", number)
-    assert [len(cache.part(number).entries) for number in range(3)] == [0, 0, 1]
-
-
-def test_a_long_head_is_not_kept() -> None:
-    cache: HeadCache[int] = HeadCache()
-    assert not cache.keep(b"x" * (MAX_HEAD_BYTES + 1), 1)
-    assert not cache.entries
+from gateway.edge.routed import USUAL_HEAD_BYTES, RoutedHead
 
 
 def test_what_is_made_of_a_head_counts_too() -> None:
     """A short request can have a long target once it is rewritten."""
-    cluster = ClusterState(WeightedCluster("c", (), rewrite=Rewrite("^/", "/" + "x" * 1000)), [])
-    cached = CachedHead(
-        parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Limits()), None, None, Limits()
-    )
-    start, logged = cached.start(cluster), cached.log_fields(AccessLog())
-    assert cached.loose == len(start) + len(logged) > 1000
-    kept: HeadCache[CachedHead] = HeadCache()
-    other = CachedHead(cached.head, None, None, Limits())
-    other.cache = kept
-    assert (len(other.start(cluster)), other.loose, kept.size) == (len(start), 0, len(start))
+    cluster = ClusterState(WeightedCluster("c", (), rewrite=Rewrite("^/", "/" + "x" * 2000)), [])
+    head = parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Limits())
+    routed = RoutedHead(head, None, None, Limits())
+    assert routed.loose == 0
+    start = routed.start(cluster)
+    assert routed.loose == len(start) - len(head.fields) > USUAL_HEAD_BYTES
+    assert routed.start(cluster) is start
 
 
 def test_a_head_without_a_route_is_known_to_lead_nowhere() -> None:
-    cached = CachedHead(
-        parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Limits()), None, None, Limits()
-    )
-    assert (cached.state, cached.affine, cached.sticky) == (None, False, False)
+    head = parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Limits())
+    routed = RoutedHead(head, None, None, Limits())
+    assert (routed.state, routed.affine, routed.sticky) == (None, False, False)
 
 
 async def test_one_head_is_sent_to_each_cluster_as_that_cluster_wants_it(
     net: Any, make: Any, ok: Any
 ) -> None:
-    """Kept per cluster: the path prefix of one must not be sent to the other."""
+    """Made for each cluster: the path prefix of one must not be sent to the other."""
     seen: list[bytes] = []
 
     def reply(head: bytes, body: bytes) -> bytes:

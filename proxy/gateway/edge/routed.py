@@ -1,12 +1,6 @@
-"""Heads read before, with all that follows from their bytes alone.
-
-Programs send the same head over and over. Reading one is a pure function of its bytes, so the same bytes read
-the same; what a request costs is then mostly what its bytes cost to carry.
-"""
+"""A request's head and where it leads, with what is made of both."""
 
 from __future__ import annotations
-
-from typing import Generic, TypeVar
 
 from gateway.core.affinity import HASHING, Affinity, read_affinity
 from gateway.core.answers import NOT_FOUND_TEXT
@@ -18,69 +12,11 @@ from gateway.core.route import Route
 from gateway.core.timeouts import NO_TIMEOUTS, Timeouts
 from gateway.edge.accesslog import AccessLog, request_fields
 
-T = TypeVar("T")
-
-CACHE_BYTES = 16 * 1024 * 1024
-"""Memory for the heads of one cache, if nothing else is said: some 13,000 usual ones, so that thousands of
-routes fit. There is one per listener (service ports are part of the east-west one), and one of answers. A
-full cache starts again empty."""
-
-MAX_HEAD_BYTES = 2048
-"""Longer heads are not worth keeping: they carry what changes with every request."""
-
 COPIES = 3
 """A head with what was read from it takes so many times its length."""
 
-ENTRY_BYTES = 1024
-"""Counted for each entry on top of that."""
-
-
-class HeadCache(Generic[T]):
-    """What was read, by the bytes it was read from. Look-ups go to `entries` directly.
-
-    `parts` are caches of their own within its size: a head leads elsewhere in each of them.
-    """
-
-    __slots__ = ("entries", "most", "parts", "size", "whole")
-
-    def __init__(self, most: int = CACHE_BYTES, whole: HeadCache[T] | None = None) -> None:
-        """`most`: bytes of memory."""
-        self.most = most
-        self.entries: dict[bytes, T] = {}
-        self.whole = whole
-        """The one it is a part of."""
-        self.parts: dict[int, HeadCache[T]] = {}
-        self.size = 0
-        """With its parts."""
-
-    def part(self, number: int) -> HeadCache[T]:
-        """The part of that number, from now on if it is new."""
-        found = self.parts.get(number)
-        if found is None:
-            found = self.parts[number] = HeadCache(self.most, self)
-        return found
-
-    def keep(self, head: bytes, entry: T) -> bool:
-        """Keep it for the next head of the same bytes; False when it is too long for that."""
-        if len(head) > MAX_HEAD_BYTES:
-            return False
-        self.grow(COPIES * len(head) + ENTRY_BYTES)
-        self.entries[head] = entry
-        return True
-
-    def grow(self, more: int) -> None:
-        """What is kept takes so many bytes more."""
-        whole = self.whole or self
-        whole.size += more
-        if whole.size > self.most:
-            whole.clear()
-            whole.size = more
-
-    def clear(self) -> None:
-        self.entries.clear()
-        for part in self.parts.values():
-            part.entries.clear()
-        self.size = 0
+USUAL_HEAD_BYTES = 1024
+"""What an exchange counts for anyway (`meter.EXCHANGE_BYTES`) has room for a head of this length."""
 
 
 NO_ROUTE = (404, NOT_FOUND_TEXT, "no-route")
@@ -88,12 +24,12 @@ UNKNOWN_IDENTITY = (421, "no service here has this identity: gateways share one 
 """For a request that says which service it is for, and is not known: it is never routed by anything else."""
 
 
-class CachedHead:
+class RoutedHead:
     """A request head and where it leads by the snapshot in force, whoever sends it."""
 
     __slots__ = (
-        "affine", "attempt_seconds", "cache", "first_byte_seconds", "head", "logged", "loose", "nowhere",
-        "route", "starts", "state", "sticky", "total_seconds",
+        "affine", "attempt_seconds", "first_byte_seconds", "head", "logged", "loose", "nowhere", "route",
+        "started", "started_for", "state", "sticky", "total_seconds",
     )  # fmt: skip
 
     def __init__(
@@ -107,18 +43,18 @@ class CachedHead:
         self.affine = route is not None and (bool(head.cookie) or route.balancing.kind == HASHING)
         """Something in it may tie it to an endpoint."""
         self.sticky = route is not None and route.balancing.sticky
-        self.cache: HeadCache[CachedHead] | None = None
-        """Where it is kept."""
         self.loose = 0
-        """Bytes it takes, when it is not kept: who uses it has to answer for them."""
+        """Bytes it takes beyond a usual one: who uses it has to answer for them."""
         self.logged = ""
         """The access log's fields for it, once it has been logged."""
-        self.starts: dict[ClusterState, bytes] = {}
+        self.started_for: ClusterState | None = None
+        self.started = b""
+        """How it starts for the cluster it was last made for."""
         self.total_seconds = limits.total_seconds
         self.first_byte_seconds = limits.first_byte_seconds
         self.attempt_seconds = 0.0
         """For one attempt, with its answer; 0 for no bound of its own."""
-        if route is not None and route.timeouts != NO_TIMEOUTS:
+        if route is not None and route.timeouts is not NO_TIMEOUTS:
             self._bound(route.timeouts)
 
     def _bound(self, timeouts: Timeouts) -> None:
@@ -133,20 +69,26 @@ class CachedHead:
 
         ProtocolError when it cannot be sent there.
         """
-        found = self.starts.get(cluster)
-        if found is None:
+        if self.started_for is not cluster:
             to = cluster.cluster
             service, mark = b"", b""
             if self.route is not None:
-                service = self.route.host
-                mark = b"" if to.remote else served_mark(to.key, self.route.service)
+                service = b"" if self.head.host else self.route.host
+                mark = b"" if to.remote else self._mark(cluster, self.route)
                 check_loop(self.head, mark)
-            found = self.starts[cluster] = request_start(
+            self.started = request_start(
                 self.head, to.target(self.head.target), service, to_gateway=to.remote, identity=to.identity,
                 sidecar=to.sidecar, mark=mark,
             )  # fmt: skip
-            self._grew(len(found))
-        return found
+            self.started_for = cluster
+            self._grew(len(self.started) - len(self.head.fields))
+        return self.started
+
+    @staticmethod
+    def _mark(cluster: ClusterState, route: Route) -> bytes:
+        if not cluster.mark:
+            cluster.mark = served_mark(cluster.cluster.key, route.service)
+        return cluster.mark
 
     def affinity(self, peer: bytes, secret: bytes, *, trusted: bool) -> Affinity | None:
         """What ties it to an endpoint, sent by this peer."""
@@ -159,11 +101,9 @@ class CachedHead:
         """The access log's fields for it."""
         if not self.logged:
             self.logged = request_fields(self.head, self.route, query=log.query)
-            self._grew(len(self.logged))
         return self.logged
 
     def _grew(self, more: int) -> None:
-        if self.cache is None:
+        """It takes so many bytes more, if that is more than usual."""
+        if more > USUAL_HEAD_BYTES:
             self.loose += more
-        else:
-            self.cache.grow(more)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from gateway.core.claims import Match
+from gateway.core.claims import Claims, Match
 from gateway.core.exports import Rule
+from gateway.core.fields import FieldError
+from gateway.core.objects import Key
 from gateway.core.route import Route, normal_prefix
 
 
@@ -18,6 +20,30 @@ def published(own: Iterable[tuple[Rule, Route]]) -> dict[str, dict[Match, Route]
             where = f"{'Exact' if rule.exact else 'Prefix'} {host}{rule.path}"
             found.setdefault(host, {})[rule.match] = replace(route, where=where)
     return found
+
+
+def beside_front_door(
+    own: Iterable[tuple[Rule, Route]], doors: Mapping[Match, Route]
+) -> tuple[list[tuple[Rule, Route]], list[tuple[Key, FieldError]]]:
+    """The rules without hosts that are not in the way of other clusters' at the front door, and who lost one.
+
+    Whose a path is there the hub has settled: an import without the path says that another has it.
+    """
+    claims = Claims()
+    for match, route in doors.items():
+        namespace, _, name = route.service.partition("/")
+        claims.add(match, (namespace, name))
+    kept, losers = [], []
+    for rule, route in own:
+        if rule.hosts:
+            continue
+        owner = claims.take(rule.match, rule.key)
+        if owner is None or owner == rule.key:
+            kept.append((rule, route))
+            continue
+        has = f"{'/'.join(owner)} has it at the front door, or one around or inside it"
+        losers.append((rule.key, FieldError("PathConflict", f"path {rule.path!r}: {has}")))
+    return kept, losers
 
 
 def without_path(rule: Rule, route: Route) -> Route:

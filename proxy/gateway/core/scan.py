@@ -77,7 +77,7 @@ OTHER_NAMES = (
 OTHER_PREFIXES = (b"x-forwarded-", b"x-original-", b"x-envoy-")
 """What other proxies tell applications of where a request came from, for which host and path, and by which
 scheme, by name and by how names begin; frameworks and other proxies believe each of them. CGI, WSGI and PHP
-take `_` in a name for `-` (RFC 3875, section 4.1.18): with it they are read as well, and sent on for nobody."""
+take `_` in a name for `-` (RFC 3875, 4.1.18): with it they are read as well, and sent on for nobody."""
 
 PASSED = b"x-gateway-passed"
 NOT_FORWARDED = HOP_BY_HOP | {PASSED}

@@ -13,7 +13,6 @@ from functools import partial
 
 from gateway.core.affinity import DEFAULT_BALANCING, Balancing, session_secret
 from gateway.core.backends import backends_of
-from gateway.core.claims import Claims, Match
 from gateway.core.dialling import FILES, Dialling, of_gateways, of_system
 from gateway.core.export_hosts import host_of
 from gateway.core.exports import Evaluation, Rule, evaluate_exports
@@ -23,7 +22,7 @@ from gateway.core.hosts import CLUSTER_DOMAIN, HostTable, host_table
 from gateway.core.identity import BY_NAME, BY_PATH, NO_KEYS, PeersKeys
 from gateway.core.imports import read_import
 from gateway.core.objects import Key, Object, is_deleted
-from gateway.core.own_routes import published, without_path
+from gateway.core.own_routes import beside_front_door, published, without_path
 from gateway.core.paths import normalise
 from gateway.core.policy import ACTIVE_ACTIVE, Policy, read_policy, unknown_targets
 from gateway.core.problem import Problem
@@ -184,7 +183,9 @@ class _Compiler:
         own = [(rule, self._own_route(rule)) for rule in rules]
         paths = self._front_door_paths() if front_door else {}
         at_hosts = published(own)
-        kept = self._own_paths([(rule, route) for rule, route in own if not rule.hosts], paths)
+        kept, losers = beside_front_door(own, paths)
+        for key, error in losers:
+            self._report("ServiceExport", key, error)
         paths.update({rule.match: self._export_route(rule, route, paths) for rule, route in kept})
         imported = {key: tuple(self._import_routes(key)) for key in self._remotes}
         by_host = [
@@ -234,28 +235,6 @@ class _Compiler:
             shown = [("ServiceExport", objects.exports), ("ServiceImport", objects.imports)]
             for kind in [kind for kind, those in shown if key in those] or ["EndpointSlice"]:
                 self._report(kind, key, refused)
-
-    def _own_paths(
-        self, own: Iterable[tuple[Rule, Route]], doors: Mapping[Match, Route]
-    ) -> list[tuple[Rule, Route]]:
-        """The rules of this cluster's exports that are not in the way of other clusters' at the front door.
-
-        Whose a path is there the hub has settled: an import without the path says that another has it.
-        """
-        claims = Claims()
-        for match, route in doors.items():
-            namespace, _, name = route.service.partition("/")
-            claims.add(match, (namespace, name))
-        kept = []
-        for rule, route in own:
-            owner = claims.take(rule.match, rule.key)
-            if owner is None or owner == rule.key:
-                kept.append((rule, route))
-                continue
-            has = f"{'/'.join(owner)} has it at the front door, or one around or inside it"
-            message = f"path {rule.path!r}: {has}"
-            self._report("ServiceExport", rule.key, FieldError("PathConflict", message))
-        return kept
 
     def _report(self, kind: str, key: Key, error: FieldError) -> None:
         self._problems.append(Problem(kind, key[0], key[1], error.reason, str(error)))

@@ -47,6 +47,7 @@ def test_durations_are_those_of_gateway_api(
     assert found.request_seconds == pytest.approx(request_seconds)
     assert found.backend_seconds == pytest.approx(backend_seconds)
     assert found.described() == {name: value for name, value in said.items() if value}
+    assert (found is NO_TIMEOUTS) is not any(said.values())
     assert read_timeouts(saying(make.imported(), found.annotation() or {})) == found
 
 

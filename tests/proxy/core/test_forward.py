@@ -123,6 +123,11 @@ def test_an_answer_goes_on_unchanged_where_that_is_possible() -> None:
     assert passed_on("HTTP/1.1 200 Fine\r\nKeep-Alive: 5\r\nA: 1\r\n\r\n") == whole
 
 
+def test_an_answer_goes_on_without_what_its_connection_field_names() -> None:
+    raw = "HTTP/1.1 200 Fine\r\nConnection: X-Own\r\nx-own: 2\r\nA: 1\r\nX-Own: 3\r\n\r\n"
+    assert passed_on(raw) == "HTTP/1.1 200 Fine\r\nA: 1\r\n\r\n"
+
+
 def test_an_answer_gets_what_its_client_needs() -> None:
     raw = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nKeep-Alive: 5\r\n\r\n"
     assert passed_on(raw, decode=True, close=True) == "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"

@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import json
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -142,6 +143,7 @@ class Net:
     def __init__(self) -> None:
         self.gateways: list[GatewayServer] = []
         self._servers: list[asyncio.Server] = []
+        self._held: list[socket.socket] = []
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -252,21 +254,20 @@ class Net:
             while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
-    async def free_port(self) -> int:
-        """A port on which nothing listens."""
-        server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
-        port = int(server.sockets[0].getsockname()[1])
-        server.close()
-        await server.wait_closed()
-        return port
+    def dead_port(self) -> int:
+        """A port on which nothing listens while the test runs: it is taken, so nobody else gets it."""
+        held = socket.socket()
+        held.bind(("127.0.0.1", 0))
+        self._held.append(held)
+        return int(held.getsockname()[1])
 
     async def free_ports(self, count: int) -> range:
         """As many, one after the other."""
         while True:
-            first = await self.free_port()
-            servers: list[asyncio.Server] = []
+            servers = [await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)]
+            first = int(servers[0].sockets[0].getsockname()[1])
             with contextlib.suppress(OSError, OverflowError):
-                for port in range(first, first + count):
+                for port in range(first + 1, first + count):
                     servers.append(await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", port))  # noqa: PERF401
             for server in servers:
                 server.close()
@@ -279,6 +280,8 @@ class Net:
             writer.close()
         for server in self._servers:
             server.close()
+        for held in self._held:
+            held.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -104,10 +104,10 @@ async def test_a_canary_that_breaks_costs_its_callers_nothing(net: Any, make: An
     """The stable version stands in, in the same cluster, and across clusters."""
     shop = Shop(net, make, ok)
     await shop.open({"name": "app"})
-    shop.doors["c2"] = await net.free_port()
+    shop.doors["c2"] = net.dead_port()
     _, east, _ = await shop.caller(matching(make.policy("ActiveActive", c1=19, c2=1), make.key("c2")))
     assert await shop.served(5, east, "/", BY_NAME, MARKED) == {"c1 app": 5}
-    gone = make.slice("127.0.0.1", name="canary", port=await net.free_port())
+    gone = make.slice("127.0.0.1", name="canary", port=net.dead_port())
     export = make.export()
     refs = [APP, {**BESIDE, "match": CANARY}]
     export["metadata"]["annotations"] = {BACKEND_REFS: json.dumps(refs)}

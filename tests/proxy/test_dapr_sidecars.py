@@ -100,7 +100,7 @@ async def test_an_app_that_is_asked_directly_may_answer_as_a_sidecar_does(net: A
 
 
 async def test_without_a_sidecar_a_gateway_in_front_may_go_elsewhere(net: Any, make: Any) -> None:
-    north, _, _ = await net.gateway(*exported(make, await net.free_port()))
+    north, _, _ = await net.gateway(*exported(make, net.dead_port()))
     status, head, _ = await net.ask(north, "/app/", method="POST", body=b"x")
     assert status == 502
     assert b"X-Gateway-Refused: unreachable" in head

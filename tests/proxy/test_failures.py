@@ -31,7 +31,7 @@ HOST = "app.demo:3000"
 
 async def test_a_refused_connection_is_tried_elsewhere_for_any_method(net: Any, make: Any, ok: Any) -> None:
     app = await net.app(lambda _head, body: ok(b"up " + body))
-    port = await east(net, make, make.policy("ActiveActive"), c1=await net.free_port(), c3=app)
+    port = await east(net, make, make.policy("ActiveActive"), c1=net.dead_port(), c3=app)
     for _ in range(6):
         assert (await net.ask(port, host=HOST, method="POST", body=b"order"))[::2] == (200, b"up order")
 
@@ -74,7 +74,7 @@ async def test_a_body_too_long_to_keep_is_sent_once(net: Any, make: Any, ok: Any
 
 async def test_fail_over_leaves_a_dead_local_application(net: Any, make: Any, ok: Any) -> None:
     app = await net.app(lambda _head, _body: ok(b"remote"))
-    local = make.slice("127.0.0.1", port=await net.free_port())
+    local = make.slice("127.0.0.1", port=net.dead_port())
     port = await east(net, make, make.policy("FailOver"), make.service(), local, c1=app)
     for _ in range(5):
         assert (await net.ask(port, host=HOST))[::2] == (200, b"remote")
@@ -83,7 +83,7 @@ async def test_fail_over_leaves_a_dead_local_application(net: Any, make: Any, ok
 async def test_gateway_up_but_application_down_is_tried_elsewhere(net: Any, make: Any, ok: Any) -> None:
     empty, _, _ = await net.gateway(make.service(), make.export())
     dead, _, _ = await net.gateway(
-        make.service(), make.slice("127.0.0.1", port=await net.free_port()), make.export()
+        make.service(), make.slice("127.0.0.1", port=net.dead_port()), make.export()
     )
     live, _, _ = await net.gateway(
         make.service(),
@@ -113,9 +113,7 @@ async def test_an_applications_own_refusal_field_does_not_cause_a_replay(net: An
 
 
 async def test_when_nobody_answers_the_client_is_told(net: Any, make: Any) -> None:
-    port = await east(
-        net, make, make.policy("ActiveActive"), c1=await net.free_port(), c3=await net.free_port()
-    )
+    port = await east(net, make, make.policy("ActiveActive"), c1=net.dead_port(), c3=net.dead_port())
     status, head, _ = await net.ask(port, host=HOST)
     assert status == 502
     assert b"X-Gateway-Refused: unreachable" in head

@@ -7,26 +7,22 @@ the program.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pulumi
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from stacks.config import explain
+from stacks.config import explain, secrets
 from stacks.config.checks import CHECKS
 from stacks.config.defaults import completed
 from stacks.config.model import Settings
-from stacks.config.pods import Value
 from stacks.config.problem import Problem, SettingsError
+from stacks.config.secrets import SECRET_KEY
 from stacks.config.sound import Sound, sound_part
 
 PROJECT = "multicluster-dapr"
-SECRET_KEY = "redisPassword"  # noqa: S105 - the name of a key, not a password
-CLEAR = "is in clear text in the stack's file"
-# Stands for a value that Pulumi has encrypted; long enough to be a valid password.
-ENCRYPTED = "encrypted-by-pulumi"
 
 _FIELDS = {str(field.alias): name for name, field in Settings.model_fields.items()}
 
@@ -62,9 +58,10 @@ def parse_stack_file(document: Mapping[str, Any]) -> Settings:
         for key, value in (document.get("config") or {}).items()
         if key.startswith(f"{PROJECT}:") or ":" not in key
     }
-    _refuse_clear_text(secret=isinstance(config.get(SECRET_KEY), dict), value=config.get(SECRET_KEY))
-    settings = parse({key: _without_secrets(value) for key, value in config.items()})
-    _refuse_clear_secrets(settings, lambda _, text: text != ENCRYPTED)
+    secrets.refuse_clear_text(secret=isinstance(config.get(SECRET_KEY), dict), value=config.get(SECRET_KEY))
+    settings = parse({key: secrets.without_secrets(value) for key, value in config.items()})
+    secrets.refuse_clear_secrets(settings, lambda _, text: text != secrets.ENCRYPTED)
+    secrets.refuse_shown_secrets(settings, config)
     return settings
 
 
@@ -74,12 +71,12 @@ def load_settings() -> Settings:
     everything: dict[str, Any] = {**engine.get_config_env(), **engine.CONFIG.get()}
     prefix = f"{PROJECT}:"
     config = {key.removeprefix(prefix): value for key, value in everything.items() if key.startswith(prefix)}
-    secrets = {*engine.get_config_secret_keys_env()} | {
+    encrypted = {*engine.get_config_secret_keys_env()} | {
         key for key in everything if engine.is_config_secret(key)
     }
-    _refuse_clear_text(secret=f"{prefix}{SECRET_KEY}" in secrets, value=config.get(SECRET_KEY))
+    secrets.refuse_clear_text(secret=f"{prefix}{SECRET_KEY}" in encrypted, value=config.get(SECRET_KEY))
     settings = parse(config)
-    _refuse_clear_secrets(settings, lambda key, _: f"{prefix}{key}" not in secrets)
+    secrets.refuse_clear_secrets(settings, lambda key, _: f"{prefix}{key}" not in encrypted)
     return settings
 
 
@@ -109,40 +106,6 @@ def _plain(value: object) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _refuse_clear_text(*, secret: bool, value: object) -> None:
-    if value and not secret:
-        hint = f"Remove it and run `pulumi config set --secret {SECRET_KEY}`."
-        raise SettingsError([Problem(SECRET_KEY, "(secret)", CLEAR, hint)])
-
-
-def _refuse_clear_secrets(settings: Settings, is_clear: Callable[[str, str], bool]) -> None:
-    """`is_clear` gets the key of the settings and the text of a secret somewhere below it."""
-    problems = []
-    for path, value in _secrets(settings):
-        if is_clear(path.partition("[")[0].partition(".")[0], value.get_secret_value()):
-            hint = f"Remove it and run `pulumi config set --secret --path '{path}'`."
-            problems.append(Problem(path, "(secret)", CLEAR, hint))
-    if problems:
-        raise SettingsError(problems)
-
-
-def _secrets(settings: Settings) -> Iterator[tuple[str, SecretStr]]:
-    """The secrets inside of objects and lists, each with its path."""
-    values: dict[str, Value] = {}
-    for index, app in enumerate(settings.apps):
-        parts = [("", app), *((f".overrides.{name}", pod) for name, pod in app.overrides.items())]
-        for part, pod in parts:
-            values |= {f"apps[{index}]{part}.env.{name}": value for name, value in pod.env.items()}
-            for name, secret in (pod.chart.secret_values if pod.chart is not None else {}).items():
-                yield f'apps[{index}]{part}.chart.secretValues["{name}"]', secret
-    for index, component in enumerate(settings.dapr.components):
-        path = f"dapr.components[{index}].metadata"
-        values |= {f"{path}.{name}": value for name, value in component.metadata.items()}
-    for path, value in values.items():
-        if value.secret is not None:
-            yield f"{path}.secret", value.secret
-
-
 def _decoded(value: object) -> object:
     if isinstance(value, str) and value[:1] in ("[", "{"):
         try:
@@ -150,13 +113,3 @@ def _decoded(value: object) -> object:
         except json.JSONDecodeError:
             return value
     return value
-
-
-def _without_secrets(value: object) -> object:
-    if isinstance(value, dict):
-        return (
-            ENCRYPTED
-            if set(value) == {"secure"}
-            else {key: _without_secrets(item) for key, item in value.items()}
-        )
-    return [_without_secrets(item) for item in value] if isinstance(value, list) else value

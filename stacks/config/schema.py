@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from stacks.config.loading import PROJECT, SECRET_KEY
+from stacks.config.loading import PROJECT
 from stacks.config.model import Settings
+from stacks.config.secrets import SECRET_KEY
 
 SECRET = {"type": "object", "required": ["secure"], "properties": {"secure": {"type": "string"}},
           "additionalProperties": False}  # fmt: skip

@@ -227,6 +227,30 @@ def test_a_secret_in_clear_text_is_refused_without_being_shown(dev: Config) -> N
     assert read({"secure": "v1:abc"}).apps[2].env["TOKEN"].secret is not None
 
 
+@pytest.mark.parametrize(
+    ("changes", "path", "hint"),
+    [
+        (
+            {"env": {"TOKEN": {"secure": "v1:abc"}}},
+            "apps[2].env.TOKEN",
+            "Encrypt `apps[2].env.TOKEN.secret` instead.",
+        ),
+        (
+            {"overrides": {"cluster-1": {"env": {"A": {"secure": "v1:abc"}}}}},
+            "apps[2].overrides.cluster-1.env.A",
+            "Encrypt `apps[2].overrides.cluster-1.env.A.secret` instead.",
+        ),
+        ({"command": ["run", {"secure": "v1:abc"}]}, "apps[2].command[1]", "Give it in clear text."),
+    ],
+)
+def test_what_would_be_shown_is_not_encrypted(dev: Config, changes: Any, path: str, hint: str) -> None:
+    config = checkout(dev, changes)
+    with pytest.raises(SettingsError) as caught:
+        loading.parse_stack_file({"config": {f"multicluster-dapr:{k}": v for k, v in config.items()}})
+    reason = "is encrypted in the stack's file, but previews and the state show it"
+    assert [str(problem) for problem in caught.value.problems] == [f"{path} = '(secret)': {reason}. {hint}"]
+
+
 def test_the_engine_hands_over_secrets_with_the_whole_key(dev: Config) -> None:
     text = {f"multicluster-dapr:{key}": value for key, value in _as_text(checkout(dev, SECRET)).items()}
     try:

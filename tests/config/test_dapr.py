@@ -41,6 +41,12 @@ def test_resources_are_on_members_with_dapr_unless_they_say_where(dev: Config) -
     }
 
 
+def test_an_app_may_do_without_its_sidecar_in_some_of_its_clusters(dev: Config) -> None:
+    app = {**STORE, "dapr": {}, "clusters": ["cluster-1", "cluster-2"]}
+    settings = loading.parse(changed(dev, {"clusters[1].dapr": "none", "apps[2]": app}))
+    assert settings.apps[2].has_sidecar
+
+
 # What is set under `dapr`, and what is told of it.
 # fmt: off
 MISTAKES: dict[str, tuple[Config, str]] = {

@@ -253,6 +253,11 @@ MISTAKES: dict[str, tuple[Config, str, str]] = {
         {"clusters[1].dapr": "none", "dapr": {"invoke": "sidecar"}},
         "clusters[1].dapr = 'none': `dapr.invoke: sidecar` asks Dapr's sidecars in cluster-1, which exports.",
         "Use Dapr there, or write `invoke: app`."),
+    "an app's sidecar where no Dapr is": (
+        {"clusters[1].dapr": "none", "apps[2]": {
+            "name": "pay", "namespace": "shop", "image": "r/pay:1", "clusters": ["cluster-1"], "dapr": {}}},
+        "apps[2].dapr: none of its clusters (cluster-1) has Dapr.",
+        "Remove it, or use Dapr there (`dapr` of the cluster, or `dapr.mode`)."),
 
     # The state store.
     "actors that members share": (

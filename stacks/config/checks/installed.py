@@ -23,6 +23,13 @@ def dapr_is_where_it_is_used(settings: Settings) -> Iterator[Problem]:
         elif cluster.dapr == "none" and settings.dapr.invoke == "sidecar" and cluster.name in exporting:
             reason = f"`dapr.invoke: sidecar` asks Dapr's sidecars in {cluster.name}, which exports"
             yield Problem(where, cluster.dapr, reason, "Use Dapr there, or write `invoke: app`.")
+    without = {member.name for member in settings.members if member.dapr == "none"}
+    for index, app in enumerate(settings.apps):
+        # Where only some of its clusters have Dapr, the app has to know what to do without it.
+        if app.app is None and app.dapr is not None and without.issuperset(app.clusters):
+            reason = f"none of its clusters ({', '.join(app.clusters)}) has Dapr"
+            hint = "Remove it, or use Dapr there (`dapr` of the cluster, or `dapr.mode`)."
+            yield Problem(f"apps[{index}].dapr", None, reason, hint)
 
 
 def nothing_asks_for_a_redis_that_is_not_there(settings: Settings) -> Iterator[Problem]:

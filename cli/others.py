@@ -56,7 +56,11 @@ def recorded(resources: Iterable[Object]) -> Recorded:
         kind = str(resource["type"]).rpartition(":")[2]
         if not str(resource["type"]).startswith("kubernetes:") or resource.get("deletedWith"):
             continue
-        cluster = str(resource.get("provider")).split("::")[-2].removesuffix("-kubernetes")
+        if not resource.get(
+            "provider"
+        ):  # a component, such as the folder of manifests: its objects are listed
+            continue
+        cluster = str(resource["provider"]).split("::")[-2].removesuffix("-kubernetes")
         if kind == "Namespace" and "$" not in resource["urn"] and not resource.get("retainOnDelete"):
             namespaces.add((cluster, str(resource["id"])))
         objects.add((cluster, kind, str(resource["id"])))

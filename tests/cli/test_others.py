@@ -35,6 +35,12 @@ STATE = others.recorded(
 )
 
 
+def test_a_component_of_the_provider_is_no_object() -> None:
+    kind = "kubernetes:yaml/v2:ConfigFile"
+    state = others.recorded([{"type": kind, "urn": f"{URN}::{kind}::shop"}])
+    assert not state.namespaces | state.objects
+
+
 def test_namespaces_that_go_are_those_made_for_apps_and_exports() -> None:
     assert STATE.namespaces == {("east", "shop")}
 

@@ -36,20 +36,25 @@ HOT = [
     *(
         f"gateway/edge/{name}.py"
         for name in (
+            "accepted",
             "accesslog",
             "answer",
             "attempts",
             "census",
             "client",
             "connection",
+            "contexts",
+            "dialled",
             "downstream",
             "exchange",
+            "kept",
             "metrics",
             "reading",
             "registry",
             "replay",
             "routed",
             "runtime",
+            "tls",
             "upstream",
         )
     ),

@@ -13,6 +13,7 @@ from gateway.core.dialling import Dialling
 from gateway.core.host_grants import HostGrant, HostGrants, granted_in, read_host_grants
 from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.limits import Limits, change_limits
+from gateway.core.peers import MutualTls
 from gateway.core.trust import TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.server import GatewayServer
@@ -21,6 +22,9 @@ from gateway.process import LOG_LEVELS
 
 DAPR_TOKEN = "DAPR_API_TOKEN"  # noqa: S105  the name of a variable
 """Variable by which Dapr's own programs are told the API token of their sidecar."""
+
+MOST_TIME = 100_000
+"""Hours or days that a certificate may count."""
 
 MAX_SERVICE_PORTS = 4096
 """Each is a listener with a descriptor of its own."""
@@ -174,6 +178,7 @@ def add_data_plane(parser: argparse.ArgumentParser, *, files: bool = False) -> N
         "--east-west", metavar="HOST:PORT", help="serves imported services by Host name, as their policy says"
     )
     parser.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz, /metrics and /config")
+    add_mutual_tls(parser)
     parser.add_argument(
         "--trusted-proxies",
         type=_trusted,
@@ -227,6 +232,47 @@ def add_data_plane(parser: argparse.ArgumentParser, *, files: bool = False) -> N
     )
 
 
+def add_mutual_tls_mode(parser: argparse.ArgumentParser) -> None:
+    """How gateways of different clusters talk."""
+    parser.add_argument(
+        "--mutual-tls",
+        type=MutualTls,
+        choices=list(MutualTls),
+        default=MutualTls.OFF,
+        metavar="{off,permissive,strict}",
+        help="how gateways of different clusters talk: over plain HTTP; over TLS with those of which a Peer "
+        "object says where they listen for it, else over plain HTTP; or over TLS alone (default: off)",
+    )
+
+
+def add_mutual_tls(parser: argparse.ArgumentParser) -> None:
+    """How gateways of different clusters prove to each other who they are."""
+    add_mutual_tls_mode(parser)
+    parser.add_argument(
+        "--peers", metavar="HOST:PORT", help="serves gateways of other clusters, with mutual TLS"
+    )
+    parser.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="DIR",
+        help="folder with tls.crt and tls.key, by which this gateway proves which cluster's it is; read "
+        "again when they change",
+    )
+
+
+def lifetime(text: str) -> float:
+    """A number above zero, as argparse wants to have it checked."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < MOST_TIME:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time: give a number above 0 and below {MOST_TIME:g}"
+        )
+    return number
+
+
 def dapr_token() -> bytes:
     """Dapr's API token by the environment, empty for none. ValueError when no field can hold it."""
     token = os.environ.get(DAPR_TOKEN, "")
@@ -236,7 +282,14 @@ def dapr_token() -> bytes:
 
 
 def make_server(args: argparse.Namespace) -> GatewayServer:
-    """The server that options of `add_data_plane` describe. ValueError names a bad address."""
+    """The server that options of `add_data_plane` describe. ValueError names what does not go together, or a
+    bad address."""
+    wanted = args.mutual_tls is not MutualTls.OFF
+    if wanted != (args.peers is not None) or wanted != (args.certificate is not None):
+        raise ValueError(
+            f"--mutual-tls {args.mutual_tls.value} is given with --peers {args.peers} and --certificate "
+            f"{args.certificate}: permissive and strict need both of them, off needs none"
+        )
     limits = change_limits(Limits(), args.limit)
     return GatewayServer(
         cluster_key=args.cluster_key,
@@ -249,4 +302,5 @@ def make_server(args: argparse.Namespace) -> GatewayServer:
         reuse_port=args.reuse_port,
         service_ports=args.service_ports,
         budget=own_budget(limits.memory_bytes),
+        peers=args.peers,
     )

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from gateway import process
+from gateway.certificate_files import follow_certificate, read_certificate
 from gateway.core.describe import describe_route
 from gateway.core.dialling import Dialling
 from gateway.core.problem import Problem
@@ -144,6 +145,7 @@ def load(path: Path, args: argparse.Namespace) -> Compiled:
         peers=read_keys(args.peers_key_file),
         dialling=Dialling(args.dial_loopback, args.foreign_imports),
         hosts=hosts(args),
+        mutual_tls=args.mutual_tls,
     )
     for problem in compiled.problems:
         log.warning("%s", problem_line(problem))
@@ -165,6 +167,8 @@ async def _serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
     compiled = load(path, args)
     server = make_server(args)
     server.swap(compiled.snapshot)
+    if args.certificate is not None:
+        server.set_certificate(read_certificate(args.certificate, args.cluster_key))
     # As in `run`: nobody is served yet, and what is here now is here to stay.
     gc.collect()
     gc.freeze()
@@ -174,8 +178,20 @@ async def _serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
         "serving %s", " ".join(f"{name}={host}:{port}" for name, (host, port) in server.addresses.items())
     )
     return await process.work_until(
-        stop, _follow(args, path, seen, server), lambda: server.drain(args.drain_seconds, args.drain_delay)
+        stop,
+        _follow_all(args, path, seen, server),
+        lambda: server.drain(args.drain_seconds, args.drain_delay),
     )
+
+
+async def _follow_all(
+    args: argparse.Namespace, path: Path, seen: tuple[Signature, Stamp], server: GatewayServer
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_follow(args, path, seen, server), name="follow the objects")
+        if args.certificate is not None:
+            following = follow_certificate(args.certificate, args.cluster_key, server.set_certificate)
+            tasks.create_task(following, name="follow the certificate")
 
 
 async def _follow(

@@ -16,9 +16,11 @@ import uvloop
 from hypothesis import settings
 
 from gateway.core.budget import DEFAULT_BUDGET, Budget
+from gateway.core.certificates import Leaf
 from gateway.core.identity import NO_KEYS, PeersKeys
 from gateway.core.limits import Limits
 from gateway.core.objects import GATEWAY, IMPORT_NAME, SERVICE_NAME, SERVICE_PORTS, SLICE_MANAGED_BY
+from gateway.core.peers import MutualTls
 from gateway.core.snapshot import compile_snapshot
 from gateway.core.trust import TrustedProxies
 from gateway.edge.accesslog import AccessLog
@@ -156,6 +158,8 @@ class Net:
         access_log: AccessLog | None = None,
         service_ports: range = range(0),
         peers: PeersKeys = NO_KEYS,
+        certificate: Leaf | None = None,
+        mutual_tls: MutualTls = MutualTls.OFF,
         budget: Budget = DEFAULT_BUDGET,
         **limits: Any,
     ) -> tuple[int, int, GatewayServer]:
@@ -170,9 +174,14 @@ class Net:
             trusted=TrustedProxies(trusted),
             service_ports=service_ports,
             budget=budget,
+            peers=None if mutual_tls is MutualTls.OFF else "127.0.0.1:0",
         )
-        compiled = compile_snapshot(objects, key(cluster), front_door, listening=service_ports, peers=peers)
+        compiled = compile_snapshot(
+            objects, key(cluster), front_door, listening=service_ports, peers=peers, mutual_tls=mutual_tls
+        )
         server.swap(compiled.snapshot)
+        if certificate is not None:
+            server.set_certificate(certificate)
         await server.start()
         server.set_ready(True)
         self.gateways.append(server)

@@ -56,14 +56,15 @@ def continued_fields(request: RequestHead, peer: bytes) -> bytes:
 
 def request_start(
     request: RequestHead, target: bytes, service: bytes, *, to_gateway: bool, identity: bytes = b"",
-    sidecar: bytes | None = None, mark: bytes = b"",
+    sidecar: bytes | None = None, mark: bytes = b"", caller: bytes = b"",
 ) -> bytes:  # fmt: skip
     """The forwarded head as far as it is the same for every client: all but where the request came from, its
     identifier when the client gave none, and the blank line.
 
     `service`: the Host of a request that has none, which servers refuse in HTTP/1.1. `identity`: what tells
     another gateway which service it is for; empty to let it go by path. `sidecar`: it goes to a Dapr sidecar
-    with this API token. `mark`: that of the service whose endpoint it goes to; none for a gateway.
+    with this API token. `mark`: that of the service whose endpoint it goes to; none for a gateway. `caller`:
+    the cluster that asks, for an application.
     """
     fields = request.kept
     if request.authority or not request.host:
@@ -75,6 +76,8 @@ def request_start(
     served = (*request.served, mark) if mark else request.served
     if served:
         fields += b"\r\nX-Gateway-Served: " + b" ".join(served)
+    if caller:
+        fields += b"\r\nX-Gateway-Client-Cluster: " + caller
     if to_gateway:
         fields += b"\r\nX-Gateway-Hops: %d" % (request.hops + 1)
     if identity:

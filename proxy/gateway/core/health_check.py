@@ -24,17 +24,21 @@ ANSWER_SECONDS = 1.0
 between health checks, half of one for the round, two misses of one each, half of one between them."""
 
 
-def health_check_request(route: Route, cluster: WeightedCluster) -> bytes:
+def health_check_request(route: Route, cluster: WeightedCluster, *, keep: bool = False) -> bytes:
     """A request the gateway answers itself. One that does not know the field passes on a plain GET.
 
-    The field keeps its first name: gateways of different versions ask each other.
+    `keep`: others follow on the same connection. The field keeps its first name: gateways of different
+    versions ask each other.
     """
     namespace, _, name = route.service.partition("/")
     path = cluster.prefix or (route.where.partition(" ")[2].encode() or b"/")
     identity = b"X-Gateway-Service: %b\r\n" % cluster.identity if cluster.identity else b""
-    return (
-        b"GET %b HTTP/1.1\r\nHost: %b\r\n%bX-Gateway-Probe: 1\r\nUser-Agent: gateway-probe\r\n"
-        b"Connection: close\r\n\r\n" % (path, f"{name}.{namespace}:{route.port}".encode(), identity)
+    close = b"" if keep else b"Connection: close\r\n"
+    return b"GET %b HTTP/1.1\r\nHost: %b\r\n%bX-Gateway-Probe: 1\r\nUser-Agent: gateway-probe\r\n%b\r\n" % (
+        path,
+        f"{name}.{namespace}:{route.port}".encode(),
+        identity,
+        close,
     )
 
 

@@ -4,6 +4,8 @@ Paths may change hands; what a request is for must not. So between gateways it c
 names a Service's port and how it was asked for, with a tag that only who has the peers' key can make. The
 value is one for one exporter, port and way of asking: neither side computes it for a request. One that was
 made for another exporter, or with another key, is unknown here, and a request with it goes nowhere.
+
+Over mutual TLS the peer's certificate takes the tag's place: the value names the service and no more.
 """
 
 from __future__ import annotations
@@ -45,6 +47,11 @@ class PeersKeys:
         return [_value(key, exporter, service, port, how) for key in self.keys]
 
 
+def named(service: str, port: int, how: str) -> bytes:
+    """The value of the field over mutual TLS, where a certificate says whose word it is."""
+    return f"{service}:{port};{how}".encode()
+
+
 NO_KEYS = PeersKeys()
 """Of gateways that ask each other by path, as FSM's do."""
 
@@ -53,4 +60,4 @@ def _value(key: bytes, exporter: str, service: str, port: int, how: str) -> byte
     # JSON keeps the parts apart, whatever is in them: no exporter's key can pass for another and its service.
     said = json.dumps([exporter, service, port, how]).encode()
     tag = hmac.digest(key, said, "sha256")[:TAG_BYTES].hex()
-    return f"{service}:{port};{how};{tag}".encode()
+    return b"%b;%b" % (named(service, port, how), tag.encode())

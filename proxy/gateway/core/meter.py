@@ -23,6 +23,9 @@ from gateway.core.limits import WRITE_HIGH_BYTES, WRITE_SHORT_BYTES
 CONNECTION_BYTES: Final = 3 * 1024
 """A connection to a client or an endpoint, with its transport and what is known of its peer."""
 
+TLS_BYTES: Final = 48 * 1024
+"""What TLS takes on top of that: OpenSSL's state, and one record each way."""
+
 EXCHANGE_BYTES: Final = 5 * 1024
 """A request under way, with a head of usual length."""
 

@@ -21,6 +21,7 @@ PROTECTED = FORWARDED | {
     b"content-length",
     b"transfer-encoding",
     b"x-request-id",
+    b"x-gateway-client-cluster",
     b"x-gateway-hops",
     b"x-gateway-service",
     b"authorization",

@@ -22,6 +22,8 @@ class Endpoint:
 
     host: str
     port: int
+    peer: str = ""
+    """Key of the cluster that its certificate has to name, over TLS; empty for plain HTTP."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

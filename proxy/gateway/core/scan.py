@@ -46,6 +46,7 @@ STRIPPED = (
     HOP_BY_HOP
     | FORWARDED
     | {
+        b"x-gateway-client-cluster",
         b"x-gateway-hops",
         b"x-gateway-probe",
         b"x-gateway-served",
@@ -73,11 +74,13 @@ OTHER_NAMES = (
     b"forwarded", b"x-forwarded", b"x-real-ip", b"true-client-ip", b"fastly-client-ip", b"client-ip",
     b"x-client-ip", b"x-cluster-client-ip", b"cf-connecting-ip", b"cf-connecting-ipv6", b"front-end-https",
     b"x-host", b"x-http-host-override", b"x-rewrite-url", b"x-scheme", b"x-url-scheme",
+    b"x-gateway-client-cluster",
 )  # fmt: skip
 OTHER_PREFIXES = (b"x-forwarded-", b"x-original-", b"x-envoy-")
-"""What other proxies tell applications of where a request came from, for which host and path, and by which
-scheme, by name and by how names begin; frameworks and other proxies believe each of them. CGI, WSGI and PHP
-take `_` in a name for `-` (RFC 3875, 4.1.18): with it they are read as well, and sent on for nobody."""
+"""What other proxies, and gateways, tell applications of where a request came from, for which host and path,
+and by which scheme, by name and by how names begin; frameworks and other proxies believe each of them. CGI,
+WSGI and PHP take `_` in a name for `-` (RFC 3875, 4.1.18): with it they are read as well, and sent on for
+nobody."""
 
 PASSED = b"x-gateway-passed"
 NOT_FORWARDED = HOP_BY_HOP | {PASSED}

@@ -111,6 +111,7 @@ class Objects:
     exports: dict[Key, Object] = field(default_factory=dict)
     imports: dict[Key, Object] = field(default_factory=dict)
     policies: dict[Key, Object] = field(default_factory=dict)
+    peers: dict[Key, Object] = field(default_factory=dict)
     services: dict[Key, Service] = field(default_factory=dict)
     addresses: dict[str, Key] = field(default_factory=dict)
     """Services by cluster IP, the derived ones as well."""
@@ -131,6 +132,7 @@ def sort_objects(raw_objects: Iterable[Object]) -> Objects:
         "ServiceExport": objects.exports,
         "ServiceImport": objects.imports,
         "GlobalTrafficPolicy": objects.policies,
+        "Peer": objects.peers,
     }
     slices: list[tuple[Key, Object]] = []
     for raw in raw_objects:

@@ -13,17 +13,19 @@ from functools import partial
 
 from gateway.core.affinity import DEFAULT_BALANCING, Balancing, session_secret
 from gateway.core.backends import backends_of
+from gateway.core.between import Between, Nowhere, asked_by
 from gateway.core.dialling import FILES, Dialling, of_gateways, of_system
 from gateway.core.export_hosts import host_of
 from gateway.core.exports import Evaluation, Rule, evaluate_exports
 from gateway.core.fields import FieldError
 from gateway.core.host_grants import HostGrants
 from gateway.core.hosts import CLUSTER_DOMAIN, HostTable, host_table
-from gateway.core.identity import BY_NAME, BY_PATH, NO_KEYS, PeersKeys
+from gateway.core.identity import BY_PATH, NO_KEYS, PeersKeys
 from gateway.core.imports import read_import
 from gateway.core.objects import Key, Object, is_deleted
-from gateway.core.own_routes import beside_front_door, published, without_path
+from gateway.core.own_routes import beside_front_door, published
 from gateway.core.paths import normalise
+from gateway.core.peers import NO_PEERS, Caller, MutualTls, PeerTable
 from gateway.core.policy import ACTIVE_ACTIVE, Policy, read_policy, unknown_targets
 from gateway.core.problem import Problem
 from gateway.core.rewrite import Rewrite
@@ -60,6 +62,19 @@ class Snapshot:
     """What session tags are made with."""
     peers: tuple[str, ...] = ()
     """Fingerprints of the peers' keys."""
+    table: PeerTable = NO_PEERS
+    """Other clusters' gateways, as they are known by certificate."""
+    named: Mapping[bytes, Route] = field(default_factory=dict)
+    """By what other gateways say a request is for over mutual TLS."""
+    callers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By service: the clusters that may call it. Any, for one that is not here."""
+
+    def asked_by(self, caller: Caller, value: bytes | None) -> tuple[Route | None, Nowhere]:
+        """The route of the service that a gateway asks for over mutual TLS; without one the answer to it.
+
+        Everything that is asked of such a request is asked here.
+        """
+        return asked_by(caller, value, self.named, self.callers)
 
     def identified(self, value: bytes) -> Route | None:
         """The route of the service that a gateway in front says a request is for; None when the value is not
@@ -128,6 +143,7 @@ def compile_snapshot(
     peers: PeersKeys = NO_KEYS,
     dialling: Dialling = FILES,
     hosts: HostGrants | None = None,
+    mutual_tls: MutualTls = MutualTls.OFF,
 ) -> Compiled:
     """Compile raw objects (any order, unknown kinds ignored) into a snapshot for one cluster.
 
@@ -136,11 +152,12 @@ def compile_snapshot(
     list gateways only say what the service ports (`listening`) stand for. `dapr_token` is what the sidecars
     want that gateways ask. `peers`: by what gateways know each other; without keys they ask by path.
     `dialling`: what may be dialled, `hosts`: which exports may have (None: any); what stands in files is the
-    operator's own word.
+    operator's own word. `mutual_tls`: how gateways of different clusters talk, by the objects of kind Peer.
     Never raises for what is in an object: a bad object becomes a Problem.
     """
+    between = Between(cluster_key, peers, mutual_tls)
     compiler = _Compiler(
-        sort_objects(objects), cluster_key, dapr_token, peers, dialling=dialling, hosts=hosts
+        sort_objects(objects), cluster_key, dapr_token, between, dialling=dialling, hosts=hosts
     )
     return compiler.compile(front_door, cluster_domain, listening)
 
@@ -153,7 +170,7 @@ class _Compiler:
         objects: Objects,
         cluster_key: str,
         dapr_token: bytes,
-        peers: PeersKeys,
+        between: Between,
         *,
         dialling: Dialling,
         hosts: HostGrants | None,
@@ -161,7 +178,7 @@ class _Compiler:
         self._objects = objects
         self._own = cluster_key
         self._dapr_token = dapr_token
-        self._peers = peers
+        self._between = between
         self._dialling = dialling
         self._hosts = hosts
         self._problems: list[Problem] = list(objects.problems)
@@ -196,9 +213,13 @@ class _Compiler:
         by_host.extend(route for routes in imported.values() for route in routes)
         ports, problems = service_ports(self._objects.gateway_slices, by_host, listening)
         self._problems.extend(problems)
-        identities = self._identities(own)
+        by_value, by_name = self._between.accepted(own)
         exported: dict[str, list[Route]] = {}
-        beside = [*identities.values(), *(route for table in at_hosts.values() for route in table.values())]
+        beside = [
+            *by_value.values(),
+            *by_name.values(),
+            *(route for table in at_hosts.values() for route in table.values()),
+        ]
         for route in {id(route): route for route in beside}.values():
             exported.setdefault(route.service, []).append(route)
         snapshot = Snapshot(
@@ -208,10 +229,13 @@ class _Compiler:
             host_table(by_host, self._objects.addresses, cluster_domain),
             ports,
             imported,
-            identities,
+            by_value,
             {service: tuple(routes) for service, routes in exported.items()},
-            session_secret(self._peers.keys[0]) if self._peers.keys else b"",
-            self._peers.fingerprints,
+            session_secret(self._between.keys.keys[0]) if self._between.keys.keys else b"",
+            self._between.keys.fingerprints,
+            self._between.table,
+            by_name,
+            {"/".join(one.key): frozenset(one.target_clusters) for one in exports if one.target_clusters},
         )
         return Compiled(snapshot, tuple(sorted(set(self._problems))), exports)
 
@@ -229,7 +253,14 @@ class _Compiler:
             else:
                 self._remotes[key] = read_import(key, raw, self._own, report, check)
         ports = (clusters for each in self._remotes.values() for clusters in each.values())
-        gateways = of_gateways(cluster.endpoints[0].host for clusters in ports for cluster in clusters)
+        known = {cluster.endpoints[0].host for clusters in ports for cluster in clusters}
+        # As with imports: whoever else makes a Peer could make himself another cluster.
+        counted = {key: raw for key, raw in objects.peers.items() if dialling.takes(raw)}
+        self._between = self._between.knowing(counted, partial(self._report, "Peer"), check)
+        known |= self._between.table.hosts
+        for key, each in self._remotes.items():
+            self._between.secure(each, partial(self._report, "ServiceImport", key))
+        gateways = of_gateways(known)
         for key, refused in dialling.screen(objects.services, system, gateways):
             # Where the Service's owner looks; a slice has no conditions.
             shown = [("ServiceExport", objects.exports), ("ServiceImport", objects.imports)]
@@ -263,7 +294,7 @@ class _Compiler:
         service = self._objects.services.get(key)
         policy = self._policies.get(key, Policy())
         for port in sorted(set(remotes) | set(service.ports if service else ())):
-            clusters = self._by_name(key, port, remotes.get(port, []))
+            clusters = self._between.by_name("/".join(key), port, remotes.get(port, []))
             balancing = self._rules(key)[0].balancing if self._rules(key) else DEFAULT_BALANCING
             host = f"{key[1]}.{key[0]}:{port}"
             yield self._route((key, port, host), policy, self._local(key, port), clusters, balancing)
@@ -301,16 +332,6 @@ class _Compiler:
             self._report("ServiceImport", key, error)
             return NO_TIMEOUTS
 
-    def _by_name(self, key: Key, port: int, remotes: list[WeightedCluster]) -> list[WeightedCluster]:
-        """Other clusters as they are asked for a service by its name: not by a path, when there is a key."""
-        if not self._peers.keys:
-            return remotes
-        service = "/".join(key)
-        return [
-            replace(cluster, prefix=b"", identity=self._peers.sign(cluster.key, service, port, BY_NAME))
-            for cluster in remotes
-        ]
-
     def _own_route(
         self, rule: Rule, policy: Policy | None = None, remotes: list[WeightedCluster] | None = None
     ) -> Route:
@@ -329,21 +350,6 @@ class _Compiler:
         return self._own_route(
             rule, self._door_policy(rule.key), self._door_clusters(rule.key, rule.match[1])
         )
-
-    def _identities(self, own: Iterable[tuple[Rule, Route]]) -> dict[bytes, Route]:
-        """Where requests go that other gateways send here, whoever has which path by now.
-
-        The first Prefix of a port is what other clusters import of it.
-        """
-        found: dict[bytes, Route] = {}
-        for rule, route in own if self._peers.keys else ():
-            if rule.exact:
-                continue
-            ways = {BY_PATH: route, BY_NAME: without_path(rule, route)}
-            for how, leads_to in ways.items():
-                for value in self._peers.accepted(self._own, route.service, rule.port, how):
-                    found.setdefault(value, leads_to)
-        return found
 
     def _through_sidecars(self, rule: Rule, local: WeightedCluster) -> WeightedCluster:
         """The cluster's own pods by way of its Dapr sidecars; nobody while none of the pods is ready."""
@@ -386,6 +392,6 @@ class _Compiler:
         for port, clusters in self._remotes.get(key, {}).items():
             for cluster in clusters:
                 if cluster.front_door and cluster.key not in found and normalise(cluster.prefix) == prefix:
-                    identity = self._peers.sign(cluster.key, service, port, BY_PATH)
+                    identity = self._between.identity(cluster, service, port, BY_PATH)
                     found[cluster.key] = replace(cluster, prefix=b"", identity=identity)
         return list(found.values())

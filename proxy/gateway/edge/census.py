@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from gateway.core.meter import CONNECTION_BYTES, losers
+from gateway.core.meter import CONNECTION_BYTES, TLS_BYTES, losers
 from gateway.edge.downstream import Downstreams
 from gateway.edge.runtime import Runtime
 
@@ -42,7 +42,9 @@ class Census:
         for one in self._all.open:
             heads += one.head_bytes()
             bodies += one.body_bytes()
-        turned = meter.counted(heads, bodies, (len(self._all.open) + meter.upstreams) * CONNECTION_BYTES)
+        connections = (len(self._all.open) + meter.upstreams) * CONNECTION_BYTES
+        connections += self._runtime.peer_tls.open * TLS_BYTES
+        turned = meter.counted(heads, bodies, connections)
         if turned:
             self._turn()
         excess = meter.excess()

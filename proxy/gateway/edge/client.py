@@ -12,6 +12,7 @@ from gateway.core.forward import continued_fields, forwarded_fields, response_he
 from gateway.core.heads import CHUNKED, head_end
 from gateway.core.limits import LINGER_BYTES, LINGER_SECONDS, TOLD_CLIENTS
 from gateway.core.meter import CONNECTION_BYTES
+from gateway.core.peers import Caller
 from gateway.core.request import H2_PREFACE, RequestHead
 from gateway.core.response import ResponseHead
 from gateway.edge.accesslog import quoted
@@ -20,6 +21,7 @@ from gateway.edge.downstream import FOREVER, Downstreams
 from gateway.edge.exchange import Exchange
 from gateway.edge.registry import Listener, Registry
 from gateway.edge.routed import RoutedHead
+from gateway.edge.tls import CLOSED
 
 
 class Client(Connection):
@@ -30,8 +32,8 @@ class Client(Connection):
     """
 
     __slots__ = (
-        "all", "body", "forwarded", "forwarded_host", "linger_end", "lingered", "listener", "queued",
-        "registry", "service_port",
+        "all", "body", "caller", "forwarded", "forwarded_host", "linger_end", "lingered", "listener",
+        "queued", "registry", "service_port",
     )  # fmt: skip
 
     body: Body
@@ -41,11 +43,13 @@ class Client(Connection):
         self, registry: Registry, downstreams: Downstreams, listener: Listener, service_port: int = 0
     ) -> None:
         """`service_port`: the listening port, when it may stand for one Service; else 0."""
-        super().__init__(registry.runtime, by_path=listener is Listener.NORTH_SOUTH)
+        super().__init__(registry.runtime, by_path=listener is not Listener.EAST_WEST)
         self.all = downstreams
         self.registry = registry
         self.listener = listener
         self.service_port = service_port
+        self.caller: Caller | None = None
+        """The gateway at the other end, by its certificate."""
         self.forwarded_host = b""
         self.forwarded = b""
         """What is told the application about the Host asked for last, seldom another one."""
@@ -128,6 +132,26 @@ class Client(Connection):
         elif self.queued:
             self.runtime.loop.call_soon(self._next)
 
+    # Another gateway at the other end, over mutual TLS
+
+    def await_handshake(self) -> None:
+        """Only then it is known who is there, and requests come."""
+        self.deadline = self.runtime.now + self.runtime.limits.head_seconds
+
+    def identified(self, caller: Caller) -> None:
+        """Who is there, from now on."""
+        self.caller = caller
+        self.logged = ""
+
+    def handshake_done(self) -> None:
+        self.deadline = self.runtime.now + self.runtime.idle_seconds
+
+    def handshake_failed(self, reason: str, detail: str) -> None:
+        self.deadline = self.runtime.now + self.runtime.limits.linger_seconds
+        if self.runtime.log is not None and reason != CLOSED:  # as load balancers do, who try out the port
+            record = {"listener": self.listener.value, "client": self.peer.decode()}
+            self.runtime.log.write_record({**record, "reason": f"tls-{reason}", "detail": detail})
+
     # Requests
 
     def read_request(self, data: bytes) -> None:
@@ -149,7 +173,7 @@ class Client(Connection):
             if raw == H2_PREFACE:
                 self.refuse_http2()
                 return
-            routed = self.registry.read_head(raw, self.service_port, by_path=self.by_path)
+            routed = self.registry.read_head(raw, self.service_port, by_path=self.by_path, caller=self.caller)
         except ProtocolError as error:
             self.buffer = b""
             self.refuse(error.status, str(error), "malformed")
@@ -243,6 +267,8 @@ class Client(Connection):
 
     def describe(self) -> str:
         self.logged = f'"listener":"{self.listener.value}","client":{quoted(self.peer.decode())}'
+        if self.caller is not None:
+            self.logged += f',"caller":{quoted(self.caller.key)}'
         return self.logged
 
     # Answers

@@ -17,6 +17,7 @@ from gateway.core.health_check import (
     read_health_check,
 )
 from gateway.core.route import Route, WeightedCluster
+from gateway.edge.kept import KeptConnections
 from gateway.edge.registry import Registry, pool_of
 
 MAX_CHECKS = 64
@@ -39,6 +40,7 @@ class HealthChecker:
         self._runtime = registry.runtime
         self._next = 0
         """Where the next round begins among the registry's states."""
+        self._kept = KeptConnections(self._runtime)
         self._checks: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -50,6 +52,7 @@ class HealthChecker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._kept.close()
 
     async def _run(self) -> None:
         while True:
@@ -58,6 +61,7 @@ class HealthChecker:
 
     async def round(self) -> None:
         """Start what is due, from where the last round had to stop: none waits behind those before it."""
+        self._kept.tick()
         states = self._registry.states()
         for number in range(len(states)):
             if not number % STATES_AT_ONCE:
@@ -90,12 +94,10 @@ class HealthChecker:
         answer = b""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                reader, writer = await asyncio.open_connection(health.endpoint.host, health.endpoint.port)
-                try:
-                    writer.write(health_check_request(route, cluster))
-                    answer = await reader.read(MAX_ANSWER_BYTES)
-                finally:
-                    writer.close()
+                if health.endpoint.peer:
+                    answer = await self._kept.ask(health, health_check_request(route, cluster, keep=True))
+                else:
+                    answer = await _ask(health, health_check_request(route, cluster))
         except (OSError, TimeoutError):
             pass  # no answer is an answer
         found = read_health_check(answer, self._runtime.limits, marks=health.marks)
@@ -106,3 +108,13 @@ class HealthChecker:
         if health.down != was:
             now = "left out: its health check failed" if health.down else "back: its health check succeeded"
             log.info("%s of %s at %s is %s", route.service, cluster.key, health.endpoint, now)
+
+
+async def _ask(health: EndpointHealth, request: bytes) -> bytes:
+    """On a connection of its own. OSError when there is none."""
+    reader, writer = await asyncio.open_connection(health.endpoint.host, health.endpoint.port)
+    try:
+        writer.write(request)
+        return await reader.read(MAX_ANSWER_BYTES)
+    finally:
+        writer.close()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import cast
+from typing import Final, cast
 
 from gateway.core.balance import RouteState
 from gateway.core.errors import ProtocolError
 from gateway.core.forward import MAX_HOPS
 from gateway.core.health import EndpointHealth
+from gateway.core.identity import BY_NAME
+from gateway.core.peers import Caller
 from gateway.core.request import parse_request_head
 from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import Snapshot
-from gateway.edge.routed import COPIES, UNKNOWN_IDENTITY, USUAL_HEAD_BYTES, RoutedHead
+from gateway.edge.routed import COPIES, NO_ROUTE, UNKNOWN_IDENTITY, USUAL_HEAD_BYTES, RoutedHead
 from gateway.edge.runtime import Runtime
 from gateway.edge.upstream import Pool
 
@@ -24,11 +26,18 @@ FORGET_AT_ONCE = 20
 """Routes or pools looked at before requests have their turn again."""
 
 
+ASKED_BY_NAME: Final = b";" + BY_NAME.encode()
+"""What the identity of a service ends with that somebody in the caller's cluster asked for. By path anybody
+may have, at the caller's front door."""
+
+
 class Listener(Enum):
     """How requests of a listener are routed. Service ports are east-west, each for one Service."""
 
     NORTH_SOUTH = "north-south"
     EAST_WEST = "east-west"
+    PEERS = "peers"
+    """From gateways of other clusters, over mutual TLS."""
 
 
 class UpstreamHealth(EndpointHealth):
@@ -53,6 +62,7 @@ class Registry:
         self.runtime = runtime
         self.snapshot = snapshot
         runtime.session_secret = snapshot.session_secret
+        runtime.peer_tls.take(table=snapshot.table)
         self.generation = 0
         self.pools: dict[tuple[str, Endpoint], Pool] = {}
         """By service and pod, so that no service ever reads what was left on another's connection; one for
@@ -75,11 +85,17 @@ class Registry:
         """Exchanges under way keep the state they hold; equal routes keep theirs."""
         self.snapshot = snapshot
         self.runtime.session_secret = snapshot.session_secret
+        self.runtime.peer_tls.take(table=snapshot.table)
         self.generation += 1
         self._by_id = {}
 
-    def read_head(self, raw: bytes, service_port: int, *, by_path: bool) -> RoutedHead:
-        """Read and route a head. ProtocolError: refuse it."""
+    def read_head(
+        self, raw: bytes, service_port: int, *, by_path: bool, caller: Caller | None = None
+    ) -> RoutedHead:
+        """Read and route a head. ProtocolError: refuse it.
+
+        `caller`: the gateway that asks, over mutual TLS.
+        """
         limits = self.runtime.limits
         head = parse_request_head(raw, limits)
         if limits.body_bytes is not None and head.length > limits.body_bytes:
@@ -87,7 +103,10 @@ class Registry:
         if head.hops >= MAX_HOPS:
             raise ProtocolError(f"request has passed {head.hops} gateways: routes form a loop", 508)
         snapshot = self.snapshot
-        if head.identity is not None:  # only where gateways meet, and then by nothing else
+        nowhere = NO_ROUTE
+        if caller is not None:
+            route, nowhere = snapshot.asked_by(caller, head.identity)
+        elif head.identity is not None:  # only where gateways meet, and then by nothing else
             route = snapshot.identified(head.identity) if by_path else None
         elif by_path:
             route = snapshot.from_outside(head.host, head.path)
@@ -96,7 +115,11 @@ class Registry:
         if route is not None and route.variants:
             route = route.of(head.by_name())
         routed = RoutedHead(head, route, None if route is None else self.state(route), limits)
-        if route is None and head.identity is not None:
+        if caller is not None:
+            routed.nowhere = nowhere
+            if route is not None and head.identity is not None and head.identity.endswith(ASKED_BY_NAME):
+                routed.caller = caller.key.encode()
+        elif route is None and head.identity is not None:
             routed.nowhere = UNKNOWN_IDENTITY
         elif route is None and not by_path and (text := snapshot.hosts.ambiguity(head.host)):
             routed.nowhere = (421, text, "ambiguous-host")
@@ -186,6 +209,7 @@ class Registry:
             "gateway_upstream_queue": queued,
             "gateway_ejections_total": self.runtime.metrics.ejections + ejections,
             "gateway_endpoints_ejected": ejected,
+            **self.runtime.peer_tls.gauges(),
         }
 
     def known_health(

@@ -28,8 +28,8 @@ class RoutedHead:
     """A request head and where it leads by the snapshot in force, whoever sends it."""
 
     __slots__ = (
-        "affine", "attempt_seconds", "first_byte_seconds", "head", "logged", "loose", "nowhere", "route",
-        "started", "started_for", "state", "sticky", "total_seconds",
+        "affine", "attempt_seconds", "caller", "first_byte_seconds", "head", "logged", "loose", "nowhere",
+        "route", "started", "started_for", "state", "sticky", "total_seconds",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +47,8 @@ class RoutedHead:
         """Bytes it takes beyond a usual one: who uses it has to answer for them."""
         self.logged = ""
         """The access log's fields for it, once it has been logged."""
+        self.caller = b""
+        """The cluster whose gateway asks for a service by its name, as its certificate proves."""
         self.started_for: ClusterState | None = None
         self.started = b""
         """How it starts for the cluster it was last made for."""
@@ -78,7 +80,7 @@ class RoutedHead:
                 check_loop(self.head, mark)
             self.started = request_start(
                 self.head, to.target(self.head.target), service, to_gateway=to.remote, identity=to.identity,
-                sidecar=to.sidecar, mark=mark,
+                sidecar=to.sidecar, mark=mark, caller=b"" if to.remote else self.caller,
             )  # fmt: skip
             self.started_for = cluster
             self._grew(len(self.started) - len(self.head.fields))

@@ -10,6 +10,7 @@ from gateway.core.limits import Limits
 from gateway.core.meter import Meter
 from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
+from gateway.edge.contexts import PeerTls
 from gateway.edge.metrics import Metrics
 
 HEXADECIMAL = tuple(b"%02x" % number for number in range(256))
@@ -27,6 +28,7 @@ class Runtime:
         budget: Budget = DEFAULT_BUDGET,
     ) -> None:
         self.loop = loop
+        self.peer_tls = PeerTls()
         self.trusted = trusted
         self.limits = limits
         self.attempts = limits.attempts

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.core.budget import DEFAULT_BUDGET, Budget
 from gateway.core.describe import describe
@@ -18,6 +18,7 @@ from gateway.core.limits import Limits
 from gateway.core.rewrite import TARGETS
 from gateway.core.snapshot import Snapshot
 from gateway.core.trust import NOBODY, TrustedProxies
+from gateway.edge.accepted import Accepted
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.admin import AdminConnection, Page, Pages, json_page, metrics_page, text_page
 from gateway.edge.census import Census
@@ -27,6 +28,9 @@ from gateway.edge.healthcheck import HealthChecker
 from gateway.edge.heap import keep_freed_memory
 from gateway.edge.registry import Listener, Registry
 from gateway.edge.runtime import Runtime
+
+if TYPE_CHECKING:
+    from gateway.core.certificates import Leaf
 
 BACKLOG = 4096
 """Connections the kernel holds while this process is busy; it cuts the number to net.core.somaxconn."""
@@ -61,7 +65,8 @@ class GatewayServer:
     Not ready (`/readyz` 503) until `set_ready(True)`. Before the first `swap` every request is answered 404.
     Addresses are `host:port` or `[v6]:port`; port 0 picks a free one, see `addresses` after `start`.
 
-    `service_ports` are listened on at the east-west address: each may stand for one Service.
+    `service_ports` are listened on at the east-west address: each may stand for one Service. `peers` is the
+    address for other clusters' gateways, over mutual TLS: nobody is let in before `set_certificate`.
 
     `reuse_port`: other processes may serve the same addresses (SO_REUSEPORT), but for the admin listener's.
     The kernel spreads the connections over all of them. Without `access_log` no request is logged.
@@ -80,11 +85,17 @@ class GatewayServer:
         reuse_port: bool = False,
         service_ports: range = range(0),
         budget: Budget = DEFAULT_BUDGET,
+        peers: str | None = None,
     ) -> None:
         """ValueError names a bad address, or what is wrong with several of them together."""
         self._wanted = {
             name: parse_address(text)
-            for name, text in (("listen", listen), ("east-west", east_west), ("admin", admin))
+            for name, text in (
+                ("listen", listen),
+                ("east-west", east_west),
+                ("peers", peers),
+                ("admin", admin),
+            )
             if text is not None
         }
         self._service_ports = {f"service port {port}": port for port in service_ports}
@@ -107,10 +118,12 @@ class GatewayServer:
         self._ticking: asyncio.TimerHandle | None = None
         self._ready = False
         self._snapshot = Snapshot(cluster_key)
+        self._certificate: Leaf | None = None
 
     @property
     def addresses(self) -> dict[str, tuple[str, int]]:
-        """Bound address by listener name: `listen`, `east-west`, `admin`. Service ports are as given."""
+        """Bound address by listener name: `listen`, `east-west`, `peers`, `admin`. Service ports are as
+        given."""
         return {
             name: server.sockets[0].getsockname()[:2]
             for name, server in self._servers.items()
@@ -123,12 +136,14 @@ class GatewayServer:
         _raise_descriptor_limit()
         keep_freed_memory()
         runtime = Runtime(loop, self._limits, self._access_log, self._trusted, self.budget)
+        runtime.peer_tls.take(own=self._certificate)
         registry = self._registry = Registry(runtime, self._snapshot)
         self._census = Census(runtime, self._downstreams)
         east_west = partial(Client, registry, self._downstreams, Listener.EAST_WEST)
         self._factories = {
             "listen": partial(Client, registry, self._downstreams, Listener.NORTH_SOUTH),
             "east-west": east_west,
+            "peers": self._accept_peer,
             "admin": partial(AdminConnection, self.pages, set()),
         }
         self._factories.update((name, partial(east_west, port)) for name, port in self._service_ports.items())
@@ -179,6 +194,7 @@ class GatewayServer:
             b"/readyz": self._readyz,
             b"/metrics": self.metrics,
             b"/config": self.config,
+            b"/peers": lambda: json_page(self.registry.runtime.peer_tls.describe()),
         }
 
     def swap(self, snapshot: Snapshot) -> None:
@@ -186,6 +202,17 @@ class GatewayServer:
         self._snapshot = snapshot
         if self._registry is not None:
             self._registry.swap(snapshot)
+
+    def set_certificate(self, certificate: Leaf) -> None:
+        """Prove with it who this gateway is, to other clusters' gateways, on connections from now on."""
+        self._certificate = certificate
+        if self._registry is not None:
+            self._registry.runtime.peer_tls.take(own=certificate)
+
+    def _accept_peer(self) -> Accepted:
+        registry = self.registry
+        client = Client(registry, self._downstreams, Listener.PEERS)
+        return Accepted(registry.runtime.peer_tls, client)
 
     def add_gauges(self, gauges: Callable[[], dict[str, int]]) -> None:
         """More for `/metrics`: what whoever feeds this server knows."""

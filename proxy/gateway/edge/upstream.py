@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from abc import ABC, abstractmethod
 from collections import deque
-from contextlib import suppress
 from typing import Any, cast
 
 from gateway.core.errors import ProtocolError
 from gateway.core.heads import head_end
 from gateway.core.health import EndpointHealth
-from gateway.core.meter import CONNECTION_BYTES, Meter
+from gateway.core.meter import CONNECTION_BYTES, TLS_BYTES, Meter
 from gateway.core.response import ResponseHead, parse_response_head
 from gateway.core.route import Endpoint
-from gateway.edge.reading import set_reading
+from gateway.edge.dialled import Dialled
+from gateway.edge.reading import read_rest, set_reading
 from gateway.edge.runtime import Runtime
+from gateway.edge.tls import TlsRefusedError
 
 REUSE_SECONDS = 1.0
 """How long a connection may have been idle to be used for a request that cannot be replayed: well below
 the 5 s after which the quickest of common servers (Node.js) close theirs."""
-
-
-READ_BYTES = 64 * 1024
-"""Read at once of what is left when a connection is lost."""
 
 
 class PoolFull(Exception):  # noqa: N818  a state, not a fault
@@ -172,22 +168,17 @@ class Upstream:
         self.lost = True
         self.pool.runtime.meter.upstreams -= 1
         if error is not None:
-            self._read_rest()
+            read_rest(self.transport, self)
         user, self.user = self.user, None
         self.pool.lost(self)
-        if user is not None:
+        if isinstance(error, TlsRefusedError) and user is not None:
+            user.connect_failed(str(error), timed_out=False)
+        elif user is not None:
             user.upstream_lost(error)
 
-    def _read_rest(self) -> None:
-        """Read what came before a reset.
-
-        Who answers early and closes resets the connection of a sender; the failed write is noticed before the
-        answer that lies in the kernel's buffer is read. The transport has not closed its descriptor yet.
-        """
-        with suppress(OSError):  # nothing is there, or what is left cannot be read
-            descriptor = self.transport.get_extra_info("socket").fileno()
-            while self.user is not None and (data := os.read(descriptor, READ_BYTES)):
-                self.data_received(data)
+    def reads_on(self) -> bool:
+        """Whether somebody wants what still lies in the socket."""
+        return self.user is not None
 
     def pause_writing(self) -> None:
         self.write_blocked = True
@@ -261,7 +252,9 @@ class Pool:
         while self.idle and self.idle[-1].idle_since >= oldest:
             upstream = self.idle.pop()
             if not upstream.transport.is_closing():
-                return upstream
+                if self._usable(upstream):
+                    return upstream
+                upstream.transport.close()
         limits = self.runtime.limits
         if self.idle and self.total >= limits.upstream_connections:
             self.idle.pop(0).transport.close()
@@ -273,8 +266,15 @@ class Pool:
             raise PoolFull
         return None
 
+    def _usable(self, upstream: Upstream) -> bool:
+        """Whether who is there still counts as who was dialled."""
+        return not self.endpoint.peer or cast("Dialled", upstream.transport).usable()
+
     def release(self, upstream: Upstream) -> None:
         """Take back a connection that is ready for the next request."""
+        if not self._usable(upstream):
+            upstream.transport.close()
+            return
         while self.waiting:
             user = self.waiting.popleft()
             if user.waits:
@@ -333,9 +333,7 @@ class Pool:
         seconds = self.runtime.limits.connect_seconds
         try:
             async with asyncio.timeout(seconds):
-                _, upstream = await self.runtime.loop.create_connection(
-                    lambda: cast("Any", Upstream(self)), self.endpoint.host, self.endpoint.port
-                )
+                upstream = await self._dial()
         except TimeoutError:
             self._failed(user, f"no connection to {self.endpoint} within {seconds:g} s", timed_out=True)
         except OSError as error:
@@ -350,6 +348,23 @@ class Pool:
                 user.connected(upstream)
             else:
                 self.release(upstream)
+
+    async def _dial(self) -> Upstream:
+        """A new connection, after the handshake where there is TLS. OSError says why there is none."""
+        upstream, endpoint, loop = Upstream(self), self.endpoint, self.runtime.loop
+        if not endpoint.peer:
+            await loop.create_connection(lambda: cast("Any", upstream), endpoint.host, endpoint.port)
+            return upstream
+        dialled = Dialled(self.runtime.peer_tls, endpoint.peer, upstream, loop.create_future())
+        await loop.create_connection(lambda: cast("Any", dialled), endpoint.host, endpoint.port)
+        self.runtime.meter.came += TLS_BYTES
+        try:
+            await dialled.ready
+            dialled.begin()
+        except BaseException:
+            dialled.abort()
+            raise
+        return upstream
 
     def _failed(self, user: UpstreamUser, message: str, *, timed_out: bool) -> None:
         self.total -= 1

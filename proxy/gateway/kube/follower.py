@@ -26,11 +26,12 @@ from gateway.core.objects import (
     label,
     version_of,
 )
+from gateway.core.peers import MutualTls
 from gateway.core.snapshot import Compiled, compile_snapshot
 from gateway.kube import trim
 from gateway.kube.capacity import Capacity
 from gateway.kube.client import KubeClient
-from gateway.kube.resources import EXPORT, IMPORT, POLICY, SERVICE, SLICE
+from gateway.kube.resources import EXPORT, IMPORT, PEER, POLICY, SERVICE, SLICE
 from gateway.kube.watch import Informer, Signal
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class Viewpoint:
     """Whom its gateways dial."""
     hosts: HostGrants | None = NO_HOSTS
     """Which hosts its exports may have; None: any."""
+    mutual_tls: MutualTls = MutualTls.OFF
+    """How its gateways and those of other clusters talk."""
 
 
 class Follower:
@@ -88,6 +91,10 @@ class Follower:
             resource.kind: Informer(client, resource, self._changed.set, keep=trim.own, capacity=capacity)
             for resource in RESOURCES
         }
+        if viewpoint.mutual_tls is not MutualTls.OFF:
+            self.informers[PEER.kind] = Informer(
+                client, PEER, self._changed.set, keep=trim.own, capacity=capacity, optional=True
+            )
 
     @property
     def synced(self) -> bool:
@@ -156,20 +163,21 @@ class Follower:
                 peers=viewpoint.peers,
                 dialling=viewpoint.dialling,
                 hosts=viewpoint.hosts,
+                mutual_tls=viewpoint.mutual_tls,
             )
         finally:
             gc.enable()
 
 
 def relevant(taken: Taken) -> list[Object]:
-    """All exports, imports and policies, and of the Services and slices those that belong to them.
+    """All exports, imports, policies and peers, and of the Services and slices those that belong to them.
 
     Those of the system as well: Dapr's sidecars are asked, the others are nobody's endpoints. Pods come and
     go all the time; those of other services must cost nothing here.
     """
     ours = [taken[resource.kind] for resource in (EXPORT, IMPORT, POLICY)]
     names = {key for objects in ours for key in objects}
-    found = [objects[key] for objects in ours for key in sorted(objects)]
+    found = [objects[key] for objects in (*ours, taken.get(PEER.kind, {})) for key in sorted(objects)]
     services = taken[SERVICE.kind]
     derived = {(namespace, cluster_set_name(name)) for namespace, name in taken[IMPORT.kind]}
     system = {key for key in services if key[0] == SYSTEM_NAMESPACE}

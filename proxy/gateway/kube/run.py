@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway import process
+from gateway.certificate_files import follow_certificate
 from gateway.core.objects import GATEWAY, Object
 from gateway.core.snapshot import Compiled
 from gateway.edge.server import GatewayServer
@@ -41,21 +42,26 @@ RESTORE_AFTER_SECONDS = 3.0
 class DataPlane:
     """Keeps the server's routes in step with the objects, and the last good ones on disk."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  what it is made of, in the order of the command line
         self,
         client: KubeClient,
         server: GatewayServer,
         viewpoint: Viewpoint,
         cache: ObjectCache,
         peers_file: Path | None = None,
+        certificate: Path | None = None,
     ) -> None:
-        """`peers_file`: where the keys of the viewpoint are from, to be read again when it changes."""
+        """`peers_file`: where the keys of the viewpoint are from, to be read again when it changes.
+
+        `certificate`: the folder with the certificate by which the server proves whose it is.
+        """
         self._server = server
         self._cache = cache
         self._unsaved = Signal(SAVE_SECONDS)
         self._objects: Sequence[Object] = ()
         self._serving = False
         self._peers_file = peers_file
+        self._certificate = certificate
         self._capacity = capacity_of(server.budget)
         self._follower = Follower(client, viewpoint, self._take, capacity=self._capacity)
 
@@ -67,6 +73,10 @@ class DataPlane:
             tasks.create_task(self._save(), name="save")
             if self._peers_file is not None:
                 tasks.create_task(self._follow_keys(self._peers_file), name="follow the peers' keys")
+            if self._certificate is not None:
+                key = self._follower.viewpoint.cluster_key
+                following = follow_certificate(self._certificate, key, self._server.set_certificate)
+                tasks.create_task(following, name="follow the certificate")
 
     def gauges(self) -> dict[str, int]:
         """What the objects take, and how many are left out."""
@@ -161,8 +171,9 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
             peers,
             dialling(args),
             hosts(args),
+            args.mutual_tls,
         )
-        plane = DataPlane(client, server, viewpoint, cache, args.peers_key_file)
+        plane = DataPlane(client, server, viewpoint, cache, args.peers_key_file, args.certificate)
         server.add_gauges(plane.gauges)
         # Routes keep following their pods while running requests finish; only then the watches end.
         return await process.work_until(

@@ -1,0 +1,508 @@
+"""Mutual TLS between gateways on real sockets: who is let in, who is not, and what changes under way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.core.certificates import Leaf
+from gateway.core.identity import BY_NAME, BY_PATH, NO_KEYS, PeersKeys, named
+from gateway.core.issuing import Issuer, issue, make_root
+from gateway.core.peers import MutualTls
+from gateway.core.snapshot import compile_snapshot
+from gateway.edge.accesslog import AccessLog
+from gateway.edge.server import GatewayServer
+
+KEYS = PeersKeys((b"1" * 32,))
+NAMED = named("demo/app", 3000, BY_NAME)
+REFUSED = 403
+Raw = dict[str, Any]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    while data := await source.read(65536):
+        sink.write(data)
+
+
+class Member:
+    """A cluster: its CA, its gateways' certificate, and its gateway once it runs."""
+
+    server: GatewayServer
+    north: int
+    east: int
+    objects: list[Raw]
+
+    def __init__(self, net: Any, make: Any, name: str, mode: MutualTls) -> None:
+        self.net, self.make, self.name, self.mode = net, make, name, mode
+        self.key = str(make.key(name))
+        self.root = make_root(self.key, now())
+        self.leaf = issue(self.root, self.key, now())
+
+    async def start(self, *objects: Raw, **more: Any) -> None:
+        self.objects = list(objects)
+        # A handshake is work, for which a busy machine takes its time.
+        patient = {"connect_seconds": 30.0, "head_seconds": 30.0}
+        self.north, self.east, self.server = await self.net.gateway(
+            *objects, cluster=self.name, certificate=self.leaf, mutual_tls=self.mode, **(patient | more)
+        )
+
+    @property
+    def peers(self) -> int:
+        return int(self.server.addresses["peers"][1])
+
+    def peer(self, port: int = 0, *roots: Issuer) -> Raw:
+        """What others know of it."""
+        spec: Raw = {
+            "clusterKey": self.key, "roots": [root.pem.decode() for root in roots or (self.root,)],
+        }  # fmt: skip
+        if port:
+            spec["gateway"] = {"ip": "127.0.0.1", "port": port}
+        return {"kind": "Peer", "metadata": {"name": self.name}, "spec": spec}
+
+    def swap(self, *objects: Raw, peers: PeersKeys = NO_KEYS) -> None:
+        self.objects = list(objects)
+        compiled = compile_snapshot(objects, self.key, mutual_tls=self.mode, peers=peers)
+        self.server.swap(compiled.snapshot)
+
+    def answers(self) -> dict[tuple[int, str], int]:
+        return self.server.registry.runtime.metrics.answers
+
+    def handshakes(self) -> dict[tuple[str, str], int]:
+        return self.server.registry.runtime.peer_tls.handshakes
+
+
+class World:
+    """c1 exports demo/app, c2 imports it; both know each other."""
+
+    def __init__(self, net: Any, make: Any, ok: Callable[..., bytes], mode: MutualTls) -> None:
+        self.net, self.make, self.ok = net, make, ok
+        self.c1, self.c2 = Member(net, make, "c1", mode), Member(net, make, "c2", mode)
+        self.heads: list[bytes] = []
+
+    async def start(self, port: int = 0, export: Raw | None = None, **more: Any) -> None:
+        app = await self.net.app(self._reply)
+        self.exported = [
+            self.make.service(), self.make.slice("127.0.0.1", port=app), export or self.make.export(),
+        ]  # fmt: skip
+        await self.c1.start(*self.exported, self.c2.peer(), **more)
+        self.imported = [self.make.imported(c1=port or self.c1.north), self.make.policy("ActiveActive")]
+        await self.c2.start(*self.imported, self.c1.peer(self.c1.peers), **more)
+
+    def _reply(self, head: bytes, body: bytes) -> bytes:
+        self.heads.append(head)
+        return self.ok(body or b"app")
+
+    async def call(self, target: str = "/x", method: str = "GET", body: bytes = b"", fields: str = "") -> Any:
+        """A call by the Service's name in c2."""
+        return await self.net.ask(self.c2.east, target, "app.demo", method, body, fields)
+
+    async def dial(
+        self, leaf: Leaf | None, tmp_path: Path, head: bytes = b"", root: Issuer | None = None
+    ) -> bytes:
+        """What a client with this certificate gets at c1's port for gateways; nothing when not let in."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(cadata=(root or self.c1.root).pem.decode())
+        context.set_alpn_protocols(["http/1.1"])
+        if leaf is not None:
+            file = tmp_path / "client.pem"
+            file.write_bytes(leaf.key + leaf.chain)
+            context.load_cert_chain(file)
+        head = (
+            head
+            or b"GET /x HTTP/1.1\r\nHost: x\r\nX-Gateway-Service: %b\r\nConnection: close\r\n\r\n" % NAMED
+        )
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.c1.peers, ssl=context)
+            writer.write(head)
+            async with asyncio.timeout(10):
+                answer = await reader.read()
+        except OSError:  # by an alert
+            return b""
+        writer.close()
+        return answer
+
+
+@pytest.fixture
+async def world(net: Any, make: Any, ok: Any) -> World:
+    return World(net, make, ok, MutualTls.STRICT)
+
+
+async def test_a_call_goes_over_tls_and_the_application_learns_which_cluster_asks(world: World) -> None:
+    await world.start()
+    status, _, body = await world.call(
+        fields="X-Gateway-Client-Cluster: forged\r\nX_Gateway_Client-Cluster: y\r\n"
+    )
+    assert (status, body) == (200, b"app")
+    (head,) = world.heads
+    assert head.split(b" ")[1] == b"/x"
+    assert head.lower().count(b"client-cluster") == 1
+    assert b"\r\nX-Gateway-Client-Cluster: default/default/default/c2\r\n" in head
+    assert b"x-gateway-service" not in head.lower()
+    for _ in range(20):
+        assert (await world.call())[0] == 200
+    assert world.c1.handshakes() == {("accepted", "ok"): 1}, "one connection serves them all"
+    assert world.c2.handshakes() == {("dialled", "ok"): 1}
+
+
+async def test_the_front_door_passes_for_no_cluster(world: World) -> None:
+    """Anybody may ask there: what it brings is not its cluster's word."""
+    await world.start()
+    door = Member(world.net, world.make, "cp", MutualTls.STRICT)
+    world.c1.swap(*world.c1.objects, door.peer())
+    await door.start(*world.imported, world.c1.peer(world.c1.peers), front_door=True)
+    assert (await world.net.ask(door.north, "/app/x"))[::2] == (200, b"app")
+    assert b"client-cluster" not in world.heads[0].lower()
+
+
+@pytest.mark.parametrize("size", [0, 1, 16 * 1024, 5_000_000])
+async def test_bodies_of_any_size_go_through_both_ways(world: World, size: int) -> None:
+    await world.start()
+    body = os.urandom(size)
+    status, _, answer = await world.call(method="POST", body=body)
+    assert (status, answer) == (200, body or b"app")
+
+
+async def test_nobody_reads_what_goes_between_clusters(world: World, net: Any) -> None:
+    seen = bytearray()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await net.connect(world.c1.peers)
+
+        async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                seen.extend(data)
+                sink.write(data)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(pass_on(reader, far_writer))
+            tasks.create_task(pass_on(far_reader, writer))
+
+    await world.start()
+    port = await net.server(carry)
+    world.c2.swap(*world.imported, world.c1.peer(port))
+    marked = b"a marked body that nobody reads"
+    assert (await world.call("/marked-target", "POST", marked))[::2] == (200, marked)
+    assert len(seen) > 1000
+    assert not any(secret in seen for secret in (b"marked", b"HTTP", b"demo/app"))
+
+
+async def test_who_has_no_certificate_of_a_known_cluster_is_not_let_in(world: World, tmp_path: Path) -> None:
+    """Without one, of a foreign CA, self-made, ended, and of a CA that names another cluster than its own."""
+    await world.start()
+    stranger = Member(world.net, world.make, "c9", MutualTls.STRICT)
+    foreign = make_root(world.c2.key, now())
+    ended = issue(world.c2.root, world.c2.key, now() - timedelta(hours=3), timedelta(hours=1))
+    early = issue(world.c2.root, world.c2.key, now() + timedelta(hours=3))
+    other = issue(world.c2.root, stranger.key, now())
+    for leaf in (None, stranger.leaf, issue(foreign, world.c2.key, now()), ended, early, other):
+        assert await world.dial(leaf, tmp_path) == b""
+    assert world.heads == []
+    assert await world.dial(world.c2.leaf, tmp_path), "and c2 is"
+    assert len(world.heads) == 1
+    refused = {key: count for key, count in world.c1.handshakes().items() if key[1] != "ok"}
+    assert sum(refused.values()) == 6
+    assert set(refused) == {
+        ("accepted", "peer-did-not-return-a-certificate"), ("accepted", "certificate-verify-failed"),
+    }  # fmt: skip
+
+
+async def test_a_compromised_member_speaks_for_no_other(world: World, tmp_path: Path) -> None:
+    """Its CA issues in another's name, with and without the constraint; a CA of its own below it does."""
+    await world.start()
+    third = Member(world.net, world.make, "c3", MutualTls.STRICT)
+    world.c1.swap(*world.exported, world.c2.peer(), third.peer())
+    forged = issue(third.root, world.c2.key, now())
+    assert await world.dial(forged, tmp_path) == b""
+    assert (await world.dial(third.leaf, tmp_path)).startswith(b"HTTP/1.1 200 "), "c3 is itself"
+
+
+async def test_plaintext_at_the_port_for_gateways_gets_nothing(world: World) -> None:
+    await world.start()
+    assert b"HTTP" not in await world.net.talk(world.c1.peers, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert world.heads == []
+
+
+async def test_strict_gateways_serve_no_other_over_plain_http(world: World) -> None:
+    await world.start(peers=KEYS)
+    value = KEYS.sign(world.c1.key, "demo/app", 3000, BY_NAME).decode()
+    for field in (value, NAMED.decode()):
+        status, head, _ = await world.net.ask(
+            world.c1.north, "/app", fields=f"X-Gateway-Service: {field}\r\n"
+        )
+        assert (status, b"unknown-identity" in head) == (421, True)
+    assert (await world.net.ask(world.c1.north, "/app/x"))[0] == 200, "what is published is"
+    world.c2.swap(*world.imported)
+    assert (await world.call())[0] == 503, "who says no port for TLS is not asked"
+
+
+async def test_permissive_gateways_take_both_and_ask_who_can_over_tls(net: Any, make: Any, ok: Any) -> None:
+    world = World(net, make, ok, MutualTls.PERMISSIVE)
+    await world.start(peers=KEYS)
+    value = KEYS.sign(world.c1.key, "demo/app", 3000, BY_NAME).decode()
+    field = f"X-Gateway-Service: {value}\r\n"
+    assert (await net.ask(world.c1.north, "/x", fields=field))[2] == b"app"
+    field = f"X-Gateway-Service: {NAMED.decode()}\r\n"
+    assert (await net.ask(world.c1.north, "/x", fields=field))[0] == 421, (
+        "without a certificate the tag counts"
+    )
+    assert (await world.call())[0] == 200
+    assert world.c1.handshakes() == {("accepted", "ok"): 1}
+    world.c2.swap(*world.imported, peers=KEYS)
+    assert (await world.call())[0] == 200
+    assert world.c1.handshakes() == {("accepted", "ok"): 1}, "c1 does not say that it listens: plain HTTP"
+    assert b"client-cluster" not in world.heads[-1].lower(), "whose word nobody could check"
+
+
+async def test_only_targets_of_an_export_may_call_it(world: World) -> None:
+    await world.start(export=world.make.export(targetClusters=[world.make.key("c3")]))
+    status, head, body = await world.call()
+    assert (status, b"X-Gateway-Refused: not-a-target" in head) == (REFUSED, True)
+    assert b"default/default/default/c2 is none of the targetClusters" in body
+    assert world.c1.answers()[403, "not-a-target"] >= 1
+    assert world.heads == []
+    allowed = world.make.export(targetClusters=[world.make.key("c3"), world.c2.key])
+    world.c1.swap(*world.exported[:2], allowed, world.c2.peer())
+    assert (await world.call())[0] == 200, "on the same connection"
+    assert world.c1.handshakes() == {("accepted", "ok"): 1}
+
+
+async def test_the_port_for_gateways_serves_services_that_are_named_and_exported(
+    world: World, tmp_path: Path
+) -> None:
+    await world.start()
+    for field, reason in (
+        ("", b"no-identity"), ("X-Gateway-Service: demo/other:3000;name\r\n", b"unknown-identity"),
+        (f"X-Gateway-Service: {NAMED.decode()};{'0' * 32}\r\n", b"unknown-identity"),
+        ("X-Gateway-Service: demo/app:3000\r\n", b"unknown-identity"),
+    ):  # fmt: skip
+        head = f"GET /app/x HTTP/1.1\r\nHost: app.demo\r\n{field}Connection: close\r\n\r\n".encode()
+        answer = await world.dial(world.c2.leaf, tmp_path, head)
+        assert answer.startswith(b"HTTP/1.1 421 "), field
+        assert b"X-Gateway-Refused: " + reason in answer
+    assert world.heads == []
+    by_path = named("demo/app", 3000, BY_PATH)
+    head = b"GET /app/x HTTP/1.1\r\nHost: y\r\nX-Gateway-Service: %b\r\nConnection: close\r\n\r\n" % by_path
+    assert (await world.dial(world.c2.leaf, tmp_path, head)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_removed_cluster_is_refused_on_its_open_connection(world: World) -> None:
+    await world.start()
+    assert (await world.call())[0] == 200
+    world.c1.swap(*world.exported)
+    status, head, _ = await world.call()
+    assert (status, b"X-Gateway-Refused: unknown-cluster" in head) == (REFUSED, True)
+    assert len(world.heads) == 1
+    world.c1.swap(*world.exported, world.c2.peer())
+    assert (await world.call())[0] == 200
+
+
+async def test_a_removed_root_counts_no_more_on_open_connections_either_way(world: World) -> None:
+    await world.start()
+    assert (await world.call())[0] == 200
+    new = make_root(world.c2.key, now())
+    world.c1.swap(*world.exported, world.c2.peer(0, new))
+    status, head, _ = await world.call()
+    assert (status, b"X-Gateway-Refused: foreign-root" in head) == (REFUSED, True)
+    world.c1.swap(*world.exported, world.c2.peer())
+    assert (await world.call())[0] == 200
+    world.c2.swap(*world.imported, world.c1.peer(world.c1.peers, make_root(world.c1.key, now())))
+    status, _, _ = await world.call(method="POST", body=b"order")
+    assert status == 502, "whoever is there is not c1 any more"
+    assert world.c2.handshakes()["dialled", "certificate-verify-failed"] >= 1
+    assert len(world.heads) == 2
+
+
+async def test_all_certificates_change_under_load_and_no_request_fails(world: World) -> None:
+    """New root known everywhere, certificates of it, old root gone: each while calls go on."""
+    await world.start()
+    statuses: list[int] = []
+    going = True
+
+    async def call_on() -> None:
+        while going:
+            statuses.append((await world.call(method="POST", body=b"order"))[0])
+
+    calls = [asyncio.create_task(call_on()) for _ in range(8)]
+    try:
+        for member, other, base in (
+            (world.c1, world.c2, world.imported), (world.c2, world.c1, world.exported),
+        ):  # fmt: skip
+            port = member.peers if member is world.c1 else 0
+            new = make_root(member.key, now())
+            for step in ("both roots", "new certificate", "new root"):
+                seen = len(statuses)
+                if step == "both roots":
+                    other.swap(*base, member.peer(port, member.root, new))
+                elif step == "new certificate":
+                    member.server.set_certificate(issue(new, member.key, now()))
+                else:
+                    # Connections by the old certificate are replaced at the next request.
+                    other.swap(*base, member.peer(port, new)) if member is world.c1 else None
+                await world.net.until(lambda seen=seen: len(statuses) > seen + 50)
+    finally:
+        going = False
+        await asyncio.gather(*calls)
+    assert set(statuses) == {200}
+    assert world.c1.handshakes()["accepted", "ok"] > 8, "connections were made again"
+
+
+async def test_a_certificate_that_ends_under_way_is_not_used_to_its_end(world: World) -> None:
+    await world.start()
+    assert (await world.call())[0] == 200
+    (pool,) = world.c2.server.registry.pools.values()
+    (upstream,) = pool.connections
+    dialled: Any = upstream.transport
+    left = dialled.usable_until - now().timestamp()
+    assert 0 < left < 24 * 3600 * 0.91, "the last tenth is spared"
+    dialled.usable_until = 0
+    assert (await world.call())[0] == 200
+    assert world.c2.handshakes() == {("dialled", "ok"): 2}
+    clients: list[Any] = list(world.c1.server.downstreams.open)
+    for client in clients:
+        client.transport.until = 0
+    status, head, _ = await world.call()
+    assert status == 200, "c1 asks who it is, and finds the certificate good"
+    assert b"Refused" not in head
+
+
+async def test_the_wrong_cluster_at_the_address_gets_no_request(world: World) -> None:
+    """c3 has taken over the address of c1: it proves to be c3 and no more."""
+    await world.start()
+    third = Member(world.net, world.make, "c3", MutualTls.STRICT)
+    await third.start(*world.exported, world.c2.peer())
+    world.c2.swap(*world.imported, world.c1.peer(third.peers), third.peer())
+    assert (await world.call(method="POST", body=b"order"))[0] == 502
+    assert world.heads == []
+
+
+async def test_a_refused_caller_goes_elsewhere_even_with_what_must_not_be_repeated(world: World) -> None:
+    """Before c1 has read anything: a POST is safe to send to c3."""
+    await world.start()
+    third = Member(world.net, world.make, "c3", MutualTls.STRICT)
+    await third.start(*world.exported, world.c2.peer())
+    world.c1.swap(*world.exported)
+    imported = world.make.imported(c1=1, c3=2)
+    policy = world.make.policy("ActiveActive", c1=100, c3=1)
+    world.c2.swap(imported, policy, world.c1.peer(world.c1.peers), third.peer(third.peers))
+    for _ in range(6):
+        assert (await world.call(method="POST", body=b"order"))[::2] == (200, b"order")
+    assert len(world.heads) == 6
+
+
+@pytest.mark.parametrize("cut", [True, False])
+async def test_an_answer_without_a_length_counts_as_whole_only_when_tls_says_its_end(
+    net: Any, make: Any, ok: Any, cut: bool
+) -> None:
+    world = World(net, make, ok, MutualTls.STRICT)
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    async def until_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nbegun")
+        await finish.wait()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await net.connect(world.c1.peers)
+        forth = asyncio.create_task(pass_on(reader, far_writer))
+        back = asyncio.create_task(pass_on(far_reader, writer))
+        if cut:
+            await begun.wait()
+            back.cancel()  # and what is on the way ends here, with a proper end of TCP
+        await asyncio.wait([back])
+        writer.close()
+        forth.cancel()
+
+    objects = [make.service(), make.slice("127.0.0.1", port=await net.server(until_close)), make.export()]
+    await world.c1.start(*objects, world.c2.peer())
+    port = await net.server(carry)
+    imported = make.imported(c1=1), make.policy("ActiveActive")
+    reading, writing = os.pipe()
+    await world.c2.start(*imported, world.c1.peer(port), access_log=AccessLog(writing))
+    reader, writer = await net.connect(world.c2.east)
+    writer.write(b"GET /x HTTP/1.1\r\nHost: app.demo\r\n\r\n")
+    assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+    assert await reader.readexactly(5) == b"begun"
+    begun.set()
+    if not cut:
+        finish.set()
+    assert await reader.read() == b""
+    finish.set()
+    await world.c2.server.drain(0.05)
+    os.close(writing)
+    (line,) = os.read(reading, 1 << 16).splitlines()
+    os.close(reading)
+    assert json.loads(line)["reason"] == ("answer-cut-off" if cut else "weight")
+
+
+async def test_health_checks_go_over_tls_on_a_kept_connection(world: World) -> None:
+    await world.start()
+    assert (await world.call())[0] == 200
+    (health,) = [one for one in world.c2.server.registry.health.values() if one.endpoint.peer]
+    await world.net.until(lambda: health.marks)
+    assert not health.down
+    world.c1.swap(world.c2.peer())
+    await world.net.until(lambda: health.down)
+    world.c1.swap(*world.exported, world.c2.peer())
+    await world.net.until(lambda: not health.down)
+    assert world.c2.handshakes()["dialled", "ok"] <= 2
+
+
+async def test_an_upgraded_connection_goes_through(world: World, net: Any, make: Any) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+        while data := await reader.read(1024):
+            writer.write(data)
+
+    await world.start()
+    objects = [make.service(), make.slice("127.0.0.1", port=await net.server(echo)), make.export()]
+    world.c1.swap(*objects, world.c2.peer())
+    reader, writer = await net.connect(world.c2.east)
+    writer.write(b"GET /x HTTP/1.1\r\nHost: app.demo\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+    assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"hello")
+    assert await reader.readexactly(5) == b"hello"
+    writer.write_eof()
+    assert await reader.read() == b"", "its end goes through as well"
+
+
+async def test_refused_handshakes_are_logged_and_counted(world: World, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    world.c1.objects = []
+    await world.start()
+    await world.c1.start(*world.exported, world.c2.peer(), access_log=AccessLog(writing))
+    assert await world.dial(None, tmp_path) == b""
+    assert (await world.dial(world.c2.leaf, tmp_path)).startswith(b"HTTP/1.1 200 ")
+    page = b"".join((await world.c1.server.metrics()).parts).decode()
+    assert 'gateway_tls_handshakes_total{side="accepted",result="ok"} 1' in page
+    assert 'side="accepted",result="peer-did-not-return-a-certificate"} 1' in page
+    assert "gateway_certificate_expiry_seconds " in page
+    await world.c1.server.drain(0.05)
+    os.close(writing)
+    lines = [json.loads(line) for line in os.read(reading, 1 << 16).splitlines()]
+    os.close(reading)
+    assert [line["reason"] for line in lines] == ["tls-peer-did-not-return-a-certificate", "local"]
+    assert lines[1]["caller"] == world.c2.key
+    assert {line["listener"] for line in lines} == {"peers"}
+
+
+async def test_before_it_has_a_certificate_a_gateway_lets_nobody_in(net: Any, make: Any, ok: Any) -> None:
+    world = World(net, make, ok, MutualTls.STRICT)
+    leaf, world.c1.leaf = world.c1.leaf, None  # type: ignore[assignment]
+    await world.start()
+    assert (await world.call())[0] == 502
+    world.c1.server.set_certificate(leaf)
+    assert (await world.call(method="POST", body=b"order"))[0] == 200

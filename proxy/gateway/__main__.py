@@ -13,8 +13,10 @@ from gateway.options import (
     add_dialling,
     add_hosts,
     add_log_level,
+    add_mutual_tls_mode,
     add_viewpoint,
     cluster_key,
+    lifetime,
 )
 
 DESCRIPTION = """\
@@ -64,6 +66,24 @@ def build_parser() -> argparse.ArgumentParser:
         help="where the gateways' pods listen for imported services (default: %(default)s)",
     )
 
+    add_mutual_tls_mode(control)
+    control.add_argument(
+        "--certificate-hours",
+        type=lifetime,
+        default=24,
+        metavar="HOURS",
+        help="how long certificates of the cluster's gateways count; they are renewed at half of it "
+        "(default: %(default)s)",
+    )
+    control.add_argument(
+        "--root-days",
+        type=lifetime,
+        default=3650,
+        metavar="DAYS",
+        help="how long the roots that issue them count; at half of it another one follows (default: "
+        "%(default)s)",
+    )
+
     hub = commands.add_parser("hub", help="hub of the control plane")
     hub.add_argument("--admin", metavar="HOST:PORT", help="serves /livez, /readyz and /metrics")
     hub.add_argument(
@@ -75,6 +95,11 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )
 
+    hub.add_argument(
+        "--mutual-tls",
+        action="store_true",
+        help="carry the roots of each cluster's certificates to the others, as Peer objects",
+    )
     hub.add_argument(
         "--paths",
         default="[]",

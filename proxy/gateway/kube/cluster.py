@@ -28,8 +28,10 @@ from gateway.kube.client import KubeClient
 from gateway.kube.cluster_view import Address, ClusterView
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound, Refused
 from gateway.kube.events import condition_events
+from gateway.kube.peer_objects import peer_name
+from gateway.kube.peers_writer import PeersWriter
 from gateway.kube.plan import carried, same_import
-from gateway.kube.resources import EVENT, EXPORT, IMPORT, NAMESPACE, SERVICE
+from gateway.kube.resources import EVENT, EXPORT, IMPORT, NAMESPACE, PEER, SERVICE
 from gateway.kube.status import current, status_patch
 from gateway.kube.timing import DEFAULT_TIMING, Timing
 from gateway.kube.watch import Backoff, Informer, Signal
@@ -44,8 +46,15 @@ class ClusterReconciler:
     """Follows and writes one cluster through one client."""
 
     def __init__(
-        self, name: str, client: KubeClient, on_change: Callable[[], None], timing: Timing = DEFAULT_TIMING
+        self,
+        name: str,
+        client: KubeClient,
+        on_change: Callable[[], None],
+        timing: Timing = DEFAULT_TIMING,
+        *,
+        mutual_tls: bool = False,
     ) -> None:
+        """`mutual_tls`: its gateways may prove by certificates whose they are."""
         self.name = name
         self._client = client
         self._on_change = on_change
@@ -66,6 +75,17 @@ class ClusterReconciler:
                 (NAMESPACE, trim.namespace),
             )
         )
+        self._peers: Informer | None = None
+        if mutual_tls:
+            self._peers = Informer(
+                client, PEER, on_change, keep=trim.own, timing=timing, capacity=Capacity(trim.MOST_BYTES),
+                optional=True,
+            )  # fmt: skip
+            self._informers = (*self._informers, self._peers)
+            self._peers_writer = PeersWriter(name, client, self._peers)
+        self._own_peer = ("", "")
+        self._wanted_peers: Mapping[Key, Mapping[str, Any]] | None = None
+        self._known: tuple[str, ...] | None = None
         self._wanted: Mapping[Key, Mapping[str, Any]] | None = None
         self._conditions: Mapping[Key, tuple[Condition, ...]] = {}
         self._wake = Signal(SETTLE_SECONDS)
@@ -87,6 +107,8 @@ class ClusterReconciler:
     def view(self, key: str, address: Address | None) -> ClusterView:
         readable = self._imports.synced and self._namespaces.synced
         namespaces = self._namespaces.objects
+        peers = self._peers
+        self._own_peer = ("", peer_name(key))
         return ClusterView(
             key,
             address,
@@ -94,13 +116,22 @@ class ClusterReconciler:
             dict(self._services.objects),
             dict(self._imports.objects) if readable else None,
             {name for (_, name), obj in namespaces.items() if not is_deleted(obj)},
+            peers=dict(peers.objects) if peers is not None and peers.synced else None,
         )
 
     def take(
-        self, imports: Mapping[Key, Mapping[str, Any]] | None, conditions: Mapping[Key, tuple[Condition, ...]]
+        self,
+        imports: Mapping[Key, Mapping[str, Any]] | None,
+        conditions: Mapping[Key, tuple[Condition, ...]],
+        peers: Mapping[Key, Mapping[str, Any]] | None = None,
+        known: tuple[str, ...] | None = None,
     ) -> None:
-        """What this cluster should have from now on; None while that cannot be told."""
+        """What this cluster should have from now on; None while that cannot be told.
+
+        `known`: fingerprints of its roots that all others trust.
+        """
         self._wanted, self._conditions = imports, conditions
+        self._wanted_peers, self._known = peers, known
         self._wake.set()
 
     async def run(self) -> None:
@@ -162,6 +193,10 @@ class ClusterReconciler:
         wanted = self._wanted or {}
         self._refused = {key: body for key, body in self._refused.items() if key in wanted}
         done = self._wanted is None or await self._all(self._import_calls(wanted))
+        if self._peers is not None:
+            done = (
+                await self._peers_writer.bring_about(self._wanted_peers, self._own_peer, self._known) and done
+            )
         exports = self._exports.objects
         uids = {uid_of(obj) for obj in exports.values()}
         self._first_seen = {uid: seen for uid, seen in self._first_seen.items() if uid in uids}
@@ -288,6 +323,8 @@ class ClusterReconciler:
                 await self._all(self._remove(key_of(obj), obj) for obj in imports if is_hub_import(obj))
                 exports, _, _ = await self._client.list(EXPORT)
                 await self._all(self._forget(obj) for obj in exports)
+                if self._peers is not None and self._peers.served:
+                    await self._peers_writer.withdraw()
         except (KubeError, TimeoutError) as error:
             log.warning(
                 "%s left, and its imports could not be taken back: %s", self.name, error or "timed out"

@@ -35,6 +35,10 @@ class ClusterView:
     """Namespaces whose Services others may import from it, by the control plane's word. None: any."""
     first_seen: Mapping[str, str] | None = None
     """When the hub first saw a claim (`first_seen`). None: when the objects say they were made."""
+    peers: Mapping[Key, Object] | None = None
+    """Its Peers. None: never read, or there is no mutual TLS."""
+    peers_port: int = 0
+    """Where its gateways listen with mutual TLS, at the address; 0: nowhere."""
     front_door: bool = False
     """It is the control plane, whose gateway serves the paths of all exporters."""
 

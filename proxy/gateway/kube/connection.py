@@ -14,7 +14,7 @@ from dataclasses import replace
 from gateway.core.admission import may_export
 from gateway.core.conditions import Condition, managed
 from gateway.core.dialling import STRICT
-from gateway.core.objects import HUB, Key, Object, key_of, section, spec_of, uid_of
+from gateway.core.objects import HUB, Key, Object, key_of, number, section, spec_of, uid_of
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.cluster import ClusterReconciler
@@ -139,13 +139,19 @@ class Connection:
         timing: Timing = DEFAULT_TIMING,
         *,
         home: KubeClient | None = None,
+        mutual_tls: bool = False,
     ) -> None:
-        """`home`: the client of the hub's own cluster, which no kubeconfig is asked for."""
+        """`home`: the client of the hub's own cluster, which no kubeconfig is asked for.
+
+        `mutual_tls`: gateways may prove by certificates whose they are.
+        """
         self.name = name
         self.key = ""
         self._on_change = on_change
         self._timing = timing
         self._home = home
+        self._mutual_tls = mutual_tls
+        self._peers_port = 0
         self._resolver = Resolver(on_change)
         self._reconciler: ClusterReconciler | None = None
         self._kubeconfig = ""
@@ -163,6 +169,7 @@ class Connection:
         self.key = cluster_key(cluster)
         self._resolver.update(str(spec.get("gatewayHost") or ""), int(spec.get("gatewayPort") or 80))
         self._may_export = may_export(cluster)
+        self._peers_port = number(spec, "gatewayPeersPort")
         if self._first_seen is None and uid_of(cluster):  # else there is no object that could keep the dates
             self._first_seen = FirstSeen(cluster)
         if self._home is not None:
@@ -187,7 +194,9 @@ class Connection:
         self._start(self._client)
 
     def _start(self, client: KubeClient) -> None:
-        self._reconciler = ClusterReconciler(self.name, client, self._on_change, self._timing)
+        self._reconciler = ClusterReconciler(
+            self.name, client, self._on_change, self._timing, mutual_tls=self._mutual_tls
+        )
         self._task = asyncio.create_task(self._supervise(self._reconciler), name=f"{self.name}: reconciler")
 
     async def _supervise(self, reconciler: ClusterReconciler) -> None:
@@ -223,7 +232,11 @@ class Connection:
             found = self._reconciler.view(self.key, self._resolver.address)
         times = self._first_seen.times if self._first_seen is not None else None
         return replace(
-            found, may_export=self._may_export, first_seen=times, front_door=self._home is not None
+            found,
+            may_export=self._may_export,
+            first_seen=times,
+            front_door=self._home is not None,
+            peers_port=self._peers_port,
         )
 
     def see(self, now: float) -> bool:
@@ -241,7 +254,12 @@ class Connection:
         """Bring the cluster to what the plan has for it."""
         self._fault = plan.faults.get(self.key, "")
         if self._reconciler is not None:
-            self._reconciler.take(plan.imports.get(self.key), plan.conditions[self.key])
+            self._reconciler.take(
+                plan.imports.get(self.key),
+                plan.conditions[self.key],
+                plan.peers.peers.get(self.key),
+                plan.peers.known.get(self.key),
+            )
 
     def managed(self) -> Condition | None:
         """Whether the cluster is under the hub's management now, and if not why. None: not asked yet."""

@@ -68,9 +68,10 @@ class Hub:
         *,
         grants: Sequence[Grant] = (),
         hosts: Sequence[HostGrant] = (),
+        mutual_tls: bool = False,
     ) -> None:
         """`namespace` holds the Secrets with the kubeconfigs of the members; `grants` are delegated paths,
-        `hosts` what exports may have."""
+        `hosts` what exports may have. `mutual_tls`: gateways may prove by certificates whose they are."""
         self._client = client
         self._home_key = home_key
         self._metrics = metrics
@@ -82,7 +83,8 @@ class Hub:
         changed, keep = self._changed.set, without_managed_fields
         self._clusters = Informer(client, CLUSTER, changed, keep=keep, timing=timing)
         self._secrets = Informer(client, SECRET, changed, namespace=namespace, keep=keep, timing=timing)
-        self._home = Connection("home", changed, timing, home=client)
+        self._mutual_tls = mutual_tls
+        self._home = Connection("home", changed, timing, home=client, mutual_tls=mutual_tls)
         self._remotes: dict[str, Connection] = {}
         """By name of the Cluster object."""
         self._undated: set[str] = set()
@@ -142,14 +144,17 @@ class Hub:
             if name in remotes:
                 if name not in self._remotes:
                     log.info("%s joins", name)
-                    self._remotes[name] = Connection(name, self._changed.set, self._timing)
+                    self._remotes[name] = self._connection(name)
                 await self._remotes[name].update(cluster, self._secrets.objects)
             elif finalizer.is_set(cluster):  # deleted while no hub ran
-                connection = Connection(name, self._changed.set, self._timing)
+                connection = self._connection(name)
                 await connection.update(cluster, self._secrets.objects)
                 self._let_go(name, connection)
         home = next(iter(self._homes()), cluster_of(self._home_key))
         await self._home.update(home, self._secrets.objects)
+
+    def _connection(self, name: str) -> Connection:
+        return Connection(name, self._changed.set, self._timing, mutual_tls=self._mutual_tls)
 
     def _let_go(self, name: str, connection: Connection) -> None:
         log.info("%s leaves", name)
@@ -298,7 +303,10 @@ async def _run(args: argparse.Namespace, stop: asyncio.Event) -> int:
         async def serve() -> None:
             nonlocal hub
             # A new one each time: while standing by it followed nothing.
-            hub = Hub(client, namespace, metrics, args.cluster_key, grants=grants, hosts=args.hosts)
+            hub = Hub(
+                client, namespace, metrics, args.cluster_key,
+                grants=grants, hosts=args.hosts, mutual_tls=args.mutual_tls,
+            )  # fmt: skip
             try:
                 await hub.run()
             finally:

@@ -34,6 +34,7 @@ from gateway.core.timeouts import TIMEOUTS, Timeouts
 from gateway.kube.cluster_view import ClusterView
 from gateway.kube.door import settle_paths
 from gateway.kube.exporters import IMPORT_PORTS, Exporter, gather
+from gateway.kube.peer_objects import NO_PEERS_PLAN, PeersPlan
 from gateway.kube.resources import IMPORT
 
 
@@ -49,6 +50,7 @@ class Plan:
     conditions: Mapping[str, Mapping[Key, tuple[Condition, ...]]]
     faults: Mapping[str, str]
     """By key of a cluster that serves nonsense: what is said of it."""
+    peers: PeersPlan = NO_PEERS_PLAN
 
 
 def plan(views: Sequence[ClusterView], grants: Iterable[Grant] = (), hosts: Sequence[HostGrant] = ()) -> Plan:
@@ -84,7 +86,17 @@ def plan(views: Sequence[ClusterView], grants: Iterable[Grant] = (), hosts: Sequ
                 valid(exporter.told(), reachable=exporter.view.address is not None, clusters=conditions),
                 conflict(exporter.conflicts),
             )
-    return Plan(imports, conditions, gathered.faults)
+    peers = _peers(views)
+    return Plan(imports, conditions, {**peers.faults, **gathered.faults}, peers)
+
+
+def _peers(views: Sequence[ClusterView]) -> PeersPlan:
+    if all(view.peers is None for view in views):
+        return NO_PEERS_PLAN
+    # 9 MiB that a hub without mutual TLS does not need.
+    from gateway.kube.peers_plan import plan_peers  # noqa: PLC0415
+
+    return plan_peers(views)
 
 
 def _absent(view: ClusterView, key: Key, exporters: Iterable[Exporter]) -> None:

@@ -127,6 +127,9 @@ class MiniApi:
         if "spec" in body:
             merged = {**found.get("spec", {}), **body["spec"]}
             changed["spec"] = {name: value for name, value in merged.items() if value is not None}
+        if "data" in body:
+            merged = {**found.get("data", {}), **body["data"]}
+            changed["data"] = {name: value for name, value in merged.items() if value is not None}
         leaves = "deletionTimestamp" in changed["metadata"] and not changed["metadata"].get("finalizers")
         await self._store("DELETED" if leaves else "MODIFIED", plural, changed)
 

@@ -1,0 +1,38 @@
+"""Peer objects of a cluster: whose they are, and a plan of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.core.objects import CONTROLLER, HUB, MANAGED_BY, Key, Object, label, spec_of
+
+
+@dataclass(frozen=True, slots=True)
+class PeersPlan:
+    """By cluster key, of those whose Peers were read."""
+
+    peers: Mapping[str, Mapping[Key, Mapping[str, Any]]] = field(default_factory=dict)
+    """The Peers that it should have of the others."""
+    known: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Fingerprints of its roots that the gateways of all others trust."""
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """What is said of a cluster whose roots cannot count."""
+
+
+NO_PEERS_PLAN = PeersPlan()
+
+
+def is_hub_peer(peer: Object) -> bool:
+    return label(peer, MANAGED_BY) == HUB
+
+
+def is_own_peer(peer: Object, cluster_key: str) -> bool:
+    """Whether a cluster's controller says in it the cluster's own roots."""
+    return label(peer, MANAGED_BY) == CONTROLLER and spec_of(peer).get("clusterKey") == cluster_key
+
+
+def peer_name(cluster_key: str) -> str:
+    """Of a cluster's Peer in any cluster: that of its Cluster object."""
+    return cluster_key.rpartition("/")[2]

@@ -1,0 +1,208 @@
+"""A cluster's certificate authority in its Secrets: made once, kept, renewed, and never replaced unasked."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from proxy.kube.mini_api import MiniApi
+
+from gateway.core.authority import Lifetimes
+from gateway.core.certificates import CertificateError, fingerprint, is_issued_by, read_leaf, read_roots
+from gateway.core.certificates import read_leaf_certificate as parsed
+from gateway.core.issuing import issue, make_root
+from gateway.core.peers import MutualTls
+from gateway.kube.acknowledgement import Loaded, agreed, ask_all
+from gateway.kube.authority import AuthorityKeeper
+from gateway.kube.client import KubeClient
+from gateway.kube.client_config import from_kubeconfig
+
+KEY = "default/default/default/here"
+SYSTEM = "multicluster-system"
+CA, CERTIFICATE = (("secrets", SYSTEM, name) for name in ("gateway-ca", "gateway-certificate"))
+PEER = "peers", "", "here"
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+ROOT = make_root(KEY, NOW).pem
+TIMES = Lifetimes(root=timedelta(days=10), leaf=timedelta(hours=24))
+
+
+class World:
+    """A cluster's API, and what keeps its authority at a time that the test sets."""
+
+    def __init__(self, api: MiniApi, client: KubeClient) -> None:
+        self.api = api
+        self.now = NOW
+        self.loaded: Loaded | None = None
+        self.keeper = AuthorityKeeper(client, SYSTEM, KEY, self.ask, lifetimes=TIMES, clock=lambda: self.now)
+
+    async def ask(self) -> Loaded | None:
+        return self.loaded
+
+    def data(self, path: tuple[str, str, str]) -> dict[str, bytes]:
+        return {name: b64decode(value) for name, value in self.api.objects[path]["data"].items()}
+
+    def leaf(self) -> Any:
+        found = self.data(CERTIFICATE)
+        return read_leaf(found["tls.crt"], found["tls.key"], KEY)
+
+    def roots(self) -> list[Any]:
+        return [root for pem in self.api.objects[PEER]["spec"]["roots"] for root in read_roots(pem, KEY)]
+
+    async def all_know(self) -> None:
+        """As the hub says it."""
+        known = {"known": [fingerprint(root) for root in self.roots()]}
+        self.api.objects[PEER] = {**self.api.objects[PEER], "status": known}
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    api = MiniApi()
+    await api.start()
+    async with KubeClient(from_kubeconfig(api.kubeconfig()), field_manager="test") as client:
+        yield World(api, client)
+    await api.stop()
+
+
+async def test_a_cluster_gets_a_ca_and_its_gateways_a_certificate_once(world: World) -> None:
+    await world.keeper.keep()
+    assert is_issued_by(parsed(world.leaf()), world.roots())
+    assert set(world.data(CA)) == {"tls.crt", "tls.key"}
+    assert set(world.data(CERTIFICATE)) == {"tls.crt", "tls.key"}
+    assert world.data(CA)["tls.key"] != world.data(CERTIFICATE)["tls.key"]
+    assert "PRIVATE" not in str(world.api.objects[PEER]), "what leaves the cluster is public"
+    before = dict(world.api.objects)
+    await world.keeper.keep()
+    assert world.api.objects == before, "nothing is due: nothing is written"
+
+
+async def test_a_certificate_is_renewed_and_one_that_was_spoilt_is_made_again(world: World) -> None:
+    await world.keeper.keep()
+    first = world.leaf()
+    world.now = first.renew_at
+    await world.keeper.keep()
+    assert world.leaf().until == world.now + TIMES.leaf
+    ca = world.api.objects[CA]
+    for spoilt in ({}, {"tls.crt": "x", "tls.key": "!"}, {"tls.crt": "eA=="}):
+        await world.api.put("secrets", SYSTEM, "gateway-certificate", data=spoilt)
+        await world.keeper.keep()
+        assert is_issued_by(parsed(world.leaf()), world.roots())
+    await world.api.remove(*CERTIFICATE)
+    await world.keeper.keep()
+    assert is_issued_by(parsed(world.leaf()), world.roots())
+    assert world.api.objects[CA] == ca
+
+
+async def test_a_root_is_replaced_when_all_know_the_next_one_over_restarts(world: World) -> None:
+    await world.keeper.keep()
+    (old,) = world.roots()
+    world.now += timedelta(days=6)
+    await world.keeper.keep()
+    assert len(world.roots()) == 2
+    assert is_issued_by(parsed(world.leaf()), [old])
+    assert {"following.crt", "following.key"} < set(world.data(CA))
+    await world.keeper.keep()
+    assert is_issued_by(parsed(world.leaf()), [old]), "not before all know it"
+    await world.all_know()
+    await world.keeper.keep()
+    new = world.roots()[0]
+    assert new != old
+    assert is_issued_by(parsed(world.leaf()), [new])
+    assert world.roots() == [new, old]
+    assert {"retired.crt", "retired-until"} < set(world.data(CA))
+    assert "following.key" not in world.data(CA)
+    world.now += TIMES.leaf
+    await world.keeper.keep()
+    assert world.roots() == [new]
+    assert set(world.data(CA)) == {"tls.crt", "tls.key"}
+
+
+@pytest.mark.parametrize("broken", [
+    {"tls.crt": b"x"}, {"tls.key": b""}, {"tls.crt": ROOT},
+    {"tls.crt": make_root("a/b/c/d", NOW).pem}, {"following.crt": b"x"}, {"retired.crt": b"\xff"},
+    {"retired.crt": ROOT}, {"retired.crt": ROOT, "retired-until": b"soon"},
+    {"retired.crt": ROOT, "retired-until": b"2026-07-01T00:00:00"},
+])  # fmt: skip
+async def test_a_ca_that_cannot_be_read_is_left_alone_and_named(
+    world: World, broken: dict[str, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.keeper.keep()
+    spoilt = {**world.data(CA), **broken}
+    await world.api.put(*CA, data={name: b64encode(value).decode() for name, value in spoilt.items()})
+    before = dict(world.api.objects)
+    with pytest.raises(CertificateError):
+        await world.keeper.keep()
+    assert world.api.objects == before
+    assert "PRIVATE" not in caplog.text
+
+
+async def test_what_cannot_be_done_is_said_once_and_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, net: Any
+) -> None:
+    monkeypatch.setattr("gateway.kube.authority.ROUND_SECONDS", 0.005)
+    world.api.refused = {"peers"}
+    running = asyncio.create_task(world.keeper.run())
+    try:
+        await net.until(lambda: "peers is forbidden" in caplog.text)
+        await asyncio.sleep(0.05)
+        assert caplog.text.count("peers is forbidden") == 1
+        world.api.refused = set()
+        await net.until(lambda: CERTIFICATE in world.api.objects)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert is_issued_by(parsed(world.leaf()), world.roots())
+
+
+async def test_a_cluster_says_what_all_its_gateways_have_loaded(world: World) -> None:
+    other = {"clusterKey": "a/b/c/other", "roots": ["x"]}
+    hub, somebody = (
+        {"labels": {"app.kubernetes.io/managed-by": name}} for name in ("multicluster-hub", "me")
+    )
+    await world.api.put("peers", "", "other", metadata=hub, spec=other)
+    await world.api.put("peers", "", "mine", metadata=somebody, spec=other)
+    await world.keeper.keep()
+    own = world.api.objects[PEER]["spec"]
+    assert own["listening"] is False
+    assert "status" not in world.api.objects["peers", "", "other"], "nothing is known yet"
+    world.loaded = Loaded(certificate=True, roots={"a/b/c/other": frozenset({"2", "1"})})
+    await world.keeper.keep()
+    assert world.api.objects[PEER]["spec"]["listening"] is True
+    assert world.api.objects["peers", "", "other"]["status"] == {"trusted": ["1", "2"]}
+    assert "status" not in world.api.objects["peers", "", "mine"]
+    world.loaded = None
+    before = dict(world.api.objects)
+    await world.keeper.keep()
+    assert world.api.objects == before, "one that does not answer for a moment changes nothing"
+    world.loaded = Loaded(certificate=False)
+    await world.keeper.keep()
+    assert world.api.objects[PEER]["spec"]["listening"] is False
+    assert world.api.objects["peers", "", "other"]["status"] == {"trusted": []}
+
+
+def test_what_one_gateway_lacks_is_not_loaded() -> None:
+    one = {"certificate": True, "peers": {"a": ["1", "2"], "b": ["3"]}}
+    two = {"certificate": True, "peers": {"a": ["2", "4"]}}
+    assert agreed([one]) == Loaded(True, {"a": frozenset({"1", "2"}), "b": frozenset({"3"})})
+    assert agreed([one, two]) == Loaded(True, {"a": frozenset({"2"}), "b": frozenset()})
+    assert agreed([one, {}]) == Loaded(False, {"a": frozenset(), "b": frozenset()})
+
+
+async def test_gateways_are_asked_what_they_have(net: Any, make: Any) -> None:
+    assert await ask_all([]) is None
+    root = make_root(make.key("c1"), datetime.now(UTC))
+    peer = {"kind": "Peer", "metadata": {"name": "c1"},
+            "spec": {"clusterKey": make.key("c1"), "roots": [root.pem.decode()]}}  # fmt: skip
+    _, _, server = await net.gateway(peer, mutual_tls=MutualTls.STRICT)
+    port = server.addresses["admin"][1]
+    known = {make.key("c1"): frozenset({fingerprint(root.certificate)})}
+    assert await ask_all(["127.0.0.1"], port) == Loaded(False, known)
+    own = issue(make_root(make.key("here"), datetime.now(UTC)), make.key("here"), datetime.now(UTC))
+    server.set_certificate(own)
+    assert await ask_all(["127.0.0.1", "127.0.0.1"], port) == Loaded(True, known)
+    assert await ask_all(["127.0.0.1"], await net.free_port()) is None
+    north, _, _ = await net.gateway()
+    assert await ask_all(["127.0.0.1"], north) is None, "somebody else answers there"

@@ -1,0 +1,266 @@
+"""How roots come from each cluster to all others, and back that they are known: the plan, and a whole hub."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from proxy.kube.mini_api import MiniApi
+
+from gateway.core.authority import Lifetimes
+from gateway.core.certificates import fingerprint, read_roots
+from gateway.core.issuing import Issuer, make_root
+from gateway.core.objects import CONTROLLER, HUB, MANAGED_BY, Object
+from gateway.kube.acknowledgement import Loaded
+from gateway.kube.authority import AuthorityKeeper
+from gateway.kube.client import KubeClient
+from gateway.kube.client_config import from_kubeconfig
+from gateway.kube.cluster_view import Address, ClusterView
+from gateway.kube.hub import Hub
+from gateway.kube.hub_metrics import HubMetrics
+from gateway.kube.peers_plan import plan_peers
+from gateway.kube.plan import plan
+from gateway.kube.timing import Timing
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+SYSTEM = "multicluster-system"
+
+
+def key(name: str) -> str:
+    return f"default/default/default/{name}"
+
+
+ROOTS = {name: make_root(key(name), NOW) for name in ("one", "two", "three", "four")}
+
+
+def own(name: str, *roots: Issuer, listening: bool = True, said: str = "") -> Object:
+    return {
+        "metadata": {"name": name, "labels": {MANAGED_BY: CONTROLLER}},
+        "spec": {
+            "clusterKey": said or key(name), "listening": listening,
+            "roots": [root.pem.decode() for root in roots or (ROOTS[name],)],
+        },
+    }  # fmt: skip
+
+
+def view(name: str, *peers: Object | None, port: int = 8443) -> ClusterView:
+    """With its own Peer, unless others are given; None for a cluster whose Peers were never read."""
+    found = {("", str(peer["metadata"]["name"])): peer for peer in peers or (own(name),) if peer is not None}
+    address = Address("h", "10.0.0.1", 80)
+    return ClusterView(
+        key(name), address, {}, {}, {}, (), peers=None if None in peers else found, peers_port=port
+    )
+
+
+def told(name: str, **spec: Any) -> Object:
+    return {
+        "metadata": {"name": name, "labels": {MANAGED_BY: HUB}},
+        "spec": {"clusterKey": key(name), **spec},
+    }
+
+
+def prints(*roots: Issuer) -> list[str]:
+    return sorted(fingerprint(root.certificate) for root in roots)
+
+
+def test_each_cluster_is_told_of_the_others_and_where_they_listen() -> None:
+    made = plan_peers([view("one"), view("two"), view("three", own("three", listening=False), port=0)])
+    assert set(made.peers[key("one")]) == {("", "two"), ("", "three")}
+    two = made.peers[key("one")]["", "two"]
+    assert two["metadata"] == {"name": "two", "labels": {MANAGED_BY: HUB}}
+    assert two["spec"] == {
+        "clusterKey": key("two"), "roots": [ROOTS["two"].pem.decode()],
+        "gateway": {"ip": "10.0.0.1", "port": 8443},
+    }  # fmt: skip
+    assert "gateway" not in made.peers[key("two")]["", "three"]["spec"]
+    without = [
+        view("one", own("one", listening=False)),
+        view("two", port=0),
+        replace(view("three"), address=None),
+    ]
+    bodies = plan_peers([*without, view("four")]).peers[key("four")]
+    assert len(bodies) == 3
+    assert all("gateway" not in body["spec"] for body in bodies.values())
+
+
+def test_what_is_not_known_stays_and_what_is_gone_goes() -> None:
+    before = told("two", roots=["old"], gateway={"ip": "10.0.0.9", "port": 1})
+    gone, mine = told("gone", roots=["x"]), {"metadata": {"name": "three"}, "spec": {}}
+    made = plan_peers([view("one", own("one"), before, gone, mine), view("two", None), view("three", None)])
+    assert made.peers == {
+        key("one"): {("", "two"): {**before, "apiVersion": "flomesh.io/v1alpha1", "kind": "Peer"}}
+    }
+    made = plan_peers([view("one", own("one"), before), view("two", told("one"))])
+    assert made.peers[key("one")] == {}, "two has no mutual TLS any more"
+
+
+def test_nobody_speaks_for_another_cluster() -> None:
+    """A member may say anything: its own name counts, by its controller, and roots that are bound to it."""
+    hostile = [
+        own("one", ROOTS["two"], said=key("two")), own("two", said=key("two")), own("three", said=key("one")),
+    ]  # fmt: skip
+    for peer in hostile:
+        made = plan_peers([view("one", peer), view("two")])
+        assert made.peers[key("two")] == {}
+        assert key("one") not in made.known
+    made = plan_peers([view("one", own("one", ROOTS["two"])), view("two")])
+    assert made.peers[key("two")] == {}
+    assert "could issue for other clusters" in made.faults[key("one")]
+    made = plan_peers([view("one", own("one", ROOTS["two"], ROOTS["one"])), view("two")])
+    assert made.peers[key("two")]["", "one"]["spec"]["roots"] == [ROOTS["one"].pem.decode()]
+    many = own("one")
+    around = f"a secret {ROOTS['one'].pem.decode() * 9}"
+    many = {**many, "spec": {**many["spec"], "roots": [around]}}
+    made = plan_peers([view("one", many), view("two")])
+    assert made.peers[key("two")]["", "one"]["spec"]["roots"] == [ROOTS["one"].pem.decode()] * 4
+
+
+def test_a_member_that_cannot_be_evaluated_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(pem: str, cluster_key: str) -> Any:
+        if cluster_key == key("one"):
+            raise RuntimeError("a defect")
+        return read_roots(pem, cluster_key)
+
+    monkeypatch.setattr("gateway.kube.peers_plan.read_roots", fail)
+    before = told("one", roots=["old"])
+    made = plan_peers([view("one"), view("two", own("two"), before)])
+    assert made.peers[key("two")]["", "one"]["spec"] == before["spec"]
+    assert set(made.peers[key("one")]) == {("", "two")}
+    assert made.faults == {key("one"): "its roots cannot be evaluated: RuntimeError"}
+
+
+def test_a_root_is_known_when_all_others_that_take_part_trust_it() -> None:
+    new = make_root(key("one"), NOW)
+    one = view("one", own("one", ROOTS["one"], new))
+
+    def trusting(name: str, *roots: Issuer, by_hub: bool = True) -> ClusterView:
+        peer = {**told("one"), "status": {"trusted": prints(*roots)}}
+        return view(name, own(name), peer if by_hub else {**peer, "metadata": {"name": "one"}})
+
+    def known(*others: ClusterView) -> tuple[str, ...]:
+        return plan_peers([one, *others]).known[key("one")]
+
+    assert [*known()] == prints(ROOTS["one"], new), "nobody else has to"
+    both = trusting("two", ROOTS["one"], new)
+    assert [*known(both)] == prints(ROOTS["one"], new)
+    assert [*known(both, trusting("three", ROOTS["one"]))] == prints(ROOTS["one"])
+    assert known(both, trusting("three")) == ()
+    assert known(both, view("three")) == (), "it has not even been told"
+    assert known(both, trusting("three", new, by_hub=False)) == ()
+    assert [*known(both, view("three", told("one")))] == prints(ROOTS["one"], new), "it takes no part"
+    assert known(both, view("three", None)) == (), "it is down, and comes back with what it knew"
+    assert [*known(trusting("two", ROOTS["two"], new))] == prints(new), "what it says besides is of no use"
+
+
+def test_without_mutual_tls_there_is_nothing_to_plan() -> None:
+    made = plan([replace(view("one"), peers=None), replace(view("two"), peers=None)])
+    assert (made.peers.peers, made.peers.known, made.faults) == ({}, {}, {})
+
+
+class Member:
+    """A cluster with an API, and a controller's authority whose gateways load what they are told at once."""
+
+    def __init__(self, name: str, api: MiniApi, client: KubeClient) -> None:
+        self.name, self.api, self.client = name, api, client
+        self.now = NOW
+        self.loads = True
+        times = Lifetimes(root=timedelta(days=10), leaf=timedelta(hours=24))
+        self.keeper = AuthorityKeeper(
+            client, SYSTEM, key(name), self.loaded, lifetimes=times, clock=lambda: self.now
+        )
+
+    def peers(self) -> dict[str, Any]:
+        return {path[2]: obj for path, obj in self.api.objects.items() if path[0] == "peers"}
+
+    async def loaded(self) -> Loaded | None:
+        if not self.loads:
+            return None
+        found = {
+            peer["spec"]["clusterKey"]: frozenset(fingerprint(root) for root in roots_of(peer))
+            for name, peer in self.peers().items() if name != self.name
+        }  # fmt: skip
+        return Loaded(certificate=True, roots=found)
+
+    def roots(self) -> list[str]:
+        return [fingerprint(root) for root in roots_of(self.peers()[self.name])]
+
+
+def roots_of(peer: Any) -> list[Any]:
+    return [root for pem in peer["spec"]["roots"] for root in read_roots(pem, peer["spec"]["clusterKey"])]
+
+
+@pytest.fixture
+async def members() -> AsyncIterator[list[Member]]:
+    found = []
+    for name in ("control-plane", "two"):
+        api = MiniApi()
+        await api.start()
+        client = KubeClient(from_kubeconfig(api.kubeconfig()), field_manager="test")
+        await client.open()
+        found.append(Member(name, api, client))
+    home, member = found
+    credential = {"kubeconfig": b64encode(member.api.kubeconfig().encode()).decode()}
+    await home.api.put("secrets", SYSTEM, "two-kubeconfig", data=credential)
+    await home.api.put("clusters", "", "two", spec={
+        "gatewayHost": "10.0.0.2", "gatewayPort": 80, "gatewayPeersPort": 8443,
+        "kubeconfigSecretRef": {"name": "two-kubeconfig"},
+    })  # fmt: skip
+    timing = Timing(check=0.5, first_retry=0.02, last_retry=0.1)
+    hub = Hub(home.client, SYSTEM, HubMetrics(), timing=timing, mutual_tls=True)
+    running = asyncio.create_task(hub.run())
+    yield found
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    for one in found:
+        await one.client.close()
+        await one.api.stop()
+
+
+async def test_a_root_goes_round_and_comes_back_as_known(members: list[Member], net: Any) -> None:
+    """Both controllers and a whole hub: the roots, another one of the member, then the end of the first."""
+    home, member = members
+
+    async def rounds(condition: Any) -> None:
+        for _ in range(200):
+            for one in members:
+                await one.keeper.keep()
+            if condition():
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError({one.name: one.peers() for one in members})
+
+    await rounds(lambda: "two" in home.peers() and "control-plane" in member.peers())
+    await rounds(lambda: "gateway" in home.peers()["two"]["spec"])
+    assert home.peers()["two"]["spec"]["gateway"] == {"ip": "10.0.0.2", "port": 8443}
+    assert "PRIVATE" not in str(home.peers()) + str(member.peers())
+    (old,) = member.roots()
+    await rounds(lambda: member.peers()["two"].get("status") == {"known": [old]})
+    home.loads = False
+    member.now += timedelta(days=6)
+    await rounds(lambda: len(home.peers()["two"]["spec"]["roots"]) == 2)
+    for _ in range(5):
+        await member.keeper.keep()
+        await asyncio.sleep(0.02)
+    assert member.roots()[0] == old, "the gateways of the control plane have not said that they know it"
+    home.loads = True
+    await rounds(lambda: member.roots()[0] != old)
+    new = member.roots()[0]
+    member.now += timedelta(hours=24)
+    await rounds(lambda: member.roots() == [new])
+    await rounds(lambda: [fingerprint(root) for root in roots_of(home.peers()["two"])] == [new])
+
+
+async def test_a_cluster_that_leaves_is_nobodys_peer(members: list[Member], net: Any) -> None:
+    home, member = members
+    for one in (*members, *members):
+        await one.keeper.keep()
+        await asyncio.sleep(0.1)
+    await net.until(lambda: "two" in home.peers() and "control-plane" in member.peers())
+    await home.api.remove("clusters", "", "two")
+    await net.until(lambda: set(home.peers()) == {"control-plane"})
+    await net.until(lambda: set(member.peers()) == {"two"})

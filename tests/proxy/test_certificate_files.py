@@ -140,6 +140,7 @@ async def test_two_gateways_on_files_know_each_other_by_certificate(
             sys.executable, "-m", "gateway", "serve", "--objects", str(folder), "--cluster-key", key,
             "--listen", "127.0.0.1:0", "--east-west", "127.0.0.1:0", "--peers", "127.0.0.1:0",
             "--mutual-tls", "strict", "--certificate", str(tmp_path / f"{name}-tls"), "--no-access-log",
+            "--limit", "connect_seconds=30", "--limit", "head_seconds=30",
             env={**os.environ, "PYTHONPATH": str(Path(gateway.__file__).parents[1])},
             stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
@@ -168,7 +169,8 @@ async def test_two_gateways_on_files_know_each_other_by_certificate(
         assert (await net.ask(east, "/x", "app.demo"))[0] == 200
     finally:
         for process in started:
-            process.kill()
+            if process.returncode is None:
+                process.kill()
             await process.communicate()
 
 

@@ -56,7 +56,17 @@ async def _ask(session: aiohttp.ClientSession, address: str, port: int) -> Objec
         async with session.get(f"http://{host}:{port}/peers", allow_redirects=False) as response:
             if response.status != 200:
                 return None
-            page: Any = json.loads(await response.content.read(MOST_BYTES))
+            page: Any = json.loads(await _whole(response.content))
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError):
         return None
     return page if isinstance(page, dict) else None
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes:
+    """All of an answer. ValueError when that is too much: one read gives what has come by then."""
+    found = bytearray()
+    async for part in content.iter_any():
+        found += part
+        if len(found) > MOST_BYTES:
+            raise ValueError(f"an answer of more than {MOST_BYTES} bytes")
+    return bytes(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from gateway.core.certificates import CertificateError, fingerprint, is_issued_b
 from gateway.core.certificates import read_leaf_certificate as parsed
 from gateway.core.issuing import issue, make_root
 from gateway.core.peers import MutualTls
-from gateway.kube.acknowledgement import Loaded, agreed, ask_all
+from gateway.kube.acknowledgement import MOST_BYTES, Loaded, agreed, ask_all
 from gateway.kube.authority import AuthorityKeeper
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
@@ -206,3 +207,29 @@ async def test_gateways_are_asked_what_they_have(net: Any, make: Any) -> None:
     assert await ask_all(["127.0.0.1"], await net.free_port()) is None
     north, _, _ = await net.gateway()
     assert await ask_all(["127.0.0.1"], north) is None, "somebody else answers there"
+
+
+async def test_a_page_that_comes_in_pieces_is_read_whole_and_one_without_end_is_not() -> None:
+    page = b'{"certificate": true, "peers": {"a": ["1"]}}'
+    pieces = [page[:10], page[10:]]
+    ended: asyncio.Queue[None] = asyncio.Queue()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        with suppress(ConnectionError):  # of who has read enough
+            for piece in pieces:
+                await writer.drain()
+                await asyncio.sleep(0.05)  # so that the other side reads what there is
+                writer.write(piece)
+            writer.close()
+            await writer.wait_closed()
+        ended.put_nowait(None)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await ask_all(["127.0.0.1"], port) == Loaded(True, {"a": frozenset({"1"})})
+        pieces[0] = page + b" " * MOST_BYTES
+        assert await ask_all(["127.0.0.1"], port) is None
+        await ended.get()
+        await ended.get()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.core.app_ids import APP_ID
+from gateway.core.peers import MutualTls
 from gateway.core.sidecars import INVOKE, NOT_INVOKED, SIDECARS
 from gateway.core.snapshot import compile_snapshot
 from gateway.kube.follower import relevant
@@ -127,7 +128,7 @@ def test_the_token_is_read_from_the_environment_as_daprs_own_programs_do(
     args = argparse.Namespace(
         cluster_key=make.key("here"), front_door=False, cluster_domain="cluster.local",
         service_ports=range(0), peers_key_file=None, dial_loopback=True, foreign_imports=True,
-            hosts=None,
+        hosts=None, mutual_tls=MutualTls.OFF,
     )  # fmt: skip
     (route,) = load(file, args).snapshot.path_routes()
     assert route.clusters[0].sidecar == b"secret"

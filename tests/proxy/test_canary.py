@@ -11,6 +11,8 @@ from typing import Any
 from gateway.core.header_match import BACKEND_REFS, MATCH
 from gateway.core.identity import PeersKeys
 from gateway.edge.accesslog import AccessLog
+from gateway.kube.follower import RESOURCES, relevant
+from gateway.kube.resources import SLICE
 
 KEYS = PeersKeys((b"1" * 32,))
 CANARY = {"headers": [{"name": "x-canary", "value": "true"}]}
@@ -130,3 +132,22 @@ async def test_the_log_says_that_it_matched(net: Any, make: Any, ok: Any) -> Non
     with os.fdopen(reading, encoding="ascii") as lines:
         found = [(line["cluster"], line["reason"]) for line in map(json.loads, lines)]
     assert found == [(make.key("c2"), "match"), (make.key("c1"), "weight")]
+
+
+def test_a_gateway_follows_the_backends_of_exports_and_no_other_services(make: Any) -> None:
+    def followed(annotation: str) -> set[tuple[str, str]]:
+        export = make.export()
+        export["metadata"]["annotations"] = {BACKEND_REFS: annotation}
+        names = ("app", "canary", "other")
+        objects = [export, *map(make.service, names), *(make.slice("10.0.0.1", name=name) for name in names)]
+        taken: dict[str, dict[Any, Any]] = {one.kind: {} for one in RESOURCES}
+        for number, obj in enumerate(objects):
+            key = obj["metadata"]["name"] if obj["kind"] != SLICE.kind else str(number)
+            taken[obj["kind"]][obj["metadata"]["namespace"], key] = obj
+        found = relevant(taken)
+        assert [one["kind"] for one in found].count(SLICE.kind) == len(found) // 2
+        return {(one["kind"], one["metadata"]["name"]) for one in found if one["kind"] == "Service"}
+
+    both = json.dumps([{"name": "app"}, {"name": "canary"}, {"name": "gone"}])
+    assert followed(both) == {("Service", "app"), ("Service", "canary")}
+    assert followed("nonsense") == {("Service", "app")}

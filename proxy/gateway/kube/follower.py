@@ -11,8 +11,10 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.core.backends import read_backend_refs
 from gateway.core.derived_names import LOCAL_OF, cluster_set_name
 from gateway.core.dialling import STRICT, Dialling
+from gateway.core.fields import FieldError
 from gateway.core.host_grants import NO_HOSTS, HostGrants
 from gateway.core.hosts import CLUSTER_DOMAIN
 from gateway.core.identity import NO_KEYS, PeersKeys
@@ -170,13 +172,14 @@ class Follower:
 
 
 def relevant(taken: Taken) -> list[Object]:
-    """All exports, imports, policies and peers, and of the Services and slices those that belong to them.
+    """All exports, imports, policies and peers, and of the Services and slices those that belong to them, or
+    to a backend of an export.
 
     Those of the system as well: Dapr's sidecars are asked, the others are nobody's endpoints. Pods come and
     go all the time; those of other services must cost nothing here.
     """
     ours = [taken[resource.kind] for resource in (EXPORT, IMPORT, POLICY)]
-    names = {key for objects in ours for key in objects}
+    names = {key for objects in ours for key in objects} | _backends(taken[EXPORT.kind])
     found = [objects[key] for objects in (*ours, taken.get(PEER.kind, {})) for key in sorted(objects)]
     services = taken[SERVICE.kind]
     derived = {(namespace, cluster_set_name(name)) for namespace, name in taken[IMPORT.kind]}
@@ -187,6 +190,17 @@ def relevant(taken: Taken) -> list[Object]:
         for key, obj in sorted(taken[SLICE.kind].items(), key=lambda item: item[0])
         if key[0] == SYSTEM_NAMESPACE or (key[0], _service_of(obj)) in names
     ]
+    return found
+
+
+def _backends(exports: Mapping[Key, Object]) -> set[Key]:
+    """The Services that share the requests of exports."""
+    found: set[Key] = set()
+    for (namespace, _), export in exports.items():
+        try:
+            found.update((namespace, ref.name) for ref in read_backend_refs(export))
+        except FieldError:  # it leads to its own Service, and its condition says why
+            continue
     return found
 
 

@@ -1,6 +1,7 @@
 """Changes of JSON text that keep it JSON: bytes changed at random hardly ever become an object.
 
-A value somewhere in it is dropped, doubled, put elsewhere, or becomes one of those that have hurt parsers.
+A value somewhere in it is dropped, doubled, put elsewhere, or becomes one of those that have hurt parsers;
+so it is in text that is JSON itself, as some annotations are.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ NASTY: tuple[Any, ...] = (
     "a" * 64, "a" * 254, "/" + "a" * 1024, "/" + "a/" * 600,
     "shop", "app", "corp", "demo", "kube-system", "org", "svc", "app.shop", "shop/app",
     "Prefix", "Exact", "TCP", "UDP", "grpc", "http", "ExternalName", "FailOver", "ActiveActive", "Locality",
+    "RegularExpression", "0s", "99999h", "500ms",
     "r/z/g/honest", "r/z/g/away", "r/z/g/c", "10.0.0.1", "127.0.0.1", "169.254.1.1", "0x7f.1",
     "::1", "::ffff:127.0.0.1", "fe80::1%eth0", [], {}, [[]], [None], {"": ""},
 )  # fmt: skip
@@ -64,7 +66,10 @@ def _replace(chance: random.Random, parent: Parent, key: Any, _places: list[Plac
 
 def _nudge(chance: random.Random, parent: Parent, key: Any, _places: list[Place]) -> None:
     value = parent[key]
-    if isinstance(value, str):
+    if isinstance(value, str) and value[:1] in ("{", "[") and chance.random() < 0.8:
+        text = value.encode(errors="surrogatepass")
+        parent[key] = mutated(text, LONGEST, chance.getrandbits(32)).decode(errors="surrogatepass")
+    elif isinstance(value, str):
         at, piece = chance.randint(0, len(value)), chance.choice(TEXTS)
         parent[key] = value[:at] + piece + value[at + chance.randint(0, 2) :]
     elif isinstance(value, int | float):

@@ -26,6 +26,13 @@ from gateway.core.snapshot import compile_snapshot
 LISTENING = range(20000, 20256)
 """Service ports."""
 
+HEADERS: tuple[dict[bytes, bytes], ...] = (
+    {},
+    {b"x-canary": b"true"},
+    {b"user-agent": b"a" * 2000, b"cookie": b"\xff"},
+)
+"""Of requests that matches of the seeds take, and do not."""
+
 
 def pieces(data: bytes) -> tuple[bytes, list[bytes]]:
     """The stream in `data`, whole and as it arrives."""
@@ -113,6 +120,9 @@ def objects(data: bytes) -> None:
     assert (route.service, route.port) == ("n/a", 1), "nobody takes another's host"
     assert snapshot.hosts.find(b"a") in {route, None}
     assert all(port in LISTENING for port in snapshot.ports)
+    for found in [*snapshot.host_routes(), *snapshot.path_routes()]:
+        for fields in HEADERS:
+            assert found.of(fields).service == found.service, "a match leads to nobody else"
 
 
 def _is_ours(item: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """What others have put into the namespaces that `destroy` would delete, in clusters that exist.
 
 A namespace is deleted with everything that is in it. What the state knows is this environment's; so is what
-Kubernetes or a controller made for that.
+Kubernetes, a controller or Helm made for that.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cli import preflight
 from cli.engine import Engine
@@ -51,20 +52,43 @@ def recorded(resources: Iterable[Object]) -> Recorded:
     What is in a cluster made here goes with that. Namespaces inside a component (of the mesh, of Dapr) are
     nobody else's.
     """
+    resources = list(resources)
+    clusters = _clusters(resources)
     namespaces, objects = set(), set()
     for resource in resources:
         kind = str(resource["type"]).rpartition(":")[2]
         if not str(resource["type"]).startswith("kubernetes:") or resource.get("deletedWith"):
             continue
-        if not resource.get(
-            "provider"
-        ):  # a component, such as the folder of manifests: its objects are listed
+        if not resource.get("provider"):  # a component, such as a folder of manifests: its objects are listed
             continue
-        cluster = str(resource["provider"]).split("::")[-2].removesuffix("-kubernetes")
+        cluster = clusters[_urn_of(resource["provider"])]
         if kind == "Namespace" and "$" not in resource["urn"] and not resource.get("retainOnDelete"):
             namespaces.add((cluster, str(resource["id"])))
         objects.add((cluster, kind, str(resource["id"])))
     return Recorded(namespaces=frozenset(namespaces), objects=frozenset(objects))
+
+
+def _clusters(resources: Iterable[Object]) -> dict[str, str]:
+    """The cluster of each Kubernetes provider, by the provider's URN.
+
+    Manifests have providers of their own. Those of one cluster have one identifier, and the cluster's name is
+    that of the first, which the others have in front of theirs.
+    """
+    names: dict[str, str] = {}
+    identifiers: dict[str, str] = {}
+    for resource in resources:
+        if resource["type"] == "pulumi:providers:kubernetes":
+            urn = str(resource["urn"])
+            identifier = str((resource.get("inputs") or {}).get("clusterIdentifier", urn))
+            identifiers[urn] = identifier
+            name = urn.rpartition("::")[2].removesuffix("-kubernetes")
+            names[identifier] = min(names.get(identifier, name), name, key=len)
+    return {urn: names[identifier] for urn, identifier in identifiers.items()}
+
+
+def _urn_of(reference: Any) -> str:
+    """The URN in a reference to a provider, behind which is its id."""
+    return str(reference).rpartition("::")[0]
 
 
 def foreign(cluster: str, kind: str, found: Iterable[Object], state: Recorded) -> Iterator[str]:
@@ -76,9 +100,18 @@ def foreign(cluster: str, kind: str, found: Iterable[Object], state: Recorded) -
             or labels_of(one).get(MANAGED_BY) in OURS
             or (kind == "ConfigMap" and name == "kube-root-ca.crt")
             or one.get("type") == "kubernetes.io/service-account-token"
+            or (cluster, "Release", _release_of(one)) in state.objects
         )
         if not made_for_another and (cluster, kind, f"{namespace}/{name}") not in state.objects:
             yield f"{kind} {namespace}/{name} in {cluster}"
+
+
+def _release_of(one: Object) -> str:
+    """`namespace/name` of the Helm release that an object is of, or that it keeps for Helm; else nothing."""
+    if one.get("type") == "helm.sh/release.v1":
+        return f"{meta(one).get('namespace')}/{labels_of(one).get('name')}"
+    said = meta(one).get("annotations") or {}
+    return f"{said.get('meta.helm.sh/release-namespace')}/{said.get('meta.helm.sh/release-name')}"
 
 
 def of_others(engine: Engine) -> list[str]:

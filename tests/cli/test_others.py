@@ -15,6 +15,12 @@ from cli.observe.api import ApiError
 URN = "urn:pulumi:e::multicluster-dapr"
 
 
+def provider(name: str, identifier: str) -> dict[str, Any]:
+    kind = "pulumi:providers:kubernetes"
+    inputs = {"clusterIdentifier": identifier}
+    return {"type": kind, "urn": f"{URN}::a:b:C${kind}::{name}-kubernetes", "inputs": inputs}
+
+
 def resource(kind: str, name: str, *, cluster: str = "east", parent: str = "", **more: Any) -> dict[str, Any]:
     provider = f"{URN}::a:b:C$pulumi:providers:kubernetes::{cluster}-kubernetes::0f"
     return {
@@ -22,8 +28,12 @@ def resource(kind: str, name: str, *, cluster: str = "east", parent: str = "", *
     }  # fmt: skip
 
 
+EAST = provider("east", "https://east.example.org:6443")
 STATE = others.recorded(
     [
+        provider("east-shop-files", "https://east.example.org:6443"),
+        EAST,
+        provider("west", "https://west.example.org:6443"),
         {"type": "pulumi:pulumi:Stack", "urn": f"{URN}::pulumi:pulumi:Stack::e"},
         resource("kubernetes:core/v1:Namespace", "shop"),
         resource("kubernetes:core/v1:Namespace", "kept", retainOnDelete=True),
@@ -31,6 +41,9 @@ STATE = others.recorded(
         resource("kubernetes:core/v1:Namespace", "dapr-system", parent="multicluster-dapr:dapr:Dapr$"),
         resource("kubernetes:core/v1:Namespace", "shop", cluster="k3d", deletedWith=f"{URN}::x::y"),
         resource("kubernetes:apps/v1:Deployment", "shop/nodeapp"),
+        resource("kubernetes:core/v1:ConfigMap", "shop/from-a-file", cluster="east-shop-files"),
+        resource("kubernetes:helm.sh/v3:Release", "shop/greeting"),
+        resource("kubernetes:helm.sh/v3:Release", "shop/mail", cluster="west"),
     ]
 )
 
@@ -49,6 +62,15 @@ def found(name: str, **more: Any) -> dict[str, Any]:
     return {"metadata": {"name": name, "namespace": "shop", **more}}
 
 
+def of_release(release: str) -> dict[str, Any]:
+    said = {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": "shop"}
+    return found("from-a-chart", annotations=said)
+
+
+def kept_by_helm(release: str) -> dict[str, Any]:
+    return {**found("kept", labels={"owner": "helm", "name": release}), "type": "helm.sh/release.v1"}
+
+
 @pytest.mark.parametrize(
     ("kind", "one", "theirs"),
     [
@@ -60,6 +82,11 @@ def found(name: str, **more: Any) -> dict[str, Any]:
         ("Secret", {**found("token"), "type": "kubernetes.io/service-account-token"}, False),
         ("Service", found("paid", labels={others.MANAGED_BY: "multicluster-gateway"}), False),
         ("Service", found("paid", labels={others.MANAGED_BY: "Helm"}), True),
+        ("ConfigMap", found("from-a-file"), False),
+        ("ConfigMap", of_release("greeting"), False),
+        ("ConfigMap", of_release("mail"), True),
+        ("Secret", kept_by_helm("greeting"), False),
+        ("Secret", kept_by_helm("mail"), True),
     ],
 )
 def test_what_others_made_is_what_neither_state_nor_a_controller_knows(

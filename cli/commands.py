@@ -194,6 +194,7 @@ def _engine(arguments: argparse.Namespace, paths: Paths, progress: Report) -> En
         paths, progress, supply=arguments.supply or chosen.supply, mirror=chosen.mirror
     )
     preflight.check_ports(chosen, prepared.env, arguments.environment)
+    preflight.check_network(chosen, prepared.env, arguments.environment)
     return Engine(prepared, arguments.environment, progress)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from airgap.report import Report
 from cli import process
+from cli.errors import UserError
 
 LABEL = "multicluster-dapr.environment"
 # In the URN of the command that makes a cluster.
@@ -82,6 +83,27 @@ def published_ports(env: Mapping[str, str], environment: str) -> set[int]:
     """Host ports that containers of this environment hold already."""
     argv = ["docker", "ps", "--filter", f"label={LABEL}={environment}", "--format", "{{.Ports}}"]
     return {int(port) for port in re.findall(r":(\d+)->", process.output(argv, env=env))}
+
+
+def other_networks(env: Mapping[str, str], environment: str) -> dict[str, list[str]]:
+    """Address ranges of the networks that are not this environment's, by name."""
+    others = _unlabelled(env, environment)
+    try:
+        found = process.output(["docker", "network", "inspect", *others], env=env) if others else "[]"
+    except UserError:
+        if _unlabelled(env, environment) == others:
+            raise
+        return other_networks(env, environment)  # one of them went meanwhile
+    return {
+        network["Name"]: [pool["Subnet"] for pool in (network.get("IPAM") or {}).get("Config") or []]
+        for network in json.loads(found)
+    }
+
+
+def _unlabelled(env: Mapping[str, str], environment: str) -> list[str]:
+    argv = ["docker", "network", "ls", "--no-trunc", "--format", "{{.ID}}"]
+    ours = labelled(env, environment, "network")
+    return [one for one in process.output(argv, env=env).split() if one not in ours]
 
 
 def states(env: Mapping[str, str], environment: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""What is checked before anything is built: the settings, and that the host ports are free."""
+"""What is checked before anything is built: the settings, and that host ports and addresses are free."""
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import time
 from collections.abc import Container, Iterable, Mapping
@@ -55,6 +56,27 @@ def check_ports(chosen: Settings, env: Mapping[str, str], environment: str) -> N
             f"host ports are already in use:\n{lines}\n"
             f"Free them, or choose others in Pulumi.{environment}.yaml."
         )
+
+
+def check_network(chosen: Settings, env: Mapping[str, str], environment: str) -> None:
+    """Refuse when another Docker network has addresses of the one we will make, or its name."""
+    if not chosen.makes_network:
+        return
+    wanted = chosen.network
+    for name, subnets in docker_objects.other_networks(env, environment).items():
+        if name == wanted.name:
+            raise UserError(
+                f"network.name: Docker has a network {name!r} that is not this environment's.\n"
+                f"Remove it (docker network rm {name}), or set another network.name in "
+                f"Pulumi.{environment}.yaml."
+            )
+        for subnet in map(ipaddress.ip_network, subnets):
+            if subnet.overlaps(ipaddress.ip_network(wanted.subnet)):
+                raise UserError(
+                    f"network.subnet: {wanted.subnet} overlaps with {subnet} of Docker's network {name!r}.\n"
+                    f"Remove that (docker network rm {name}), or set another network.subnet, such as "
+                    f"10.200.0.0/16, in Pulumi.{environment}.yaml."
+                )
 
 
 def holders(wanted: Iterable[int], ours: Container[int]) -> dict[int, str]:

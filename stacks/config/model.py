@@ -237,6 +237,12 @@ class Settings(Section):
         return next(cluster for cluster in self.clusters if cluster.role == "control-plane")
 
     @property
+    def makes_network(self) -> bool:
+        """Whether a Docker network is made: for k3d clusters, or for Redis in a container."""
+        made_here = any(cluster.source == "k3d" for cluster in self.clusters)
+        return made_here or self.redis.mode == "container"
+
+    @property
     def members(self) -> tuple[ClusterSettings, ...]:
         """The clusters that join it."""
         return tuple(cluster for cluster in self.clusters if cluster.role == "member")

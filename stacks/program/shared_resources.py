@@ -180,8 +180,7 @@ def redis(shared: SharedResources, plane: Cluster) -> pulumi.Output[str] | None:
 
 
 def _network(settings: Settings, environment: str, local: pulumi.ResourceOptions) -> LocalNetwork | None:
-    made_here = any(cluster.source == "k3d" for cluster in settings.clusters)
-    if not made_here and settings.redis.mode != "container":
+    if not settings.makes_network:
         return None
     network = settings.network
     return LocalNetwork(

@@ -67,3 +67,29 @@ def test_a_port_our_own_containers_hold_is_fine(
     monkeypatch.setattr(docker_objects, "published_ports", lambda *_: {taken, *OTHERS})
     chosen = preflight.checked_settings(written(tmp_path, STACK.format(http=taken)), "dev")
     preflight.check_ports(chosen, {}, "dev")
+
+
+@pytest.mark.parametrize(
+    ("networks", "told"),
+    [
+        (
+            {"theirs": ["172.28.128.0/17"]},
+            r"network\.subnet: 172\.28\.0\.0/16 overlaps with 172\.28\.128\.0/17 .*'theirs'",
+        ),
+        ({"multi-clusters": []}, r"network\.name: Docker has a network 'multi-clusters' that is not"),
+    ],
+)
+def test_a_network_in_the_way_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, networks: dict[str, list[str]], told: str
+) -> None:
+    monkeypatch.setattr(docker_objects, "other_networks", lambda *_: networks)
+    chosen = preflight.checked_settings(written(tmp_path, STACK.format(http=80)), "dev")
+    with pytest.raises(UserError, match=told):
+        preflight.check_network(chosen, {}, "dev")
+
+
+def test_networks_beside_ours_are_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = {"bridge": ["172.17.0.0/16"], "host": [], "six": ["fd00::/64"]}
+    monkeypatch.setattr(docker_objects, "other_networks", lambda *_: others)
+    chosen = preflight.checked_settings(written(tmp_path, STACK.format(http=80)), "dev")
+    preflight.check_network(chosen, {}, "dev")

@@ -15,6 +15,7 @@ from gateway.options import (
     add_log_level,
     add_mutual_tls_mode,
     add_viewpoint,
+    add_what_if,
     cluster_key,
     lifetime,
 )
@@ -27,6 +28,7 @@ Carries HTTP between Kubernetes clusters by ServiceExport, ServiceImport and Glo
   hub      the control plane's part: brings the exports of every member cluster to the others as imports
   serve    the gateway without Kubernetes; follows the same objects in YAML files
   check    says what YAML objects route where and what is wrong with them; exit 1 if anything is
+  what-if  says who would serve whom by the YAML objects of several clusters, also while one is lost
   sbom     lists what is installed here, as a CycloneDX document
 """
 
@@ -144,6 +146,9 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--front-door", action="store_true", help="as for serve")
     add_hosts(check, files=True)
 
+    what_if = commands.add_parser("what-if", help="say who would serve whom, also while a cluster is lost")
+    add_what_if(what_if)
+
     commands.add_parser("sbom", help="list the packages of this installation (CycloneDX, JSON)")
     return parser
 
@@ -163,6 +168,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from gateway.kube import hub  # noqa: PLC0415
 
         return hub.main(args)
+    if args.command == "what-if":
+        from gateway import what_if  # noqa: PLC0415
+
+        return what_if.main(args)
     if args.command == "sbom":
         from gateway import sbom  # noqa: PLC0415
 

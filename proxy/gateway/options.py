@@ -112,6 +112,50 @@ def add_viewpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _of_cluster(text: str) -> tuple[str, Path]:
+    key, _, path = text.partition("=")
+    if not path:
+        raise argparse.ArgumentTypeError(f"{text!r} names no file: give REGION/ZONE/GROUP/NAME=PATH")
+    return cluster_key(key), Path(path)
+
+
+def add_what_if(parser: argparse.ArgumentParser) -> None:
+    """Whose objects are read, and what is asked of them."""
+    parser.add_argument(
+        "--objects",
+        action="append",
+        required=True,
+        type=_of_cluster,
+        metavar="REGION/ZONE/GROUP/NAME=PATH",
+        help="a cluster, and its objects in a YAML file or a folder of them; once for each cluster. Imports "
+        "are made from the exports of all, as by the hub",
+    )
+    parser.add_argument(
+        "--front-door",
+        type=cluster_key,
+        metavar="REGION/ZONE/GROUP/NAME",
+        help="the cluster whose gateway serves the paths of all exporters (default: none)",
+    )
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        type=cluster_key,
+        metavar="REGION/ZONE/GROUP/NAME",
+        help="a cluster that is lost to begin with; may be given several times",
+    )
+    parser.add_argument(
+        "--lose-each",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also say what changes while each of the clusters is lost (default: on)",
+    )
+    parser.add_argument(
+        "--paths", default="[]", metavar="JSON", help="delegated paths of the front door, as for hub"
+    )
+    add_hosts(parser, files=False)
+
+
 def add_log_level(parser: argparse.ArgumentParser) -> None:
     """What is said on standard error, beside the access log."""
     parser.add_argument(

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-import uvloop
-
 SWITCH_SECONDS = 0.0005
 """How long a thread that compiles a configuration may keep the loop from running. Python's own 5 ms would
 be felt by every request meanwhile."""
@@ -33,6 +31,9 @@ def run(command: Callable[[asyncio.Event], Coroutine[Any, Any, int]], log_level:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    # Imported late: commands that only read files run where it is not installed.
+    import uvloop  # noqa: PLC0415
+
     return uvloop.run(_with_signals(command))
 
 

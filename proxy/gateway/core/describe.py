@@ -71,14 +71,27 @@ def describe_route(route: Route, health_of: HealthOf = lambda *_: None, now: flo
     }
 
 
+def shares_of(
+    route: Route, health_of: HealthOf = lambda *_: None, now: float = 0.0
+) -> list[tuple[WeightedCluster, float]]:
+    """The clusters of a route, each with its part of the next requests, from 0 to 1."""
+    standings = _standings(route, health_of, now)
+    return [(standing.cluster, standing.share) for priority in standings for standing in priority]
+
+
 def _priorities(route: Route, health_of: HealthOf, now: float) -> list[list[dict[str, Any]]]:
+    standings = _standings(route, health_of, now)
+    return [[standing.described() for standing in priority] for priority in standings]
+
+
+def _standings(route: Route, health_of: HealthOf, now: float) -> list[list[_Standing]]:
     priorities = [
         [_Standing(cluster, [health_of(route, cluster, each) for each in cluster.endpoints], now)
          for cluster in priority]
         for priority in route.priorities
     ]  # fmt: skip
     _divide(priorities)
-    return [[standing.described() for standing in priority] for priority in priorities]
+    return priorities
 
 
 class _Standing:

@@ -137,6 +137,7 @@ def _row(row: Row) -> dict[str, Any]:
         "service": row.service,
         "port": row.port,
         "policy": row.policy,
+        "leaves": row.leaves,
         "direct": row.direct,
         **_parts(row.parts),
         "matches": [{"headers": headers, **_parts(parts)} for headers, parts in row.matches],

@@ -47,6 +47,8 @@ class Row:
     service: str
     port: int
     policy: str
+    leaves: bool
+    """Whether requests may go to another cluster at all."""
     parts: Parts
     matches: tuple[tuple[str, Parts], ...] = ()
     """Requests that have these headers."""
@@ -106,15 +108,11 @@ def _naming(key: str, routes: Iterable[Route]) -> Iterator[Route]:
 
 
 def _east_west(key: str, cluster: Cluster, route: Route, walk: _Walk) -> Iterator[Row]:
-    """Callers of a service inside a cluster; those who say other names only where they get something else."""
+    """Callers of a service inside a cluster: by its own name, and by those that always lead to a gateway."""
     namespace, _, name = route.service.partition("/")
     service = namespace, name
     by_gateway = walk.row(key, tuple(_names(cluster, service)), route)
-    own = replace(_by_own_name(key, cluster, service, by_gateway), callers=(f"{name}.{namespace}",))
-    if (own.parts, own.matches) == (by_gateway.parts, by_gateway.matches):
-        yield replace(own, callers=(*own.callers, *by_gateway.callers))
-        return
-    yield own
+    yield replace(_by_own_name(key, cluster, service, by_gateway), callers=(f"{name}.{namespace}",))
     if by_gateway.callers:
         yield by_gateway
 
@@ -184,7 +182,8 @@ class _Walk:
 
     def row(self, client: str, callers: tuple[str, ...], route: Route) -> Row:
         parts, matches = self._parts(route, ORDINARY), tuple(self._matches(route))
-        return Row(client, callers, route.where, route.service, route.port, route.policy, parts, matches)
+        of = route.where, route.service, route.port, route.policy, route.leaves
+        return Row(client, callers, *of, parts, matches)
 
     def _matches(self, route: Route) -> Iterator[tuple[str, Parts]]:
         """For requests with one match of any gateway on their way, and two where that is another thing."""

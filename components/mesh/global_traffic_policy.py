@@ -70,6 +70,22 @@ def annotations(args: GlobalTrafficPolicyArgs) -> dict[str, pulumi.Input[str]]:
     return said
 
 
+def policy_object(args: GlobalTrafficPolicyArgs) -> dict[str, Any]:
+    """The GlobalTrafficPolicy, with what is not known yet as an output."""
+    # None rather than an empty mapping, which the provider drops, and finds missing at every preview.
+    extra = annotations(args)
+    return {
+        "apiVersion": "flomesh.io/v1alpha1",
+        "kind": "GlobalTrafficPolicy",
+        "metadata": {
+            "name": args["service"],
+            "namespace": args["namespace"],
+            **({"annotations": extra} if extra else {}),
+        },
+        "spec": policy_spec(args),
+    }
+
+
 class GlobalTrafficPolicy(pulumi.ComponentResource):
     """Creates the GlobalTrafficPolicy, named as its service, in the cluster of its Kubernetes provider.
 
@@ -84,18 +100,13 @@ class GlobalTrafficPolicy(pulumi.ComponentResource):
         )
         opts = pulumi.ResourceOptions.merge(opts, before)
         super().__init__("multicluster-dapr:index:GlobalTrafficPolicy", name, None, opts)
-        # None rather than an empty mapping, which the provider drops, and finds missing at every preview.
-        extra = annotations(args)
+        made = policy_object(args)
         kubernetes.apiextensions.CustomResource(
             f"{name}-object",
-            api_version="flomesh.io/v1alpha1",
-            kind="GlobalTrafficPolicy",
-            metadata={
-                "name": args["service"],
-                "namespace": args["namespace"],
-                **({"annotations": extra} if extra else {}),
-            },
-            spec=policy_spec(args),
+            api_version=made["apiVersion"],
+            kind=made["kind"],
+            metadata=made["metadata"],
+            spec=made["spec"],
             # Its name is fixed: replaced on demand, the engine would else delete what it has just upserted.
             opts=pulumi.ResourceOptions(
                 parent=self, deleted_with=opts.deleted_with, delete_before_replace=True

@@ -139,6 +139,21 @@ def annotations(args: ServiceExportArgs) -> dict[str, pulumi.Input[str]]:
     return said
 
 
+def export_object(args: ServiceExportArgs) -> dict[str, Any]:
+    """The ServiceExport, with what is not known yet as an output."""
+    extra = annotations(args)
+    return {
+        "apiVersion": "flomesh.io/v1alpha1",
+        "kind": "ServiceExport",
+        "metadata": {
+            "name": args["service"],
+            "namespace": args["namespace"],
+            **({"annotations": extra} if extra else {}),
+        },
+        "spec": export_spec(args),
+    }
+
+
 class ServiceExport(pulumi.ComponentResource):
     """Creates the ServiceExport, named as its Service, in the cluster of its Kubernetes provider.
 
@@ -151,17 +166,13 @@ class ServiceExport(pulumi.ComponentResource):
         before = pulumi.ResourceOptions(aliases=[pulumi.Alias(type_="multicluster-dapr:mesh:ServiceExport")])
         opts = pulumi.ResourceOptions.merge(opts, before)
         super().__init__("multicluster-dapr:index:ServiceExport", name, None, opts)
-        extra = annotations(args)
+        made = export_object(args)
         kubernetes.apiextensions.CustomResource(
             f"{name}-object",
-            api_version="flomesh.io/v1alpha1",
-            kind="ServiceExport",
-            metadata={
-                "name": args["service"],
-                "namespace": args["namespace"],
-                **({"annotations": extra} if extra else {}),
-            },
-            spec=export_spec(args),
+            api_version=made["apiVersion"],
+            kind=made["kind"],
+            metadata=made["metadata"],
+            spec=made["spec"],
             # Its name is fixed: replaced on demand, the engine would else delete what it has just upserted.
             opts=pulumi.ResourceOptions(
                 parent=self, deleted_with=opts.deleted_with, delete_before_replace=True

@@ -42,8 +42,8 @@ def join(shared: SharedResources, clusters: Mapping[str, PreparedCluster]) -> di
         external_traffic_policy=wanted.external_traffic_policy,
         trusted_proxies=wanted.trusted_proxies,
         limits=_limits(wanted),
-        paths=_paths(settings),
-        hosts=_hosts(settings),
+        paths=paths_of(settings),
+        hosts=hosts_of(settings),
         peers_key=shared.peers_key,
         pods=_pods(wanted.pods),
         service=_service(wanted.service),
@@ -106,14 +106,15 @@ def _digest(image: BuiltImage, prepared: PreparedCluster) -> pulumi.Output[str]:
     return next((imported.digest(image) for imported in prepared.imported), image.digest)
 
 
-def _paths(settings: Settings) -> list[MeshPath]:
+def paths_of(settings: Settings) -> list[MeshPath]:
+    """Paths of the front door that are delegated."""
     return [
         MeshPath(prefix=path.prefix, namespaces=path.namespaces, clusters=path.clusters)
         for path in settings.paths
     ]
 
 
-def _hosts(settings: Settings) -> list[MeshHost]:
+def hosts_of(settings: Settings) -> list[MeshHost]:
     """The hosts of exports, each granted where its export is, and those granted to others."""
     own = [
         MeshHost(host=export.host, namespaces=[export.namespace], clusters=export.clusters)

@@ -22,7 +22,14 @@ from components.mesh.service_export import (
     ServiceExportTimeouts,
 )
 from stacks.config.model import Settings
-from stacks.config.traffic import BackendRef, ExportSettings, PolicyTarget, RequestMatch, Timeouts
+from stacks.config.traffic import (
+    BackendRef,
+    ExportSettings,
+    PolicySettings,
+    PolicyTarget,
+    RequestMatch,
+    Timeouts,
+)
 from stacks.program.prepared_cluster import ClusterMesh, PreparedCluster
 
 
@@ -33,8 +40,7 @@ def export(
     for exported in settings.exports:
         for name in exported.clusters:
             exporter = clusters[name]
-            args = _export(settings, exported)
-            args["namespace"] = exporter.namespace(exported.namespace)
+            args = export_args(settings, exported, exporter.namespace(exported.namespace))
             # Joining comes first: an export created before is lost on clusters that join later (flomesh).
             waits = [*mesh[name].crds, *mesh[name].before_exports]
             ServiceExport(
@@ -48,13 +54,7 @@ def steer(
     """Create a GlobalTrafficPolicy per policy."""
     for policy in settings.policies:
         prepared = clusters[policy.cluster]
-        args = GlobalTrafficPolicyArgs(
-            namespace=prepared.namespace(policy.namespace),
-            service=policy.name,
-            lb_type=policy.lb_type,
-            targets=[_target(settings, target) for target in policy.targets],
-            every_caller=policy.every_caller and settings.mesh == "bundled",
-        )
+        args = policy_args(settings, policy, prepared.namespace(policy.namespace))
         waits = [*mesh[policy.cluster].crds, *mesh[policy.cluster].before_policies]
         GlobalTrafficPolicy(
             f"{policy.cluster}-{policy.namespace}-{policy.name}-policy", args, _in(prepared, waits)
@@ -93,11 +93,26 @@ def _backend(said: BackendRef) -> ServiceExportBackendRef:
     return args
 
 
-def _export(settings: Settings, export: ExportSettings) -> ServiceExportArgs:
-    """What equals the CRD's default is left out, as in the article."""
+def policy_args(
+    settings: Settings, policy: PolicySettings, namespace: pulumi.Input[str]
+) -> GlobalTrafficPolicyArgs:
+    """A policy of the settings."""
+    return GlobalTrafficPolicyArgs(
+        namespace=namespace,
+        service=policy.name,
+        lb_type=policy.lb_type,
+        targets=[_target(settings, target) for target in policy.targets],
+        every_caller=policy.every_caller and settings.mesh == "bundled",
+    )
+
+
+def export_args(
+    settings: Settings, export: ExportSettings, namespace: pulumi.Input[str]
+) -> ServiceExportArgs:
+    """An export of the settings. What equals the CRD's default is left out, as in the article."""
     args = ServiceExportArgs(
         service=export.service,
-        namespace=export.namespace,
+        namespace=namespace,
         rules=[
             ServiceExportRule(port_number=rule.port, path=rule.path, path_type=rule.path_type)
             for rule in export.published

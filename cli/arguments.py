@@ -42,6 +42,13 @@ def parser() -> argparse.ArgumentParser:
     _environment(preview)
     _supply(preview)
     preview.add_argument("--diff", action="store_true", help="show every changed property")
+    preview.add_argument(
+        "--without", action="append", default=[], metavar="CLUSTER", help="as if this cluster were lost"
+    )
+    preview.add_argument(
+        "--traffic", action="store_true", help="only who would serve whom: prepares nothing, runs no engine"
+    )
+    preview.add_argument("--json", action="store_true", help="print that as JSON, and nothing else")
 
     demo = _command(commands, "demo")
     _environment(demo)

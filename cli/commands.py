@@ -24,13 +24,14 @@ from cli.errors import UserError
 from cli.gather import command as gather
 from cli.graph import command as graph
 from cli.paths import Paths
+from cli.preview import command as traffic
 
 
 def run(arguments: argparse.Namespace, progress: Report) -> int:
     """Dispatch. Commands that change something hold the lock; the others only read."""
     command = COMMANDS[arguments.command]
     paths = Paths.here()
-    if arguments.command not in CHANGING:
+    if arguments.command not in CHANGING or (arguments.command == "preview" and traffic.alone(arguments)):
         return command(arguments, paths, progress)
     settings.source_file(
         paths, arguments.environment
@@ -65,10 +66,13 @@ def init(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
 
 
 def preview(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
-    """Prepare the machine, then show the changes."""
+    """Prepare the machine, then show the changes, and who would serve whom."""
+    if traffic.alone(arguments):
+        return traffic.run(arguments, paths, progress)
     engine = _engine(arguments, paths, progress)
     engine.ensure()
     engine.preview(diff=arguments.diff)
+    traffic.show(arguments, engine, progress)
     return 0
 
 

@@ -33,12 +33,18 @@ exit codes: 0 up, 1 failed, 2 the settings or the command line are wrong, 130 in
 examples:   ./stack up dev
             ./stack up dev --refresh""",
     "preview": """\
-show what `up` would change
+show what `up` would change, and who would serve whom
 
-Prepares the machine like `up`, then shows the changes without making them.
+Prepares the machine like `up`, then shows the changes without making them. Then, by the code of the
+gateways: for the callers in each cluster and those from outside, which clusters would serve what part of
+each service's requests, what becomes of it with each cluster lost, and what is otherwise now, as the last
+`up` left it. Pods are assumed to be ready where the settings deploy them, and behind exported Services
+of others. A service that nobody would serve, and a cluster that would get more than its `capacity`, is a
+warning, or an error by `preview` in the settings. --traffic shows this alone, in seconds and without Docker.
 
-exit codes: 0 shown, 1 failed, 2 the settings or the command line are wrong
-example:    ./stack preview dev --diff""",
+exit codes: 0 shown, 1 failed or not allowed, 2 the settings or the command line are wrong
+examples:   ./stack preview dev --diff
+            ./stack preview dev --traffic --without cluster-1""",
     "demo": """\
 walk the article and check every answer
 

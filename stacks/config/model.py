@@ -30,6 +30,7 @@ from stacks.config.values import (
     Host,
     InsideRange,
     KeyPart,
+    Number,
     Password,
     Port,
     Section,
@@ -82,6 +83,11 @@ class ClusterSettings(Section):
         description="member: namespaces that others may import from it; default any they have, too.",
     )
 
+    capacity: Annotated[Number, Field(ge=1, le=100)] | None = Field(
+        default=None,
+        description="Most of a service's calls it is to get, in percent of those of all clusters, which "
+        "count alike; ./stack preview says when it would get more. Default: no bound.",
+    )
     admission_policy: Flag = Field(
         default=True,
         description="Its API server refuses controller and hub what they have no business writing; false for "
@@ -146,6 +152,17 @@ class NamespaceSettings(Section):
         description="adopt: made if nobody has; make: nobody may have; require: somebody else does.",
     )
     clusters: tuple[ClusterName, ...] = Field(default=(), description="In these; default all.")
+
+
+class PreviewSettings(Section):
+    """What ./stack preview makes of traffic that would go wrong, also with a cluster lost."""
+
+    without_home: Literal["ignore", "warn", "error"] = Field(
+        default="warn", description="A service that a policy lets callers reach has nobody left to serve it."
+    )
+    over_capacity: Literal["ignore", "warn", "error"] = Field(
+        default="warn", description="A cluster would get more of a service's calls than its `capacity`."
+    )
 
 
 class K3dSettings(Section):
@@ -215,6 +232,9 @@ class Settings(Section):
     )
     policies: tuple[PolicySettings, ...] = Field(
         default=(), description="Global traffic policies. Empty, as in the article's start: calls stay local."
+    )
+    preview: PreviewSettings = Field(
+        default=PreviewSettings(), description="What ./stack preview warns of, and what it refuses."
     )
     supply: Literal["auto", "upstream", "airgap"] = Field(
         default="auto", description="Where tools, images and charts come from; auto lets ./stack find out."

@@ -1,0 +1,135 @@
+"""`./stack preview`: what `up` would change, and who would serve whom then.
+
+The program and the gateway meet in files here, too: one says what objects there would be, the other what it
+would make of them. Each runs as a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from airgap.report import Report, output_console
+from cli import preflight, process, settings
+from cli.engine import Engine
+from cli.errors import UserError
+from cli.observe.environment import engine_of
+from cli.paths import Paths
+from cli.preview import objects, outlook, render
+from cli.preview.objects import Assumed, Objects
+from cli.preview.outlook import Finding, Outlook
+from stacks.config.model import Settings
+
+SECONDS = 300.0
+"""Patience for the program's objects, and for what the gateway makes of them: 64 clusters take a while."""
+
+
+def alone(arguments: argparse.Namespace) -> bool:
+    """Whether nothing but this is wanted of `preview`."""
+    return bool(arguments.traffic or arguments.json)
+
+
+def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
+    """Show who would serve whom, and no more: nothing is prepared and no engine changes anything."""
+    show(arguments, engine_of(paths, arguments.environment, progress), progress)
+    return 0
+
+
+def show(arguments: argparse.Namespace, engine: Engine, progress: Report) -> None:
+    """Print it. Raises UserError when something would go wrong that the settings do not allow."""
+    paths, environment = engine.toolchain.paths, engine.environment
+    chosen = preflight.checked_settings(paths, environment)
+    if chosen.mesh != "bundled":
+        progress.note("Who would serve whom can be told for the bundled mesh alone, not for flomesh.")
+        return
+    without = [_key(chosen, name) for name in arguments.without]
+    said, assumed = _planned(paths, environment, chosen)
+    then = _ask(paths, chosen, assumed.objects, said, without)
+    before = _before(engine, chosen, said, without)
+    found = outlook.findings(then, chosen)
+    if arguments.json:
+        print(json.dumps(as_json(environment, then, before, assumed, found), indent=2, ensure_ascii=False))
+    else:
+        names = {cluster.key: cluster.name for cluster in chosen.clusters}
+        console = output_console()
+        console.print(render.table(environment, then, before, names))
+        for line in render.lines(then, assumed, found):
+            console.print(line, highlight=False, soft_wrap=True)
+    refused = [one.text for one in found if one.level == "error"]
+    if refused:
+        raise UserError(
+            f"traffic would go wrong: {'; '.join(refused)}. Change `policies` or `exports`, or what "
+            f"`preview` in Pulumi.{environment}.yaml makes of it."
+        )
+
+
+def as_json(
+    environment: str, then: Outlook, before: Outlook | None, assumed: Assumed, found: Sequence[Finding]
+) -> dict[str, Any]:
+    """Everything for machines."""
+    return {
+        "environment": environment,
+        **then.as_json(),
+        "now": before.as_json() if before is not None else None,
+        "assumed": [{"cluster": cluster, "service": "/".join(key)} for cluster, key in assumed.others],
+        "findings": [one.as_json() for one in found],
+    }
+
+
+def _key(chosen: Settings, name: str) -> str:
+    keys = {cluster.name: cluster.key for cluster in chosen.clusters}
+    if name not in keys:
+        raise UserError(f"--without {name}: there is no such cluster. Known: {', '.join(keys)}.", code=2)
+    return keys[name]
+
+
+def _planned(paths: Paths, environment: str, chosen: Settings) -> tuple[dict[str, Any], Assumed]:
+    """What the program would make."""
+    with tempfile.TemporaryDirectory(prefix="multicluster-dapr-") as folder:  # mode 0700
+        file = Path(folder) / "stack.yaml"
+        file.write_text(yaml.safe_dump(settings.merged(paths, environment)))
+        argv = [sys.executable, "-m", "stacks.program.planned", str(file)]
+        said = json.loads(_output(argv, paths.root))
+    return said, objects.with_pods(said["objects"], chosen)
+
+
+def _before(engine: Engine, chosen: Settings, said: dict[str, Any], without: Sequence[str]) -> Outlook | None:
+    """Who serves whom as the last `up` left it; None where there was none."""
+    if not engine.exists():
+        return None
+    resources = engine.state()["deployment"].get("resources") or []
+    there = objects.with_pods(objects.of_state(resources, chosen), chosen)
+    return _ask(engine.toolchain.paths, chosen, there.objects, said, without, lose_each=False)
+
+
+def _ask(
+    paths: Paths,
+    chosen: Settings,
+    listed: Objects,
+    said: dict[str, Any],
+    without: Sequence[str],
+    *,
+    lose_each: bool = True,
+) -> Outlook:
+    """What the gateway makes of these objects."""
+    with tempfile.TemporaryDirectory(prefix="multicluster-dapr-") as folder:
+        argv = [sys.executable, "-m", "gateway", "what-if", f"--front-door={chosen.control_plane.key}"]
+        argv += [f"--hosts={json.dumps(said['hosts'])}", f"--paths={json.dumps(said['paths'])}"]
+        argv += [f"--without={key}" for key in without] + ([] if lose_each else ["--no-lose-each"])
+        for cluster in chosen.clusters:
+            file = Path(folder) / f"{cluster.name}.json"
+            file.write_text(json.dumps({"kind": "List", "items": listed[cluster.name]}))
+            argv.append(f"--objects={cluster.key}={file}")
+        return outlook.read(json.loads(_output(argv, paths.root / "proxy")), chosen)
+
+
+def _output(argv: Sequence[str], folder: Path) -> str:
+    return process.output(argv, env={**os.environ, "PYTHONPATH": str(folder)}, timeout=SECONDS)

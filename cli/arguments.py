@@ -64,6 +64,8 @@ def parser() -> argparse.ArgumentParser:
     _environment(doctor)
     doctor.add_argument("--json", action="store_true", help="print JSON in place of a list")
 
+    _explain(_command(commands, "explain"))
+
     gather = _command(commands, "gather")
     _environment(gather)
     gather.add_argument(
@@ -93,6 +95,14 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("sections", nargs="*", metavar="SECTION", help="what to measure (default: everything)")
     bench.add_argument("--quick", action="store_true", help="fewer cases and rounds: to see that it works")
     return top
+
+
+def _explain(explain: argparse.ArgumentParser) -> None:
+    explain.add_argument("target", nargs="?", metavar="URL|APP-ID", help="what callers say")
+    explain.add_argument("--from", dest="source", metavar="CLUSTER", help="the cluster of the callers")
+    explain.add_argument("--request-id", metavar="ID", help="a past request, by its X-Request-Id")
+    explain.add_argument("--environment", default="dev", metavar="ENV", help="default: dev (Pulumi.dev.yaml)")
+    explain.add_argument("--json", action="store_true", help="print JSON in place of lines")
 
 
 def _command(commands: Any, name: str) -> argparse.ArgumentParser:

@@ -21,6 +21,7 @@ from cli import demo, docker_objects, lanes, others, preflight, settings, status
 from cli.doctor import command as doctor
 from cli.engine import Engine
 from cli.errors import UserError
+from cli.explain import command as explain
 from cli.gather import command as gather
 from cli.graph import command as graph
 from cli.paths import Paths
@@ -226,6 +227,6 @@ COMMANDS: Mapping[str, Command] = {
     "init": init, "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env,
     "test": test, "check": check,
     "status": status.run, "doctor": doctor.run, "graph": graph.run,
-    "gather": gather.run, "bench": bench,
+    "explain": explain.run, "gather": gather.run, "bench": bench,
 }  # fmt: skip
 CHANGING = {"init", "up", "preview", "demo", "destroy"}

@@ -76,6 +76,17 @@ Changes nothing.
 exit codes: 0 no check fails (warnings may remain), 1 one does
 examples:   ./stack doctor dev
             ./stack doctor dev --json""",
+    "explain": """\
+say why a call goes where it goes, hop by hop
+
+For calls from a cluster to a URL or a Dapr app-id: whether they reach a gateway, the policy in force, the
+clusters in the order in which they are asked with weights and health, who gets what part of the next
+requests, and what the gateways there make of it. For a past request, by its X-Request-Id: what the access
+logs of the gateways say that it passed. The gateways that run are asked. Changes nothing.
+
+exit codes: 0 explained, 1 no such service, app-id or request, or no answer, 2 the command line is wrong
+examples:   ./stack explain --from cluster-2 http://nodeapp.dapr-test:3000/ports
+            ./stack explain --request-id 3f6c1f7e8a2b""",
     "gather": """\
 pack everything needed to diagnose, without secrets
 

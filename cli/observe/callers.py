@@ -77,6 +77,11 @@ def callers(view: ClusterView) -> list[Callers]:
     ]
 
 
+def callers_of(view: ClusterView, route: RouteView) -> list[Callers]:
+    """The callers of one port of a service, by what they get."""
+    return list(_grouped(view, _key(route.service), route))
+
+
 def _grouped(view: ClusterView, key: Key, route: RouteView | None = None) -> Iterator[Callers]:
     """Callers by what they get. The cluster set's name is told only where the Service's own differs."""
     behind = cluster_set_key(key)

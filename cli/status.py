@@ -26,7 +26,6 @@ from cli.observe.view import (
     GATEWAY,
     SYSTEM,
     ClusterView,
-    Key,
     Object,
     Platform,
     key_of,
@@ -133,13 +132,12 @@ def _callers_json(view: ClusterView) -> Iterator[dict[str, Any]]:
 
 
 def _shares_json(view: ClusterView, served: RouteView | Callers) -> dict[str, Any]:
-    answered = {} if isinstance(served, Callers) and served.direct else serving.answered(view)
+    answered = _answered(view, served)
     return {
         "service": served.service,
         "policy": served.policy,
         "shares": [
-            {**_share(found), "answered": answered.get((served.service, found.cluster), 0)}
-            for found in served.clusters
+            {**_share(found), "answered": answered.get(found.cluster, 0)} for found in served.clusters
         ],
         "matches": [
             {"headers": headers, "shares": [_share(found) for found in shares]}
@@ -243,8 +241,6 @@ def _serving(platform: Platform, before: Platform | None) -> Table:
     counted = "answered since" if before else "answered"
     table = _table("Who serves now", "callers", "service", "policy", "served by", counted)
     for view in platform.clusters:
-        earlier = serving.answered(before.cluster(view.name)) if before else {}
-        answers = {key: n - earlier.get(key, 0) for key, n in serving.answered(view).items()}
         rows: list[tuple[str, RouteView | Callers]] = [
             (f"from outside, {route.where.partition(' ')[2]}", route)
             for route in serving.routes(view.config)
@@ -252,7 +248,8 @@ def _serving(platform: Platform, before: Platform | None) -> Table:
         ]
         rows += [(", ".join(found.names), found) for found in callers(view)]
         for who, served in rows:
-            words, counts = escape(served_by(platform, served)), _answers(platform, served, answers)
+            earlier = _answered(before.cluster(view.name), served) if before else {}
+            words, counts = escape(served_by(platform, served)), _answers(platform, view, served, earlier)
             table.add_row(f"{view.name}: {who}", served.service, served.policy, words, counts)
     return table
 
@@ -269,11 +266,19 @@ def served_by(platform: Platform, served: RouteView | Callers) -> str:
     return "; ".join(said)
 
 
-def _answers(platform: Platform, served: RouteView | Callers, answers: Mapping[Key, int]) -> str:
+def _answered(view: ClusterView, served: RouteView | Callers) -> dict[str, int]:
+    """How many requests of these callers each cluster has answered, by its key."""
     if isinstance(served, Callers) and served.direct:
-        return ""  # no gateway counts these
-    seen = {found.cluster: answers.get((served.service, found.cluster), 0) for found in served.clusters}
-    return ", ".join(f"{platform.short(cluster)} {number}" for cluster, number in seen.items() if number)
+        return {}  # no gateway counts these
+    return serving.answered(view, served.where)
+
+
+def _answers(
+    platform: Platform, view: ClusterView, served: RouteView | Callers, earlier: Mapping[str, int]
+) -> str:
+    seen = {key: count - earlier.get(key, 0) for key, count in _answered(view, served).items()}
+    # A route that has changed, or a gateway that is new, counts from nothing.
+    return ", ".join(f"{platform.short(key)} {number}" for key, number in seen.items() if number > 0)
 
 
 def _problems(platform: Platform, problems: list[Check]) -> Iterator[str]:

@@ -51,6 +51,8 @@ class Callers:
     service: str
     policy: str
     clusters: Shares
+    where: str = ""
+    """The route that gateways serve them by; empty when there is none."""
     direct: str = ""
     matches: tuple[tuple[str, Shares], ...] = ()
 
@@ -103,6 +105,7 @@ def _by(view: ClusterView, key: Key, behind: Key, route: RouteView | None) -> Ca
         service="/".join(key),
         policy=route.policy if route else str(spec(policy).get("lbType") or "Locality"),
         clusters=route.clusters if route else (),
+        where=route.where if route else "",
         matches=route.matches if route else (),
     )
     service = view.one("Service", *behind)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from cli.observe import serving
 from cli.observe.api import Api, ApiError
 from cli.observe.view import (
     GATEWAY,
@@ -131,7 +130,7 @@ async def _gateway(api: Api, running: Object) -> GatewayView:
     pod = key_of(running)[1]
     admin = f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:{admin_port(running)}/proxy"
     try:
-        config, metrics = await asyncio.gather(api.json(f"{admin}/config"), api.text(f"{admin}/metrics"))
+        config = await api.json(f"{admin}/config")
     except ApiError as error:
         return GatewayView(pod=pod, error=str(error))
-    return GatewayView(pod=pod, config=config, requests=serving.requests(metrics))
+    return GatewayView(pod=pod, config=config)

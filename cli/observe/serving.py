@@ -1,17 +1,12 @@
-"""Who serves what: a gateway's `/config` and `/metrics` read as routes. Pure."""
+"""Who serves what: a gateway's `/config` read as routes. Pure."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cli.observe.view import ClusterView, Key, Object
-
-_REQUESTS = re.compile(
-    r'^gateway_requests_total\{service="([^"]*)",cluster="([^"]*)",[^}]*\} (\S+)$', re.MULTILINE
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,17 +103,20 @@ def parts_of(shares: Shares, short: Callable[[str], str]) -> list[str]:
     return [" ".join(filter(None, (short(one.cluster), one.backend, one.part))) for one in served]
 
 
-def requests(metrics: str) -> dict[Key, int]:
-    """Answered requests by service and cluster key, from the Prometheus text."""
-    counted: Counter[Key] = Counter()
-    for service, cluster, number in _REQUESTS.findall(metrics):
-        counted[service, cluster] += int(float(number))
-    return dict(counted)
+def answered(view: ClusterView, where: str) -> dict[str, int]:
+    """How many requests each cluster, by its key, has answered for one route, at all gateway pods together.
 
-
-def answered(view: ClusterView) -> dict[Key, int]:
-    """The sum over a cluster's gateway pods, since each of them began."""
-    counted: Counter[Key] = Counter()
+    It is counted since the route is as it is, or since the pod began.
+    """
+    counted: Counter[str] = Counter()
     for gateway in view.gateways:
-        counted.update(gateway.requests)
+        for raw in _raw(gateway.config, where):
+            for shown in (raw, *(raw.get("matches") or ())):
+                for one in (one for priority in shown["priorities"] for one in priority):
+                    counted[str(one["cluster"])] += int(one.get("answered") or 0)
     return dict(counted)
+
+
+def _raw(config: Object | None, where: str) -> Iterator[Object]:
+    for listed in ("northSouth", "eastWest"):
+        yield from (raw for raw in (config or {}).get(listed) or () if raw["where"] == where)

@@ -25,11 +25,10 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayView:
-    """One gateway pod's own account. `requests` counts answers by service and cluster key."""
+    """One gateway pod's own account."""
 
     pod: str
     config: Object | None = None
-    requests: Mapping[Key, int] = field(default_factory=dict)
     error: str = ""
 
 

@@ -179,3 +179,44 @@ def test_status_says_where_marked_requests_go_and_parts_of_a_percent() -> None:
     (marked,) = route["matches"]
     assert marked["headers"] == "x-canary: true"
     assert [share["cluster"] for share in marked["shares"] if share["percent"]] == [keys[1]]
+
+
+def count(world: World, cluster: str, where: str, **answered: int) -> None:
+    """Let the cluster's gateway say that it has brought so many requests of a route to each cluster."""
+    page = world[cluster].config
+    for raw in (*page["northSouth"], *page["eastWest"]):
+        for one in (one for priority in raw["priorities"] for one in priority):
+            if raw["where"] == where:
+                one["answered"] = answered.get(one["cluster"].rpartition("/")[2].replace("-", "_"), 0)
+
+
+def test_each_row_has_the_answers_of_its_own_callers() -> None:
+    world = World()
+    count(world, "cluster-2", "nodeapp.dapr-test:3000", cluster_1=7, cluster_3=5)
+    count(world, "control-plane", "Prefix /nodeapp", cluster_3=2)
+    count(world, "cluster-1", "Prefix /nodeapp", cluster_1=9)
+    assert served(world, "cluster-2: its pods").endswith("cluster-1 7, cluster-3 5")
+    assert served(world, "control-plane: from outside, /nodeapp").endswith(", cluster-3 2")
+    assert served(world, "cluster-1: from outside, /nodeapp").endswith(", cluster-1 9")
+    assert served(world, "cluster-1: its pods").endswith("cluster-1 100 %, ")
+    found = status.as_json(world.platform())["clusters"]
+    (row,) = [
+        row for one in found if one["name"] == "control-plane" for row in one["serves"] if "where" in row
+    ]
+    assert {part["cluster"].rpartition("/")[2]: part["answered"] for part in row["shares"]}["cluster-3"] == 2
+
+
+def test_watching_shows_the_answers_since_the_last_look() -> None:
+    world = World()
+    count(world, "cluster-2", "nodeapp.dapr-test:3000", cluster_1=7, cluster_3=5)
+    before = world.platform()
+    world["cluster-2"].follow()
+    count(world, "cluster-2", "nodeapp.dapr-test:3000", cluster_1=10, cluster_3=1)
+    console = Console(file=io.StringIO(), width=200)
+    console.print(status.render(world.platform(), before))
+    assert isinstance(console.file, io.StringIO)
+    (row,) = [
+        line for line in console.file.getvalue().splitlines() if line.startswith("│ cluster-2: its pods")
+    ]
+    # What counts less than before has begun again: how many of these are new is not known.
+    assert row.rstrip("│ ").endswith("cluster-1 3")

@@ -16,20 +16,28 @@ from gateway.core.steering import matches_of
 
 HealthOf = Callable[[Route, WeightedCluster, Endpoint], EndpointHealth | None]
 """What is known of an endpoint; None when it was never used."""
+AnsweredOf = Callable[[Route], Sequence[Sequence[int]]]
+"""How many requests the clusters of a route have answered, in its own order; nothing when none came."""
 
 
-def describe(snapshot: Snapshot, generation: int, health_of: HealthOf, now: float) -> dict[str, Any]:
+def describe(
+    snapshot: Snapshot,
+    generation: int,
+    health_of: HealthOf,
+    now: float,
+    answered_of: AnsweredOf = lambda _: (),
+) -> dict[str, Any]:
     """Every route of a gateway. `generation` counts its snapshots.
 
     `peers`: fingerprints of the peers' keys, the one that signs first. `servicePorts` of an east-west route:
     listening ports that stand for it.
     """
-    north_south = [describe_route(route, health_of, now) for route in snapshot.path_routes()]
+    north_south = [describe_route(route, health_of, now, answered_of) for route in snapshot.path_routes()]
     listening: dict[int, list[int]] = {}
     for port, route in snapshot.ports.items():
         listening.setdefault(id(route), []).append(port)
     east_west = [
-        {**describe_route(route, health_of, now), "servicePorts": listening.get(id(route), [])}
+        {**describe_route(route, health_of, now, answered_of), "servicePorts": listening.get(id(route), [])}
         for route in snapshot.host_routes()
     ]
     return {
@@ -49,11 +57,17 @@ def describe(snapshot: Snapshot, generation: int, health_of: HealthOf, now: floa
     }  # fmt: skip
 
 
-def describe_route(route: Route, health_of: HealthOf = lambda *_: None, now: float = 0.0) -> dict[str, Any]:
+def describe_route(
+    route: Route,
+    health_of: HealthOf = lambda *_: None,
+    now: float = 0.0,
+    answered_of: AnsweredOf = lambda _: (),
+) -> dict[str, Any]:
     """One route. `leaves`: its policy lets requests go to another cluster.
 
     `percent` of a cluster is its part of the next requests, `ejected` its endpoints that are left out,
-    `backend` the Service they are of where an export lists several. `matches`: where requests go that have
+    `backend` the Service they are of where an export lists several, `answered` how many it has answered for
+    this route since it is as it is. `matches`: where requests go that have
     these headers; the first match counts.
     """
     return {
@@ -63,9 +77,12 @@ def describe_route(route: Route, health_of: HealthOf = lambda *_: None, now: flo
         "policy": route.policy,
         "leaves": route.leaves,
         "timeouts": route.timeouts.described(),
-        "priorities": _priorities(route, health_of, now),
+        "priorities": _priorities(route, health_of, now, answered_of(route)),
         "matches": [
-            {"headers": ", ".join(map(str, matches)), "priorities": _priorities(variant, health_of, now)}
+            {
+                "headers": ", ".join(map(str, matches)),
+                "priorities": _priorities(variant, health_of, now, answered_of(variant)),
+            }
             for matches, variant in matches_of(route)
         ],
     }
@@ -79,9 +96,14 @@ def shares_of(
     return [(standing.cluster, standing.share) for priority in standings for standing in priority]
 
 
-def _priorities(route: Route, health_of: HealthOf, now: float) -> list[list[dict[str, Any]]]:
-    standings = _standings(route, health_of, now)
-    return [[standing.described() for standing in priority] for priority in standings]
+def _priorities(
+    route: Route, health_of: HealthOf, now: float, answered: Sequence[Sequence[int]]
+) -> list[list[dict[str, Any]]]:
+    counts = answered or [[0] * len(priority) for priority in route.priorities]
+    return [
+        [standing.described(count) for standing, count in zip(priority, counted, strict=True)]
+        for priority, counted in zip(_standings(route, health_of, now), counts, strict=True)
+    ]
 
 
 def _standings(route: Route, health_of: HealthOf, now: float) -> list[list[_Standing]]:
@@ -116,12 +138,13 @@ class _Standing:
         """Its weight in the choice between those that are not left out."""
         return self.weight * self.slow_start
 
-    def described(self) -> dict[str, Any]:
+    def described(self, answered: int) -> dict[str, Any]:
         cluster, endpoints = self.cluster, [str(endpoint) for endpoint in self.cluster.endpoints]
         return {
             "cluster": cluster.key,
             "weight": cluster.weight,
             "percent": round(100 * self.share, 4),
+            "answered": answered,
             "backend": cluster.backend,
             "remote": cluster.remote,
             "endpoints": endpoints,

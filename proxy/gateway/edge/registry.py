@@ -221,6 +221,16 @@ class Registry:
         """What is known of an endpoint of a route; None when it was never used."""
         return self.health.get((route.service, endpoint))
 
+    def answered(self, route: Route) -> list[list[int]]:
+        """How many requests the clusters of a route have answered; nothing when it was never used.
+
+        It is asked from another thread: what is counted meanwhile may be in it or not.
+        """
+        state = self._states.get(route)
+        if state is None:
+            return []
+        return [[sum(list(one.codes.values())) for one in priority] for priority in state.priorities]
+
     def states(self) -> list[RouteState]:
         """States of every route used so far, for metrics and `/config`."""
         return list(self._states.values())

@@ -312,7 +312,11 @@ class GatewayServer:
     async def config(self) -> Page:
         registry, now = self.registry, self.registry.runtime.now
         return await asyncio.to_thread(
-            lambda: json_page(describe(registry.snapshot, registry.generation, registry.known_health, now))
+            lambda: json_page(
+                describe(
+                    registry.snapshot, registry.generation, registry.known_health, now, registry.answered
+                )
+            )
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from platforms.world import leaving_out
 
-from cli.observe.serving import parts_of, requests, route_to
+from cli.observe.serving import parts_of, route_to
 from gateway.core.describe import describe_route
 from gateway.core.header_match import Header, Match
 from gateway.core.route import Endpoint, Route, WeightedCluster
@@ -49,16 +49,6 @@ def test_the_shares_in_force(
     assert found is not None
     shown = {part.cluster.rpartition("/")[2]: round(part.percent) for part in found.clusters if part.percent}
     assert shown == percents
-
-
-def test_answers_are_summed_over_status_codes() -> None:
-    text = (
-        "# TYPE gateway_requests_total counter\n"
-        'gateway_requests_total{service="a/b",cluster="r/z/g/one",policy="FailOver",code="200"} 7\n'
-        'gateway_requests_total{service="a/b",cluster="r/z/g/one",policy="FailOver",code="503"} 1\n'
-        "gateway_retries_total 3\n"
-    )
-    assert requests(text) == {("a/b", "r/z/g/one"): 8}
 
 
 def of_backend(name: str, address: str, weight: int) -> WeightedCluster:

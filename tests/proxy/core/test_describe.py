@@ -106,6 +106,26 @@ def test_a_gateway_lists_who_is_ejected() -> None:
     assert [each["ejected"] for each in described["priorities"][0]] == [[], ["10.0.0.2:1"]]
 
 
+def test_a_route_says_how_many_requests_each_cluster_has_answered() -> None:
+    found = describe_route(route((LOCAL,), (FAR, OTHER)), answered_of=lambda _: [[3], [0, 4]])
+    assert [[each["answered"] for each in priority] for priority in found["priorities"]] == [[3], [0, 4]]
+
+
+async def test_the_page_counts_the_answers_of_each_route_apart(net: Any, make: Any, ok: Any) -> None:
+    app = await net.app(lambda _head, _body: ok())
+    objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
+    listen, east_west, gateway = await net.gateway(*objects)
+    for _ in range(3):
+        assert (await net.ask(listen, "/app"))[0] == 200
+    assert (await net.ask(east_west, "/", host="app.demo:3000"))[0] == 200
+    page = json.loads((await net.ask(gateway.addresses["admin"][1], "/config"))[2])
+    counted = {
+        route["where"]: route["priorities"][0][0]["answered"]
+        for route in (*page["northSouth"], *page["eastWest"])
+    }
+    assert counted == {"Prefix /app": 3, "app.demo:3000": 1}
+
+
 async def test_the_page_tells_of_an_ejection_at_once(net: Any, make: Any, ok: Any) -> None:
     live, dead = (
         await net.app(lambda _head, _body: ok()),

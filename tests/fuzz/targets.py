@@ -20,7 +20,8 @@ from fuzz.scans import scans
 from fuzz.tenants import tenants
 from gateway.core.balance import RouteState
 from gateway.core.health import EndpointHealth
-from gateway.core.route import Endpoint, PathTable, Route, WeightedCluster, normal_prefix
+from gateway.core.path_table import PathTable
+from gateway.core.route import Endpoint, Route, WeightedCluster, normal_prefix
 from gateway.core.snapshot import compile_snapshot
 
 LISTENING = range(20000, 20256)
@@ -136,7 +137,7 @@ def routes(data: bytes) -> None:
     rules = [line for line in lines if line[:1] in {b"E", b"P"} and line[1:2] == b"/" and line.isascii()]
     exact = {line[1:]: _route(line) for line in rules if line[:1] == b"E"}
     prefix = {normal_prefix(line[1:].decode()): _route(line) for line in rules if line[:1] == b"P"}
-    table = PathTable(exact, prefix, max(map(len, prefix), default=0))
+    table = PathTable(exact, prefix)
     for target in lines:
         if target[:1] == b"/":
             assert table.find(target) is _slowly(exact, prefix, target), target

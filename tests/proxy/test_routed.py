@@ -16,16 +16,16 @@ def test_what_is_made_of_a_head_counts_too() -> None:
     """A short request can have a long target once it is rewritten."""
     cluster = ClusterState(WeightedCluster("c", (), rewrite=Rewrite("^/", "/" + "x" * 2000)), [])
     head = parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Limits())
-    routed = RoutedHead(head, None, None, Limits())
+    routed = RoutedHead(head, None, None, 1.0, 1.0)
     assert routed.loose == 0
-    start = routed.start(cluster)
-    assert routed.loose == len(start) - len(head.fields) > USUAL_HEAD_BYTES
-    assert routed.start(cluster) is start
+    routed.aim(cluster)
+    assert routed.loose == len(routed.target) - USUAL_HEAD_BYTES > 0
+    assert routed.written(cluster, b"", b"").startswith(b"GET %b HTTP/1.1\r\nHost: x\r\n" % routed.target)
 
 
 def test_a_head_without_a_route_is_known_to_lead_nowhere() -> None:
     head = parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Limits())
-    routed = RoutedHead(head, None, None, Limits())
+    routed = RoutedHead(head, None, None, 1.0, 1.0)
     assert (routed.state, routed.affine, routed.sticky) == (None, False, False)
 
 

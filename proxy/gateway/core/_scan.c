@@ -91,7 +91,8 @@ typedef struct {
     const byte *spans[MOST_SPANS][2]; /* of what is kept */
     int span_count;
     Py_ssize_t kept, length;
-    int keep_alive; /* -1: not said */
+    const byte *end; /* behind the blank line */
+    int keep_alive;  /* -1: not said */
     PyObject *rest;
 } Fields;
 
@@ -154,7 +155,7 @@ static int keep(Fields *fields, const byte *from, const byte *to) {
     return FINE;
 }
 
-/* Read from the first line's CR to the blank line, which must end at `end`. */
+/* Read from the first line's CR to the blank line; what has come ends at `end`, and perhaps before that. */
 static int read_fields(const Scanner *self, Fields *fields, const byte *first, const byte *end, Py_ssize_t most) {
     const byte *from = first, *at = first + 2;
     Py_ssize_t count = 0;
@@ -185,7 +186,8 @@ static int read_fields(const Scanner *self, Fields *fields, const byte *first, c
             from = stop;
         }
     }
-    if (at[1] != '\n' || at + 2 != end) return UNUSUAL;
+    if (at[1] != '\n') return UNUSUAL;
+    fields->end = at + 2;
     return keep(fields, from, at - 2);
 }
 
@@ -256,7 +258,7 @@ static PyObject *method_of(const byte *text, Py_ssize_t size) {
 
 static int arguments(PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted, Py_ssize_t *numbers) {
     if (given != wanted || !PyBytes_CheckExact(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "give a head as bytes, and its bounds");
+        PyErr_SetString(PyExc_TypeError, "give bytes, and the bounds of a head");
         return 0;
     }
     for (Py_ssize_t i = 1; i < wanted; i++) {
@@ -264,6 +266,16 @@ static int arguments(PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted,
         if (numbers[i - 1] == -1 && PyErr_Occurred()) return 0;
     }
     return 1;
+}
+
+/* A tuple in which nothing is missing: what could not be made. */
+static PyObject *whole(PyObject *made) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(made); i++)
+        if (PyTuple_GET_ITEM(made, i) == NULL) {
+            Py_DECREF(made);
+            return NULL;
+        }
+    return made;
 }
 
 static PyObject *give_up(Fields *fields, int done) {
@@ -274,8 +286,8 @@ static PyObject *give_up(Fields *fields, int done) {
 
 static PyObject *scan_request(PyObject *op, PyObject *const *args, Py_ssize_t given) {
     const Scanner *self = (const Scanner *)op;
-    Py_ssize_t bounds[2];
-    if (!arguments(args, given, 3, bounds)) return NULL;
+    Py_ssize_t bounds[3]; /* bytes of a head and of its target, fields */
+    if (!arguments(args, given, 4, bounds)) return NULL;
     const byte *head = (const byte *)PyBytes_AS_STRING(args[0]), *end = head + PyBytes_GET_SIZE(args[0]), *at = head;
     while (token[*at]) at++;
     Py_ssize_t method_size = at - head;
@@ -284,46 +296,37 @@ static PyObject *scan_request(PyObject *op, PyObject *const *args, Py_ssize_t gi
     int plain = *target == '/';
     for (; target_byte[*at]; at++) plain &= !odd_byte[*at] && !(*at == '/' && at[1] == '.');
     Py_ssize_t target_size = at - target;
-    if (target_size < 1 || target_size > bounds[0] || end - at < 13 || memcmp(at, " HTTP/1.", 8))
+    if (target_size < 1 || target_size > bounds[1] || end - at < 13 || memcmp(at, " HTTP/1.", 8))
         return give_up(NULL, UNUSUAL);
     int minor = at[8] - '0';
     if (minor < 0 || minor > 1 || at[9] != '\r' || at[10] != '\n') return give_up(NULL, UNUSUAL);
     const byte *first = at + 9;
     Fields fields;
-    int done = read_fields(self, &fields, first, end, bounds[1]);
+    int done = read_fields(self, &fields, first, end, bounds[2]);
     if (done == FINE) done = read_framing(&fields, minor, 0);
     const byte *host = fields.seen[HOST];
-    if (done != FINE || (host == NULL && minor) || (host != NULL && !is_authority(host, fields.size[HOST])))
+    if (done != FINE || fields.end - head > bounds[0] || (host == NULL && minor) || (host != NULL && !is_authority(host, fields.size[HOST])))
         return give_up(&fields, done);
-    PyObject *made = PyTuple_New(11), *whole = bytes_of(first, end - 4 - first);
-    if (made == NULL || whole == NULL) {
-        Py_XDECREF(made);
-        Py_XDECREF(whole);
-        return give_up(&fields, FAILED);
-    }
-    PyTuple_SET_ITEM(made, 0, method_of(head, method_size));
-    PyTuple_SET_ITEM(made, 1, bytes_of(target, target_size));
-    PyTuple_SET_ITEM(made, 2, PyLong_FromLong(minor));
-    PyTuple_SET_ITEM(made, 3, whole);
-    PyTuple_SET_ITEM(made, 4, fields.kept == end - 4 - first ? Py_NewRef(whole) : join(&fields, "", 0, "", 0));
+    PyObject *made = PyTuple_New(11);
+    if (made == NULL) return give_up(&fields, FAILED);
+    PyTuple_SET_ITEM(made, 0, PyLong_FromSsize_t(fields.end - head));
+    PyTuple_SET_ITEM(made, 1, method_of(head, method_size));
+    PyTuple_SET_ITEM(made, 2, bytes_of(target, target_size));
+    PyTuple_SET_ITEM(made, 3, PyLong_FromLong(minor));
+    PyTuple_SET_ITEM(made, 4, join(&fields, "", 0, "", 0));
     PyTuple_SET_ITEM(made, 5, bytes_of(host, host == NULL ? 0 : fields.size[HOST]));
     PyTuple_SET_ITEM(made, 6, PyLong_FromSsize_t(fields.length));
     PyTuple_SET_ITEM(made, 7, PyBool_FromLong(fields.keep_alive < 0 ? minor : fields.keep_alive));
     PyTuple_SET_ITEM(made, 8, bytes_of(fields.seen[REQUEST_ID], fields.seen[REQUEST_ID] ? fields.size[REQUEST_ID] : 0));
     PyTuple_SET_ITEM(made, 9, PyBool_FromLong(plain));
     PyTuple_SET_ITEM(made, 10, fields.rest == NULL ? Py_NewRef(Py_None) : fields.rest);
-    for (int i = 0; i < 11; i++)
-        if (PyTuple_GET_ITEM(made, i) == NULL) {
-            Py_DECREF(made);
-            return NULL;
-        }
-    return made;
+    return whole(made);
 }
 
 static PyObject *scan_response(PyObject *op, PyObject *const *args, Py_ssize_t given) {
     const Scanner *self = (const Scanner *)op;
-    Py_ssize_t bounds[1];
-    if (!arguments(args, given, 2, bounds)) return NULL;
+    Py_ssize_t bounds[2]; /* bytes of a head, fields */
+    if (!arguments(args, given, 3, bounds)) return NULL;
     const byte *head = (const byte *)PyBytes_AS_STRING(args[0]), *end = head + PyBytes_GET_SIZE(args[0]);
     if (end - head < 16 || memcmp(head, "HTTP/1.", 7) || head[8] != ' ') return give_up(NULL, UNUSUAL);
     int minor = head[7] - '0', status = 0;
@@ -337,14 +340,14 @@ static PyObject *scan_response(PyObject *op, PyObject *const *args, Py_ssize_t g
         !is_text(head + 12, first - head - 12))
         return give_up(NULL, UNUSUAL);
     Fields fields;
-    int done = read_fields(self, &fields, first, end, bounds[0]);
+    int done = read_fields(self, &fields, first, end, bounds[1]);
     if (done == FINE) done = read_framing(&fields, minor, UNTIL_CLOSE);
-    if (done != FINE) return give_up(&fields, done);
-    PyObject *made = PyTuple_New(6);
+    if (done != FINE || fields.end - head > bounds[0]) return give_up(&fields, done);
+    PyObject *made = PyTuple_New(7);
     if (made == NULL) return give_up(&fields, FAILED);
     char line[8] = "HTTP/1.1";
     PyObject *onward;
-    if (minor && fields.kept == end - 4 - first) {
+    if (minor && fields.kept == fields.end - 4 - first) {
         onward = Py_NewRef(args[0]);
     } else { /* the status line is the first thing that is kept */
         if (fields.span_count == MOST_SPANS) {
@@ -356,20 +359,16 @@ static PyObject *scan_response(PyObject *op, PyObject *const *args, Py_ssize_t g
         fields.spans[0][1] = first;
         fields.span_count++;
         fields.kept += first - head - 8;
-        onward = join(&fields, line, 8, "\r\n\r\n", 4);
+        onward = join(&fields, line, 8, (const char *)fields.end - 4, end - fields.end + 4);
     }
-    PyTuple_SET_ITEM(made, 0, PyLong_FromLong(status));
-    PyTuple_SET_ITEM(made, 1, PyLong_FromLong(minor));
-    PyTuple_SET_ITEM(made, 2, PyLong_FromSsize_t(fields.length));
-    PyTuple_SET_ITEM(made, 3, PyBool_FromLong(fields.keep_alive < 0 ? minor : fields.keep_alive));
-    PyTuple_SET_ITEM(made, 4, onward);
-    PyTuple_SET_ITEM(made, 5, fields.rest == NULL ? Py_NewRef(Py_None) : fields.rest);
-    for (int i = 0; i < 6; i++)
-        if (PyTuple_GET_ITEM(made, i) == NULL) {
-            Py_DECREF(made);
-            return NULL;
-        }
-    return made;
+    PyTuple_SET_ITEM(made, 0, PyLong_FromSsize_t(fields.end - head));
+    PyTuple_SET_ITEM(made, 1, PyLong_FromLong(status));
+    PyTuple_SET_ITEM(made, 2, PyLong_FromLong(minor));
+    PyTuple_SET_ITEM(made, 3, PyLong_FromSsize_t(fields.length));
+    PyTuple_SET_ITEM(made, 4, PyBool_FromLong(fields.keep_alive < 0 ? minor : fields.keep_alive));
+    PyTuple_SET_ITEM(made, 5, onward);
+    PyTuple_SET_ITEM(made, 6, fields.rest == NULL ? Py_NewRef(Py_None) : fields.rest);
+    return whole(made);
 }
 
 static Kind kind_of(const byte *name, Py_ssize_t size) {
@@ -436,9 +435,9 @@ static void scanner_free(PyObject *op) {
 
 static PyMethodDef scanner_methods[] = {
     {"request", (PyCFunction)(void (*)(void))scan_request, METH_FASTCALL,
-     "request(head, target_bytes, head_fields): what scan.py's reference says, or None."},
+     "request(data, head_bytes, target_bytes, head_fields): what scan.py's reference says, or None."},
     {"response", (PyCFunction)(void (*)(void))scan_response, METH_FASTCALL,
-     "response(head, head_fields): what scan.py's reference says, or None."},
+     "response(data, head_bytes, head_fields): what scan.py's reference says, or None."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from enum import IntEnum
+from typing import Final
 from zlib import crc32
 
 from gateway.core.affinity import HASHING, LEAST_WORK, Affinity
@@ -16,20 +17,34 @@ from gateway.core.health import EndpointHealth
 from gateway.core.policy import FAIL_OVER
 from gateway.core.route import Endpoint, Route, WeightedCluster
 
-LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LATENCY_BUCKETS: Final[tuple[float, ...]] = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+)
 """Upper bounds in seconds of the latency histogram."""
 
-SCALE = 100
+SCALE: Final = 100
 """Weights are counted in hundredths, so that a cluster of weight 1 can grow back in steps."""
 
-RETRY_BUDGET = 100.0
+RETRY_BUDGET: Final = 100.0
 """Retries a route may have saved up: a burst when a cluster dies, not a storm that kills the next one."""
 
-RETRY_EARNED = 0.2
+RETRY_EARNED: Final = 0.2
 """Retries each request earns for its route: on average at most one in five is sent again."""
 
 
-SCANNING = frozenset((LEAST_WORK, HASHING))
+SCANNING: Final = frozenset((LEAST_WORK, HASHING))
 """Balancers that must look at every endpoint."""
 
 
@@ -53,13 +68,17 @@ class ClusterState:
         "codes",
         "current",
         "endpoints",
+        "identity",
         "kind",
         "logged",
         "mark",
         "next",
+        "plain",
         "reason",
         "remote",
         "seconds",
+        "sidecar",
+        "turning",
         "weight",
     )
 
@@ -68,12 +87,18 @@ class ClusterState:
     ) -> None:
         self.cluster = cluster
         self.remote = cluster.remote
+        self.identity = cluster.identity
+        self.sidecar = cluster.sidecar
+        self.plain = cluster.rewrite is None and cluster.sidecar is None and not cluster.prefix
+        """It is asked for the target that came."""
         self.reason = reason
         """Why this cluster is chosen when nothing is wrong."""
         self.weight = cluster.weight * SCALE if endpoints else 0
         self.current = 0
         self.endpoints = endpoints
         self.kind = kind
+        self.turning = self.weight > 0 and kind not in SCANNING
+        """Its endpoints have their turns while all are well."""
         self.next = 0
         self.codes: dict[int, int] = {}
         self.buckets = [0] * (len(LATENCY_BUCKETS) + 1)
@@ -85,10 +110,10 @@ class ClusterState:
 
     def turn(self) -> EndpointHealth | None:
         """The endpoint whose turn it is, when there is nothing to compare and it is well."""
-        endpoints = self.endpoints
-        if not self.weight or self.kind in SCANNING:
+        if not self.turning:
             return None
-        health = endpoints[self.next % len(endpoints)]
+        endpoints = self.endpoints
+        health = endpoints[self.next % len(endpoints) if len(endpoints) > 1 else 0]
         if health.returned or health.down:
             return None
         self.next += 1
@@ -166,7 +191,10 @@ class Pick:
 class RouteState:
     """The moving part of one route."""
 
-    __slots__ = ("budget", "clusters", "credit", "home", "priorities", "route", "used")
+    __slots__ = (
+        "asks", "budget", "clusters", "credit", "hashing", "home", "only", "priorities", "route", "sticky",
+        "used",
+    )  # fmt: skip
 
     def __init__(
         self, route: Route, health_of: Callable[[Route, WeightedCluster, Endpoint], EndpointHealth]
@@ -185,6 +213,12 @@ class RouteState:
             for level, priority in enumerate(route.priorities)
         ]
         self.clusters = [state for priority in self.priorities for state in priority]
+        self.only = self.priorities[0][0] if len(self.priorities[0]) == 1 else None
+        """The cluster of the first priority, where there is no choice."""
+        self.asks = any(state.remote and state.weight for state in self.clusters)
+        """Other clusters' gateways may be asked for it."""
+        self.sticky = route.balancing.sticky
+        self.hashing = route.balancing.kind == HASHING
         self.home = self.priorities[0] if route.match is not None else self.clusters
         """Where a session keeps a request: one that matches a target goes there, wherever it was before."""
         self.credit = 0.0
@@ -212,11 +246,11 @@ class RouteState:
             self.used = now
             if self.budget < RETRY_BUDGET:
                 self.budget += RETRY_EARNED
-            if affinity is None and len(self.priorities[0]) == 1:
-                state = self.priorities[0][0]
-                turn = state.turn()
+            only = self.only
+            if affinity is None and only is not None:
+                turn = only.turn()
                 if turn is not None:
-                    return Pick(state, turn, state.reason)
+                    return Pick(only, turn, only.reason)
         key = b""
         if affinity is not None:
             key = affinity.key

@@ -166,17 +166,16 @@ class ChunkedBody:
 Body = LengthBody | ChunkedBody | EndlessBody
 
 
-def passed_on(body: Body, data: bytes, start: int, end: int, head: bytes = b"") -> bytes:
+def passed_on(body: Body, data: bytes, start: int, end: int) -> bytes:
     """What is forwarded of `data`, which was fed from `start` on and holds body up to `end` (-1: all of it).
 
-    What is before `start` is the head, unless `head` replaces it.
+    What is before `start` is the head.
     """
     if isinstance(body, ChunkedBody):
         if body.payload is not None:
-            out = head + b"".join(body.payload)
+            out = data[:start] + b"".join(body.payload)
             body.payload.clear()
             return out
         if body.changed is not None:
-            return (head or data[:start]) + body.changed
-    out = data if end < 0 or end == len(data) else data[:end]
-    return head + out[start:] if head else out
+            return data[:start] + body.changed
+    return data if end < 0 or end == len(data) else data[:end]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from gateway.core.affinity import tag
 from gateway.core.errors import ProtocolError
@@ -14,7 +15,7 @@ REFUSED_FIELD = re.compile(rb"\r\nx-gateway-refused:[^\r]*", re.IGNORECASE)
 CHUNKED_FIELDS = re.compile(rb"\r\n(?:transfer-encoding|trailer):[^\r]*", re.IGNORECASE)
 HOST_FIELD = re.compile(rb"\r\nhost:[^\r]*", re.IGNORECASE)
 
-MAX_HOPS = 8
+MAX_HOPS: Final = 8
 """Gateways one request may pass. A front door and an exporter are two; more than eight is a loop."""
 
 
@@ -57,9 +58,10 @@ def continued_fields(request: RequestHead, peer: bytes) -> bytes:
 def request_start(
     request: RequestHead, target: bytes, service: bytes, *, to_gateway: bool, identity: bytes = b"",
     sidecar: bytes | None = None, mark: bytes = b"", caller: bytes = b"",
+    behind: tuple[bytes, bytes] = (b"", b""),
 ) -> bytes:  # fmt: skip
     """The forwarded head as far as it is the same for every client: all but where the request came from, its
-    identifier when the client gave none, and the blank line.
+    identifier when the client gave none, and the blank line, which may stand in `behind`.
 
     `service`: the Host of a request that has none, which servers refuse in HTTP/1.1. `identity`: what tells
     another gateway which service it is for; empty to let it go by path. `sidecar`: it goes to a Dapr sidecar
@@ -73,23 +75,30 @@ def request_start(
         fields += b"\r\nConnection: Upgrade\r\nUpgrade: " + request.upgrade
     if sidecar is not None:
         fields = sidecar_fields(fields, sidecar)
-    served = (*request.served, mark) if mark else request.served
-    if served:
-        fields += b"\r\nX-Gateway-Served: " + b" ".join(served)
+    parts = [request.method, b" ", target, b" HTTP/1.1", fields]
+    if request.served:
+        mark = b" ".join((*request.served, mark) if mark else request.served)
+    if mark:
+        parts.append(b"\r\nX-Gateway-Served: ")
+        parts.append(mark)
     if caller:
-        fields += b"\r\nX-Gateway-Client-Cluster: " + caller
+        parts.append(b"\r\nX-Gateway-Client-Cluster: ")
+        parts.append(caller)
     if to_gateway:
-        fields += b"\r\nX-Gateway-Hops: %d" % (request.hops + 1)
+        parts.append(b"\r\nX-Gateway-Hops: %d" % (request.hops + 1))
     if identity:
-        fields += b"\r\nX-Gateway-Service: " + identity
-    return b"".join((request.method, b" ", target, b" HTTP/1.1", fields))
+        parts.append(b"\r\nX-Gateway-Service: ")
+        parts.append(identity)
+    parts.append(behind[0])
+    parts.append(behind[1])
+    return b"".join(parts)
 
 
 def response_head(
     response: ResponseHead, *, trusted: bool, close: bool = False, keep_for_1_0: bool = False,
     decode: bool = False, extra: bytes = b"",
 ) -> bytes:  # fmt: skip
-    """The head a client gets for an upstream's, unchanged bytes wherever possible.
+    """The head a client gets for an upstream's; empty when it is `response.head` as it stands.
 
     `trusted`: the answer comes from another gateway, so that its X-Gateway-Refused may pass; from an
     application it would make a gateway in front replay a request that was executed. `decode`: the body
@@ -97,8 +106,8 @@ def response_head(
     """
     added = close or keep_for_1_0 or decode or extra or response.refused or response.status == 101
     if not added:
-        return response.onward
-    fields = response.onward[:-4] + extra
+        return b""
+    fields = response.head[:-4] + extra
     if response.refused and not trusted:
         fields = REFUSED_FIELD.sub(b"", fields)
     if decode:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from typing import Final
 
 from gateway.core.errors import ProtocolError
 
@@ -19,14 +20,14 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 FIELD = TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n"
 FIELD_NAME = re.compile(TOKEN + rb"+")
 LENGTH = re.compile(rb"[0-9]{1,18}")
-LONE_LF = re.compile(rb"(?<!\r)\n")
+LONE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 HOP_BY_HOP = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"))
 REFUSED = b"x-gateway-refused"
 """Field of an answer made by a gateway itself, before any application saw the request: try elsewhere."""
 
-CHUNKED = -1
-UNTIL_CLOSE = -2
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
 """Special values of a head's `length`, beside a number of bytes."""
 
 SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"))

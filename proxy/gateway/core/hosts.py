@@ -9,7 +9,6 @@ another.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 from gateway.core.derived_names import cluster_set_name
@@ -22,7 +21,7 @@ CLUSTER_DOMAIN = "cluster.local"
 NAMED_AT_MOST = 5
 """Services that an answer lists when a Host may mean any of them."""
 
-Ports = Mapping[bytes, Route]
+Ports = dict[bytes, Route]
 """Routes of a service by port, as in a Host; without one for port 80, else for the lowest port."""
 
 
@@ -31,15 +30,22 @@ def suffixes(cluster_domain: str) -> tuple[bytes, ...]:
     return (f".svc.{cluster_domain}".lower().encode(), b".svc.clusterset.local", b".svc")
 
 
-@dataclass(frozen=True, slots=True)
 class HostTable:
     """Imported and exported services of the east-west listener, by lower-case Host."""
 
-    services: Mapping[bytes, Ports] = field(default_factory=dict)
-    """By `name.namespace`, by `name` where no other service has it, and by address, without brackets."""
-    ambiguous: Mapping[bytes, tuple[str, ...]] = field(default_factory=dict)
-    """Names without a namespace that several services have, with the names that tell them apart."""
-    suffixes: tuple[bytes, ...] = suffixes(CLUSTER_DOMAIN)
+    __slots__ = ("ambiguous", "services", "suffixes")
+
+    def __init__(
+        self,
+        services: dict[bytes, Ports] | None = None,
+        ambiguous: dict[bytes, tuple[str, ...]] | None = None,
+        cluster_domain: str = CLUSTER_DOMAIN,
+    ) -> None:
+        self.services = services or {}
+        """By `name.namespace`, by `name` where no other service has it, and by address, without brackets."""
+        self.ambiguous = ambiguous or {}
+        """Names without a namespace that several services have, with the names that tell them apart."""
+        self.suffixes = suffixes(cluster_domain)
 
     def find(self, host: bytes) -> Route | None:
         """The route of a valid Host."""
@@ -115,4 +121,4 @@ def host_table(
     for address, (namespace, name) in addresses.items():
         if (named := services.get(f"{name}.{namespace}".lower().encode())) is not None:
             services[address.encode()] = named
-    return HostTable(services, ambiguous, suffixes(cluster_domain))
+    return HostTable(services, ambiguous, cluster_domain)

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from gateway.core.errors import ProtocolError
 from gateway.core.heads import connection_tokens, keeps_alive, without
 from gateway.core.limits import Limits
 from gateway.core.paths import ODD, escape, normalise, resolve
-from gateway.core.scan import AUTHORITY, FORWARDED, NAMED, STRIPPED, scan_request
+from gateway.core.scan import (
+    AUTHORITY,
+    FORWARDED,
+    NAMED,
+    OTHER_NAMES,
+    STRIPPED,
+    RequestScan,
+    reference_request,
+    scan_request,
+)
 
 ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]*)(.*)", re.DOTALL)
 
-H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
-SERVED_MARK = re.compile(rb"\b[0-9a-f]{16}\b")
-IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+H2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\n"
+SERVED_MARK: Final = re.compile(rb"\b[0-9a-f]{16}\b")
+IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
-PROTECTED = FORWARDED | {
+PROTECTED: Final = FORWARDED | {
     b"host",
     b"content-length",
     b"transfer-encoding",
@@ -29,6 +39,9 @@ PROTECTED = FORWARDED | {
 }
 """Fields a Connection header may not name: removing them would change what the server is asked or told."""
 
+QUIET: Final = FORWARDED | {b"cookie", *OTHER_NAMES}
+"""Fields that are read when somebody asks: alone they change nothing."""
+
 
 class RequestHead:
     """One valid request head."""
@@ -36,8 +49,6 @@ class RequestHead:
     __slots__ = (
         "authority",
         "cookie",
-        "fields",
-        "forwarded",
         "health_check",
         "hops",
         "host",
@@ -48,7 +59,9 @@ class RequestHead:
         "length",
         "method",
         "minor",
+        "others",
         "path",
+        "raw",
         "request_id",
         "served",
         "target",
@@ -61,10 +74,12 @@ class RequestHead:
     path: bytes
     """The target by which routes are found: the path in its one spelling, resolved."""
     minor: int
-    fields: bytes
-    """As received."""
+    raw: bytes
+    """The head as received, blank line included."""
     kept: bytes
-    """Those that are forwarded as they came."""
+    """Fields that are forwarded as they came."""
+    others: dict[bytes, bytes] | None
+    """What not every request has, of the fields that are read (`scan.NAMED`), by lower-case name."""
     host: bytes
     authority: bool
     """The target came in absolute form: `host` is from there and must replace the Host field."""
@@ -78,9 +93,6 @@ class RequestHead:
     """Which service it is for, as a gateway in front says (see `identity`); None when nobody does."""
     request_id: bytes
     cookie: bytes
-    forwarded: tuple[bytes, bytes, bytes, bytes] | None
-    """X-Forwarded-For, -Proto and -Host as received, and the fields of other names that tell the same, as
-    they are sent on; None when there was none."""
     hops: int
     """Gateways it has passed."""
     served: tuple[bytes, ...]
@@ -88,31 +100,75 @@ class RequestHead:
     health_check: bool
     """Another gateway asks whether this one could serve the request; no application may see it."""
 
+    @property
+    def fields(self) -> bytes:
+        """All fields, as received."""
+        return self.raw[self.raw.index(b"\r") : -4]
+
     def by_name(self) -> dict[bytes, bytes]:
-        """Every field by its lower-case name; one that is repeated with commas between (RFC 9110 5.3)."""
+        """Every field by its lower-case name; one that is repeated with commas between (RFC 9110 5.3), but of
+        several request identifiers the first."""
         found: dict[bytes, bytes] = {}
         for line in self.fields.split(b"\r\n")[1:]:
             name, _, value = line.partition(b":")
             name, value = name.lower(), value.strip(b" \t")
-            found[name] = found[name] + b", " + value if name in found else value
+            if name not in found:
+                found[name] = value
+            elif name != b"x-request-id":
+                found[name] = found[name] + b", " + value
         return found
+
+    @property
+    def forwarded(self) -> tuple[bytes, bytes, bytes, bytes] | None:
+        """X-Forwarded-For, -Proto and -Host as received, and the fields of other names that tell the same, as
+        they are sent on; None when there was none."""
+        fields = self.others
+        if fields is None:
+            return None
+        others = [name for name in fields if name not in NAMED]
+        if not others and FORWARDED.isdisjoint(fields):
+            return None
+        return (
+            fields.get(b"x-forwarded-for", b""),
+            fields.get(b"x-forwarded-proto", b""),
+            fields.get(b"x-forwarded-host", b""),
+            b"".join([b"\r\n%b: %b" % (name, fields[name]) for name in others if b"_" not in name]),
+        )
+
+
+def read_request_head(data: bytes, limits: Limits) -> RequestHead | None:
+    """The head that `data` begins with; None when more bytes are needed. ProtocolError as below."""
+    found = scan_request(data, limits.head_bytes, limits.target_bytes, limits.head_fields)
+    return None if found is None else _made(found, data)
 
 
 def parse_request_head(head: bytes, limits: Limits) -> RequestHead:
     """Read a complete head, blank line included. ProtocolError with the status to answer."""
+    found = scan_request(head, len(head), limits.target_bytes, limits.head_fields)
+    if found is None or found[0] != len(head):
+        found = reference_request(head, limits.target_bytes, limits.head_fields)
+    return _made(found, head)
+
+
+def _made(found: RequestScan, data: bytes) -> RequestHead:
+    """The head at the beginning of `data`, of which this was found."""
     request = RequestHead()
     (
-        request.method, request.target, request.minor, request.fields, request.kept, request.host,
-        request.length, request.keep_alive, request.request_id, plain, others,
-    ) = scan_request(head, limits.target_bytes, limits.head_fields)  # fmt: skip
+        end, request.method, request.target, request.minor, request.kept, request.host, request.length,
+        request.keep_alive, request.request_id, plain, others,
+    ) = found  # fmt: skip
+    request.raw = data if end == len(data) else data[:end]
+    request.others = others
     request.authority = request.health_check = False
     request.upgrade = request.cookie = b""
-    request.forwarded = request.identity = None
+    request.identity = None
     request.hops = 0
     request.served = ()
     request.idempotent = request.method in IDEMPOTENT
     if others is not None:
-        _read_others(request, others)
+        request.cookie = others.get(b"cookie", b"")
+        if not QUIET.issuperset(others):
+            _read_others(request, others)
     if not request.target.startswith(b"/"):
         _normalise_target(request)
     request.path = request.target
@@ -135,8 +191,7 @@ def _normalise_path(request: RequestHead) -> None:
 
 
 def _read_others(request: RequestHead, fields: dict[bytes, bytes]) -> None:
-    """Fields that not every request has."""
-    request.cookie = fields.get(b"cookie", b"")
+    """Fields that ask for something."""
     if b"idempotency-key" in fields:
         request.idempotent = True
     gone: set[bytes] = set()
@@ -146,7 +201,6 @@ def _read_others(request: RequestHead, fields: dict[bytes, bytes]) -> None:
             raise ProtocolError("the only expectation that can be met is 100-continue", 417)
         if request.minor == 0:  # such a client cannot read a 100 answer
             gone.add(b"expect")
-    _read_forwarded(request, fields)
     _read_gateways(request, fields)
     connection = fields.get(b"connection")
     if connection is not None:
@@ -159,18 +213,6 @@ def _read_others(request: RequestHead, fields: dict[bytes, bytes]) -> None:
             request.upgrade = _allowed_upgrade(fields.get(b"upgrade", b""))
     if gone:
         request.kept = without(request.kept, gone)
-
-
-def _read_forwarded(request: RequestHead, fields: dict[bytes, bytes]) -> None:
-    """What proxies in front tell of where the request came from."""
-    others = [name for name in fields if name not in NAMED]
-    if others or not FORWARDED.isdisjoint(fields):
-        request.forwarded = (
-            fields.get(b"x-forwarded-for", b""),
-            fields.get(b"x-forwarded-proto", b""),
-            fields.get(b"x-forwarded-host", b""),
-            b"".join([b"\r\n%b: %b" % (name, fields[name]) for name in others if b"_" not in name]),
-        )
 
 
 def _read_gateways(request: RequestHead, fields: dict[bytes, bytes]) -> None:

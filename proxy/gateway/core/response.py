@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.core.heads import CHUNKED, REFUSED, connection_tokens, keeps_alive, without
 from gateway.core.limits import Limits
-from gateway.core.scan import NOT_FORWARDED, PASSED, scan_response
+from gateway.core.scan import NOT_FORWARDED, PASSED, ResponseScan, reference_response, scan_response
 
 BODYLESS = frozenset((*range(100, 200), 204, 304))
 """Statuses whose answers have no body, whatever their fields say."""
@@ -13,7 +13,7 @@ BODYLESS = frozenset((*range(100, 200), 204, 304))
 class ResponseHead:
     """One valid response head."""
 
-    __slots__ = ("keep_alive", "length", "minor", "onward", "passed", "refused", "status", "upgrade")
+    __slots__ = ("keep_alive", "length", "minor", "onward", "passed", "refused", "rest", "status", "upgrade")
 
     status: int
     minor: int
@@ -26,15 +26,40 @@ class ResponseHead:
     passed: bool
     """Another gateway says that this is what an application answered."""
     onward: bytes
-    """The head as it is passed on when nothing has to be added."""
+    """The head as it is passed on when nothing has to be added, and what came behind it."""
+    rest: int
+    """Bytes that came behind the head."""
+
+    @property
+    def head(self) -> bytes:
+        """The head as it is passed on."""
+        return self.onward[: len(self.onward) - self.rest]
+
+
+def read_response_head(data: bytes, limits: Limits) -> ResponseHead | None:
+    """The head of an upstream's answer that `data` begins with; None when more bytes are needed.
+
+    ProtocolError when it must not be forwarded.
+    """
+    found = scan_response(data, limits.head_bytes, limits.head_fields)
+    return None if found is None else _made(found, data)
 
 
 def parse_response_head(head: bytes, limits: Limits) -> ResponseHead:
     """Read a complete head of an upstream's answer. ProtocolError when it must not be forwarded."""
+    found = scan_response(head, len(head), limits.head_fields)
+    if found is None or found[0] != len(head):
+        found = reference_response(head, limits.head_fields)
+    return _made(found, head)
+
+
+def _made(found: ResponseScan, data: bytes) -> ResponseHead:
+    """The head at the beginning of `data`, of which this was found."""
     response = ResponseHead()
     (
-        response.status, response.minor, response.length, response.keep_alive, response.onward, others,
-    ) = scan_response(head, limits.head_fields)  # fmt: skip
+        end, response.status, response.minor, response.length, response.keep_alive, response.onward, others,
+    ) = found  # fmt: skip
+    response.rest = len(data) - end
     response.upgrade = response.refused = b""
     response.passed = False
     if others is not None:
@@ -63,5 +88,7 @@ def _read_others(response: ResponseHead, fields: dict[bytes, bytes]) -> None:
 
 def _drop(response: ResponseHead, names: set[bytes]) -> None:
     """Pass these on to nobody."""
-    at = response.onward.index(b"\r")
-    response.onward = response.onward[:at] + without(response.onward[at:-4], names) + b"\r\n\r\n"
+    head = response.head
+    at = head.index(b"\r")
+    behind = response.onward[len(head) - 4 :]
+    response.onward = head[:at] + without(head[at:-4], names) + behind

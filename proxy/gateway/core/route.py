@@ -1,8 +1,4 @@
-"""Routes: what a request is matched to, and the table of paths it is matched by north-south.
-
-An Exact hit first, then the longest Prefix by path element. All look-ups are in dictionaries: the number of
-routes costs nothing per request.
-"""
+"""Routes: what a request is matched to."""
 
 from __future__ import annotations
 
@@ -137,42 +133,6 @@ class Route:
         """Whether the export lists backends: a caller who goes to its Service's pods past the gateways misses
         them."""
         return any(cluster.backend for cluster in self.clusters)
-
-
-@dataclass(frozen=True, slots=True)
-class PathTable:
-    """Path rules of one listener."""
-
-    exact: Mapping[bytes, Route] = field(default_factory=dict)
-    prefix: Mapping[bytes, Route] = field(default_factory=dict)
-    """By prefix without `/` at its end; `/` itself is the empty key."""
-    longest: int = 0
-    """Length of the longest prefix: a deep path costs no more look-ups than the rules are deep."""
-
-    def find(self, target: bytes) -> Route | None:
-        """The route of a request target in origin form; the query is ignored."""
-        path = target.partition(b"?")[0]
-        route = self.exact.get(path)
-        if route is not None:
-            return route
-        prefixes = self.prefix
-        if not path.startswith(b"/"):
-            return None
-        if len(path) > self.longest:
-            path = path[: path.rfind(b"/", 0, self.longest + 1)]
-        while path:
-            route = prefixes.get(path)
-            if route is not None:
-                return route
-            path = path[: path.rfind(b"/")]
-        return prefixes.get(b"")
-
-
-def path_table(rules: Mapping[tuple[bool, bytes], Route]) -> PathTable:
-    """The table of rules by whether they are exact and their normal path."""
-    prefixes = {path: route for (exact, path), route in rules.items() if not exact}
-    exact = {path: route for (exact, path), route in rules.items() if exact}
-    return PathTable(exact, prefixes, max(map(len, prefixes), default=0))
 
 
 def normal_prefix(path: str) -> bytes:

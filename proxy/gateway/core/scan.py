@@ -21,18 +21,20 @@ from gateway.core.heads import (
     TOKEN,
     UNTIL_CLOSE,
     collect,
+    head_end,
     read_length,
 )
 from gateway.core.paths import ODD
 
 Others = dict[bytes, bytes] | None
-RequestScan = tuple[bytes, bytes, int, bytes, bytes, bytes, int, bool, bytes, bool, Others]
-"""Method, target, minor version, fields as received, fields as they are passed on, host, length, whether
-the connection is kept, request identifier, whether the target is a path in its one form, other fields read by
+RequestScan = tuple[int, bytes, bytes, int, bytes, bytes, int, bool, bytes, bool, Others]
+"""Bytes of the head, method, target, minor version, fields as they are passed on, host, length, whether the
+connection is kept, request identifier, whether the target is a path in its one form, other fields read by
 lower-case name. A Connection field of just `keep-alive` or `close` is not among these."""
 
-ResponseScan = tuple[int, int, int, bool, bytes, Others]
-"""Status, minor version, length, whether the connection is kept, the head as it is passed on, others."""
+ResponseScan = tuple[int, int, int, int, bool, bytes, Others]
+"""Bytes of the head, status, minor version, length, whether the connection is kept, the head as it is passed
+on with all that came behind it, others."""
 
 REQUEST = re.compile(
     rb"(" + TOKEN + rb"{1,32}+) ([\x21\x22\x24-\x7e\x80-\xff]++) HTTP/1\.([01])\r\n(?:" + FIELD + rb")*+\r\n"
@@ -132,7 +134,8 @@ def reference_request(head: bytes, target_bytes: int, head_fields: int) -> Reque
     for name in (b"host", b"content-length", b"transfer-encoding", b"x-request-id"):
         fields.pop(name, None)
     kept = DROPPED.sub(b"", seen) if any(map(_is_dropped, found)) else seen
-    return method, target, minor, seen, kept, host, length, keep_alive, request_id, plain, fields or None
+    others = fields or None
+    return len(head), method, target, minor, kept, host, length, keep_alive, request_id, plain, others
 
 
 def reference_response(head: bytes, head_fields: int) -> ResponseScan:
@@ -151,7 +154,7 @@ def reference_response(head: bytes, head_fields: int) -> ResponseScan:
     onward = (
         b"HTTP/1.1" + head[8 : head.index(b"\r")] + DROPPED_IN_ANSWERS.sub(b"", head[head.index(b"\r") :])
     )
-    return status, minor, length, keep_alive, onward, fields or None
+    return len(head), status, minor, length, keep_alive, onward, fields or None
 
 
 def _is_dropped(field: tuple[bytes, bytes]) -> bool:
@@ -227,8 +230,8 @@ def _flags(name: bytes, read: frozenset[bytes], dropped: frozenset[bytes]) -> in
     return READ_FLAG * (name in read) | DROPPED_FLAG * (name in dropped) | SINGLE_FLAG * (name in SINGLE)
 
 
-NativeRequest = Callable[[bytes, int, int], "RequestScan | None"]
-NativeResponse = Callable[[bytes, int], "ResponseScan | None"]
+NativeRequest = Callable[[bytes, int, int, int], "RequestScan | None"]
+NativeResponse = Callable[[bytes, int, int], "ResponseScan | None"]
 
 try:
     from gateway.core._scan import Scanner
@@ -246,19 +249,27 @@ def is_native() -> bool:
     return native_request is not None
 
 
-def scan_request(head: bytes, target_bytes: int, head_fields: int) -> RequestScan:
-    """By whichever twin can. ProtocolError with the status to answer."""
+def scan_request(data: bytes, head_bytes: int, target_bytes: int, head_fields: int) -> RequestScan | None:
+    """The head that `data` begins with, by whichever twin can; None when more bytes are needed.
+
+    ProtocolError with the status to answer.
+    """
     if native_request is not None:
-        found = native_request(head, target_bytes, head_fields)
+        found = native_request(data, head_bytes, target_bytes, head_fields)
         if found is not None:
             return found
-    return reference_request(head, target_bytes, head_fields)
+    end = head_end(data, head_bytes)
+    return reference_request(data[:end], target_bytes, head_fields) if end else None
 
 
-def scan_response(head: bytes, head_fields: int) -> ResponseScan:
-    """By whichever twin can. ProtocolError when the answer must not be forwarded."""
+def scan_response(data: bytes, head_bytes: int, head_fields: int) -> ResponseScan | None:
+    """The same of an answer. ProtocolError when it must not be forwarded."""
     if native_response is not None:
-        found = native_response(head, head_fields)
+        found = native_response(data, head_bytes, head_fields)
         if found is not None:
             return found
-    return reference_response(head, head_fields)
+    end = head_end(data, head_bytes)
+    if not end:
+        return None
+    size, status, minor, length, keep_alive, onward, others = reference_response(data[:end], head_fields)
+    return size, status, minor, length, keep_alive, onward + data[end:], others

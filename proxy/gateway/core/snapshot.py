@@ -24,12 +24,13 @@ from gateway.core.identity import BY_PATH, NO_KEYS, PeersKeys
 from gateway.core.imports import read_import
 from gateway.core.objects import Key, Object, is_deleted
 from gateway.core.own_routes import beside_front_door, published
+from gateway.core.path_table import PathTable, path_table
 from gateway.core.paths import normalise
 from gateway.core.peers import NO_PEERS, Caller, MutualTls, PeerTable
 from gateway.core.policy import ACTIVE_ACTIVE, Policy, read_policy, unknown_targets
 from gateway.core.problem import Problem
 from gateway.core.rewrite import Rewrite
-from gateway.core.route import PathTable, Route, WeightedCluster, normal_prefix, path_table
+from gateway.core.route import Route, WeightedCluster, normal_prefix
 from gateway.core.service_ports import service_ports
 from gateway.core.services import Objects, sort_objects
 from gateway.core.sidecars import SIDECAR_PORT, SIDECARS, invoke_prefix
@@ -84,10 +85,10 @@ class Snapshot:
         """
         return self.identities.get(value)
 
-    def from_outside(self, host: bytes, path: bytes) -> Route | None:
-        """The north-south route of a Host and a path. A host that an export has leads to nothing else."""
+    def paths_of(self, host: bytes) -> PathTable:
+        """The north-south paths of a Host. One that an export has leads to nothing else."""
         table = self.published.get(host_of(host)) if self.published else None
-        return (self.paths if table is None else table).find(path)
+        return self.paths if table is None else table
 
     def path_routes(self) -> list[Route]:
         """North-south routes, longest path first."""

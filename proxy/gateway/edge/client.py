@@ -9,7 +9,7 @@ from gateway.core.answers import H2_REFUSAL, HEALTH_CHECK_ANSWER, NOT_FOUND_TEXT
 from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody, passed_on
 from gateway.core.errors import ProtocolError
 from gateway.core.forward import continued_fields, forwarded_fields, response_head
-from gateway.core.heads import CHUNKED, head_end
+from gateway.core.heads import CHUNKED
 from gateway.core.limits import LINGER_BYTES, LINGER_SECONDS, TOLD_CLIENTS
 from gateway.core.meter import CONNECTION_BYTES
 from gateway.core.peers import Caller
@@ -156,29 +156,30 @@ class Client(Connection):
 
     def read_request(self, data: bytes) -> None:
         """`data` begins where a request begins."""
-        held, self.buffer = self.buffer, data
-        if data[:2] == b"\r\n":  # one empty line before a request is allowed, for old clients' sake
+        held, self.buffer = self.buffer, b""
+        began = data
+        if data.startswith(b"\r\n"):  # one empty line before a request is allowed, for old clients' sake
             data = data[2:]
         try:
-            end = head_end(data, self.runtime.head_bytes)
-            if not end:
-                # From the head's first byte on, however slowly the others come; an empty line is not one.
-                if data and not held.strip(b"\r\n"):
-                    self.deadline = self.runtime.now + self.runtime.limits.head_seconds
-                if data and self.meter.full:
-                    self.refuse(503, SHORT_TEXT, "memory")
-                return
-            self.buffer = b""
-            raw = data[:end] if end < len(data) else data
-            if raw == H2_PREFACE:
-                self.refuse_http2()
-                return
-            routed = self.registry.read_head(raw, self.service_port, by_path=self.by_path, caller=self.caller)
+            routed = self.registry.read_head(
+                data, self.service_port, by_path=self.by_path, caller=self.caller
+            )
         except ProtocolError as error:
-            self.buffer = b""
-            self.refuse(error.status, str(error), "malformed")
+            if data.startswith(H2_PREFACE):
+                self.refuse_http2()
+            else:
+                self.refuse(error.status, str(error), "malformed")
             return
-        self._begin(routed, data[end:] if end < len(data) else b"")
+        if routed is not None:
+            end = len(routed.head.raw)
+            self._begin(routed, data[end:] if end < len(data) else b"")
+            return
+        self.buffer = began
+        # From the head's first byte on, however slowly the others come; an empty line is not one.
+        if data and not held.strip(b"\r\n"):
+            self.deadline = self.runtime.now + self.runtime.limits.head_seconds
+        if data and self.meter.full:
+            self.refuse(503, SHORT_TEXT, "memory")
 
     def _begin(self, routed: RoutedHead, rest: bytes) -> None:
         """Begin an exchange; `rest` is what came behind the head."""
@@ -274,7 +275,7 @@ class Client(Connection):
     # Answers
 
     def interim(self, answer: ResponseHead) -> None:
-        self.transport.write(response_head(answer, trusted=False))
+        self.transport.write(response_head(answer, trusted=False) or answer.head)
 
     def answer_head(
         self, head: RequestHead, answer: ResponseHead, *,

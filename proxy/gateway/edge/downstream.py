@@ -93,7 +93,7 @@ class Downstream(ABC):
         self, head: RequestHead, answer: ResponseHead, *,
         trusted: bool, close: bool, decode: bool, extra: bytes,
     ) -> bytes:  # fmt: skip
-        """The head of an answer, to be sent in front of its body; as it came when nothing of it changes.
+        """The head of an answer, to be sent in front of its body; empty when it is `answer.head`.
 
         `trusted`: a gateway sent it, whose marks are meant for this one. `decode`: the body is sent without
         chunks. `extra`: fields to add.

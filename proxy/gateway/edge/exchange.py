@@ -137,7 +137,7 @@ class Exchange(UpstreamUser):
         full = False
         while pick := self.attempts.next(self.runtime.now):
             try:
-                self.routed.start(pick.state)
+                self.routed.aim(pick.state)
                 self.waits = True
                 self._await_peer()
                 upstream = pool_of(pick.health).acquire(self, fresh=not self.head.idempotent)
@@ -165,11 +165,8 @@ class Exchange(UpstreamUser):
         upstream.lend(self)
         head = self.head
         downstream = self.downstream
-        start, forwarded = self.routed.start(self.attempts.pick.state), downstream.forwarded_fields(head)
-        if head.request_id:
-            out = start + forwarded + b"\r\n\r\n"
-        else:
-            out = b"".join((start, forwarded, b"\r\nX-Request-Id: ", self.request_id, b"\r\n\r\n"))
+        own_id = b"" if head.request_id else self.request_id
+        out = self.routed.written(self.attempts.pick.state, downstream.forwarded_fields(head), own_id)
         if self.kept.parts:
             out += b"".join(self.kept.parts)
             self.kept.trim()
@@ -221,8 +218,9 @@ class Exchange(UpstreamUser):
         self.attempts.pick.health.failed(self.runtime.now)
         self.fail(502, f"the service's answer cannot be passed on: {text}", "broken-answer")
 
-    def upstream_answer(self, answer: ResponseHead, raw: bytes, data: bytes, end: int) -> None:
+    def upstream_answer(self, answer: ResponseHead, data: bytes) -> None:
         pick = self.attempts.pick
+        end = len(data) - answer.rest
         remote = pick.state.remote
         stranger = remote and by_a_stranger(answer, pick.health)
         uninvoked = self.head.idempotent and by_a_sidecar(pick.state.cluster, answer, data, end)
@@ -248,22 +246,24 @@ class Exchange(UpstreamUser):
         head = self.head
         length = body_length(head, answer)
         decode = length == CHUNKED and head.minor == 0
-        self.answer_body = framing(length, len(data) - end, decode=decode)
+        self.answer_body = framing(length, answer.rest, decode=decode)
         if length == UNTIL_CLOSE or decode or self.wants_body or self.runtime.draining:
             self.close_after = True
         secret = self.runtime.session_secret
         extra = b"" if stranger else added_fields(self.routed, answer, pick, self.attempts.affinity, secret)
-        out = self.downstream.answer_head(
+        changed = self.downstream.answer_head(
             head, answer, trusted=remote, close=self.close_after, decode=decode, extra=extra
         )
-        if self.answer_body is None:  # no body, or all of it is here
-            if length:
-                out = data if out == raw else out + data[end:]
-            self.downstream.send(out)
-            self.bytes_out += len(out)
-            self._answer_complete(clean=end + length == len(data))
-        else:
-            self._answer_data(data, end, b"" if out == raw else out)
+        out, answer.onward = changed + data[end:] if changed else answer.onward, b""
+        if self.answer_body is not None:
+            self._answer_data(out, len(out) - answer.rest)
+            return
+        clean = length == answer.rest  # no body, or all of it is here
+        if not clean:
+            out = out[: len(out) - answer.rest]
+        self.downstream.send(out)
+        self.bytes_out += len(out)
+        self._answer_complete(clean=clean)
 
     def upstream_data(self, data: bytes) -> None:
         if self.tunnel:
@@ -271,10 +271,10 @@ class Exchange(UpstreamUser):
             self.downstream.send(data)
             self._await_peer()
         else:
-            self._answer_data(data, 0, b"")
+            self._answer_data(data, 0)
 
-    def _answer_data(self, data: bytes, start: int, head: bytes) -> None:
-        """Body bytes from `start`; what is before it in `data` is the head unless `head` replaces it."""
+    def _answer_data(self, data: bytes, start: int) -> None:
+        """Body bytes from `start`; what is before it in `data` is the head."""
         body = self.answer_body
         if body is None:
             return
@@ -285,7 +285,7 @@ class Exchange(UpstreamUser):
                 self.answer = None  # nothing of it has reached the client yet
             self.upstream_broken(str(error))
             return
-        out = passed_on(body, data, start, end, head)
+        out = passed_on(body, data, start, end)
         self.bytes_out += len(out)
         self.downstream.send(out)
         if end >= 0:

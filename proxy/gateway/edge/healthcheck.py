@@ -67,6 +67,8 @@ class HealthChecker:
             if not number % STATES_AT_ONCE:
                 await asyncio.sleep(0)
             state = states[(self._next + number) % len(states)]
+            if not state.asks:
+                continue
             for health, cluster in self._due(state):
                 if len(self._checks) >= MAX_CHECKS:
                     self._next = (self._next + number) % len(states)

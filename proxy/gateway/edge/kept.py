@@ -80,14 +80,14 @@ class Question(UpstreamUser):
         self.waits = False
         self._fail(message)
 
-    def upstream_answer(self, answer: ResponseHead, raw: bytes, data: bytes, end: int) -> None:  # noqa: ARG002
+    def upstream_answer(self, answer: ResponseHead, data: bytes) -> None:
         if not self.done.done():
             self.done.set_result(data)
         length = 0 if answer.status == 204 else answer.length
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             # A gateway's own answers are short; what is not here whole is waited for by nobody.
-            upstream.give_back(keep=answer.keep_alive and end + length == len(data))
+            upstream.give_back(keep=answer.keep_alive and length == answer.rest)
 
     def upstream_broken(self, text: str) -> None:
         self._fail(text)

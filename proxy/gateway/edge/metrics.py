@@ -6,14 +6,15 @@ names and labels are put together only when somebody asks.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from gateway.core.balance import LATENCY_BUCKETS, ClusterState, RouteState
 
 Labels = tuple[str, str, str]
 """service, cluster, policy."""
 
+BUCKETS: Final = len(LATENCY_BUCKETS)
 BOUNDS = [f"{bound:g}" for bound in LATENCY_BUCKETS] + ["+Inf"]
 
 
@@ -84,7 +85,10 @@ def observe(cluster: ClusterState, status: int, seconds: float) -> None:
     """Count one finished request."""
     codes = cluster.codes
     codes[status] = codes.get(status, 0) + 1
-    cluster.buckets[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+    at = 0
+    while at < BUCKETS and LATENCY_BUCKETS[at] < seconds:
+        at += 1
+    cluster.buckets[at] += 1
     cluster.seconds += seconds
 
 

@@ -12,17 +12,17 @@ from gateway.core.forward import MAX_HOPS
 from gateway.core.health import EndpointHealth
 from gateway.core.identity import BY_NAME
 from gateway.core.peers import Caller
-from gateway.core.request import parse_request_head
+from gateway.core.request import RequestHead, read_request_head
 from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import Snapshot
 from gateway.edge.routed import COPIES, NO_ROUTE, UNKNOWN_IDENTITY, USUAL_HEAD_BYTES, RoutedHead
 from gateway.edge.runtime import Runtime
 from gateway.edge.upstream import Pool
 
-FORGET_TICKS = 240
+FORGET_TICKS: Final = 240
 """Ticks (a minute) after which routes no snapshot names any more are forgotten, with their endpoints."""
 
-FORGET_AT_ONCE = 20
+FORGET_AT_ONCE: Final = 20
 """Routes or pools looked at before requests have their turn again."""
 
 
@@ -60,16 +60,13 @@ class Registry:
 
     def __init__(self, runtime: Runtime, snapshot: Snapshot) -> None:
         self.runtime = runtime
-        self.snapshot = snapshot
-        runtime.session_secret = snapshot.session_secret
-        runtime.peer_tls.take(table=snapshot.table)
         self.generation = 0
         self.pools: dict[tuple[str, Endpoint], Pool] = {}
         """By service and pod, so that no service ever reads what was left on another's connection; one for
         all services by gateway of another cluster."""
         self.health: dict[tuple[str, Endpoint], UpstreamHealth] = {}
         self._states: dict[Route, RouteState] = {}
-        self._by_id: dict[int, RouteState] = {}
+        self._take(snapshot)
         self._ticks = 0
         self._forgot = 0
         """Generation of the snapshot beside which nothing is left to forget."""
@@ -83,25 +80,43 @@ class Registry:
 
     def swap(self, snapshot: Snapshot) -> None:
         """Exchanges under way keep the state they hold; equal routes keep theirs."""
+        self.generation += 1
+        self._take(snapshot)
+
+    def _take(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.runtime.session_secret = snapshot.session_secret
         self.runtime.peer_tls.take(table=snapshot.table)
-        self.generation += 1
-        self._by_id = {}
+        self._paths = snapshot.paths
+        self._one_table = not snapshot.published
+        """North-south, no Host leads elsewhere than others."""
+        self._by_id: dict[int, RouteState] = {}
 
     def read_head(
-        self, raw: bytes, service_port: int, *, by_path: bool, caller: Caller | None = None
-    ) -> RoutedHead:
-        """Read and route a head. ProtocolError: refuse it.
+        self, data: bytes, service_port: int, *, by_path: bool, caller: Caller | None = None
+    ) -> RoutedHead | None:
+        """Read and route the head that `data` begins with; None when more bytes are needed.
 
-        `caller`: the gateway that asks, over mutual TLS.
+        ProtocolError: refuse it. `caller`: the gateway that asks, over mutual TLS.
         """
         limits = self.runtime.limits
-        head = parse_request_head(raw, limits)
-        if limits.body_bytes is not None and head.length > limits.body_bytes:
+        head = read_request_head(data, limits)
+        if head is None:
+            return None
+        if head.length and limits.body_bytes is not None and head.length > limits.body_bytes:
             raise ProtocolError(f"body longer than {limits.body_bytes} bytes", 413)
         if head.hops >= MAX_HOPS:
             raise ProtocolError(f"request has passed {head.hops} gateways: routes form a loop", 508)
+        routed = self._routed(head, service_port, by_path=by_path, caller=caller)
+        more = len(head.raw) - USUAL_HEAD_BYTES
+        if more > 0:
+            routed.loose = COPIES * more
+            self.runtime.meter.came += routed.loose
+        return routed
+
+    def _routed(
+        self, head: RequestHead, service_port: int, *, by_path: bool, caller: Caller | None
+    ) -> RoutedHead:
         snapshot = self.snapshot
         nowhere = NO_ROUTE
         if caller is not None:
@@ -109,12 +124,15 @@ class Registry:
         elif head.identity is not None:  # only where gateways meet, and then by nothing else
             route = snapshot.identified(head.identity) if by_path else None
         elif by_path:
-            route = snapshot.from_outside(head.host, head.path)
+            table = self._paths if self._one_table else snapshot.paths_of(head.host)
+            route = table.find(head.path)
         else:
             route = snapshot.ports.get(service_port) or snapshot.hosts.find(head.host)
         if route is not None and route.variants:
             route = route.of(head.by_name())
-        routed = RoutedHead(head, route, None if route is None else self.state(route), limits)
+        state = None if route is None else self.state(route)
+        runtime = self.runtime
+        routed = RoutedHead(head, route, state, runtime.total_seconds, runtime.first_byte_seconds)
         if caller is not None:
             routed.nowhere = nowhere
             if route is not None and head.identity is not None and head.identity.endswith(ASKED_BY_NAME):
@@ -123,9 +141,6 @@ class Registry:
             routed.nowhere = UNKNOWN_IDENTITY
         elif route is None and not by_path and (text := snapshot.hosts.ambiguity(head.host)):
             routed.nowhere = (421, text, "ambiguous-host")
-        if len(raw) > USUAL_HEAD_BYTES:
-            routed.loose = COPIES * (len(raw) - USUAL_HEAD_BYTES)
-            self.runtime.meter.came += routed.loose
         return routed
 
     def state(self, route: Route) -> RouteState:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from gateway.core.affinity import HASHING, Affinity, read_affinity
+from typing import Final
+
+from gateway.core.affinity import COOKIE, Affinity, read_affinity
 from gateway.core.answers import NOT_FOUND_TEXT
 from gateway.core.balance import ClusterState, RouteState
 from gateway.core.forward import check_loop, request_start, served_mark
-from gateway.core.limits import Limits
 from gateway.core.request import RequestHead
 from gateway.core.route import Route
 from gateway.core.timeouts import NO_TIMEOUTS, Timeouts
 from gateway.edge.accesslog import AccessLog, request_fields
 
-COPIES = 3
+COPIES: Final = 2
 """A head with what was read from it takes so many times its length."""
 
-USUAL_HEAD_BYTES = 1024
+USUAL_HEAD_BYTES: Final = 1024
 """What an exchange counts for anyway (`meter.EXCHANGE_BYTES`) has room for a head of this length."""
 
+SESSION: Final = COOKIE.encode()
+WHOLE: Final = NO_TIMEOUTS
 
-NO_ROUTE = (404, NOT_FOUND_TEXT, "no-route")
-UNKNOWN_IDENTITY = (421, "no service here has this identity: gateways share one key", "unknown-identity")
+NO_ROUTE: Final = (404, NOT_FOUND_TEXT, "no-route")
+UNKNOWN_IDENTITY: Final = (
+    421, "no service here has this identity: gateways share one key", "unknown-identity",
+)  # fmt: skip
 """For a request that says which service it is for, and is not known: it is never routed by anything else."""
 
 
@@ -29,35 +34,44 @@ class RoutedHead:
 
     __slots__ = (
         "affine", "attempt_seconds", "caller", "first_byte_seconds", "head", "logged", "loose", "nowhere",
-        "route", "started", "started_for", "state", "sticky", "total_seconds",
+        "route", "state", "sticky", "target", "total_seconds",
     )  # fmt: skip
 
     def __init__(
-        self, head: RequestHead, route: Route | None, state: RouteState | None, limits: Limits
+        self,
+        head: RequestHead,
+        route: Route | None,
+        state: RouteState | None,
+        total_seconds: float,
+        first_byte_seconds: float,
     ) -> None:
+        """`total_seconds`, `first_byte_seconds`: the gateway's own bounds."""
         self.head = head
         self.route = route
         self.state = state
         self.nowhere = NO_ROUTE
         """The answer without a route: status, text and reason."""
-        self.affine = route is not None and (bool(head.cookie) or route.balancing.kind == HASHING)
+        self.affine = state is not None and (
+            state.hashing or (bool(head.cookie) and head.cookie.find(SESSION) >= 0)
+        )
         """Something in it may tie it to an endpoint."""
-        self.sticky = route is not None and route.balancing.sticky
+        self.sticky = state is not None and state.sticky
         self.loose = 0
         """Bytes it takes beyond a usual one: who uses it has to answer for them."""
         self.logged = ""
         """The access log's fields for it, once it has been logged."""
         self.caller = b""
         """The cluster whose gateway asks for a service by its name, as its certificate proves."""
-        self.started_for: ClusterState | None = None
-        self.started = b""
-        """How it starts for the cluster it was last made for."""
-        self.total_seconds = limits.total_seconds
-        self.first_byte_seconds = limits.first_byte_seconds
+        self.target = head.target
+        """What the cluster it was last aimed at is asked for."""
+        self.total_seconds = total_seconds
+        self.first_byte_seconds = first_byte_seconds
         self.attempt_seconds = 0.0
         """For one attempt, with its answer; 0 for no bound of its own."""
-        if route is not None and route.timeouts is not NO_TIMEOUTS:
-            self._bound(route.timeouts)
+        if route is not None:
+            timeouts = route.timeouts
+            if timeouts is not WHOLE:
+                self._bound(timeouts)
 
     def _bound(self, timeouts: Timeouts) -> None:
         """Let the service's own timeouts hold, in place of the gateway's bound for a first byte."""
@@ -66,31 +80,37 @@ class RoutedHead:
         self.attempt_seconds = timeouts.backend_seconds
         self.first_byte_seconds = float("inf")
 
-    def start(self, cluster: ClusterState) -> bytes:
-        """The head as that cluster is sent it, up to what tells about the sender.
+    def aim(self, cluster: ClusterState) -> None:
+        """Make the target this cluster is asked for. ProtocolError when there is none that can be sent."""
+        head = self.head
+        if not cluster.remote and self.route is not None:
+            if not cluster.mark:
+                cluster.mark = served_mark(cluster.cluster.key, self.route.service)
+            if head.served:
+                check_loop(head, cluster.mark)
+        if not cluster.plain:
+            self.target = cluster.cluster.target(head.target)
+            more = len(self.target) - USUAL_HEAD_BYTES
+            if more > 0:
+                self.loose += more
+        else:
+            self.target = head.target
 
-        ProtocolError when it cannot be sent there.
+    def written(self, cluster: ClusterState, forwarded: bytes, request_id: bytes) -> bytes:
+        """The head as the cluster it was aimed at is sent it.
+
+        `forwarded`: what tells where it came from. `request_id`: one of ours, when the client gave none.
         """
-        if self.started_for is not cluster:
-            to = cluster.cluster
-            service, mark = b"", b""
-            if self.route is not None:
-                service = b"" if self.head.host else self.route.host
-                mark = b"" if to.remote else self._mark(cluster, self.route)
-                check_loop(self.head, mark)
-            self.started = request_start(
-                self.head, to.target(self.head.target), service, to_gateway=to.remote, identity=to.identity,
-                sidecar=to.sidecar, mark=mark, caller=b"" if to.remote else self.caller,
-            )  # fmt: skip
-            self.started_for = cluster
-            self._grew(len(self.started) - len(self.head.fields))
-        return self.started
-
-    @staticmethod
-    def _mark(cluster: ClusterState, route: Route) -> bytes:
-        if not cluster.mark:
-            cluster.mark = served_mark(cluster.cluster.key, route.service)
-        return cluster.mark
+        head = self.head
+        behind = (forwarded, b"\r\n\r\n")
+        if request_id:
+            behind = (forwarded + b"\r\nX-Request-Id: " + request_id, b"\r\n\r\n")
+        return request_start(
+            head, self.target, b"" if head.host or self.route is None else self.route.host,
+            to_gateway=cluster.remote, identity=cluster.identity, sidecar=cluster.sidecar,
+            mark=b"" if cluster.remote else cluster.mark, caller=b"" if cluster.remote else self.caller,
+            behind=behind,
+        )  # fmt: skip
 
     def affinity(self, peer: bytes, secret: bytes, *, trusted: bool) -> Affinity | None:
         """What ties it to an endpoint, sent by this peer."""
@@ -104,8 +124,3 @@ class RoutedHead:
         if not self.logged:
             self.logged = request_fields(self.head, self.route, query=log.query)
         return self.logged
-
-    def _grew(self, more: int) -> None:
-        """It takes so many bytes more, if that is more than usual."""
-        if more > USUAL_HEAD_BYTES:
-            self.loose += more

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Final
 
 from gateway.core.budget import DEFAULT_BUDGET, Budget
 from gateway.core.limits import Limits
@@ -13,7 +14,7 @@ from gateway.edge.accesslog import AccessLog
 from gateway.edge.contexts import PeerTls
 from gateway.edge.metrics import Metrics
 
-HEXADECIMAL = tuple(b"%02x" % number for number in range(256))
+HEXADECIMAL: Final = tuple(b"%02x" % number for number in range(256))
 
 
 class Runtime:
@@ -33,8 +34,9 @@ class Runtime:
         self.limits = limits
         self.attempts = limits.attempts
         self.replay_bytes = limits.replay_bytes
-        self.head_bytes = limits.head_bytes
         self.stall_seconds = limits.stall_seconds
+        self.first_byte_seconds = limits.first_byte_seconds
+        self.total_seconds = limits.total_seconds
         self.idle_seconds = limits.idle_seconds
         self.upstream_idle = limits.upstream_idle
         self.session_secret = b""

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from gateway.core.errors import ProtocolError
-from gateway.core.heads import head_end
 from gateway.core.health import EndpointHealth
 from gateway.core.meter import CONNECTION_BYTES, TLS_BYTES, Meter
-from gateway.core.response import ResponseHead, parse_response_head
+from gateway.core.response import ResponseHead, read_response_head
 from gateway.core.route import Endpoint
 from gateway.edge.dialled import Dialled
 from gateway.edge.reading import read_rest, set_reading
 from gateway.edge.runtime import Runtime
 from gateway.edge.tls import TlsRefusedError
 
-REUSE_SECONDS = 1.0
+REUSE_SECONDS: Final = 1.0
 """How long a connection may have been idle to be used for a request that cannot be replayed: well below
 the 5 s after which the quickest of common servers (Node.js) close theirs."""
 
@@ -53,8 +52,8 @@ class UpstreamUser(ABC):
         """The head of a 1xx answer."""
 
     @abstractmethod
-    def upstream_answer(self, answer: ResponseHead, raw: bytes, data: bytes, end: int) -> None:
-        """The head of the answer, `raw`, which ends at `end` of `data`; the body begins there."""
+    def upstream_answer(self, answer: ResponseHead, data: bytes) -> None:
+        """The head of the answer, with which `data` begins."""
 
     @abstractmethod
     def upstream_data(self, data: bytes) -> None:
@@ -144,18 +143,16 @@ class Upstream:
         return len(self.buffer) + self.transport.get_write_buffer_size()
 
     def _read_head(self, user: UpstreamUser, data: bytes) -> None:
-        runtime = self.pool.runtime
+        limits = self.pool.runtime.limits
         self.buffer = b""
         try:
-            while end := head_end(data, runtime.head_bytes):
-                raw = data[:end] if end < len(data) else data
-                answer = parse_response_head(raw, runtime.limits)
+            while (answer := read_response_head(data, limits)) is not None:
                 if answer.status >= 200 or answer.status == 101:
                     self.reading_head = False
-                    user.upstream_answer(answer, raw, data, end)
+                    user.upstream_answer(answer, data)
                     return
                 user.upstream_interim(answer)
-                data = data[end:]
+                data = data[len(data) - answer.rest :]
         except ProtocolError as error:
             user.upstream_broken(str(error))
         else:
@@ -210,7 +207,8 @@ class Upstream:
         if self.lost:
             return
         self.used = True
-        self.set_reading(True)
+        if not self.reading:
+            self.set_reading(True)
         if keep:
             self.pool.release(self)
         else:

@@ -128,17 +128,16 @@ def test_a_forbidden_trailer_field_is_dropped_and_the_others_stay(field: str, st
 
 
 def test_a_client_that_cannot_read_chunks_gets_the_data_alone() -> None:
-    data = b"1\r\na\r\n2\r\nbc\r\n0\r\nHost: x\r\n\r\n"
+    first, second = b"HEAD1\r\na\r\n2", b"\r\nbc\r\n0\r\nHost: x\r\n\r\n"
     body = ChunkedBody(decode=True)
-    assert passed_on(body, data[:8], 0, body.feed(data[:8], 0), b"HEAD") == b"HEADa"
-    assert passed_on(body, data, 8, body.feed(data, 8)) == b"bc"
+    assert passed_on(body, first, 4, body.feed(first, 4)) == b"HEADa"
+    assert passed_on(body, second, 0, body.feed(second, 0)) == b"bc"
 
 
-def test_what_stands_before_a_changed_body_stays_or_is_replaced() -> None:
+def test_what_stands_before_a_changed_body_stays() -> None:
     data = b"HEAD" + b"0\r\nHost: x\r\n\r\n" + NEXT
-    for head, expected in ((b"", b"HEAD0\r\n\r\n"), (b"OTHER", b"OTHER0\r\n\r\n")):
-        body = ChunkedBody()
-        assert passed_on(body, data, 4, body.feed(data, 4), head) == expected
+    body = ChunkedBody()
+    assert passed_on(body, data, 4, body.feed(data, 4)) == b"HEAD0\r\n\r\n"
 
 
 @given(st.lists(st.sampled_from(["X-A: 1", "Host: x", "TE: y", "B: 2"]), max_size=6), st.integers(1, 40))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gateway.core.balance import RouteState
 from gateway.core.describe import describe, describe_route
 from gateway.core.health import SLOW_START_SECONDS, EndpointHealth
-from gateway.core.route import Endpoint, PathTable, Route, WeightedCluster
+from gateway.core.path_table import PathTable
+from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import Snapshot
 
 NOW = 1000.0
@@ -98,7 +99,7 @@ def test_looking_changes_nothing() -> None:
 
 def test_a_gateway_lists_who_is_ejected() -> None:
     found = route((LOCAL, FAR))
-    snapshot = Snapshot("r/z/g/local", PathTable(prefix={b"/app": found}, longest=4))
+    snapshot = Snapshot("r/z/g/local", PathTable(prefix={b"/app": found}))
     page = describe(snapshot, 7, Healths(endpoints(["well", "ejected", "well"])).of, NOW)
     assert page["ejected"] == ["10.0.0.2:1"]
     assert page["generation"] == 7

@@ -49,7 +49,7 @@ def compiled(
 
 
 def service(snapshot: Snapshot, host: bytes, path: bytes = b"/") -> str:
-    route = snapshot.from_outside(host, path)
+    route = snapshot.paths_of(host).find(path)
     return "" if route is None else route.service
 
 
@@ -228,7 +228,7 @@ def test_a_service_with_a_host_is_called_by_name_as_others_are(hosts: Hosts) -> 
     route = snapshot.identified(keys.sign(HERE, "shop/shop", 3000, BY_NAME))
     assert route is not None
     assert route.clusters[0].target(b"/x") == b"/x"
-    outside = snapshot.from_outside(b"shop.example.com", b"/shop/x")
+    outside = snapshot.paths_of(b"shop.example.com").find(b"/shop/x")
     assert outside is not None
     assert snapshot.holds(outside)
     assert not compiled(hosts.export("shop", None, "/shop", pathRewrite=rewrite)).snapshot.holds(outside)

@@ -60,17 +60,17 @@ ANSWERS = [
 
 @pytest.mark.parametrize("head", USUAL)
 def test_usual_requests_are_read_natively_and_alike(head: bytes) -> None:
-    found = native()[0](head, 8192, 128)
+    found = native()[0](head, 8192, 8192, 128)
     assert found is not None
     assert found == reference_request(head, 8192, 128)
 
 
 @pytest.mark.parametrize("head", ANSWERS)
 def test_usual_answers_are_read_natively_and_alike(head: bytes) -> None:
-    found = native()[1](head, 128)
+    found = native()[1](head, 8192, 128)
     assert found is not None
     assert found == reference_response(head, 128)
-    assert b"".join([b"HTTP/1.1", head[8:]]) == found[4] or found[4].count(b"\r\n") < head.count(b"\r\n")
+    assert b"".join([b"HTTP/1.1", head[8:]]) == found[5] or found[5].count(b"\r\n") < head.count(b"\r\n")
 
 
 @pytest.mark.parametrize("head", UNUSUAL)
@@ -78,15 +78,15 @@ def test_the_reference_reads_what_the_native_twin_leaves_to_it(
     monkeypatch: pytest.MonkeyPatch, head: bytes
 ) -> None:
     use_native(monkeypatch)
-    assert native()[0](head, 8192, 256) is None
-    assert scan_request(head, 8192, 256) == reference_request(head, 8192, 256)
+    assert native()[0](head, 8192, 8192, 256) is None
+    assert scan_request(head, 8192, 8192, 256) == reference_request(head, 8192, 256)
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nConnection: a\r\nConnection: b\r\n\r\n"])
 def test_so_it_does_with_answers(monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
     use_native(monkeypatch)
-    assert native()[1](head, 128) is None
-    assert scan_response(head, 128) == reference_response(head, 128)
+    assert native()[1](head, 8192, 128) is None
+    assert scan_response(head, 8192, 128) == reference_response(head, 128)
 
 
 def use_native(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,24 +98,62 @@ def use_native(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_twin_that_is_there_is_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
     use_native(monkeypatch)
     assert is_native()
-    assert scan_request(USUAL[0], 8192, 128)[0] == b"GET"
-    assert scan_response(ANSWERS[0], 128)[0] == 200
+    assert method_of(USUAL[0]) == b"GET"
+    assert status_of(ANSWERS[0]) == 200
     monkeypatch.setattr(scan, "native_request", None)
     monkeypatch.setattr(scan, "native_response", None)
     assert not is_native()
-    assert scan_request(USUAL[0], 8192, 128)[0] == b"GET"
-    assert scan_response(ANSWERS[0], 128)[0] == 200
+    assert method_of(USUAL[0]) == b"GET"
+    assert status_of(ANSWERS[0]) == 200
 
 
 def test_bounds_are_the_same() -> None:
     of_requests, of_answers = native()
     head = b"GET /1234567 HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n"
-    assert of_requests(head, 8, 2) == reference_request(head, 8, 2)
+    size = len(head)
+    assert of_requests(head, size, 8, 2) == reference_request(head, 8, 2)
     for bounds in ((7, 2), (8, 1)):
-        assert of_requests(head, *bounds) is None
+        assert of_requests(head, size, *bounds) is None
         with pytest.raises(ProtocolError):
             reference_request(head, *bounds)
-    assert of_answers(ANSWERS[0], 0) is None
+    assert of_requests(head, size - 1, 8, 2) is None
+    assert of_answers(ANSWERS[0], len(ANSWERS[0]), 1) == reference_response(ANSWERS[0], 1)
+    assert of_answers(ANSWERS[0], len(ANSWERS[0]) - 1, 1) is None
+    assert of_answers(ANSWERS[0], len(ANSWERS[0]), 0) is None
+
+
+@pytest.mark.parametrize("native_twin", [True, False])
+@pytest.mark.parametrize("behind", [b"", b"body", b"GET / HTTP/1.1\r\nHost: b\r\n\r\n"])
+def test_a_head_ends_at_its_blank_line_and_not_before(
+    monkeypatch: pytest.MonkeyPatch, behind: bytes, native_twin: bool
+) -> None:
+    use_native(monkeypatch)
+    if not native_twin:
+        monkeypatch.setattr(scan, "native_request", None)
+        monkeypatch.setattr(scan, "native_response", None)
+    for head in USUAL:
+        found = scan_request(head + behind, 8192, 8192, 128)
+        assert found == reference_request(head, 8192, 128)
+        assert found[0] == len(head)
+        assert all(scan_request(head[:some], 8192, 8192, 128) is None for some in range(0, len(head), 7))
+    for head in ANSWERS:
+        answer = scan_response(head + behind, 8192, 128)
+        assert answer is not None
+        assert answer[0] == len(head)
+        assert answer[5] == reference_response(head, 128)[5] + behind
+        assert all(scan_response(head[:some], 8192, 128) is None for some in range(len(head)))
+
+
+def method_of(head: bytes) -> bytes:
+    found = scan_request(head, 8192, 8192, 128)
+    assert found is not None
+    return found[1]
+
+
+def status_of(head: bytes) -> int:
+    found = scan_response(head, 8192, 128)
+    assert found is not None
+    return found[1]
 
 
 @pytest.mark.parametrize("smuggled", SMUGGLED)

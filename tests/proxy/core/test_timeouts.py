@@ -142,7 +142,7 @@ def test_a_service_has_its_own_bounds_within_the_gateways(
     objects = [make.service(), make.slice("10.0.0.1"), saying(make.export(), timeouts.described())]
     route = compile_snapshot(objects, make.key("here")).snapshot.paths.find(b"/app")
     head = parse_request_head(b"GET /app HTTP/1.1\r\nHost: x\r\n\r\n", Limits())
-    routed = RoutedHead(head, route, None, Limits())
+    routed = RoutedHead(head, route, None, Limits().total_seconds, Limits().first_byte_seconds)
     assert (routed.total_seconds, routed.first_byte_seconds) == (total, first_byte)
     assert routed.attempt_seconds == attempt
 

@@ -136,3 +136,13 @@ def test_settings_cannot_be_changed(dev: Config) -> None:
 def test_the_settings_model_describes_every_key() -> None:
     silent = [name for name, field in Settings.model_fields.items() if not field.description]
     assert not silent
+
+
+def test_a_docker_network_is_for_clusters_made_here_and_for_redis_beside_them(dev: Config) -> None:
+    settings = loading.parse(dev)
+    assert settings.makes_network
+    there = tuple(one.model_copy(update={"source": "existing"}) for one in settings.clusters)
+    elsewhere = settings.model_copy(update={"clusters": there})
+    assert elsewhere.makes_network, "for Redis"
+    none = settings.redis.model_copy(update={"mode": "none"})
+    assert not elsewhere.model_copy(update={"redis": none}).makes_network

@@ -129,6 +129,24 @@ def test_an_answer_goes_on_without_what_its_connection_field_names() -> None:
     assert passed_on(raw) == "HTTP/1.1 200 Fine\r\nA: 1\r\n\r\n"
 
 
+def test_a_request_tells_every_endpoint_it_was_brought_to() -> None:
+    before = served_mark("c1", "demo/app").decode()
+    sent = f"GET / HTTP/1.1\r\nHost: x\r\nX-Gateway-Served: {before}\r\n\r\n"
+    request, mark = parse_request_head(sent.encode(), Limits()), served_mark("c2", "demo/app")
+    to_app = request_start(request, b"/", b"app.demo:80", to_gateway=False, mark=mark).decode()
+    assert to_app.endswith(f"\r\nX-Gateway-Served: {before} {mark.decode()}")
+    to_gateway = request_start(request, b"/", b"app.demo:80", to_gateway=True).decode()
+    assert f"\r\nX-Gateway-Served: {before}\r\n" in f"{to_gateway}\r\n"
+
+
+@pytest.mark.parametrize("more", [b"x", b"\r\n"])
+def test_a_whole_head_has_nothing_behind_it(more: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + more, Limits())
+    with pytest.raises(ProtocolError):
+        parse_response_head(b"HTTP/1.1 200 OK\r\n\r\n" + more, Limits())
+
+
 def test_an_answer_gets_what_its_client_needs() -> None:
     raw = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nKeep-Alive: 5\r\n\r\n"
     assert passed_on(raw, decode=True, close=True) == "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"

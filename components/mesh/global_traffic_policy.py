@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 
 from .request_match import RequestMatch
+from .traffic_object import create, traffic_object
 
 EVERY_CALLER = "multicluster.flomesh.io/every-caller"
 MATCH = "multicluster.flomesh.io/match"
@@ -72,18 +72,9 @@ def annotations(args: GlobalTrafficPolicyArgs) -> dict[str, pulumi.Input[str]]:
 
 def policy_object(args: GlobalTrafficPolicyArgs) -> dict[str, Any]:
     """The GlobalTrafficPolicy, with what is not known yet as an output."""
-    # None rather than an empty mapping, which the provider drops, and finds missing at every preview.
-    extra = annotations(args)
-    return {
-        "apiVersion": "flomesh.io/v1alpha1",
-        "kind": "GlobalTrafficPolicy",
-        "metadata": {
-            "name": args["service"],
-            "namespace": args["namespace"],
-            **({"annotations": extra} if extra else {}),
-        },
-        "spec": policy_spec(args),
-    }
+    return traffic_object(
+        "GlobalTrafficPolicy", args["service"], args["namespace"], annotations(args), policy_spec(args)
+    )
 
 
 class GlobalTrafficPolicy(pulumi.ComponentResource):
@@ -100,16 +91,5 @@ class GlobalTrafficPolicy(pulumi.ComponentResource):
         )
         opts = pulumi.ResourceOptions.merge(opts, before)
         super().__init__("multicluster-dapr:index:GlobalTrafficPolicy", name, None, opts)
-        made = policy_object(args)
-        kubernetes.apiextensions.CustomResource(
-            f"{name}-object",
-            api_version=made["apiVersion"],
-            kind=made["kind"],
-            metadata=made["metadata"],
-            spec=made["spec"],
-            # Its name is fixed: replaced on demand, the engine would else delete what it has just upserted.
-            opts=pulumi.ResourceOptions(
-                parent=self, deleted_with=opts.deleted_with, delete_before_replace=True
-            ),
-        )
+        create(name, policy_object(args), self, opts)
         self.register_outputs({})

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 
 from .app_ids import APP_ID, INVOKE
 from .request_match import RequestMatch
+from .traffic_object import create, traffic_object
 
 HOST = "multicluster.flomesh.io/host"
 """Annotation of a ServiceExport: the host under which alone it is published."""
@@ -141,17 +141,9 @@ def annotations(args: ServiceExportArgs) -> dict[str, pulumi.Input[str]]:
 
 def export_object(args: ServiceExportArgs) -> dict[str, Any]:
     """The ServiceExport, with what is not known yet as an output."""
-    extra = annotations(args)
-    return {
-        "apiVersion": "flomesh.io/v1alpha1",
-        "kind": "ServiceExport",
-        "metadata": {
-            "name": args["service"],
-            "namespace": args["namespace"],
-            **({"annotations": extra} if extra else {}),
-        },
-        "spec": export_spec(args),
-    }
+    return traffic_object(
+        "ServiceExport", args["service"], args["namespace"], annotations(args), export_spec(args)
+    )
 
 
 class ServiceExport(pulumi.ComponentResource):
@@ -166,16 +158,5 @@ class ServiceExport(pulumi.ComponentResource):
         before = pulumi.ResourceOptions(aliases=[pulumi.Alias(type_="multicluster-dapr:mesh:ServiceExport")])
         opts = pulumi.ResourceOptions.merge(opts, before)
         super().__init__("multicluster-dapr:index:ServiceExport", name, None, opts)
-        made = export_object(args)
-        kubernetes.apiextensions.CustomResource(
-            f"{name}-object",
-            api_version=made["apiVersion"],
-            kind=made["kind"],
-            metadata=made["metadata"],
-            spec=made["spec"],
-            # Its name is fixed: replaced on demand, the engine would else delete what it has just upserted.
-            opts=pulumi.ResourceOptions(
-                parent=self, deleted_with=opts.deleted_with, delete_before_replace=True
-            ),
-        )
+        create(name, export_object(args), self, opts)
         self.register_outputs({})

@@ -29,10 +29,10 @@ OUTSIDE = "outside"
 MOST_PAIRED = 16
 """Matches of a route of which every two are looked at together."""
 
-Place = tuple[str, str]
+Destination = tuple[str, str]
 """A cluster key, and the Service there where an export lists several."""
-Parts = Mapping[Place, float]
-"""The part of the requests that each place gets, from 0 to 1; what is missing from 1 is refused."""
+Parts = Mapping[Destination, float]
+"""The part of the requests that each destination gets, from 0 to 1; what is missing from 1 is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +205,15 @@ class _Walk:
         return dict.fromkeys(match for one in asking for matches, _ in matches_of(one) for match in matches)
 
     def _parts(self, route: Route, request: _Request) -> Parts:
-        found: dict[Place, float] = {}
+        found: dict[Destination, float] = {}
         for cluster, part in shares_of(request.chosen(route), self._health):
-            for place, inner in self._places(cluster, request) if part else ():
-                found[place] = found.get(place, 0.0) + part * inner
+            for destination, inner in self._destinations(cluster, request) if part else ():
+                found[destination] = found.get(destination, 0.0) + part * inner
         return found
 
-    def _places(self, cluster: WeightedCluster, request: _Request) -> Iterable[tuple[Place, float]]:
+    def _destinations(
+        self, cluster: WeightedCluster, request: _Request
+    ) -> Iterable[tuple[Destination, float]]:
         """Where requests end that are sent to a cluster: nowhere, if it cannot serve."""
         if (
             not cluster.remote or cluster.key not in self._clusters

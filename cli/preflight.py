@@ -11,6 +11,7 @@ from pathlib import Path
 from cli import docker_objects, settings
 from cli.errors import UserError
 from cli.paths import Paths
+from stacks.config.checks.host import published_ports
 from stacks.config.loading import parse_stack_file
 from stacks.config.model import Settings
 from stacks.config.problem import SettingsError
@@ -31,10 +32,8 @@ def wanted_ports(chosen: Settings) -> dict[int, str]:
     """Host ports the environment will publish, each with the setting that names it."""
     ports: dict[int, str] = {}
     for index, cluster in enumerate(chosen.clusters):
-        if cluster.source == "k3d":
-            for key, port in (("apiPort", cluster.api_port), ("httpPort", cluster.http_port)):
-                if port is not None:
-                    ports[port] = f"clusters[{index}].{key} ({cluster.name})"
+        for key, port in published_ports(cluster).items():
+            ports[port] = f"clusters[{index}].{key} ({cluster.name})"
     if chosen.redis.mode == "container":
         ports[chosen.redis.port] = "redis.port"
     return ports

@@ -29,7 +29,8 @@ class JoinableCluster:
     """A cluster that can join a mesh.
 
     `server` is its API as the hub reaches it, `server_name` what the certificate there is for when that is
-    not the URL's host, `gateway_host`:`gateway_port` its gateway as other clusters reach it.
+    not the URL's host, `gateway_host`:`gateway_port` its gateway as other clusters reach it, and `peers_port`
+    beside it where their gateways do with mutual TLS.
     `ends_with_provider`: who deletes the provider deletes the cluster.
     """
 
@@ -39,6 +40,7 @@ class JoinableCluster:
     server: pulumi.Input[str]
     gateway_host: pulumi.Input[str]
     gateway_port: int
+    peers_port: int | None = None
     server_name: str = ""
     ends_with_provider: bool = False
 

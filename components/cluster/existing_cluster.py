@@ -23,6 +23,7 @@ class ExistingClusterArgs:
     server: str
     gateway_host: str
     gateway_port: int
+    peers_port: int | None = None
     server_name: str = ""
 
 
@@ -55,6 +56,7 @@ class ExistingCluster(pulumi.ComponentResource):
             server=args.server,
             gateway_host=args.gateway_host,
             gateway_port=args.gateway_port,
+            peers_port=args.peers_port,
             http=f"http://{args.gateway_host}:{args.gateway_port}",
             context=args.context,
             server_name=args.server_name,

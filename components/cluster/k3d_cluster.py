@@ -70,6 +70,7 @@ class K3dCluster(pulumi.ComponentResource):
             server=f"https://{gateway}:{config.api_port}",
             gateway_host=gateway,
             gateway_port=config.http_port,
+            peers_port=config.peers_port,
             http=f"http://{next(iter(config.bind_addresses), gateway)}:{config.http_port}",
             context=f"k3d-{name}",
             creation_id=created.id,

@@ -14,6 +14,7 @@ from components.cluster.cluster import LABEL
 IMAGES_FOLDER = "/var/lib/rancher/k3s/agent/images"
 # The gateway's NodePort; a NodePort and not a hostPort, so that a rolling restart drops nothing.
 GATEWAY_NODE_PORT = 30080
+PEERS_NODE_PORT = 30443
 # What k3s's own load balancer binds on the node for FSM's ingress.
 INGRESS_PORT = 80
 # Longer than a slow laptop needs, shorter than a person waits.
@@ -29,8 +30,8 @@ class K3dConfig:
 
     `gateway` is the network's first address: every container reaches every published port there.
     `archives` maps a name to a docker-archive file on the host, which the node imports at start.
-    `http_port` leads to `node_http_port` of the node; `memory` limits the node, such as 4g.
-    `pod_cidr` and `service_cidr` are None for the ranges that k3s takes.
+    `http_port` leads to `node_http_port` of the node, `peers_port` to its port for other clusters' gateways.
+    `memory` limits the node, such as 4g. `pod_cidr` and `service_cidr` are None for those that k3s takes.
     """
 
     name: str
@@ -42,6 +43,7 @@ class K3dConfig:
     http_port: int
     archives: Mapping[str, str]
     node_http_port: int = GATEWAY_NODE_PORT
+    peers_port: int | None = None
     memory: str = ""
     pod_cidr: str | None = None
     service_cidr: str | None = None
@@ -73,6 +75,8 @@ def render(cluster: K3dConfig, network: str) -> str:
                 _port(address, cluster.http_port, cluster.node_http_port)
                 for address in dict.fromkeys([cluster.gateway, *cluster.bind_addresses])
             ),
+            # Nobody but the other clusters comes here.
+            *([_port(cluster.gateway, cluster.peers_port, PEERS_NODE_PORT)] if cluster.peers_port else []),
         ],
         "options": {
             "k3d": {"wait": True, "timeout": TIMEOUT, "disableLoadbalancer": True},

@@ -14,10 +14,12 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from ..joinable_cluster import JoinableCluster
+from .mutual_tls import CA_SECRET, CERTIFICATE_SECRET
 
 # What the gateway's own code has in core/objects.py and core/derived_names.py; a test compares.
 MANAGED_BY = "app.kubernetes.io/managed-by"
 GATEWAY = "multicluster-gateway"
+CONTROLLER = "multicluster-controller"
 HUB = "multicluster-hub"
 SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 SELECTOR = "multicluster.flomesh.io/selector"
@@ -34,13 +36,14 @@ def controller_spec(*, account: str, namespace: str) -> Spec:
     """Spec of the policy for the controller's account.
 
     It writes what carries its label. Of a Service without that it takes the selector away into an annotation,
-    puts back what is there, and takes off what it left on one that somebody has made his own.
+    puts back what is there, and takes off what it left on one that somebody has made his own. Secrets are the
+    two of the cluster's certificates: of another type one would be filled with the token of any account.
     """
     resources = (
-        ("", ["services", "endpoints"]),
+        ("", ["services", "endpoints", "secrets"]),
         ("discovery.k8s.io", ["endpointslices"]),
         ("dapr.io", ["httpendpoints"]),
-        ("flomesh.io", ["globaltrafficpolicies"]),
+        ("flomesh.io", ["globaltrafficpolicies", "peers"]),
     )
     rules = [
         _of(
@@ -94,13 +97,25 @@ def controller_spec(*, account: str, namespace: str) -> Spec:
             "writes HTTPEndpoints with its label only",
         ),
         _of("globaltrafficpolicies", _FINALIZER_ONLY, "changes of a policy its own finalizer only"),
+        _of(
+            "secrets",
+            f"request.operation != 'DELETE' && [object.metadata.name, object.type] in {_CERTIFICATES}"
+            f" && {_BY_CONTROLLER}",
+            f"writes no Secrets but {CA_SECRET} and {CERTIFICATE_SECRET}, with its label",
+        ),
+        _of(
+            "peers",
+            f"request.operation != 'DELETE' && {_BY_CONTROLLER}",
+            "writes Peers with its label only, and deletes none",
+        ),
     ]
     return _policy(account, namespace, resources, GATEWAY, rules)
 
 
 def hub_spec(*, account: str, namespace: str) -> Spec:
-    """Spec of the policy for the hub's account: it writes its own imports, and of a Cluster its finalizer."""
-    resources = (("flomesh.io", ["serviceimports", "clusters"]),)
+    """Spec of the policy for the hub's account: it writes its own imports and Peers, and of a Cluster its
+    finalizer."""
+    resources = (("flomesh.io", ["serviceimports", "clusters", "peers"]),)
     rules = [
         _of(
             "serviceimports",
@@ -113,6 +128,7 @@ def hub_spec(*, account: str, namespace: str) -> Spec:
             "writes no ServiceImports into the system's namespaces",
         ),
         _of("clusters", _FINALIZER_ONLY, "changes of a Cluster its own finalizer only"),
+        _of("peers", _OWN, "writes Peers with its label only"),
     ]
     return _policy(account, namespace, resources, HUB, rules)
 
@@ -120,6 +136,12 @@ def hub_spec(*, account: str, namespace: str) -> Spec:
 _OWN = (
     "(variables.mine || request.operation == 'DELETE')"
     " && (variables.wasMine || request.operation == 'CREATE')"
+)
+_CERTIFICATES = f"[['{CA_SECRET}', 'Opaque'], ['{CERTIFICATE_SECRET}', 'kubernetes.io/tls']]"
+_BY_CONTROLLER = (
+    f"variables.labels[?'{MANAGED_BY}'].orValue('') == '{CONTROLLER}'"
+    " && (request.operation == 'CREATE'"
+    f" || variables.oldLabels[?'{MANAGED_BY}'].orValue('') == '{CONTROLLER}')"
 )
 # A Service that leads nowhere but to its endpoints.
 _PLAIN = (

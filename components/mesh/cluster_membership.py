@@ -22,7 +22,7 @@ class ClusterMembershipArgs:
     """The namespaces are the system namespaces of member and control plane; `hub` is what runs the hub.
 
     `may_export`: namespaces whose Services others may import from the member; None: any they have, too.
-    `admission` is as in ControllerArgs, of the member.
+    `admission` is as in ControllerArgs, of the member. `mutual_tls`: gateways prove whose they are.
     """
 
     member: JoinableCluster
@@ -32,6 +32,7 @@ class ClusterMembershipArgs:
     hub: pulumi.Resource
     may_export: Sequence[pulumi.Input[str]] | None = None
     admission: bool = True
+    mutual_tls: bool = False
 
 
 def hub_kubeconfig(*, cluster: str, server: str, ca_base64: str, token: str, server_name: str = "") -> str:
@@ -60,9 +61,12 @@ def cluster_spec(
     *,
     secret: pulumi.Input[str],
     may_export: Sequence[pulumi.Input[str]] | None = None,
+    mutual_tls: bool = False,
 ) -> dict[str, Any]:
     """Spec of the Cluster object; the credential is named, not written into it."""
     where = location(key=member.key, host=member.gateway_host, port=member.gateway_port)
+    if mutual_tls and member.peers_port is not None:
+        where["gatewayPeersPort"] = member.peers_port
     allowed = {} if may_export is None else {"mayExport": list(may_export)}
     return {**where, **allowed, "kubeconfigSecretRef": {"name": secret, "key": KEY}}
 
@@ -83,7 +87,12 @@ class ClusterMembership(pulumi.ComponentResource):
         in_member = pulumi.ResourceOptions(parent=self, provider=member.provider)
         identity = HubIdentity(
             f"{name}-identity",
-            HubIdentityArgs(cluster=member, namespace=args.member_namespace, admission=args.admission),
+            HubIdentityArgs(
+                cluster=member,
+                namespace=args.member_namespace,
+                admission=args.admission,
+                peers=args.mutual_tls,
+            ),
             in_member,
         )
         token = kubernetes.core.v1.Secret(
@@ -119,7 +128,12 @@ class ClusterMembership(pulumi.ComponentResource):
             api_version="flomesh.io/v1alpha1",
             kind="Cluster",
             metadata={"name": member.name},
-            spec=cluster_spec(member, secret=credential.metadata["name"], may_export=args.may_export),
+            spec=cluster_spec(
+                member,
+                secret=credential.metadata["name"],
+                may_export=args.may_export,
+                mutual_tls=args.mutual_tls,
+            ),
             # A deleted Cluster waits for the hub to take back what it wrote: the hub must outlive it.
             opts=_in(plane, self, args.hub),
         )

@@ -14,6 +14,7 @@ from . import rbac
 from .account import Account
 from .admission import Admission, AdmissionArgs, controller_spec
 from .gateway import EAST_WEST_PORT, SERVICE_PORTS, placement_arguments
+from .mutual_tls import NO_TLS, MutualTls
 from .placement import Pods, disruption_budget, placed
 from .workload import ADMIN_PORT, admin_service_spec, pod_template
 
@@ -42,6 +43,7 @@ class ControllerArgs:
     cluster_domain: str | None = None
     log_level: str | None = None
     hosts: Sequence[Mapping[str, Any]] = ()
+    mutual_tls: MutualTls = NO_TLS
 
 
 def controller_arguments(
@@ -52,6 +54,7 @@ def controller_arguments(
     cluster_domain: str | None = None,
     log_level: str | None = None,
     hosts: Sequence[Mapping[str, Any]] = (),
+    tls: MutualTls = NO_TLS,
 ) -> list[str]:
     """Arguments of the image."""
     return [
@@ -62,6 +65,7 @@ def controller_arguments(
         f"--service-ports={SERVICE_PORTS}",
         *(["--front-door"] if front_door else []),
         *(["--foreign-imports"] if foreign_imports else []),
+        *tls.controller_arguments(),
         *placement_arguments(cluster_domain, log_level, hosts),
     ]
 
@@ -84,9 +88,12 @@ class Controller(pulumi.ComponentResource):
             f"{name}-account", metadata=metadata, opts=cluster.child(self)
         )
         me = Account(parent=self, cluster=cluster, name=account.metadata["name"], namespace=args.namespace)
+        tls = args.mutual_tls
+        everywhere = (*rbac.CONTROLLER, *(rbac.CONTROLLER_PEERS if tls.on else ()))
+        at_home = (*rbac.CONTROLLER_OWN, *(rbac.CONTROLLER_CERTIFICATES if tls.on else ()))
         bindings = [
-            me.may(name, ROLE, rbac.CONTROLLER),
-            me.may_at_home(f"{name}-own", f"{ROLE}-own", rbac.CONTROLLER_OWN),
+            me.may(name, ROLE, everywhere),
+            me.may_at_home(f"{name}-own", f"{ROLE}-own", at_home),
         ]
         if args.admission:
             spec = pulumi.Output.from_input(args.namespace).apply(
@@ -105,6 +112,7 @@ class Controller(pulumi.ComponentResource):
                 cluster_domain=args.cluster_domain,
                 log_level=args.log_level,
                 hosts=args.hosts,
+                tls=tls,
             ),
             ports={},
             cache=False,

@@ -12,8 +12,9 @@ import pulumi_kubernetes as kubernetes
 
 from ..joinable_cluster import UNAWAITED, JoinableCluster
 from ..pod_security import RESTRICTED
-from . import rbac
+from . import mutual_tls, rbac
 from .account import Account
+from .mutual_tls import NO_TLS, MutualTls
 from .placement import Pods, Published, autoscaler_spec, disruption_budget, placed
 from .workload import ADMIN_PORT, SYSTEM_NAMESPACE, pod_template
 
@@ -41,7 +42,8 @@ class GatewayArgs:
     `foreign_imports` count as the hub's do. `peers_key` is one for the gateways of all clusters. `dapr_token`
     is the API token of the Dapr sidecars it asks, if any. `most_replicas` has an autoscaler change their
     number by `cpu_percent`. `docker_config` is the login with which pods of the namespace pull images. Each
-    of `hosts` is granted to its namespaces in this cluster.
+    of `hosts` is granted to its namespaces in this cluster. With `mutual_tls` the gateways of other clusters
+    come to `cluster.peers_port`, which `peers_node_port` publishes, or None as for `node_port`.
     """
 
     cluster: JoinableCluster
@@ -65,6 +67,8 @@ class GatewayArgs:
     log_level: str | None = None
     docker_config: pulumi.Input[str] | None = None
     hosts: Sequence[Mapping[str, Any]] = ()
+    mutual_tls: MutualTls = NO_TLS
+    peers_node_port: int | None = None
 
 
 def gateway_arguments(
@@ -78,6 +82,7 @@ def gateway_arguments(
     cluster_domain: str | None = None,
     log_level: str | None = None,
     hosts: Sequence[Mapping[str, Any]] = (),
+    tls: MutualTls = NO_TLS,
 ) -> list[str]:
     """Arguments of the image."""
     return [
@@ -91,6 +96,7 @@ def gateway_arguments(
         "--access-log" if access_log else "--no-access-log",
         *(["--front-door"] if front_door else []),
         *(["--foreign-imports"] if foreign_imports else []),
+        *tls.gateway_arguments(),
         *([f"--trusted-proxies={','.join(trusted_proxies)}"] if trusted_proxies else []),
         *(f"--limit={name}={value:.15g}" for name, value in sorted((limits or {}).items())),
         *placement_arguments(cluster_domain, log_level, hosts),
@@ -120,18 +126,33 @@ def deployment_spec(*, replicas: int | None, template: dict[str, Any]) -> dict[s
 
 
 def service_spec(
-    *, node_port: int | None, public_port: int, traffic_policy: str = "Cluster"
+    *,
+    node_port: int | None,
+    public_port: int,
+    traffic_policy: str = "Cluster",
+    peers: tuple[int | None, int] | None = None,
 ) -> dict[str, Any]:
-    """Spec of the Service that publishes the north-south listener.
+    """Spec of the Service that publishes the north-south listener, and that for other clusters' gateways.
 
-    `traffic_policy` is its externalTrafficPolicy: with Cluster a client's address is some node's, with Local
-    it is the client's, and only nodes with a gateway answer.
+    `peers`: node port and public port of that one, if it is published. `traffic_policy` is the Service's
+    externalTrafficPolicy: with Cluster a client's address is some node's, with Local it is the client's, and
+    only nodes with a gateway answer.
     """
-    port = {"name": "http", "port": 80, "targetPort": HTTP_PORT, "protocol": "TCP"}
+    ports = [_service_port("http", HTTP_PORT, (node_port, public_port), inside=80)]
+    if peers is not None:
+        ports.append(_service_port("peers", mutual_tls.PORT, peers, inside=443))
     policy = {"externalTrafficPolicy": traffic_policy} if traffic_policy != "Cluster" else {}
-    if node_port is not None:
-        return {"type": "NodePort", "selector": LABELS, "ports": [{**port, "nodePort": node_port}], **policy}
-    return {"type": "LoadBalancer", "selector": LABELS, "ports": [{**port, "port": public_port}], **policy}
+    kind = "LoadBalancer" if node_port is None else "NodePort"
+    return {"type": kind, "selector": LABELS, "ports": ports, **policy}
+
+
+def _service_port(
+    name: str, target: int, published: tuple[int | None, int], *, inside: int
+) -> dict[str, Any]:
+    """A port of the Service: published at the nodes, by the first of `published`, or by a load balancer."""
+    node_port, public_port = published
+    port: dict[str, Any] = {"name": name, "port": inside, "targetPort": target, "protocol": "TCP"}
+    return {**port, "port": public_port} if node_port is None else {**port, "nodePort": node_port}
 
 
 class Gateway(pulumi.ComponentResource):
@@ -158,7 +179,9 @@ class Gateway(pulumi.ComponentResource):
             f"{name}-account", metadata=metadata, opts=cluster.child(self)
         )
         me = Account(parent=self, cluster=cluster, name=account.metadata["name"], namespace=self.namespace)
-        binding = me.may(name, "multicluster-gateway", rbac.GATEWAY)
+        tls = args.mutual_tls
+        rules = (*rbac.GATEWAY, *(rbac.GATEWAY_PEERS if tls.on else ()))
+        binding = me.may(name, "multicluster-gateway", rules)
         peers_key = kubernetes.core.v1.Secret(
             f"{name}-peers-key",
             metadata={"name": PEERS_KEY_SECRET, "namespace": self.namespace},
@@ -197,11 +220,20 @@ class Gateway(pulumi.ComponentResource):
                 cluster_domain=args.cluster_domain,
                 log_level=args.log_level,
                 hosts=args.hosts,
+                tls=tls,
             ),
-            ports={"http": HTTP_PORT, "east-west": EAST_WEST_PORT},
+            ports={
+                "http": HTTP_PORT,
+                "east-west": EAST_WEST_PORT,
+                **({"peers": mutual_tls.PORT} if tls.on else {}),
+            },
             cache=True,
             secrets=secrets,
             files={"peers-key": (PEERS_KEY_FOLDER, peers_key.metadata["name"])},
+            # The controller makes it.
+            later_files=(
+                {"certificate": (mutual_tls.FOLDER, mutual_tls.CERTIFICATE_SECRET)} if tls.on else {}
+            ),
         )
         kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
@@ -224,6 +256,11 @@ class Gateway(pulumi.ComponentResource):
                     node_port=args.node_port,
                     public_port=cluster.gateway_port,
                     traffic_policy=args.traffic_policy,
+                    peers=(
+                        (args.peers_node_port, cluster.peers_port)
+                        if tls.on and cluster.peers_port is not None
+                        else None
+                    ),
                 )
             ),
             opts=cluster.child(self),

@@ -15,6 +15,7 @@ from . import hub_identity, rbac
 from .account import Account
 from .gateway import hosts_argument
 from .hub_identity import HubIdentity, HubIdentityArgs
+from .mutual_tls import NO_TLS, MutualTls
 from .placement import Pods, disruption_budget, placed
 from .workload import ADMIN_PORT, admin_service_spec, pod_template
 
@@ -40,6 +41,7 @@ class HubArgs:
     admission: bool = True
     pods: Pods = field(default_factory=Pods)
     log_level: str | None = None
+    mutual_tls: MutualTls = NO_TLS
 
 
 def hub_arguments(
@@ -49,6 +51,7 @@ def hub_arguments(
     paths: Sequence[dict[str, Any]] = (),
     hosts: Sequence[Mapping[str, Any]] = (),
     log_level: str | None = None,
+    tls: MutualTls = NO_TLS,
 ) -> list[str]:
     """Arguments of the image. `paths` are delegated paths of the front door, `hosts` granted ones."""
     return [
@@ -58,6 +61,7 @@ def hub_arguments(
         *(["--elect"] if replicas > 1 else []),
         *([f"--paths={json.dumps(list(paths))}"] if paths else []),
         *hosts_argument(hosts),
+        *tls.hub_arguments(),
         *([f"--log-level={log_level}"] if log_level else []),
     ]
 
@@ -82,7 +86,12 @@ class Hub(pulumi.ComponentResource):
         cluster = args.cluster
         identity = HubIdentity(
             f"{name}-identity",
-            HubIdentityArgs(cluster=cluster, namespace=args.namespace, admission=args.admission),
+            HubIdentityArgs(
+                cluster=cluster,
+                namespace=args.namespace,
+                admission=args.admission,
+                peers=args.mutual_tls.on,
+            ),
             pulumi.ResourceOptions(parent=self),
         )
         me = Account(parent=self, cluster=cluster, name=identity.account, namespace=args.namespace)
@@ -101,6 +110,7 @@ class Hub(pulumi.ComponentResource):
                 paths=args.paths,
                 hosts=args.hosts,
                 log_level=args.log_level,
+                tls=args.mutual_tls,
             ),
             ports={},
             cache=False,

@@ -17,11 +17,13 @@ NAME = "multicluster-hub"
 
 @dataclass(frozen=True, kw_only=True)
 class HubIdentityArgs:
-    """`namespace` is the system namespace of `cluster`. `admission` is as in ControllerArgs."""
+    """`namespace` is the system namespace of `cluster`. `admission` is as in ControllerArgs. `peers`: the hub
+    carries roots of certificates there."""
 
     cluster: JoinableCluster
     namespace: pulumi.Input[str]
     admission: bool = True
+    peers: bool = False
 
 
 class HubIdentity(pulumi.ComponentResource):
@@ -40,7 +42,7 @@ class HubIdentity(pulumi.ComponentResource):
         )
         self.account = account.metadata["name"]
         me = Account(parent=self, cluster=cluster, name=self.account, namespace=args.namespace)
-        self.binding = me.may(name, NAME, rbac.HUB)
+        self.binding = me.may(name, NAME, (*rbac.HUB, *(rbac.HUB_PEERS if args.peers else ())))
         if args.admission:
             spec = pulumi.Output.from_input(args.namespace).apply(
                 lambda namespace: hub_spec(account=NAME, namespace=namespace)

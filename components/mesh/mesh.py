@@ -25,7 +25,9 @@ from .mesh_reading import (
     granted_in,
     image_of,
     joinable,
+    mutual_tls_of,
     node_port_of,
+    peers_node_port_of,
     published,
 )
 from .peers_key import PeersKey
@@ -58,6 +60,7 @@ class Mesh(pulumi.ComponentResource):
         super().__init__("multicluster-dapr:index:Mesh", name, None, opts)
         check(args)
         plane = args["control_plane"]
+        self._tls = mutual_tls_of(args)
         self._peers_key: pulumi.Input[str] = (
             args["peers_key"]
             if "peers_key" in args
@@ -109,6 +112,8 @@ class Mesh(pulumi.ComponentResource):
                 log_level=args.get("log_level"),
                 docker_config=given.get("docker_config"),
                 hosts=granted_in(cluster.key, self._hosts),
+                mutual_tls=self._tls,
+                peers_node_port=peers_node_port_of(given),
             ),
             waits,
         )
@@ -127,6 +132,7 @@ class Mesh(pulumi.ComponentResource):
                 cluster_domain=given.get("cluster_domain"),
                 log_level=args.get("log_level"),
                 hosts=granted_in(cluster.key, self._hosts),
+                mutual_tls=self._tls,
             ),
             waits,
         )
@@ -160,6 +166,7 @@ class Mesh(pulumi.ComponentResource):
             admission=args["control_plane"].get("admission_policy", True),
             pods=replace(described(args.get("pods", {})), pull_secret=plane.pull_secret),
             log_level=args.get("log_level"),
+            mutual_tls=self._tls,
         )
         return Hub(f"{plane.cluster.name}-hub", hub_args, self._in(plane.cluster, plane.crds)).deployment
 
@@ -176,6 +183,7 @@ class Mesh(pulumi.ComponentResource):
             hub=hub,
             may_export=given.get("may_export"),
             admission=given.get("admission_policy", True),
+            mutual_tls=self._tls.on,
         )
         opts = pulumi.ResourceOptions(parent=self, depends_on=[plane.crds], aliases=_ALIASES)
         return ClusterMembership(f"{given['name']}-membership", membership, opts)

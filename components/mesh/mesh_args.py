@@ -41,6 +41,11 @@ class MeshCluster(TypedDict):
     they go. Others are used as well, for the hub imports into every namespace it finds. Default: none."""
     node_port: NotRequired[int]
     """Node port of the gateway where that is not the port others dial. Default: as that port says."""
+    peers_port: NotRequired[int]
+    """TCP port at `gateway_host` at which the gateways of other clusters reach this one with mutual TLS; a
+    node port if `gateway_port` is one. Default: none, they ask it over plain HTTP."""
+    peers_node_port: NotRequired[int]
+    """Node port of that where it is not the port others dial. Default: as that port says."""
     image: NotRequired[pulumi.Input[str]]
     """The gateway's image as the nodes of this cluster pull it. Default: the mesh's."""
     image_digest: NotRequired[pulumi.Input[str]]
@@ -128,6 +133,19 @@ class MeshAutoscaler(TypedDict):
     """Percent of the CPU they request that pods are to use. Default: 70."""
 
 
+class MeshMutualTls(TypedDict):
+    """How gateways of different clusters talk, and how long what they prove themselves by counts."""
+
+    mode: NotRequired[str]
+    """off: over plain HTTP. permissive: over TLS with those that listen for it, else over plain HTTP. strict:
+    over TLS alone. Default: off."""
+    certificate_hours: NotRequired[float]
+    """How long a certificate of gateways counts; at half of it another one is made. Default: 24."""
+    root_days: NotRequired[float]
+    """How long the root of a cluster counts that issues them; at half of it another one follows. Default:
+    3650."""
+
+
 class MeshArgs(TypedDict):
     """The clusters of a mesh, and what their gateways are like."""
 
@@ -157,6 +175,8 @@ class MeshArgs(TypedDict):
     the gateway's own."""
     peers_key: NotRequired[pulumi.Input[str]]
     """Key by which the gateways know each other, a secret. Default: one is drawn, and kept in the state."""
+    mutual_tls: NotRequired[MeshMutualTls]
+    """Whether gateways prove to each other by certificates whose they are. Default: off."""
     log_level: NotRequired[str]
     """Least important messages in the logs: debug, info, warning or error. Default: info."""
     pods: NotRequired[MeshPods]

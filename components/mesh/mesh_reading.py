@@ -9,6 +9,7 @@ import pulumi
 
 from ..joinable_cluster import NODE_PORTS, JoinableCluster
 from .mesh_args import MeshArgs, MeshCluster, MeshHost, MeshPath, MeshPods, MeshService
+from .mutual_tls import MODES, OFF, STRICT, MutualTls
 from .placement import Pods, Published
 
 
@@ -24,6 +25,7 @@ def joinable(args: MeshCluster) -> JoinableCluster:
         gateway_host=args["gateway_host"],
         # Other languages send every number as a float.
         gateway_port=int(args["gateway_port"]),
+        peers_port=int(args["peers_port"]) if "peers_port" in args else None,
         ends_with_provider=args.get("ends_with_provider", False),
     )
 
@@ -87,7 +89,7 @@ def published(args: MeshService) -> Published:
 def check(args: MeshArgs) -> None:
     """Raise ValueError when these clusters are no mesh.
 
-    A name is there twice, a member has no `server`, a `node_port` is none.
+    A name is there twice, a member has no `server`, a port is none, `mutual_tls` is none that can be had.
     """
     seen: set[str] = set()
     for cluster in (args["control_plane"], *args["members"]):
@@ -96,11 +98,8 @@ def check(args: MeshArgs) -> None:
                 f"members: {cluster['name']!r} is there twice; each cluster has a name of its own"
             )
         seen.add(cluster["name"])
-        if "node_port" in cluster and int(cluster["node_port"]) not in NODE_PORTS:
-            raise ValueError(
-                f"{cluster['name']}: node_port is {int(cluster['node_port'])}: choose one from "
-                f"{NODE_PORTS.start} to {NODE_PORTS.stop - 1}, or leave it out for a load balancer"
-            )
+        _check_ports(cluster)
+    _check_mutual_tls(args)
     for index, member in enumerate(args["members"]):
         if "server" not in member:
             raise ValueError(
@@ -119,3 +118,49 @@ def node_port_of(given: MeshCluster) -> int | None:
     """The node port that publishes the gateway; None when a load balancer does."""
     port = int(given.get("node_port", given["gateway_port"]))
     return port if port in NODE_PORTS else None
+
+
+def peers_node_port_of(given: MeshCluster) -> int | None:
+    """The node port for gateways of other clusters; None when a load balancer, or nobody, publishes it."""
+    port = int(given.get("peers_node_port", given.get("peers_port", 0)))
+    return port if port in NODE_PORTS else None
+
+
+def mutual_tls_of(args: MeshArgs) -> MutualTls:
+    """How gateways prove to each other whose they are."""
+    given = args.get("mutual_tls", {})
+    return MutualTls(
+        mode=given.get("mode", OFF),
+        certificate_hours=float(given.get("certificate_hours", 24)),
+        root_days=float(given.get("root_days", 3650)),
+    )
+
+
+def _check_ports(given: MeshCluster) -> None:
+    range_text = f"from {NODE_PORTS.start} to {NODE_PORTS.stop - 1}"
+    for what, port in (
+        ("node_port", given.get("node_port")),
+        ("peers_node_port", given.get("peers_node_port")),
+    ):
+        if port is not None and int(port) not in NODE_PORTS:
+            raise ValueError(
+                f"{given['name']}: {what} is {int(port)}: choose one {range_text}, or leave it out for a "
+                "load balancer"
+            )
+    if "peers_port" in given and (peers_node_port_of(given) is None) != (node_port_of(given) is None):
+        raise ValueError(
+            f"{given['name']}: gateway_port and peers_port are ports of one Service: give two node ports, "
+            f"{range_text}, or none"
+        )
+
+
+def _check_mutual_tls(args: MeshArgs) -> None:
+    tls = mutual_tls_of(args)
+    if tls.mode not in MODES:
+        raise ValueError(f"mutual_tls: mode is {tls.mode!r}: choose from {', '.join(MODES)}")
+    for member in args["members"] if tls.mode == STRICT else ():
+        if "peers_port" not in member:
+            raise ValueError(
+                f"{member['name']} has no `peers_port`, and mutual_tls is {STRICT}: give the port at which "
+                "the gateways of other clusters reach its own"
+            )

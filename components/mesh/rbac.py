@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .mutual_tls import CA_SECRET, CERTIFICATE_SECRET
+
 Rule = dict[str, Any]
 
 READ = ("get", "list", "watch")
@@ -22,6 +24,9 @@ GATEWAY: tuple[Rule, ...] = (
     rule("", ["services"], READ),
     rule("discovery.k8s.io", ["endpointslices"], READ),
 )
+
+# What gateways know other clusters' by, with mutual TLS.
+GATEWAY_PEERS: tuple[Rule, ...] = (rule(GROUP, ["peers"], READ),)
 
 # The controller writes what the gateways of its cluster need.
 CONTROLLER: tuple[Rule, ...] = (
@@ -43,6 +48,20 @@ CONTROLLER: tuple[Rule, ...] = (
 # The controller, in its own namespace: the Lease of which one of several controllers writes.
 CONTROLLER_OWN: tuple[Rule, ...] = (rule("coordination.k8s.io", ["leases"], ["get", "create", "patch"]),)
 
+# The controller with mutual TLS: it says its cluster's roots, and which of others are trusted.
+CONTROLLER_PEERS: tuple[Rule, ...] = (
+    *GATEWAY_PEERS,
+    rule(GROUP, ["peers"], ["create", "patch"]),
+    rule(GROUP, ["peers/status"], ["patch"]),
+)
+
+# In its own namespace then: the cluster's CA and the certificate of its gateways. RBAC cannot tell which ones
+# are created: the admission policy does.
+CONTROLLER_CERTIFICATES: tuple[Rule, ...] = (
+    rule("", ["secrets"], ["create"]),
+    {**rule("", ["secrets"], ["get", "patch"]), "resourceNames": [CA_SECRET, CERTIFICATE_SECRET]},
+)
+
 # The hub, in every cluster it follows, its own included.
 HUB: tuple[Rule, ...] = (
     rule(GROUP, ["serviceexports"], READ),
@@ -53,6 +72,12 @@ HUB: tuple[Rule, ...] = (
     # Imports go only where their namespace exists.
     rule("", ["namespaces"], READ),
     rule("", ["events"], ["create"]),
+)
+
+# With mutual TLS it carries the roots of each cluster to the others.
+HUB_PEERS: tuple[Rule, ...] = (
+    rule(GROUP, ["peers"], [*READ, "create", "patch", "delete"]),
+    rule(GROUP, ["peers/status"], ["patch"]),
 )
 
 # The hub, in the control plane: the clusters that join, on which it puts a finalizer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from stacks.config.values import AddressRange, Flag, LimitName, Number, Section
 
@@ -49,6 +49,11 @@ class AutoscalerSettings(Section):
     )
 
 
+def _off(value: object) -> object:
+    """YAML 1.1 reads off as false."""
+    return "off" if value is False else value
+
+
 class GatewaySettings(Section):
     """The gateway of every cluster."""
 
@@ -81,6 +86,19 @@ class GatewaySettings(Section):
     )
     limits: dict[LimitName, Annotated[float, Field(ge=0)]] = Field(
         default={}, description="Other bounds of the gateway, by the names of `gateway run --limit`."
+    )
+    mutual_tls: Annotated[Literal["off", "permissive", "strict"], BeforeValidator(_off)] = Field(
+        default="off",
+        description="How gateways of different clusters talk: over plain HTTP; over TLS, each proving its "
+        "cluster by a certificate, with those that listen for it, else over plain HTTP; over TLS alone.",
+    )
+    certificate_hours: Annotated[float, Field(gt=0, le=8760)] = Field(
+        default=24,
+        description="How long a certificate of gateways counts; at half of it another one is made.",
+    )
+    root_days: Annotated[float, Field(gt=0, le=36_500)] = Field(
+        default=3650,
+        description="How long the root of a cluster that issues them counts; at half of it the next follows.",
     )
     log_level: Literal["debug", "info", "warning", "error"] | None = Field(
         default=None, description="Least important messages in the logs of gateways, controllers and hub."

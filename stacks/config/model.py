@@ -68,6 +68,10 @@ class ClusterSettings(Section):
     gateway_port: Port | None = Field(
         default=None, description="existing: port other clusters reach its gateway at."
     )
+    peers_port: Port | None = Field(
+        default=None,
+        description="member: port at which others' gateways reach its own with mutual TLS; k3d: a host port.",
+    )
     api_server: Url | None = Field(
         default=None, description="existing: API URL seen from the hub; default the context's."
     )

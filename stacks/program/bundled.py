@@ -16,6 +16,7 @@ from components.mesh.mesh_args import (
     MeshAutoscaler,
     MeshCluster,
     MeshHost,
+    MeshMutualTls,
     MeshPath,
     MeshPods,
     MeshService,
@@ -48,6 +49,10 @@ def join(shared: SharedResources, clusters: Mapping[str, PreparedCluster]) -> di
         pods=_pods(wanted.pods),
         service=_service(wanted.service),
     )
+    if wanted.mutual_tls != "off":
+        args["mutual_tls"] = MeshMutualTls(
+            mode=wanted.mutual_tls, certificate_hours=wanted.certificate_hours, root_days=wanted.root_days
+        )
     if wanted.log_level is not None:
         args["log_level"] = wanted.log_level
     if wanted.autoscaler is not None:
@@ -90,6 +95,10 @@ def _cluster(shared: SharedResources, image: BuiltImage, prepared: PreparedClust
     )
     if config.source == "k3d":
         args["node_port"] = k3d_config.GATEWAY_NODE_PORT
+    if config.peers_port is not None:
+        args["peers_port"] = config.peers_port
+        if config.source == "k3d":
+            args["peers_node_port"] = k3d_config.PEERS_NODE_PORT
     if config.cluster_domain is not None:
         args["cluster_domain"] = config.cluster_domain
     if config.source == "existing" and shared.docker_config is not None:

@@ -104,6 +104,7 @@ def _cluster(shared: SharedResources, config: ClusterSettings) -> Cluster:
                 memory=settings.k3d.servers_memory,
                 pod_cidr=config.pod_cidr,
                 service_cidr=config.service_cidr,
+                peers_port=config.peers_port,
             ),
         ),
         shared.local,
@@ -123,6 +124,7 @@ def _existing(shared: SharedResources, config: ClusterSettings) -> Cluster:
             server_name="" if config.api_server else kubeconfig.server_name,
             gateway_host=str(config.gateway_host),
             gateway_port=int(config.gateway_port or 0),
+            peers_port=config.peers_port,
         ),
     ).cluster
 

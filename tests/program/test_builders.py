@@ -206,7 +206,10 @@ def test_pods_that_only_have_an_admin_page_are_listed_ready_or_not() -> None:
 def test_guards_have_their_bindings_and_name_the_accounts_there_are(tmp_path: Path) -> None:
     found = {guard.what: guard for guard in guards.load_guards(guards.FOLDER)}
     owners = {"import": hub.NAME, "slice": controller.NAME, "date": controller.NAME}
-    assert found.keys() == owners.keys()
+    assert found.keys() == {*owners, "peer"}
+    accounts = found.pop("peer").spec["variables"][1]["expression"]
+    for name in (hub.NAME, controller.NAME):
+        assert f"'system:serviceaccount:{workload.SYSTEM_NAMESPACE}:{name}'" in accounts
     for what, guard in found.items():
         account = f"'system:serviceaccount:{workload.SYSTEM_NAMESPACE}:{owners[what]}'"
         assert f"request.userInfo.username == {account}" in guard.spec["validations"][0]["expression"]

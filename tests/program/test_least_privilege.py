@@ -34,13 +34,16 @@ def test_nobody_gets_a_role_of_kubernetes_own(environment: str, run: Any) -> Non
     assert given == created, "every role that is bound is one of ours, spelled out below"
 
 
-SETS = ("GATEWAY", "CONTROLLER", "CONTROLLER_OWN", "HUB", "HUB_HOME", "HUB_OWN")
+SETS = (
+    "GATEWAY", "GATEWAY_PEERS", "CONTROLLER", "CONTROLLER_PEERS", "CONTROLLER_OWN", "CONTROLLER_CERTIFICATES",
+    "HUB", "HUB_PEERS", "HUB_HOME", "HUB_OWN",
+)  # fmt: skip
 RULES = [(name, rule) for name in SETS for rule in getattr(rbac, name)]
 
 
 @pytest.mark.parametrize(("name", "rule"), RULES)
 def test_no_rule_says_everything(name: str, rule: dict[str, Any]) -> None:
-    assert set(rule) == {"apiGroups", "resources", "verbs"}
+    assert set(rule) - {"resourceNames"} == {"apiGroups", "resources", "verbs"}
     for part in rule.values():
         assert part, "an empty list allows nothing and hides a mistake"
         assert "*" not in part
@@ -58,18 +61,27 @@ def test_what_may_be_written_is_on_this_list() -> None:
     assert writing == {
         ("CONTROLLER", "", "services"),
         ("CONTROLLER", "", "endpoints"),
+        ("CONTROLLER_CERTIFICATES", "", "secrets"),
         ("HUB", "", "events"),
-    }, "Services and Endpoints of imports; events: nothing that runs, nothing that grants"
+    }, "Services and Endpoints of imports; certificates; events: nothing that runs, nothing that grants"
 
 
 def test_what_parses_the_networks_traffic_writes_nothing() -> None:
-    assert all(rule["verbs"] == list(rbac.READ) for rule in rbac.GATEWAY)
+    assert all(rule["verbs"] == list(rbac.READ) for rule in (*rbac.GATEWAY, *rbac.GATEWAY_PEERS))
 
 
-def test_secrets_are_read_in_the_hubs_own_namespace_only(run: Any) -> None:
-    reading = [name for name, rule in RULES if "secrets" in rule["resources"]]
-    assert reading == ["HUB_OWN"]
-    roles = {role["metadata"]["name"]: role for role in _ours(run("dev"), "Role")}
+def test_secrets_are_read_by_the_hub_and_certificates_by_the_controller_at_home(run: Any) -> None:
+    reading = [
+        (name, rule.get("resourceNames"))
+        for name, rule in RULES
+        if "secrets" in rule["resources"] and "get" in rule["verbs"]
+    ]
+    certificates = ["gateway-ca", "gateway-certificate"]
+    assert reading == [("CONTROLLER_CERTIFICATES", certificates), ("HUB_OWN", None)]
+    bound = run("dev")
+    assert not any("secrets" in str(role["rules"]) for role in _ours(bound, "ClusterRole"))
+    roles = {role["metadata"]["name"]: role for role in _ours(bound, "Role")}
+    assert roles["multicluster-controller-own"]["rules"] == list(rbac.CONTROLLER_OWN), "without mutual TLS"
     assert roles["multicluster-hub-own"]["rules"] == list(rbac.HUB_OWN)
     assert {role["metadata"]["namespace"] for role in roles.values()} == {"multicluster-system"}
 

@@ -84,7 +84,7 @@ def reached_apart(settings: Settings) -> Iterator[Problem]:
     for index, cluster in enumerate(settings.clusters):
         if cluster.source != "existing":
             continue
-        context, gateway = (cluster.kubeconfig, cluster.context), (cluster.gateway_host, cluster.gateway_port)
+        context = (cluster.kubeconfig, cluster.context)
         if None not in context and context in contexts:
             yield Problem(
                 f"clusters[{index}].context",
@@ -92,15 +92,16 @@ def reached_apart(settings: Settings) -> Iterator[Problem]:
                 f"{contexts[context]} is the same cluster: the same context of the same kubeconfig",
                 "Name another context, or remove one of the two.",
             )
-        if None not in gateway and gateway in gateways:
-            yield Problem(
-                f"clusters[{index}].gatewayHost",
-                f"{cluster.gateway_host}:{cluster.gateway_port}",
-                f"{gateways[gateway]} has its gateway there",
-                "Give each gateway its own host or port.",
-            )
+        for field, port in (("gatewayHost", cluster.gateway_port), ("peersPort", cluster.peers_port)):
+            gateway = (cluster.gateway_host, port)
+            if None not in gateway and gateways.setdefault(gateway, cluster.name) != cluster.name:
+                yield Problem(
+                    f"clusters[{index}].{field}",
+                    f"{cluster.gateway_host}:{port}",
+                    f"{gateways[gateway]} has its gateway there",
+                    "Give each gateway its own host or port.",
+                )
         contexts.setdefault(context, cluster.name)
-        gateways.setdefault(gateway, cluster.name)
 
 
 def members_may_export(settings: Settings) -> Iterator[Problem]:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from stacks.config.model import Settings
+from stacks.config.model import ClusterSettings, Settings
 from stacks.config.problem import Problem
+
+
+def published_ports(cluster: ClusterSettings) -> dict[str, int]:
+    """Host ports of a cluster that is made here, by their keys."""
+    if cluster.source != "k3d":
+        return {}
+    ports = {"apiPort": cluster.api_port, "httpPort": cluster.http_port, "peersPort": cluster.peers_port}
+    return {key: port for key, port in ports.items() if port is not None}
 
 
 def unique_ports(settings: Settings) -> Iterator[Problem]:
@@ -15,8 +23,7 @@ def unique_ports(settings: Settings) -> Iterator[Problem]:
     uses = [
         (f"clusters[{index}].{key}", port)
         for index, cluster in enumerate(settings.clusters)
-        for key, port in (("apiPort", cluster.api_port), ("httpPort", cluster.http_port))
-        if port is not None
+        for key, port in published_ports(cluster).items()
     ]
     if settings.redis.mode == "container":
         uses.append(("redis.port", settings.redis.port))

@@ -6,6 +6,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from proxy.kube.world import eventually
@@ -37,6 +38,19 @@ class Bound:
                 return answer.status, ""
         except urllib.error.HTTPError as error:
             return error.code, str(json.loads(error.read())["message"])
+
+
+def also(server: Any, account: str, rules: Sequence[Mapping[str, Any]]) -> None:
+    """Let an account of multicluster-system do this as well, from soon on: rules as a role has them."""
+    name, group = f"{account}-more", "rbac.authorization.k8s.io"
+    role = {"kind": "ClusterRole", "rules": list(rules)}
+    binding = {
+        "kind": "ClusterRoleBinding",
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "multicluster-system"}],
+    }
+    items = [{"apiVersion": f"{group}/v1", "metadata": {"name": name}, **one} for one in (role, binding)]
+    server.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
 
 def bind(server: Any, name: str, spec: dict[str, Any]) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from proxy.kube.admission import Bound
+from proxy.kube.admission import Bound, also
 from proxy.kube.one_cluster import CONTROLLER_RULES, ENDPOINTS, FLOMESH, SERVICES, SLICES, Cluster
+from proxy.kube.world import eventually
 
-from components.mesh import admission
+from components.mesh import admission, rbac
 from gateway.core import derived_names, objects, reserved
 from gateway.kube import finalizer, takeover
 
@@ -55,11 +56,40 @@ def refused(answer: tuple[int, str], words: str) -> None:
     assert words in message
 
 
+def test_of_secrets_the_controller_makes_those_of_certificates_alone(clean: Cluster, thief: Bound) -> None:
+    also(clean.server, "controller", rbac.CONTROLLER_CERTIFICATES)
+    secrets = in_("multicluster-system", "secrets")
+
+    def secret(name: str, kind: str, **metadata: Any) -> dict[str, Any]:
+        labels = {"app.kubernetes.io/managed-by": "multicluster-controller"}
+        return {"metadata": {"name": name, "labels": labels, **metadata}, "type": kind}
+
+    account = {"kubernetes.io/service-account.name": "multicluster-hub"}
+    token = "kubernetes.io/service-account-token"
+    own = "no Secrets but gateway-ca and gateway-certificate"
+    path = f"{secrets}?dryRun=All"
+    eventually(lambda: thief.call("POST", path, secret("gateway-ca", "Opaque"))[0] == 201, "it makes Secrets")
+    refused(thief.call("POST", secrets, secret("gateway-ca", token, annotations=account)), own)
+    refused(thief.call("POST", secrets, secret("other", "Opaque")), own)
+    refused(thief.call("POST", secrets, secret("gateway-ca", "Opaque", labels={})), own)
+    refused(thief.call("POST", in_("dapr-test", "secrets"), secret("other", "Opaque")), own)
+    assert thief.call("POST", secrets, secret("gateway-ca", "Opaque"))[0] == 201, "what the controller does"
+    pair = {"tls.crt": "", "tls.key": ""}
+    certificate = {**secret("gateway-certificate", "kubernetes.io/tls"), "data": pair}
+    assert thief.call("POST", secrets, certificate)[0] == 201
+    assert thief.call("PATCH", f"{secrets}/gateway-ca", {"data": {"tls.crt": "MQ=="}})[0] == 200
+    refused(thief.call("PATCH", f"{secrets}/gateway-ca", {"metadata": {"labels": None}}), own)
+    assert thief.call("GET", secrets)[0] == 403, "nor does it see which others there are"
+    for name in ("gateway-ca", "gateway-certificate"):
+        clean.delete(f"{secrets}/{name}")
+
+
 def test_the_names_are_those_of_the_gateway() -> None:
-    assert (admission.MANAGED_BY, admission.GATEWAY, admission.HUB) == (
+    assert (admission.MANAGED_BY, admission.GATEWAY, admission.HUB, admission.CONTROLLER) == (
         objects.MANAGED_BY,
         objects.GATEWAY,
         objects.HUB,
+        objects.CONTROLLER,
     )
     assert admission.SLICE_MANAGED_BY == objects.SLICE_MANAGED_BY
     assert admission.SELECTOR == derived_names.SELECTOR

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from proxy.kube.admission import Bound
+from proxy.kube.admission import Bound, also
 from proxy.kube.one_cluster import CONTROLLER_RULES
 from proxy.kube.world import MEMBER, eventually
 
-from components.mesh import guards
+from components.mesh import guards, rbac
 from gateway.core.dates import STATUS
-from gateway.core.objects import GATEWAY, HUB, MANAGED_BY, SLICE_MANAGED_BY
+from gateway.core.objects import CONTROLLER, GATEWAY, HUB, MANAGED_BY, SLICE_MANAGED_BY
 
 pytestmark = pytest.mark.e2e
 
@@ -20,10 +20,12 @@ WRITE = ["get", "create", "patch", "update", "delete"]
 TENANT = [
     (["flomesh.io"], ["serviceimports", "serviceexports", "serviceexports/status"], WRITE),
     (["discovery.k8s.io"], ["endpointslices"], WRITE),
+    (["flomesh.io"], ["peers", "peers/status"], WRITE),
 ]
 """More than tenants should have."""
 FLOMESH = "flomesh.io/v1alpha1"
 SLICES = "discovery.k8s.io/v1"
+PEERS = f"/apis/{FLOMESH}/peers"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,7 @@ def server(api_servers: Callable[[int], list[Any]]) -> Any:
     eventually(lambda: refused(tenant.slices("probe", GATEWAY)), "the policy on slices holds")
     assert done(tenant.export("probe"))
     eventually(lambda: refused(tenant.date("probe", "2020")), "the policy on dates holds")
+    eventually(lambda: refused(tenant.peer("probe", HUB)), "the policy on Peers holds")
     return found
 
 
@@ -68,6 +71,18 @@ class As:
         labels = {"kubernetes.io/service-name": "shop", SLICE_MANAGED_BY: managed_by}
         more = {"endpoints": [{"addresses": [ip]}], "ports": [{"name": "http", "port": 80}]}
         return self._apply(SLICES, "EndpointSlice", name, labels, addressType="IPv4", **more)
+
+    def peer(self, name: str, managed_by: str, root: str = "a root") -> Answer:
+        """A Peer of the cluster of that name, as that owner's."""
+        metadata = {"name": name, "labels": {MANAGED_BY: managed_by} if managed_by else {}}
+        spec = {"clusterKey": f"default/default/default/{name}", "roots": [root]}
+        whole = {"apiVersion": FLOMESH, "kind": "Peer", "metadata": metadata, "spec": spec}
+        made = self._bound.call("POST", PEERS, whole)
+        changes = {"metadata": {"labels": {MANAGED_BY: managed_by or None}}, "spec": spec}
+        return self._bound.call("PATCH", f"{PEERS}/{name}", changes) if made[0] == 409 else made
+
+    def trust(self, name: str) -> Answer:
+        return self._bound.call("PATCH", f"{PEERS}/{name}/status", {"status": {"trusted": ["0"]}})
 
     def export(self, name: str) -> Answer:
         rules = [{"portNumber": 80, "path": f"/{name}", "pathType": "Prefix"}]
@@ -136,3 +151,24 @@ def test_only_the_controller_dates_exports(server: Any) -> None:
     kept = server.call("GET", _at("ServiceExport", "app"))
     assert kept["status"][STATUS] == []
     assert refused(tenant.date("app", None))
+
+
+def test_only_the_hub_and_the_controller_say_what_certificates_count(server: Any) -> None:
+    hub, controller = As(server, "multicluster-hub", MEMBER), As(server, "controller", CONTROLLER_RULES)
+    tenant = As(server, "tenant", TENANT)
+    also(server, "multicluster-hub", rbac.HUB_PEERS)
+    also(server, "controller", rbac.CONTROLLER_PEERS)
+    eventually(lambda: done(hub.peer("other", HUB)), "the hub writes Peers")
+    eventually(lambda: done(controller.peer("here", CONTROLLER)), "the controller writes its own")
+    for name, owner in (("other", HUB), ("here", CONTROLLER)):
+        for managed_by in (owner, "me", ""):
+            assert refused(tenant.peer(name, managed_by, "another root")), (name, managed_by)
+        assert refused(tenant.peer(f"new-{name}", owner))
+        assert refused(tenant.trust(name))
+    assert refused(controller.peer("other", HUB, "another root")), "a member says nothing of another cluster"
+    assert refused(controller.peer("other", CONTROLLER))
+    assert refused(hub.peer("here", CONTROLLER, "another root")), "nor the hub of the cluster's own roots"
+    assert done(controller.trust("other")), "it says what its gateways trust"
+    assert done(hub.trust("here"))
+    assert done(tenant.peer("own", "")), "RBAC says who makes others, which count for nobody"
+    assert refused(tenant.peer("own", HUB))

@@ -128,7 +128,7 @@ def one_after_another(made: Sequence[Made], env: Mapping[str, str], folder: Path
     script(sequence.before_joining(made, [plane, *joining]))
     for member in joining:
         script(sequence.joining(made, member))
-        get = ("kubectl", "get", "secret", "multicluster-hub-token", "-n", sequence.SYSTEM, "-o", "json")
+        get = ("kubectl", "get", "secret", "multicluster-hub-bootstrap", "-n", sequence.SYSTEM, "-o", "json")
         token = json.loads(script([Step(title=f"token of {member}", argv=get, cluster=member)]))["data"]
         script([sequence.joined(made, plane, member, token)])
     script(sequence.after_joining(made, joining, str(redis_conf)))

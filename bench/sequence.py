@@ -88,16 +88,16 @@ def before_joining(made: Sequence[Made], clusters: Sequence[str]) -> list[Step]:
 
 
 def joining(made: Sequence[Made], member: str) -> list[Step]:
-    """The hub's identity and token in one member."""
+    """The hub's identity in one member, and what it begins with there."""
     return [_apply("identity", member, _of(made, member, "ClusterMembership"))]
 
 
 def joined(made: Sequence[Made], plane: str, member: str, token: Mapping[str, str]) -> Step:
-    """Credential and Cluster of one member on the control plane, with the token it has now."""
+    """Secrets and Cluster of one member on the control plane, with the token that it has now."""
     mine = [one for one in _of(made, plane, "ClusterMembership") if one.name.startswith(f"{member}-")]
     manifests = [one.manifest for one in mine]
     for manifest in manifests:
-        if manifest["kind"] == "Secret":
+        if "kubeconfig" in manifest.get("data", {}):
             config = yaml.safe_load(base64.b64decode(manifest["data"]["kubeconfig"]))
             config["clusters"][0]["cluster"]["certificate-authority-data"] = token["ca.crt"]
             config["users"][0]["user"]["token"] = base64.b64decode(token["token"]).decode()

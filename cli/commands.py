@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from rich.table import Table
 from airgap import daemon
 from airgap.lock import exclusive
 from airgap.report import Report, output_console
-from cli import demo, docker_objects, lanes, others, preflight, settings, status, toolchain
+from cli import demo, docker_objects, hub_tokens, lanes, others, preflight, settings, status, toolchain
 from cli.doctor import command as doctor
 from cli.engine import Engine
 from cli.errors import UserError
@@ -45,8 +46,12 @@ def up(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Prepare the machine, then bring the environment up."""
     engine = _engine(arguments, paths, progress)
     engine.ensure()
+    chosen = preflight.checked_settings(paths, arguments.environment)
+    without = hub_tokens.members_without_token(engine, chosen, time.time())
+    for member in without:
+        progress.note(f"Repairing: the hub has no good token in {member}; it gets a new credential there.")
     with progress.step(f"pulumi up {arguments.environment}", live=False):
-        engine.up(refresh=arguments.refresh)
+        engine.up(refresh=arguments.refresh, replace=[hub_tokens.BOOTSTRAP.format(name) for name in without])
     progress.summary()
     return 0
 

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,15 @@ class Engine:
                     f"pulumi stack init left no encryptionsalt in {effective}; its secrets would be lost."
                 )
 
-    def up(self, *, refresh: bool = False) -> None:
+    def up(self, *, refresh: bool = False, replace: Sequence[str] = ()) -> None:
         """Bring the environment to what the configuration says, with the engine's own progress display.
 
-        With `refresh` the engine first looks for what others have changed or deleted.
+        With `refresh` the engine first looks for what others have changed or deleted. `replace` are URNs of
+        what is to be made again, `**` for any part of one.
         """
         flags = ["--yes", "--skip-preview", *self._recreate(self._repair())]
+        for urn in replace:
+            flags += ["--replace", urn]
         flags += ["--refresh"] if refresh else []
         self._operate("up", flags, "Run ./stack up again: it goes on where it stopped.")
 

@@ -46,6 +46,11 @@ def again(environment: str) -> str:
     return f"./stack up {environment} --refresh"
 
 
+def begin_again(environment: str) -> str:
+    """Have the hub begin again in members where its token has ended."""
+    return f"./stack up {environment} issues a new credential, with which the hub begins again"
+
+
 def node_container(cluster: ClusterSettings) -> str:
     """The Docker container that is the node of a k3d cluster."""
     return f"k3d-{cluster.name}-server-0"

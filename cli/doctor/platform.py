@@ -11,6 +11,8 @@ from cli.doctor.every_caller import left_without_selector, not_for_every_caller
 from cli.doctor.path import NOBODY_ASKED
 from cli.doctor.reachability import Reachability
 from cli.doctor.sidecars import sidecar_checks
+from cli.doctor.tokens import token_checks
+from cli.hub_tokens import is_asked_for, token_of
 from cli.observe.services import local_service
 from cli.observe.view import (
     CONTROLLER,
@@ -56,6 +58,7 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
         if bundled:
             yield deployment(view, SYSTEM, HUB, "hub")
         yield from memberships(platform, view)
+        yield from token_checks(platform, view)
     elif view.settings.dapr != "none":
         yield dapr(view)
         mtls = platform.settings.dapr.mtls if view.settings.dapr == "install" else None
@@ -105,7 +108,10 @@ def memberships(platform: Platform, plane: ClusterView) -> Iterator[Check]:
             yield check(plane, what, "ok", str(managed.get("message") or "managed"))
         else:
             seen = str(managed.get("message") or "the hub has not looked at it yet")
-            yield check(plane, what, "fail", seen, hints.logs(plane.settings, HUB))
+            token = token_of(found) if is_asked_for(found) else None
+            ended = token is not None and token.expires <= platform.at
+            hint = hints.begin_again(platform.environment) if ended else hints.logs(plane.settings, HUB)
+            yield check(plane, what, "fail", seen, hint)
 
 
 def dapr(view: ClusterView) -> Check:

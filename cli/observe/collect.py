@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -76,7 +77,11 @@ async def observe(
         )
     )
     return Platform(
-        environment=environment, settings=settings, clusters=tuple(views), containers=containers or {}
+        environment=environment,
+        settings=settings,
+        clusters=tuple(views),
+        containers=containers or {},
+        at=time.time(),
     )
 
 

@@ -84,14 +84,18 @@ class ClusterView:
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """An environment at one moment. `containers` holds the state of its Docker containers by name; `docker`
-    says whether a daemon could be asked for them."""
+    """An environment at one moment, `at` seconds since 1970.
+
+    `containers` holds the state of its Docker containers by name; `docker` says whether a daemon could be
+    asked for them.
+    """
 
     environment: str
     settings: Settings
     clusters: tuple[ClusterView, ...]
     containers: Mapping[str, str] = field(default_factory=dict)
     docker: bool = True
+    at: float = 0.0
 
     def cluster(self, name: str) -> ClusterView:
         """The cluster of this name. Raises KeyError when there is none."""

@@ -1,4 +1,4 @@
-"""The membership of a cluster: the hub's credential in it, a Cluster object in the control plane."""
+"""The membership of a cluster: the hub's identity in it, a Cluster object in the control plane."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import pulumi_kubernetes as kubernetes
 import yaml
 
 from ..joinable_cluster import JoinableCluster, location
+from .hub_bootstrap import NAME as BOOTSTRAP
+from .hub_bootstrap import HubBootstrap, HubBootstrapArgs
 from .hub_identity import HubIdentity, HubIdentityArgs
+from .kept_token import KeptToken, KeptTokenArgs
 
 KEY = "kubeconfig"
 
@@ -36,7 +39,7 @@ class ClusterMembershipArgs:
 
 
 def hub_kubeconfig(*, cluster: str, server: str, ca_base64: str, token: str, server_name: str = "") -> str:
-    """A self-contained kubeconfig: how the hub reaches one member."""
+    """A self-contained kubeconfig: how the hub reaches one member, and begins there."""
     name = {"tls-server-name": server_name} if server_name else {}
     return yaml.safe_dump(
         {
@@ -48,8 +51,8 @@ def hub_kubeconfig(*, cluster: str, server: str, ca_base64: str, token: str, ser
                     "cluster": {"server": server, "certificate-authority-data": ca_base64, **name},
                 }
             ],
-            "users": [{"name": "multicluster-hub", "user": {"token": token}}],
-            "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": "multicluster-hub"}}],
+            "users": [{"name": BOOTSTRAP, "user": {"token": token}}],
+            "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": BOOTSTRAP}}],
             "current-context": cluster,
         },
         sort_keys=False,
@@ -60,19 +63,37 @@ def cluster_spec(
     member: JoinableCluster,
     *,
     secret: pulumi.Input[str],
+    namespace: pulumi.Input[str],
+    account: pulumi.Input[str],
+    kept: pulumi.Input[str],
     may_export: Sequence[pulumi.Input[str]] | None = None,
     mutual_tls: bool = False,
 ) -> dict[str, Any]:
-    """Spec of the Cluster object; the credential is named, not written into it."""
+    """Spec of the Cluster object; credentials are named, not written into it.
+
+    `secret` holds the one to begin with; `kept` keeps the hub's tokens, which are those of `account` in
+    `namespace` of the member.
+    """
     where = location(key=member.key, host=member.gateway_host, port=member.gateway_port)
     if mutual_tls and member.peers_port is not None:
         where["gatewayPeersPort"] = member.peers_port
     allowed = {} if may_export is None else {"mayExport": list(may_export)}
-    return {**where, **allowed, "kubeconfigSecretRef": {"name": secret, "key": KEY}}
+    return {
+        **where,
+        **allowed,
+        "kubeconfigSecretRef": {"name": secret, "key": KEY},
+        "tokenRequest": {
+            "namespace": namespace,
+            "serviceAccount": account,
+            "secret": kept,
+            "bootstrapSecret": BOOTSTRAP,
+        },
+    }
 
 
 class ClusterMembership(pulumi.ComponentResource):
-    """Creates the hub's identity and token in the member, and Secret and Cluster in the control plane.
+    """Creates the hub's identity in the member with a credential to begin with, and in the control plane the
+    Secrets and the Cluster.
 
     `joined` is the name of the Cluster object, known once that is there.
     """
@@ -95,18 +116,18 @@ class ClusterMembership(pulumi.ComponentResource):
             ),
             in_member,
         )
-        token = kubernetes.core.v1.Secret(
-            f"{name}-token",
-            metadata={
-                "name": "multicluster-hub-token",
-                "namespace": args.member_namespace,
-                "annotations": {"kubernetes.io/service-account.name": identity.account},
-            },
-            type="kubernetes.io/service-account-token",
-            opts=_in(member, self),
+        bootstrap = HubBootstrap(
+            f"{name}-bootstrap",
+            HubBootstrapArgs(
+                cluster=member,
+                namespace=args.member_namespace,
+                account=identity.account,
+                admission=args.admission,
+            ),
+            in_member,
         )
         kubeconfig: pulumi.Output[str] = pulumi.Output.secret(
-            pulumi.Output.all(token.data, member.server).apply(
+            pulumi.Output.all(bootstrap.data, member.server).apply(
                 lambda values: hub_kubeconfig(
                     cluster=member.name,
                     server=values[1],
@@ -117,11 +138,16 @@ class ClusterMembership(pulumi.ComponentResource):
             )
         )
         credential = kubernetes.core.v1.Secret(
-            f"{name}-credential",
-            metadata={"name": f"{member.name}-kubeconfig", "namespace": args.control_plane_namespace},
+            f"{name}-bootstrap-credential",
+            metadata={"name": f"{member.name}-hub-bootstrap", "namespace": args.control_plane_namespace},
             string_data={KEY: kubeconfig},
             # The credential works from the moment the hub can read it.
-            opts=_in(plane, self, identity.binding),
+            opts=_in(plane, self, identity.binding, *bootstrap.bindings),
+        )
+        kept = KeptToken(
+            f"{name}-kept",
+            KeptTokenArgs(cluster=plane, namespace=args.control_plane_namespace, member=member.name),
+            pulumi.ResourceOptions(parent=self, provider=plane.provider),
         )
         cluster = kubernetes.apiextensions.CustomResource(
             f"{name}-cluster",
@@ -131,11 +157,14 @@ class ClusterMembership(pulumi.ComponentResource):
             spec=cluster_spec(
                 member,
                 secret=credential.metadata["name"],
+                namespace=args.member_namespace,
+                account=identity.account,
+                kept=kept.secret,
                 may_export=args.may_export,
                 mutual_tls=args.mutual_tls,
             ),
             # A deleted Cluster waits for the hub to take back what it wrote: the hub must outlive it.
-            opts=_in(plane, self, args.hub),
+            opts=_in(plane, self, args.hub, kept.binding),
         )
         self.joined = cluster.metadata["name"]
         self.register_outputs({})

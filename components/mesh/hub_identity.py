@@ -12,7 +12,7 @@ from . import rbac
 from .account import Account
 from .admission import Admission, AdmissionArgs, hub_spec
 
-NAME = "multicluster-hub"
+NAME = rbac.HUB_ACCOUNT
 
 
 @dataclass(frozen=True, kw_only=True)

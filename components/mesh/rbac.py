@@ -13,9 +13,15 @@ READ = ("get", "list", "watch")
 GROUP = "flomesh.io"
 
 
-def rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> Rule:
-    """One rule of a Role or ClusterRole."""
-    return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
+HUB_ACCOUNT = "multicluster-hub"
+BOOTSTRAP = "multicluster-hub-bootstrap"
+"""Account and Secret of the credential with which the hub begins in a member."""
+
+
+def rule(group: str, resources: Sequence[str], verbs: Sequence[str], names: Sequence[str] = ()) -> Rule:
+    """One rule of a Role or ClusterRole, of all objects or those with these names."""
+    named = {"resourceNames": list(names)} if names else {}
+    return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs), **named}
 
 
 # The gateway parses the network's HTTP, and writes nothing.
@@ -59,7 +65,7 @@ CONTROLLER_PEERS: tuple[Rule, ...] = (
 # are created: the admission policy does.
 CONTROLLER_CERTIFICATES: tuple[Rule, ...] = (
     rule("", ["secrets"], ["create"]),
-    {**rule("", ["secrets"], ["get", "patch"]), "resourceNames": [CA_SECRET, CERTIFICATE_SECRET]},
+    rule("", ["secrets"], ["get", "patch"], [CA_SECRET, CERTIFICATE_SECRET]),
 )
 
 # The hub, in every cluster it follows, its own included.
@@ -80,6 +86,15 @@ HUB_PEERS: tuple[Rule, ...] = (
     rule(GROUP, ["peers/status"], ["patch"]),
 )
 
+# The credential to begin with, in the system namespace of a member: it buys the hub's first token.
+HUB_BOOTSTRAP: tuple[Rule, ...] = (rule("", ["serviceaccounts/token"], ["create"], [HUB_ACCOUNT]),)
+
+# The hub, in the system namespace of a member: it renews its token, and ends the credential it began with.
+HUB_RENEWAL: tuple[Rule, ...] = (
+    *HUB_BOOTSTRAP,
+    rule("", ["secrets"], ["delete"], [BOOTSTRAP]),
+)
+
 # The hub, in the control plane: the clusters that join, on which it puts a finalizer.
 HUB_HOME: tuple[Rule, ...] = (
     rule(GROUP, ["clusters"], [*READ, "patch"]),
@@ -91,3 +106,8 @@ HUB_OWN: tuple[Rule, ...] = (
     rule("", ["secrets"], READ),
     rule("coordination.k8s.io", ["leases"], ["get", "create", "patch"]),
 )
+
+
+def hub_keeps(secret: str) -> tuple[Rule, ...]:
+    """The hub, in its own namespace: the Secret that keeps its token of a member."""
+    return (rule("", ["secrets"], ["patch"], [secret]),)

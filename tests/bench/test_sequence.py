@@ -55,8 +55,14 @@ STATE = {
             ),
             resource(
                 "c:mesh:ClusterMembership$kubernetes:core/v1:Secret",
-                "east-membership-credential",
+                "east-membership-bootstrap-credential",
                 {"kind": "Secret", "data": secret({"kubeconfig": config("of an earlier run")})},
+                "plane",
+            ),
+            resource(
+                "c:mesh:ClusterMembership$c:mesh:KeptToken$kubernetes:core/v1:Secret",
+                "east-membership-kept-secret",
+                {"kind": "Secret", "metadata": {"name": "east-hub-token"}},
                 "plane",
             ),
             resource(
@@ -98,7 +104,9 @@ def test_a_member_joins_with_the_token_of_its_present_life() -> None:
     token = {"ca.crt": "Q0E=", "token": base64.b64encode(b"fresh").decode()}
     step = joined(read_state(STATE), "plane", "east", token)
     assert step.cluster == "plane"
-    data = json.loads(step.stdin)["items"][0]["data"]["kubeconfig"]
+    credential, kept = json.loads(step.stdin)["items"]
+    assert kept == {"kind": "Secret", "metadata": {"name": "east-hub-token"}}, "the hub fills it"
+    data = credential["data"]["kubeconfig"]
     assert yaml.safe_load(base64.b64decode(data))["users"] == [{"user": {"token": "fresh"}}]
 
 

@@ -119,6 +119,11 @@ def test_temporary_files_end_with_their_run_or_before_the_next_one(engine: Engin
     assert left.name not in recorded(tmp_path)
 
 
+def test_what_is_to_be_made_again_is_named_to_the_engine(engine: Engine, tmp_path: Path) -> None:
+    engine.up(replace=["**cluster-1-membership-bootstrap-token"])
+    assert "--replace **cluster-1-membership-bootstrap-token" in recorded(tmp_path)
+
+
 def lock(engine: Engine, pid: int) -> Path:
     folder = engine.backend / ".pulumi" / "locks" / "organization" / "multicluster-dapr" / "dev"
     folder.mkdir(parents=True)

@@ -284,10 +284,10 @@ def _secrets(patient: Patient) -> set[str]:
     found = {patient.engine.passphrase_file.read_text().strip()}
     for config in patient.configs.values():
         found |= set(re.findall(r"client-key-data: (\S+)", config.kubeconfig))
-    token = ("get", "secret", "multicluster-hub-token", "-o", "jsonpath={.data.token}")
     password = ("get", "secret", "redis", "-o", "jsonpath={.data.redis-password}")
     for name in ("cluster-1", "cluster-2", "cluster-3"):
-        found.add(base64.b64decode(patient.kubectl[name](*SYSTEM, *token)).decode())
+        token = ("get", "secret", f"{name}-hub-token", "-o", "jsonpath={.data.token}")
+        found.add(base64.b64decode(patient.kubectl["control-plane"](*SYSTEM, *token)).decode())
     found.add(base64.b64decode(patient.kubectl["cluster-1"](*APP, *password)).decode())
     return found | {base64.b64encode(secret.encode()).decode() for secret in found}
 

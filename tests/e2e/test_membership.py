@@ -25,6 +25,7 @@ POLICY = {
     "targets": [{"cluster": "cluster-1"}, {"cluster": "cluster-3"}],
 }  # fmt: skip
 NAMESPACE = "--namespace=dapr-test"
+SYSTEM = ("-n", "multicluster-system")
 IMPORTS = ("get", NAMESPACE, "serviceimports")
 SERVICES = ("get", NAMESPACE, "services")
 SLICES = ("get", NAMESPACE, "endpointslices")
@@ -270,19 +271,34 @@ def test_a_member_that_is_gone_already_can_leave(day: Platform) -> None:
 
 
 def test_the_hubs_credential_is_rotated_by_a_replacement(day: Platform) -> None:
-    token = (
-        "get",
-        "secret",
-        "multicluster-hub-token",
-        "-n",
-        "multicluster-system",
-        "-o",
-        "jsonpath={.data.token}",
-    )
-    before = day.kubectl("cluster-1", *token)
-    assert day.up(None, "--replace", "**cluster-1-membership-token").get("update") == 1, "the hub's copy"
-    assert day.kubectl("cluster-1", *token) != before
+    token = ("get", "secret", "cluster-1-hub-token", *SYSTEM, "-o", "jsonpath={.data.token}")
+    begun = ("get", "secret", "-o", "name", *SYSTEM)
+    before = day.kubectl("control-plane", *token)
+    assert before, "the hub keeps its token there"
+    assert "secret/multicluster-hub-bootstrap" not in day.kubectl("cluster-1", *begun).split(), "it is spent"
+    replaced = day.up(None, "--replace", "**cluster-1-membership-bootstrap-token")
+    assert replaced.get("update") == 1, "what the hub begins with"
+    _eventually(lambda: day.kubectl("control-plane", *token) != before)
+    _eventually(lambda: "multicluster-hub-bootstrap" not in day.kubectl("cluster-1", *begun))
     day.kubectl("control-plane", "wait", "cluster/cluster-1", "--for=condition=Managed", "--timeout=30s")
+
+
+def test_up_brings_a_hub_back_whose_token_has_ended(day: Platform) -> None:
+    """As after a night in which the machine slept."""
+    account = ("serviceaccount/multicluster-hub", *SYSTEM)
+    # A token is of one ServiceAccount, and ends with it.
+    day.kubectl("cluster-1", "delete", *account)
+    day.kubectl("cluster-1", "create", "serviceaccount", "multicluster-hub", *SYSTEM)
+    day.kubectl(
+        "control-plane", "wait", "cluster/cluster-1", "--for=condition=Managed=false", "--timeout=60s"
+    )
+    ended = {"status": {"token": {"expires": "2026-01-01T00:00:00Z"}}}
+    patch = ("--subresource=status", "--type=merge", "-p", json.dumps(ended))
+    day.kubectl("control-plane", "scale", "deployment/multicluster-hub", "--replicas=0", *SYSTEM)
+    day.kubectl("control-plane", "patch", "cluster.flomesh.io/cluster-1", *patch)
+    assert "the hub has no good token in cluster-1" in stack("up", ENVIRONMENT)
+    day.kubectl("control-plane", "scale", "deployment/multicluster-hub", "--replicas=1", *SYSTEM)
+    day.kubectl("control-plane", "wait", "cluster/cluster-1", "--for=condition=Managed", "--timeout=60s")
 
 
 def test_a_cluster_gone_behind_the_engines_back_is_created_again(day: Platform) -> None:
@@ -320,7 +336,7 @@ def _secrets(day: Platform) -> dict[str, str]:
     at = ("-n", "multicluster-system", "-o", "jsonpath={.data.token}")
     redis = ("get", "secret", "redis", "-n", "dapr-test", "-o", "jsonpath={.data.redis-password}")
     for name in ("cluster-1", "cluster-2"):
-        encoded = day.kubectl(name, "get", "secret", "multicluster-hub-token", *at)
+        encoded = day.kubectl("control-plane", "get", "secret", f"{name}-hub-token", *at)
         found[f"token of {name}"] = _decoded(encoded)
         found[f"token of {name}, encoded"] = encoded
     found["password of Redis"] = _decoded(day.kubectl("cluster-1", *redis))

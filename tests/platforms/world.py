@@ -214,6 +214,7 @@ class World:
         self.config = copy.deepcopy(CONFIG)
         self.containers = {f"k3d-{entry['name']}-server-0": "running" for entry in CONFIG["clusters"]}
         self.containers["multicluster-dapr-dev-redis"] = "running"
+        self.at = 0.0
         self.clusters = {entry["name"]: self._cluster(entry["name"]) for entry in CONFIG["clusters"]}
 
     def __getitem__(self, name: str) -> Cluster:
@@ -226,6 +227,7 @@ class World:
             settings=settings,
             clusters=tuple(self._view(config, self.clusters[config.name]) for config in settings.clusters),
             containers=self.containers,
+            at=self.at,
         )
 
     def reached(self) -> dict[str, Reachability]:

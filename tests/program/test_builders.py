@@ -21,9 +21,11 @@ from components.mesh import (
     gateway,
     guards,
     hub,
+    hub_bootstrap,
     workload,
 )
 from components.redis import generated_password, redis_stateful_set, users
+from gateway.core.member_token import LIFE_SECONDS
 from stacks.config import loading
 from stacks.program import clusters
 
@@ -255,8 +257,13 @@ def test_the_hubs_kubeconfig_is_self_contained() -> None:
                 "cluster": {"server": "https://172.28.0.1:6445", "certificate-authority-data": "Q0E="},
             }
         ],
-        "users": [{"name": "multicluster-hub", "user": {"token": "token"}}],
-        "contexts": [{"name": "cluster-1", "context": {"cluster": "cluster-1", "user": "multicluster-hub"}}],
+        "users": [{"name": "multicluster-hub-bootstrap", "user": {"token": "token"}}],
+        "contexts": [
+            {
+                "name": "cluster-1",
+                "context": {"cluster": "cluster-1", "user": "multicluster-hub-bootstrap"},
+            }
+        ],
         "current-context": "cluster-1",
     }
 
@@ -267,10 +274,10 @@ def test_the_hub_checks_the_certificate_for_the_name_that_the_kubeconfig_says() 
     assert cluster["cluster"]["tls-server-name"] == "b"
 
 
-def test_a_membership_hands_the_members_token_to_the_control_plane(run: Any) -> None:
+def test_a_membership_hands_the_hub_a_credential_to_begin_with(run: Any) -> None:
     recorder = run()
     kubeconfig = yaml.safe_load(
-        recorder.find("cluster-2-membership-credential").inputs["stringData"]["kubeconfig"]
+        recorder.find("cluster-2-membership-bootstrap-credential").inputs["stringData"]["kubeconfig"]
     )
     assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://172.28.0.1:6446"
     assert kubeconfig["users"][0]["user"]["token"] == base64.b64decode("dG9rZW4=").decode()
@@ -280,8 +287,59 @@ def test_a_membership_hands_the_members_token_to_the_control_plane(run: Any) -> 
         "group": "default",
         "gatewayHost": "172.28.0.1",
         "gatewayPort": 82,
-        "kubeconfigSecretRef": {"name": "cluster-2-kubeconfig", "key": "kubeconfig"},
+        "kubeconfigSecretRef": {"name": "cluster-2-hub-bootstrap", "key": "kubeconfig"},
+        "tokenRequest": {
+            "namespace": "multicluster-system",
+            "serviceAccount": "multicluster-hub",
+            "secret": "cluster-2-hub-token",
+            "bootstrapSecret": "multicluster-hub-bootstrap",
+        },
     }
+    kept = recorder.find("cluster-2-membership-kept-secret").inputs
+    assert kept == {**kept, "metadata": {"name": "cluster-2-hub-token", "namespace": "multicluster-system"}}
+    assert not {"data", "stringData"} & set(kept), "what is in it is the hub's business"
+
+
+def test_what_the_hub_begins_with_can_do_nothing_else(run: Any) -> None:
+    recorder = run()
+    secret = recorder.find("cluster-2-membership-bootstrap-token").inputs
+    assert secret["type"] == "kubernetes.io/service-account-token"
+    assert secret["metadata"]["annotations"] == {
+        "kubernetes.io/service-account.name": "multicluster-hub-bootstrap"
+    }
+    ask = {
+        "apiGroups": [""],
+        "resources": ["serviceaccounts/token"],
+        "verbs": ["create"],
+        "resourceNames": ["multicluster-hub"],
+    }
+    of_bootstrap = [
+        one.inputs["roleRef"]["name"]
+        for one in recorder.registered
+        for subject in one.inputs.get("subjects", ())
+        if one.provider == "cluster-2-kubernetes" and subject["name"] == "multicluster-hub-bootstrap"
+    ]
+    assert of_bootstrap == ["multicluster-hub-bootstrap"]
+    assert recorder.find("cluster-2-membership-bootstrap-role").inputs["rules"] == [ask]
+    policy = recorder.find("cluster-2-membership-bootstrap-admission-policy").inputs["spec"]
+    assert policy == hub_bootstrap.token_spec(namespace="multicluster-system")
+    (rule,) = policy["validations"]
+    assert rule["expression"] == f"object.spec.expirationSeconds <= {LIFE_SECONDS}"
+
+
+def test_the_hub_writes_the_secret_of_its_token_alone(run: Any) -> None:
+    recorder = run()
+    assert recorder.find("cluster-2-membership-kept-role").inputs["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "verbs": ["patch"],
+            "resourceNames": ["cluster-2-hub-token"],
+        }
+    ]
+    binding = recorder.find("cluster-2-membership-kept-binding")
+    assert binding.provider == "control-plane-kubernetes"
+    assert [subject["name"] for subject in binding.inputs["subjects"]] == ["multicluster-hub"]
 
 
 def test_the_export_is_the_articles(run: Any) -> None:

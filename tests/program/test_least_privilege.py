@@ -36,7 +36,7 @@ def test_nobody_gets_a_role_of_kubernetes_own(environment: str, run: Any) -> Non
 
 SETS = (
     "GATEWAY", "GATEWAY_PEERS", "CONTROLLER", "CONTROLLER_PEERS", "CONTROLLER_OWN", "CONTROLLER_CERTIFICATES",
-    "HUB", "HUB_PEERS", "HUB_HOME", "HUB_OWN",
+    "HUB", "HUB_PEERS", "HUB_HOME", "HUB_OWN", "HUB_BOOTSTRAP", "HUB_RENEWAL",
 )  # fmt: skip
 RULES = [(name, rule) for name in SETS for rule in getattr(rbac, name)]
 
@@ -63,7 +63,28 @@ def test_what_may_be_written_is_on_this_list() -> None:
         ("CONTROLLER", "", "endpoints"),
         ("CONTROLLER_CERTIFICATES", "", "secrets"),
         ("HUB", "", "events"),
-    }, "Services and Endpoints of imports; certificates; events: nothing that runs, nothing that grants"
+        ("HUB_BOOTSTRAP", "", "serviceaccounts/token"),
+        ("HUB_RENEWAL", "", "serviceaccounts/token"),
+        ("HUB_RENEWAL", "", "secrets"),
+    }, "Services and Endpoints of imports, certificates, events, its tokens: nothing that runs or grants"
+
+
+def test_what_could_grant_is_bound_to_names() -> None:
+    named = {
+        (resource, *rule["resourceNames"])
+        for _, rule in RULES
+        for resource in rule["resources"]
+        if rule.get("resourceNames")
+    }
+    assert named == {
+        ("serviceaccounts/token", "multicluster-hub"),
+        ("secrets", "multicluster-hub-bootstrap"),
+        ("secrets", "gateway-ca", "gateway-certificate"),
+    }
+    for name, rule in RULES:
+        by_name = {"serviceaccounts/token", "secrets"} & set(rule["resources"]) and name != "HUB_OWN"
+        if by_name and rule != rbac.rule("", ["secrets"], ["create"]):  # what is made has no name yet
+            assert rule["resourceNames"], f"{name} has a right over every one"
 
 
 def test_what_parses_the_networks_traffic_writes_nothing() -> None:
@@ -74,7 +95,7 @@ def test_secrets_are_read_by_the_hub_and_certificates_by_the_controller_at_home(
     reading = [
         (name, rule.get("resourceNames"))
         for name, rule in RULES
-        if "secrets" in rule["resources"] and "get" in rule["verbs"]
+        if "secrets" in rule["resources"] and set(rule["verbs"]) & set(rbac.READ)
     ]
     certificates = ["gateway-ca", "gateway-certificate"]
     assert reading == [("CONTROLLER_CERTIFICATES", certificates), ("HUB_OWN", None)]

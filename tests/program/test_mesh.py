@@ -164,7 +164,7 @@ def test_each_cluster_pulls_its_image_and_publishes_its_port(mesh: Recorder) -> 
 
 
 def test_a_member_joins_after_the_namespaces_the_program_makes(mesh: Recorder) -> None:
-    assert "shop" in mesh.find("east-membership-credential").after
+    assert "shop" in mesh.find("east-membership-bootstrap-credential").after
 
 
 def test_only_a_cluster_that_ends_with_its_provider_is_not_emptied(mesh: Recorder) -> None:

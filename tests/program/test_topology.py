@@ -231,7 +231,7 @@ def test_secrets_are_marked_wherever_they_go(run: Any) -> None:
     assert "user nodeapp" not in str(recorder.find("redis-server").in_clear)
     kubeconfigs = [f"stdout of {name}-k3d" for name in ("control-plane", "cluster-1")]
     assert not [r.name for r in recorder.registered for text in kubeconfigs if text in str(r.in_clear)]
-    assert recorder.find("cluster-1-membership-credential").in_clear["stringData"] == "(secret)"
+    assert recorder.find("cluster-1-membership-bootstrap-credential").in_clear["stringData"] == "(secret)"
 
 
 def test_the_password_is_in_no_argument_and_no_variable(run: Any) -> None:

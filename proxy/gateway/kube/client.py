@@ -11,9 +11,10 @@ from typing import Any, Self, cast
 
 import aiohttp
 
+from gateway.core.member_token import BEARER
 from gateway.kube.client_config import ClientConfig
 from gateway.kube.errors import KubeError, TooLong, Unreachable, error_for
-from gateway.kube.resources import Resource
+from gateway.kube.resources import SERVICE_ACCOUNT, Resource
 
 Object = Mapping[str, Any]
 
@@ -176,6 +177,26 @@ class KubeClient:
         path = resource.item(namespace, name) + ("/status" if status else "")
         query = {"fieldManager": self._manager}
         await self._brief("PATCH", path, query, patch, content="application/merge-patch+json")
+
+    async def request_token(self, namespace: str, account: str, seconds: float) -> tuple[str, int]:
+        """A token of a ServiceAccount (TokenRequest), and for how many seconds the server grants it."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": int(seconds)},
+        }
+        answer = await self._call(
+            "POST",
+            f"{SERVICE_ACCOUNT.item(namespace, account)}/token",
+            body=body,
+            headers={"Content-Type": "application/json"},
+        )
+        status, spec = answer.get("status"), answer.get("spec")
+        text = status.get("token") if isinstance(status, dict) else None
+        granted = spec.get("expirationSeconds") if isinstance(spec, dict) else None
+        if not isinstance(text, str) or not BEARER.fullmatch(text) or not isinstance(granted, int):
+            raise KubeError(f"{self.server} answers a TokenRequest for {namespace}/{account} without a token")
+        return text, min(granted, int(seconds))
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
         """Delete; with `uid` only that very object (Conflict otherwise). NotFound when it is gone already."""

@@ -11,7 +11,7 @@ import base64
 import binascii
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +26,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @dataclass(frozen=True)
 class ClientConfig:
-    """A server and a credential. `token_file` wins over `token` and is read again for every request.
+    """A server and a credential. `token_file` and `source` win over `token`, and are read for every request.
 
     `server_name` is what the server's certificate is for, when that is not the host of `server`.
     """
@@ -35,10 +35,13 @@ class ClientConfig:
     ssl: ssl.SSLContext | None
     token: str = field(default="", repr=False)
     token_file: Path | None = None
+    source: Callable[[], str] | None = field(default=None, repr=False)
     server_name: str | None = None
 
     def bearer(self) -> str:
         """The token to send now. Bound tokens are rotated on disk about every hour."""
+        if self.source is not None:
+            return self.source()
         return self.token_file.read_text().strip() if self.token_file else self.token
 
 

@@ -8,12 +8,14 @@ import binascii
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import replace
+from typing import Any
 
 from gateway.core.admission import may_export
 from gateway.core.conditions import Condition, managed
 from gateway.core.dialling import STRICT
+from gateway.core.member_token import TokenRequest, token_request
 from gateway.core.objects import HUB, Key, Object, key_of, number, section, spec_of, uid_of
 from gateway.kube.client import KubeClient
 from gateway.kube.client_config import from_kubeconfig
@@ -23,6 +25,7 @@ from gateway.kube.errors import CredentialError
 from gateway.kube.first_seen import FirstSeen
 from gateway.kube.plan import Plan
 from gateway.kube.timing import DEFAULT_TIMING, Timing
+from gateway.kube.token_keeper import TokenKeeper, TokenStore
 
 log = logging.getLogger(__name__)
 
@@ -139,9 +142,11 @@ class Connection:
         timing: Timing = DEFAULT_TIMING,
         *,
         home: KubeClient | None = None,
+        store: TokenStore | None = None,
         mutual_tls: bool = False,
     ) -> None:
-        """`home`: the client of the hub's own cluster, which no kubeconfig is asked for.
+        """`home`: the client of the hub's own cluster, which no kubeconfig is asked for. `store` keeps the
+        tokens of the others.
 
         `mutual_tls`: gateways may prove by certificates whose they are.
         """
@@ -152,16 +157,18 @@ class Connection:
         self._home = home
         self._mutual_tls = mutual_tls
         self._peers_port = 0
+        self._store = store
         self._resolver = Resolver(on_change)
         self._reconciler: ClusterReconciler | None = None
-        self._kubeconfig = ""
+        self._credential: tuple[str, TokenRequest | None] = ("", None)
         self._credential_error = ""
         self._fault = ""
         """What is said of a member that serves nonsense."""
         self._may_export: Collection[str] | None = None
         self._first_seen: FirstSeen | None = None
         self._client: KubeClient | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tokens: TokenKeeper | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def update(self, cluster: Object, secrets: Mapping[Key, Object]) -> None:
         """Follow a changed Cluster object or Secret; a new credential starts a new reconciler."""
@@ -177,42 +184,65 @@ class Connection:
                 self._start(self._home)
             return
         try:
-            kubeconfig = kubeconfig_of(cluster, secrets)
-            if kubeconfig != self._kubeconfig:
-                await self._connect(kubeconfig)
+            credential = kubeconfig_of(cluster, secrets), token_request(cluster)
+            if credential != self._credential:
+                await self._connect(*credential, secrets)
             self._credential_error = ""
         except CredentialError as error:
             # A reconciler that runs goes on: only its API server can say that the old credential is void.
             self._credential_error = str(error)
+        if self._client is not None and self._reconciler is None and self._has_token():
+            self._start(self._client)
 
-    async def _connect(self, kubeconfig: str) -> None:
+    async def _connect(
+        self, kubeconfig: str, request: TokenRequest | None, secrets: Mapping[Key, Object]
+    ) -> None:
         config = from_kubeconfig(kubeconfig)
+        tokens: TokenKeeper | None = None
+        if request is not None and self._store is not None:
+            tokens = TokenKeeper(
+                self.name,
+                config,
+                request=request,
+                store=self._store,
+                kept=self._store.read(request.kept, secrets),
+                on_change=self._on_change,
+                timing=self._timing,
+            )
+            config = tokens.config
         await self._disconnect(withdraw=False)
-        self._kubeconfig = kubeconfig
+        self._credential, self._tokens = (kubeconfig, request), tokens
         self._client = KubeClient(config, field_manager=HUB)
         await self._client.open()
-        self._start(self._client)
+        if tokens is not None:
+            self._run("tokens", tokens.run)
+
+    def _has_token(self) -> bool:
+        return self._tokens is None or bool(self._tokens.token.text)
 
     def _start(self, client: KubeClient) -> None:
         self._reconciler = ClusterReconciler(
             self.name, client, self._on_change, self._timing, mutual_tls=self._mutual_tls
         )
-        self._task = asyncio.create_task(self._supervise(self._reconciler), name=f"{self.name}: reconciler")
+        self._run("reconciler", self._reconciler.run)
 
-    async def _supervise(self, reconciler: ClusterReconciler) -> None:
+    def _run(self, what: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._tasks.append(asyncio.create_task(self._supervise(work), name=f"{self.name}: {what}"))
+
+    async def _supervise(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
             try:
-                await reconciler.run()
+                await work()
             except Exception:
                 # A defect met by one cluster's objects must not take the other clusters down with it.
                 log.exception("%s: a task failed; starting again in %g s", self.name, RESTART_SECONDS)
             await asyncio.sleep(RESTART_SECONDS)
 
     async def _disconnect(self, *, withdraw: bool) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
         if self._reconciler is not None and withdraw:
             await self._reconciler.withdraw()
         self._reconciler = None
@@ -250,6 +280,15 @@ class Connection:
         """The part of the Cluster's status that keeps the dates."""
         return self._first_seen.status() if self._first_seen is not None else {}
 
+    def token(self) -> Object:
+        """The part of the Cluster's status that tells of the hub's token; empty where there is none."""
+        return self._tokens.status() if self._tokens is not None else {}
+
+    @property
+    def token_expires(self) -> float:
+        """When the hub's token ends, in seconds since 1970; 0 where it has none."""
+        return self._tokens.token.expires if self._tokens is not None else 0.0
+
     def take(self, plan: Plan) -> None:
         """Bring the cluster to what the plan has for it."""
         self._fault = plan.faults.get(self.key, "")
@@ -264,6 +303,7 @@ class Connection:
     def managed(self) -> Condition | None:
         """Whether the cluster is under the hub's management now, and if not why. None: not asked yet."""
         errors = [self._credential_error, self._resolver.error, self._fault]
+        errors.append(self._tokens.missing if self._tokens is not None else None)
         errors.append(self._reconciler.error if self._reconciler is not None else None)
         if found := "; ".join(error for error in errors if error):
             return managed(found)

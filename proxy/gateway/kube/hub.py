@@ -27,6 +27,7 @@ from gateway.core.objects import (
     created,
     is_deleted,
     key_of,
+    section,
     spec_of,
     uid_of,
 )
@@ -44,6 +45,7 @@ from gateway.kube.plan import plan
 from gateway.kube.resources import CLUSTER, EVENT, SECRET
 from gateway.kube.status import status_patch
 from gateway.kube.timing import DEFAULT_TIMING, Timing
+from gateway.kube.token_keeper import TokenStore
 from gateway.kube.watch import Informer, Signal, without_managed_fields
 
 log = logging.getLogger(__name__)
@@ -85,6 +87,7 @@ class Hub:
         self._secrets = Informer(client, SECRET, changed, namespace=namespace, keep=keep, timing=timing)
         self._mutual_tls = mutual_tls
         self._home = Connection("home", changed, timing, home=client, mutual_tls=mutual_tls)
+        self._tokens = TokenStore(client, namespace)
         self._remotes: dict[str, Connection] = {}
         """By name of the Cluster object."""
         self._undated: set[str] = set()
@@ -112,6 +115,7 @@ class Hub:
             # Clusters that were just removed still get their imports taken back; each has its own time limit.
             await asyncio.gather(*self._leaving.values())
             self._metrics.managed.clear()
+            self._metrics.token_expires.clear()
 
     async def _keep_in_step(self) -> None:
         while True:
@@ -136,7 +140,7 @@ class Hub:
         remotes = {name: obj for name, obj in clusters.items() if not is_deleted(obj)}
         for name in sorted(self._remotes.keys() - remotes.keys()):
             self._let_go(name, self._remotes.pop(name))
-            self._metrics.managed.remove(name)
+            self._metrics.forget(name)
         self._released &= {uid_of(obj) for obj in clusters.values()}
         for name, cluster in clusters.items():
             if name in self._leaving or uid_of(cluster) in self._released:
@@ -154,7 +158,9 @@ class Hub:
         await self._home.update(home, self._secrets.objects)
 
     def _connection(self, name: str) -> Connection:
-        return Connection(name, self._changed.set, self._timing, mutual_tls=self._mutual_tls)
+        return Connection(
+            name, self._changed.set, self._timing, store=self._tokens, mutual_tls=self._mutual_tls
+        )
 
     def _let_go(self, name: str, connection: Connection) -> None:
         log.info("%s leaves", name)
@@ -209,6 +215,9 @@ class Hub:
             for name in sorted(self._undated):
                 if not await self._date(name):
                     retry = ROUND_SECONDS
+            for name in list(self._remotes):
+                if not await self._tell_token(name):
+                    retry = ROUND_SECONDS
             for cluster, condition in self._managed():
                 self._metrics.managed.labels(key_of(cluster)[1]).set(condition.status is True)
                 if not await self._tell(cluster, condition):
@@ -240,6 +249,26 @@ class Hub:
         except KubeError as error:
             log.warning("Cluster %s: when its exports were first seen cannot be kept: %s", name, error)
             self._undated.add(name)
+            return False
+        return True
+
+    async def _tell_token(self, name: str) -> bool:
+        """How old the hub's token in a cluster is and when it ends, in the status of the Cluster object."""
+        cluster, remote = self._clusters.objects.get(("", name)), self._remotes.get(name)
+        if cluster is None or remote is None:
+            return True
+        if told := remote.token():
+            self._metrics.token_expires.labels(name).set(remote.token_expires)
+        before = section(section(cluster, "status"), "token")
+        if before == {field: value for field, value in told.items() if value is not None}:
+            return True
+        try:
+            patch = {"status": {"token": told or None}}
+            await self._client.merge(CLUSTER, "", name, patch, status=True)
+        except NotFound:
+            return True
+        except KubeError as error:
+            log.warning("Cluster %s: the age of the hub's token cannot be told: %s", name, error)
             return False
         return True
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.core.member_token import LIFE_SECONDS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
@@ -16,6 +18,8 @@ class Timing:
     """How often reachability is checked; also the patience of one check. Managed lags 10 s at most."""
     withdraw: float = 10.0
     """How long a cluster that leaves may take to let its imports be removed."""
+    token_seconds: float = LIFE_SECONDS
+    """How long a token of a member is asked for."""
     bad_condition: float = 1.0
     """How long a first condition that is bad is held back."""
 

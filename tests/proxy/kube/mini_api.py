@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
 from typing import Any
 
@@ -22,6 +23,10 @@ class MiniApi:
         self.history: list[tuple[int, str, str, dict[str, Any]]] = []
         self.version = 1
         self.token = GOOD
+        self.bootstrap: set[str] = set()
+        """What may ask for tokens and do nothing else."""
+        self.granted: dict[str, float] = {}
+        """Tokens it has given, each with the time it ends."""
         self.callers: Counter[str] = Counter()
         """Requests by User-Agent, which is the field manager."""
         self.refused: set[str] = set()
@@ -96,7 +101,11 @@ class MiniApi:
         if parts[0] == "namespaces" and len(parts) > 2:
             namespace, parts = parts[1], parts[2:]
         plural, name = parts[0], parts[1] if len(parts) > 1 else ""
-        if request.headers.get("Authorization") != f"Bearer {self.token}":
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        good = bearer == self.token or self.granted.get(bearer, 0) > time.time()
+        if parts[2:] == ["token"] and (good or bearer in self.bootstrap):
+            return self._grant((await request.json())["spec"]["expirationSeconds"])
+        if not good:
             return _status(401, "who are you")
         if plural in self.refused:
             return _status(403, f"{plural} is forbidden")
@@ -110,20 +119,27 @@ class MiniApi:
             return _status(404, f"{plural} {name} not found")
         if request.method == "GET":
             return web.json_response(found)
+        version = found["metadata"]["resourceVersion"]
         if request.method == "DELETE":
             await self._delete(plural, found)
         elif parts[2:] == ["status"]:
-            await self._store(
-                "MODIFIED", plural, {**found, "status": {**found.get("status", {}), **body.get("status", {})}}
-            )
-        elif body["metadata"].get("resourceVersion") != found["metadata"]["resourceVersion"]:
+            await self._store("MODIFIED", plural, _patched(found, {"status": body.get("status", {})}))
+        elif body.get("metadata", {}).get("resourceVersion", version) != version:
             return _status(409, "the object has been modified")
         else:
             await self._merge(plural, found, body)
         return web.json_response({})
 
+    def _grant(self, seconds: int) -> web.Response:
+        token = f"granted-{len(self.granted) + 1}"
+        self.granted[token] = time.time() + seconds
+        spec = {"expirationSeconds": seconds}
+        return web.json_response({"spec": spec, "status": {"token": token}}, status=201)
+
     async def _merge(self, plural: str, found: dict[str, Any], body: dict[str, Any]) -> None:
-        changed = {**found, "metadata": {**found["metadata"], **body["metadata"]}}
+        changed = {**found, "metadata": {**found["metadata"], **body.get("metadata", {})}}
+        if "data" in body:
+            changed["data"] = {**found.get("data", {}), **body["data"]}
         if "spec" in body:
             merged = {**found.get("spec", {}), **body["spec"]}
             changed["spec"] = {name: value for name, value in merged.items() if value is not None}
@@ -166,6 +182,15 @@ class MiniApi:
                         except ConnectionError:
                             return response
                 await self._news.wait()
+
+
+def _patched(found: Any, patch: Any) -> Any:
+    """A JSON merge patch (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    kept = dict(found) if isinstance(found, dict) else {}
+    merged = {**kept, **{name: _patched(kept.get(name), value) for name, value in patch.items()}}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def _status(code: int, message: str) -> web.Response:

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.e2e
 RULE = {"portNumber": 3000, "path": "/nodeapp", "pathType": "Prefix"}
 REWRITE = {"from": "^/nodeapp/?", "to": "/"}
 TARGET = {"host": "gateway.test", "ip": "172.28.0.1", "port": 81, "path": "/nodeapp"}
+TOKENS = {"namespace": "multicluster-system", "serviceAccount": "multicluster-hub", "secret": "kept"}
 ENDPOINT = {"clusterKey": "default/default/default/cluster-1", "target": TARGET}
 
 
@@ -47,6 +48,7 @@ ACCEPTED = {
     "a cluster by Secret": cluster(),
     "a cluster by inline kubeconfig": cluster(kubeconfigSecretRef=None, kubeconfig="apiVersion: v1"),
     "a cluster by name": cluster(gatewayHost="gw-1.example.test"),
+    "a cluster that the hub asks for tokens": cluster(tokenRequest=TOKENS),
     "the hub's own cluster": made("Cluster", "control-plane", {"isInCluster": True}),
     "a policy without anything": policy(),
     "Locality with one target": policy(lbType="Locality", targets=[key("cluster-1")]),
@@ -80,6 +82,8 @@ REFUSED = {
     "a cluster without host": (cluster(gatewayHost=None), "needs gatewayHost"),
     "a cluster without credential": (cluster(kubeconfigSecretRef=None), "needs kubeconfigSecretRef"),
     "two credentials": (cluster(kubeconfig="apiVersion: v1"), "not both"),
+    "tokens of nobody": (cluster(tokenRequest={**TOKENS, "serviceAccount": None}), "serviceAccount"),
+    "tokens kept nowhere": (cluster(tokenRequest={**TOKENS, "secret": "a/b"}), "should match"),
     "port 0": (cluster(gatewayPort=0), "greater than or equal to 1"),
     "port 65536": (cluster(gatewayPort=65536), "less than or equal to 65535"),
     "a slash in the region": (cluster(region="eu/west"), "should match"),

@@ -113,6 +113,7 @@ class ClusterMembership(pulumi.ComponentResource):
                 namespace=args.member_namespace,
                 admission=args.admission,
                 peers=args.mutual_tls,
+                pods=False,
             ),
             in_member,
         )

@@ -17,13 +17,16 @@ NAME = rbac.HUB_ACCOUNT
 
 @dataclass(frozen=True, kw_only=True)
 class HubIdentityArgs:
-    """`namespace` is the system namespace of `cluster`. `admission` is as in ControllerArgs. `peers`: the hub
-    carries roots of certificates there."""
+    """`namespace` is the system namespace of `cluster`. `admission` is as in ControllerArgs.
+
+    `peers`: the hub carries roots of certificates there. `pods`: whether pods run as this account.
+    """
 
     cluster: JoinableCluster
     namespace: pulumi.Input[str]
     admission: bool = True
     peers: bool = False
+    pods: bool = True
 
 
 class HubIdentity(pulumi.ComponentResource):
@@ -38,6 +41,7 @@ class HubIdentity(pulumi.ComponentResource):
         account = kubernetes.core.v1.ServiceAccount(
             f"{name}-account",
             metadata={"name": NAME, "namespace": args.namespace},
+            automount_service_account_token=None if args.pods else False,
             opts=cluster.child(self),
         )
         self.account = account.metadata["name"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pulumi
 
 from ..joinable_cluster import JoinableCluster
+from .admin_policy import AdminPolicy, AdminPolicyArgs
 from .admission import Admission, AdmissionArgs
 from .cluster_membership import ClusterMembership, ClusterMembershipArgs
 from .controller import Controller, ControllerArgs
@@ -117,6 +118,9 @@ class Mesh(pulumi.ComponentResource):
             ),
             waits,
         )
+        if "admin_from" in given:
+            admin = AdminPolicyArgs(cluster=cluster, namespace=gateway.namespace, ranges=given["admin_from"])
+            AdminPolicy(f"{name}-admin", admin, self._in(cluster))
         controller = Controller(
             f"{name}-controller",
             ControllerArgs(

@@ -59,6 +59,9 @@ class MeshCluster(TypedDict):
     admission_policy: NotRequired[bool]
     """Its API server refuses hub and controller what they have no business writing; false for Kubernetes
     before 1.30. Default: true."""
+    admin_from: NotRequired[Sequence[str]]
+    """Address ranges that reach the admin pages of the mesh's pods, those of nodes say; a NetworkPolicy keeps
+    other namespaces out. Default: no NetworkPolicy, any pod does."""
     dapr_token: NotRequired[pulumi.Input[str]]
     """API token of the Dapr sidecars that the gateways ask, a secret. Default: they ask none."""
     ends_with_provider: NotRequired[bool]

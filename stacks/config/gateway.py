@@ -76,6 +76,11 @@ class GatewaySettings(Section):
         description="Of the Service that publishes it. Local keeps the address of clients; nodes without a "
         "gateway refuse.",
     )
+    admin_from: tuple[AddressRange, ...] | None = Field(
+        default=None,
+        description="Address ranges, those of nodes say, that reach the admin pages; a NetworkPolicy keeps "
+        "other namespaces out. Default: none but the pod's node; in clusters that exist no NetworkPolicy.",
+    )
     foreign_imports: Flag = Field(
         default=False, description="ServiceImports count that the hub did not make, whoever can write them."
     )
@@ -114,6 +119,13 @@ class GatewaySettings(Section):
     def replicas_in(self, source: str) -> int:
         """Pods of the gateway in a cluster: two where nodes are drained without this program knowing."""
         return self.replicas or (2 if source == "existing" else 1)
+
+    def admin_from_in(self, source: str) -> tuple[str, ...] | None:
+        """The same for a cluster. None: no NetworkPolicy.
+
+        Where a cluster exists the API server may be on another node, and `doctor` reads the pages through it.
+        """
+        return self.admin_from if self.admin_from is not None or source == "existing" else ()
 
     def hub_replicas_in(self, source: str) -> int:
         """Pods of the hub in its cluster."""

@@ -99,6 +99,8 @@ def _cluster(shared: SharedResources, image: BuiltImage, prepared: PreparedClust
         args["peers_port"] = config.peers_port
         if config.source == "k3d":
             args["peers_node_port"] = k3d_config.PEERS_NODE_PORT
+    if (ranges := shared.settings.gateway.admin_from_in(config.source)) is not None:
+        args["admin_from"] = ranges
     if config.cluster_domain is not None:
         args["cluster_domain"] = config.cluster_domain
     if config.source == "existing" and shared.docker_config is not None:

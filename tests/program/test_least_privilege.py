@@ -137,6 +137,50 @@ def test_the_pods_meet_kubernetes_strictest_standard(environment: str, run: Any)
             assert container["resources"]["limits"]["memory"]
 
 
+def test_accounts_that_no_pod_runs_as_mount_no_token(run: Any) -> None:
+    for resource in run("dev").registered:
+        if resource.type.endswith(":ServiceAccount") and "membership" in resource.name:
+            assert resource.inputs["automountServiceAccountToken"] is False, resource.name
+
+
+def test_the_admin_pages_are_read_from_no_other_namespace(run: Any) -> None:
+    policies = {
+        one.inputs["metadata"]["namespace"]: one.inputs["spec"]
+        for one in run("dev").registered
+        if one.type.endswith(":NetworkPolicy")
+    }
+    assert set(policies) == {"multicluster-system"}
+    (spec,) = policies.values()
+    assert (spec["podSelector"], spec["policyTypes"]) == ({}, ["Ingress"]), "every pod of the namespace"
+    for_all, for_readers = spec["ingress"]
+    ports = [
+        port
+        for one in for_all["ports"]
+        if one["protocol"] == "TCP"
+        for port in range(one["port"], one["endPort"] + 1)
+    ]
+    assert sorted(ports) == [port for port in range(1, 65536) if port != 9090], (
+        "any port but that of the pages"
+    )
+    assert for_readers["ports"] == [{"protocol": "TCP", "port": 9090}]
+    assert for_readers["from"] == [
+        {"podSelector": {}},
+        {"namespaceSelector": {"matchLabels": {"multicluster.flomesh.io/metrics": "true"}}},
+    ]
+
+
+def test_where_a_cluster_exists_its_owner_says_whose_addresses_are_nodes(run: Any) -> None:
+    assert not [one for one in run("existing").registered if one.type.endswith(":NetworkPolicy")]
+    recorder = run(
+        "existing", lambda config: config.update(gateway={"adminFrom": ["192.0.2.0/24", "192.0.2.1"]})
+    )
+    found = [one.inputs["spec"] for one in recorder.registered if one.type.endswith(":NetworkPolicy")]
+    assert len(found) == 3
+    for spec in found:
+        blocks = [peer["ipBlock"]["cidr"] for peer in spec["ingress"][1]["from"] if "ipBlock" in peer]
+        assert blocks == ["192.0.2.0/24", "192.0.2.1/32"], "an address is a range of one"
+
+
 def test_several_hubs_elect_one() -> None:
     assert "--elect" not in hub.hub_arguments(cluster_key="a/b/c/d")
     assert "--elect" in hub.hub_arguments(cluster_key="a/b/c/d", replicas=2)

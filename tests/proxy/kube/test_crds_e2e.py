@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from components.mesh.admin_policy import admin_policy_spec
+
 pytestmark = pytest.mark.e2e
 
 RULE = {"portNumber": 3000, "path": "/nodeapp", "pathType": "Prefix"}
@@ -159,3 +161,13 @@ def test_columns_are_those_of_the_article(server: Any) -> None:
         " ".join(heads["clusters"])
         == "NAME REGION ZONE GROUP GATEWAY HOST GATEWAY PORT MANAGED MANAGED AGE AGE"
     )
+
+
+def test_the_network_policy_of_the_admin_pages_is_one(server: Any) -> None:
+    body = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "admin", "namespace": "default"},
+        "spec": admin_policy_spec(["192.0.2.1", "2001:db8::/64"]),
+    }
+    server.kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(body))

@@ -40,6 +40,8 @@ SHOWN_CONDITIONS = {
     "ServiceImport": ("Programmed", "DaprInvocable"),
     "GlobalTrafficPolicy": ("Programmed", "EveryCaller"),
 }
+FROM = {"north-south": "from outside", "between-clusters": "from other clusters alone"}
+"""Who comes by a door that is not the callers' own gateway."""
 GOOD_WHEN_FALSE = {"Conflict"}
 
 
@@ -116,7 +118,7 @@ def _object_json(kind: str, obj: Object) -> dict[str, Any]:
 
 def _front_json(view: ClusterView) -> Iterator[dict[str, Any]]:
     for route in serving.routes(view.config):
-        if route.door == "north-south":
+        if route.door in FROM:
             yield {"door": route.door, "where": route.where, **_shares_json(view, route)}
 
 
@@ -242,9 +244,9 @@ def _serving(platform: Platform, before: Platform | None) -> Table:
     table = _table("Who serves now", "callers", "service", "policy", "served by", counted)
     for view in platform.clusters:
         rows: list[tuple[str, RouteView | Callers]] = [
-            (f"from outside, {route.where.partition(' ')[2]}", route)
+            (f"{FROM[route.door]}, {route.where.partition(' ')[2]}", route)
             for route in serving.routes(view.config)
-            if route.door == "north-south"
+            if route.door in FROM
         ]
         rows += [(", ".join(found.names), found) for found in callers(view)]
         for who, served in rows:

@@ -18,7 +18,7 @@ from cli.doctor.path import (
     wanted_policy,
 )
 from cli.doctor.reachability import Reachability
-from cli.observe.services import local_service
+from cli.observe.services import is_published, local_service
 from cli.observe.view import ClusterView, Key, Platform, key_of
 
 CLIENT_SIDE: tuple[Hop, ...] = (
@@ -146,6 +146,8 @@ def _front_door(facts: Facts, service: Key) -> Iterator[Check]:
     if platform.settings.mesh != "bundled":
         return
     for exporter in exporters(platform, service):
+        if not is_published(exporter.one("ServiceExport", *service)):
+            continue
         if exporter is not plane and _exports_to(platform, exporter, service, plane):
             path = facts.path(plane, service, exporter.key, front_door=True)
             yield walk(path, f"front door → {path.text} at {exporter.name}", DOOR)

@@ -72,7 +72,7 @@ def route(path: CallPath) -> Finding | None:
             f"what {path.importer.name} sends (421, unknown-identity)",
             f"A new key takes a minute to reach the pods; if it does not: {refresh(path)}",
         )
-    if route_to(view.config, path.service, "north-south") is not None:
+    if any(route_to(view.config, path.service, door) for door in ("north-south", "between-clusters")):
         return ok()
     exported = view.one("ServiceExport", *path.service)
     if exported is None:

@@ -103,7 +103,8 @@ def _card(settings: Settings, cluster: ClusterSettings) -> Card:
     apps = [app for app in settings.apps if cluster.name in app.clusters]
     policies = [policy for policy in settings.policies if policy.cluster == cluster.name]
     is_plane = cluster.role == "control-plane"
-    paths = dict.fromkeys(rule.path for export in settings.exports for rule in export.published)
+    published = [export for export in settings.exports if export.published]
+    paths = dict.fromkeys(rule.path for export in published for rule in export.path_rules)
     return Card(
         name=cluster.name,
         key=cluster.key,
@@ -141,7 +142,10 @@ def _address(settings: Settings, cluster: ClusterSettings) -> str:
 
 
 def _export(export: ExportSettings) -> str:
-    served = ", ".join(f"{rule.port} at {rule.path}" for rule in export.published)
+    ports = dict.fromkeys(rule.port for rule in export.path_rules)
+    inside = f"{', '.join(map(str, ports))} between clusters"
+    served = ", ".join(f"{rule.port} at {rule.path}" for rule in export.path_rules)
+    served = served if export.published else inside
     return f"exports {export.namespace}/{export.service}: {served}"
 
 

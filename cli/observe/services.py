@@ -38,6 +38,15 @@ CLUSTER_SET_SUFFIX = "-clusterset"
 """Ends the name of the Service behind an import's name in the cluster set."""
 
 
+PUBLISHED = "multicluster.flomesh.io/published"
+"""Annotation of a ServiceExport: anything but true keeps it between clusters."""
+
+
+def is_published(export: Object | None) -> bool:
+    """Whether an export has paths for the outside, if it is one."""
+    return export is None or annotations_of(export).get(PUBLISHED, "true") == "true"
+
+
 def is_derived(service: Object) -> bool:
     """Whether this Service is derived from an import (KEP-1645). With a selector it is local."""
     return labels_of(service).items() >= DERIVED.items() and not spec(service).get("selector")

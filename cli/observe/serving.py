@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from cli.observe.view import ClusterView, Key, Object
 
 
+DOORS = {"north-south": "northSouth", "between-clusters": "betweenClusters", "east-west": "eastWest"}
+"""From where requests come, and what a gateway's page calls the routes for them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServingCluster:
     """One cluster of a route. `percent` is its part of the next requests, 0 when it gets none.
@@ -36,7 +40,7 @@ Shares = tuple[ServingCluster, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class RouteView:
-    """A route in force. `door` is north-south or east-west; `where` the path or name it is reached by.
+    """A route in force. `door` is one of `DOORS`; `where` the path or name it is reached by.
 
     `port` is that of the Service. `leaves`: requests may go to another cluster; then an import has endpoints.
     """
@@ -70,7 +74,7 @@ def routes(config: Object | None) -> list[RouteView]:
             clusters=_shares(raw),
             matches=tuple((str(found["headers"]), _shares(found)) for found in raw.get("matches") or ()),
         )
-        for door, listed in (("north-south", "northSouth"), ("east-west", "eastWest"))
+        for door, listed in DOORS.items()
         for raw in (config or {}).get(listed) or []
     ]
 

@@ -12,6 +12,8 @@ from .app_ids import APP_ID, INVOKE
 from .request_match import RequestMatch
 from .traffic_object import create, traffic_object
 
+PUBLISHED = "multicluster.flomesh.io/published"
+"""Annotation of a ServiceExport: `false` keeps it between clusters."""
 HOST = "multicluster.flomesh.io/host"
 """Annotation of a ServiceExport: the host under which alone it is published."""
 TIMEOUTS = "multicluster.flomesh.io/timeouts"
@@ -70,6 +72,8 @@ class ServiceExportArgs(TypedDict):
     """Namespace of the Service, which has to be there."""
     rules: Sequence[ServiceExportRule]
     """Published paths, one or more. The first Prefix of a port is the one other clusters import."""
+    published: NotRequired[bool]
+    """Served at the paths; false keeps it between clusters, by the Service's name. Default: true."""
     host: NotRequired[pulumi.Input[str]]
     """Host under which alone they are published, such as shop.example.com; the mesh's `hosts` grant it.
     Default: any host."""
@@ -128,6 +132,8 @@ def _named(given: Mapping[str, object], names: Mapping[str, str]) -> dict[str, o
 def annotations(args: ServiceExportArgs) -> dict[str, pulumi.Input[str]]:
     """What the gateways read besides the spec."""
     said: dict[str, pulumi.Input[str]] = {}
+    if not args.get("published", True):
+        said[PUBLISHED] = "false"
     if "host" in args:
         said[HOST] = args["host"]
     if refs := args.get("backend_refs"):

@@ -112,7 +112,12 @@ def check(args: argparse.Namespace) -> int:
         sys.stderr.write(f"gateway check: {error}\n")
         return 2
     snapshot = compiled.snapshot
-    for title, routes in (("north-south", snapshot.path_routes()), ("east-west", snapshot.host_routes())):
+    between = [("between clusters alone", list(snapshot.unpublished))] if snapshot.unpublished else []
+    for title, routes in (
+        ("north-south", snapshot.path_routes()),
+        *between,
+        ("east-west", snapshot.host_routes()),
+    ):
         sys.stdout.write(f"{title} of {args.cluster_key}\n")
         for route in routes:
             sys.stdout.write(f"  {route.where} -> {route.service}:{route.port} ({route.policy})\n")

@@ -114,6 +114,10 @@ class ExportSettings(Section):
         description="Services that share its requests by weight, such as its own and a canary; default its "
         "own alone (bundled mesh).",
     )
+    published: Flag = Field(
+        default=True,
+        description="Served at its paths; false keeps it between clusters, called by name (bundled mesh).",
+    )
     host: HostName | None = Field(
         default=None, description="Host under which alone they are published, such as shop.example.com."
     )
@@ -140,9 +144,9 @@ class ExportSettings(Section):
     )
 
     @property
-    def published(self) -> tuple[PublishedPath, ...]:
-        """Every rule with its path."""
-        return tuple(self._published())
+    def path_rules(self) -> tuple[PublishedPath, ...]:
+        """Every rule with its path, whether it is published or not."""
+        return tuple(self._path_rules())
 
     @property
     def rewrite(self) -> PathRewrite | None:
@@ -157,7 +161,7 @@ class ExportSettings(Section):
     def _own_path(self) -> str:
         return f"/{self.namespace}/{self.service}"
 
-    def _published(self) -> Iterator[PublishedPath]:
+    def _path_rules(self) -> Iterator[PublishedPath]:
         defaults = 0
         for rule in self.rules:
             # Of several not one below the other: the application there may have such a path.

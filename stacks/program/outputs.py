@@ -26,8 +26,9 @@ def outputs(topology: Topology) -> dict[str, Any]:
         },
         "kubeconfigs": pulumi.Output.secret({name: cluster.kubeconfig for name, cluster in clusters.items()}),
         "demo": {
-            f"{name}/{export.namespace}/{export.service}": f"{clusters[name].http}{export.published[0].path}"
+            f"{name}/{export.namespace}/{export.service}": f"{clusters[name].http}{export.path_rules[0].path}"
             for export in settings.exports
+            if export.published
             for name in (*_front_door(settings), *export.clusters)
         },
         **({"redis": topology.redis_address} if topology.redis_address is not None else {}),

@@ -115,10 +115,12 @@ def export_args(
         namespace=namespace,
         rules=[
             ServiceExportRule(port_number=rule.port, path=rule.path, path_type=rule.path_type)
-            for rule in export.published
+            for rule in export.path_rules
         ],
         service_account_name=export.service_account_name,
     )
+    if not export.published:
+        args["published"] = False
     if export.host is not None:
         args["host"] = export.host
     if (rewrite := export.rewrite) is not None:

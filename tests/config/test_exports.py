@@ -19,7 +19,7 @@ def exported(dev: Config, *rules: Config, **keys: Any) -> ExportSettings:
 
 
 def published(export: ExportSettings) -> list[tuple[int, str, str]]:
-    return [(rule.port, rule.path, rule.path_type) for rule in export.published]
+    return [(rule.port, rule.path, rule.path_type) for rule in export.path_rules]
 
 
 def seen_by_the_service(export: ExportSettings, target: str) -> str:

@@ -83,3 +83,21 @@ def test_a_grant_that_cannot_be_meant_is_named(dev: Config, entry: Config, mista
 def test_fsm_grants_no_hosts(dev: Config) -> None:
     found = problems(changed(dev, {**granted(), "mesh": "flomesh", "versions": "article"}))
     assert any(problem.startswith("hosts[0]: FSM publishes under every host") for problem in found)
+
+
+INSIDE_ALONE = {"exports[0].published": False}
+
+
+def test_what_is_between_clusters_alone_has_no_host(dev: Config) -> None:
+    found = problems(changed(dev, {**INSIDE_ALONE, "exports[0].host": "a.example.com"}))
+    reason = "is published nowhere: `published` is false. Remove one of them."
+    assert found == [f"exports[0].host = 'a.example.com': {reason}"]
+
+
+def test_fsm_knows_exports_by_their_paths_alone(dev: Config) -> None:
+    found = problems(changed(dev, {**INSIDE_ALONE, "mesh": "flomesh", "versions": "article"}))
+    assert any(problem.startswith("exports[0].published = False: FSM's gateways know") for problem in found)
+
+
+def test_what_is_between_clusters_alone_is_in_nobodys_way(dev: Config) -> None:
+    assert problems(changed(dev, {**OTHER, **INSIDE_ALONE, "exports[1]": INSIDE})) == []

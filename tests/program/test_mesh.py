@@ -88,6 +88,7 @@ def test_what_is_not_given_of_an_export_is_left_to_the_crd() -> None:
         "load_balancer": "HashingLoadBalancer",
         "target_clusters": ["a/b/c/d"],
         "host": "shop.example.com",
+        "published": False,
         "app_id": "till",
         "by_sidecar": True,
     }
@@ -101,6 +102,7 @@ def test_what_is_not_given_of_an_export_is_left_to_the_crd() -> None:
     }
     assert annotations(most) == {
         "multicluster.flomesh.io/host": "shop.example.com",
+        "multicluster.flomesh.io/published": "false",
         "multicluster.flomesh.io/dapr-app-id": "till",
         "multicluster.flomesh.io/dapr-invoke": "sidecar",
     }

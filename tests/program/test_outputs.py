@@ -34,3 +34,10 @@ def test_versions_and_the_origin_of_every_artifact_are_said(run: Any) -> None:
     assert outputs["supply"]["from"]["node"] == "docker.io/rancher/k3s:v1.23.8-k3s2"
     assert outputs["supply"]["from"]["dapr"] == "ghcr.io/dapr/*:1.9.6"
     assert outputs["supply"]["from"]["fsm"] == "https://charts.flomesh.io 0.2.1-alpha.3"
+
+
+def test_what_is_between_clusters_alone_has_no_address_outside_and_its_gateways_are_told(run: Any) -> None:
+    recorder = run("dev", lambda config: config["exports"][0].update(published=False))
+    assert recorder.outputs["demo"] == {}
+    made = recorder.find("cluster-1-dapr-test-nodeapp-export-object").inputs["metadata"]["annotations"]
+    assert made["multicluster.flomesh.io/published"] == "false"

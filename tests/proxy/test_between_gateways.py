@@ -11,6 +11,7 @@ import pytest
 
 from gateway.core.export_hosts import HOST
 from gateway.core.identity import BY_NAME, BY_PATH, PeersKeys
+from gateway.core.published import PUBLISHED
 from gateway.core.snapshot import compile_snapshot
 from gateway.edge.accesslog import AccessLog
 
@@ -96,6 +97,32 @@ async def test_a_call_by_name_is_not_taken_by_anybodys_path(
         assert (status, body, shop.shop.targets) == (200, b"shop", [b"/login"])
         assert b"Bearer secret" in shop.shop.heads[0]
     assert shop.evil.heads == []
+
+
+@pytest.mark.parametrize("rewrite", [None, {"from": "^/shop/?", "to": "/"}])
+async def test_what_is_between_clusters_alone_is_reached_by_other_gateways_and_by_nobody_outside(
+    net: Any, shop: Shop, rewrite: dict[str, str] | None
+) -> None:
+    export = shop.export("shop", "/shop", **({"pathRewrite": rewrite} if rewrite else {}))
+    export["metadata"]["annotations"] = {PUBLISHED: "false"}
+    north, _, _ = await net.gateway(*await shop.objects(export), cluster="c1", peers=KEYS)
+    imports = shop.calling(north)
+    imports[0]["spec"]["ports"][0]["endpoints"][0]["frontDoor"] = False
+    _, east, _ = await net.gateway(*imports, cluster="c2", peers=KEYS)
+    door, _, _ = await net.gateway(*imports, cluster="cp", peers=KEYS, front_door=True)
+    assert (await net.ask(east, "/login", "shop.shop"))[::2] == (200, b"shop")
+    assert shop.shop.targets == [b"/login"]
+    by_path = KEYS.sign("default/default/default/c1", "shop/shop", 3000, BY_PATH).decode()
+    for port, target, fields in (
+        (north, "/shop/login", ""),
+        (north, "/login", ""),
+        (door, "/shop/login", ""),
+        (north, "/shop/login", f"{IDENTITY}: shop/shop:3000;name;{'0' * 32}\r\n"),
+        (north, "/shop/login", f"{IDENTITY}: {by_path}\r\n"),
+    ):
+        status, _, _ = await net.ask(port, target, "shop.shop", "GET", fields=fields)
+        assert status in (404, 421), f"{target} {fields}"
+    assert shop.shop.targets == [b"/login"]
 
 
 async def test_a_path_that_changed_hands_after_the_import_serves_nobody_else(net: Any, shop: Shop) -> None:

@@ -93,7 +93,7 @@ class Between:
         for rule, route in own:
             if rule.exact:
                 continue
-            ways = {BY_PATH: route, BY_NAME: without_path(rule, route)}
+            ways = {BY_NAME: without_path(rule, route)} | ({BY_PATH: route} if rule.published else {})
             for how, leads_to in ways.items():
                 if self.mutual_tls is not MutualTls.OFF:
                     by_name.setdefault(named(route.service, rule.port, how), leads_to)

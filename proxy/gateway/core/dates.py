@@ -16,6 +16,7 @@ from typing import Any
 from gateway.core.export_hosts import read_hosts
 from gateway.core.fields import FieldError
 from gateway.core.objects import Object, created, listed, meta, number, section, spec_of, texts
+from gateway.core.published import is_published
 
 STATUS = "firstSeen"
 """Field of the status: claims by the time they were first seen."""
@@ -29,7 +30,9 @@ def path_claim(path: str, *, exact: bool) -> str:
 
 
 def claims_of(raw: Object) -> Iterator[str]:
-    """What an export claims; nothing when its hosts cannot be read, for then it is not served."""
+    """What an export claims: nothing unless it is published, and its hosts can be read."""
+    if not is_published(raw):
+        return
     try:
         hosts = read_hosts(raw)
     except FieldError:

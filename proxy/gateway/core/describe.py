@@ -29,6 +29,7 @@ def describe(
 ) -> dict[str, Any]:
     """Every route of a gateway. `generation` counts its snapshots.
 
+    `betweenClusters` are those that are served to other clusters' gateways alone.
     `peers`: fingerprints of the peers' keys, the one that signs first. `servicePorts` of an east-west route:
     listening ports that stand for it.
     """
@@ -40,15 +41,17 @@ def describe(
         {**describe_route(route, health_of, now, answered_of), "servicePorts": listening.get(id(route), [])}
         for route in snapshot.host_routes()
     ]
+    between = [describe_route(route, health_of, now) for route in snapshot.unpublished]
     return {
         "cluster": snapshot.cluster_key,
         "generation": generation,
         "peers": list(snapshot.peers),
         "northSouth": north_south,
+        "betweenClusters": between,
         "eastWest": east_west,
         "ejected": sorted({
             endpoint
-            for route in (*north_south, *east_west)
+            for route in (*north_south, *between, *east_west)
             for shown in (route, *route["matches"])
             for priority in shown["priorities"]
             for cluster in priority

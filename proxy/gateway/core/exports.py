@@ -22,6 +22,7 @@ from gateway.core.header_match import BACKEND_REFS
 from gateway.core.host_grants import GRANT_IT, HostGrants
 from gateway.core.objects import Key, Object, created, spec_of, texts
 from gateway.core.problem import Problem
+from gateway.core.published import BETWEEN, check_published, is_published
 from gateway.core.rewrite import PATTERNS, Rewrite, RewriteError
 from gateway.core.services import Service
 from gateway.core.settle import Claimed, settle
@@ -55,6 +56,8 @@ class Rule:
     """It is served under these hosts alone; none: under every host that nobody claims."""
     backends: tuple[BackendRef, ...] = ()
     """Services that share its requests; none: the export's own has them all."""
+    published: bool = True
+    """It is served at its path; else to gateways of other clusters alone, which name the Service."""
 
     @property
     def match(self) -> Match:
@@ -93,6 +96,8 @@ class Evaluation:
     """Under which alone it is published; none: it shares the paths of all other hosts."""
     timeouts: Timeouts = NO_TIMEOUTS
     """How long its callers wait at most."""
+    published: bool = True
+    """Whether it is served north-south, and at the front door, at all."""
 
 
 def evaluate_exports(
@@ -132,13 +137,18 @@ class _Read:
     """Those that can be served, by number."""
     app_id: str = ""
     timeouts: Timeouts = NO_TIMEOUTS
+    published: bool = True
 
 
 def _read(
     key: Key, raw: Object, service: Service | None, known: Container[Key], grants: HostGrants | None
 ) -> _Read:
-    found = _Read(Claimed(key, created(raw), dates_of(raw)))
+    found = _Read(Claimed(key, created(raw), dates_of(raw)), published=is_published(raw))
     errors = found.claimed.errors
+    try:
+        check_published(raw)
+    except FieldError as error:
+        errors.append(error)
     try:
         found.app_id = read_app_id(raw)
     except FieldError as error:
@@ -148,10 +158,12 @@ def _read(
     except FieldError as error:
         errors.append(error)
     try:
-        found.claimed.hosts = _own_hosts(key, raw, known, grants)
+        if found.published:
+            found.claimed.hosts = _own_hosts(key, raw, known, grants)
         spec = mapping(raw.get("spec"), "spec")
         listed = mappings(spec.get("rules"), "spec.rules")
-        found.claimed.paths = dict(_claims(listed))
+        if found.published:  # else it claims no path, and is in nobody's way
+            found.claimed.paths = dict(_claims(listed))
         service = _exportable(key, service)
         if not listed:
             raise FieldError("NoRules", "spec.rules is empty: give at least one path rule")  # noqa: TRY301
@@ -200,9 +212,9 @@ def _claims(rules: Iterable[Object]) -> Iterator[tuple[int, tuple[str, Match]]]:
 def _evaluation(read: _Read, raw: Object, service: Service | None) -> Evaluation:
     claimed, spec = read.claimed, spec_of(raw)
     rules = [
-        replace(rule, hosts=tuple(claimed.won[index]) if claimed.hosts else ())
+        replace(rule, hosts=tuple(claimed.won[index]) if claimed.hosts else (), published=read.published)
         for index, rule in read.rules.items()
-        if index in claimed.won
+        if index in claimed.won or not read.published
     ]
     ports = _ports(rules, service) if service else {}
     return Evaluation(
@@ -211,16 +223,19 @@ def _evaluation(read: _Read, raw: Object, service: Service | None) -> Evaluation
         tuple(rules),
         tuple(ports.values()),
         tuple(Problem("ServiceExport", *claimed.key, error.reason, str(error)) for error in claimed.errors),
-        tuple(_notes(rules, ports)),
+        tuple(_notes(rules, ports, published=read.published)),
         frozenset(texts(spec, "targetClusters")),
         str(spec.get("serviceAccountName") or ""),
         read.app_id,
         claimed.hosts,
         read.timeouts,
+        read.published,
     )
 
 
-def _notes(rules: Iterable[Rule], ports: Mapping[int, ExportedPort]) -> Iterator[str]:
+def _notes(rules: Iterable[Rule], ports: Mapping[int, ExportedPort], *, published: bool) -> Iterator[str]:
+    if not published:
+        yield BETWEEN
     for number in sorted({rule.port for rule in rules if rule.exact} - ports.keys()):
         yield f"port {number} has only an Exact path, which other clusters cannot use: give it a Prefix"
     if any(rule.invoked and rule.balancing != Balancing() for rule in rules):

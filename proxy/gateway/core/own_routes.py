@@ -35,7 +35,7 @@ def beside_front_door(
         claims.add(match, (namespace, name))
     kept, losers = [], []
     for rule, route in own:
-        if rule.hosts:
+        if rule.hosts or not rule.published:
             continue
         owner = claims.take(rule.match, rule.key)
         if owner is None or owner == rule.key:
@@ -46,14 +46,25 @@ def beside_front_door(
     return kept, losers
 
 
+def between_clusters(own: Iterable[tuple[Rule, Route]]) -> tuple[Route, ...]:
+    """Routes of ports that gateways of other clusters alone are served at, each once."""
+    inside = {
+        (rule.key, rule.port): without_path(rule, route)
+        for rule, route in reversed(list(own))
+        if not (rule.published or rule.exact)
+    }
+    return tuple(inside[of] for of in sorted(inside))
+
+
 def without_path(rule: Rule, route: Route) -> Route:
     """The route for a call by the Service's name: its target lacks the path, which only a rewrite wants."""
+    name = f"Name {route.service}:{rule.port}"
     if rule.rewrite is None:
-        return route
+        return route if rule.published else replace(route, where=name)
     prefix = normal_prefix(rule.path)
     return replace(
         route,
-        where=f"Name {route.service}:{rule.port}",
+        where=name,
         priorities=tuple(
             tuple(replace(local, rewritten_prefix=prefix) for local in priority)
             for priority in route.priorities

@@ -23,7 +23,7 @@ from gateway.core.hosts import CLUSTER_DOMAIN, HostTable, host_table
 from gateway.core.identity import BY_PATH, NO_KEYS, PeersKeys
 from gateway.core.imports import read_import
 from gateway.core.objects import Key, Object, is_deleted
-from gateway.core.own_routes import beside_front_door, published
+from gateway.core.own_routes import beside_front_door, between_clusters, published
 from gateway.core.path_table import PathTable, path_table
 from gateway.core.paths import normalise
 from gateway.core.peers import NO_PEERS, Caller, MutualTls, PeerTable
@@ -59,6 +59,8 @@ class Snapshot:
     """North-south, by what other gateways say a request is for."""
     exported: Mapping[str, tuple[Route, ...]] = field(default_factory=dict)
     """The routes of `identities` and `published` by service."""
+    unpublished: tuple[Route, ...] = ()
+    """Of `identities`, those of exports that are served between clusters alone."""
     session_secret: bytes = field(default=b"", repr=False)
     """What session tags are made with."""
     peers: tuple[str, ...] = ()
@@ -232,6 +234,7 @@ class _Compiler:
             imported,
             by_value,
             {service: tuple(routes) for service, routes in exported.items()},
+            between_clusters(own),
             session_secret(self._between.keys.keys[0]) if self._between.keys.keys else b"",
             self._between.keys.fingerprints,
             self._between.table,

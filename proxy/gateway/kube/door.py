@@ -3,7 +3,8 @@
 The front door, on the control plane, stands for the paths of all exporters. Whose each is goes by the hub's
 own dates: the oldest claim has it, from then on, and the settings (`paths`) come before any claim. Who does
 not get a path is still imported by name; its import says that the front door does not serve it. Nor does it
-serve what has hosts: that is published under them by its own cluster alone, with paths of its own.
+serve what has hosts, which is published under them by its own cluster alone, with paths of its own; nor what
+is published between clusters alone.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def _claims(home: ClusterView, services: Mapping[Key, Sequence[Exporter]]) -> It
     """What the front door would serve: imported ports, and the rules of its own cluster."""
     for key, exporters in services.items():
         for exporter in exporters:
-            if exporter.export.hosts:
+            if exporter.export.hosts or not exporter.export.published:
                 exporter.not_at_door.update(port.path for port in exporter.ports)
             elif exporter.view is home:
                 for rule in exporter.export.rules:

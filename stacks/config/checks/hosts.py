@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator
 from stacks.config.checks.paths import clusters_exist
 from stacks.config.model import Settings
 from stacks.config.problem import Problem
+from stacks.config.traffic import ExportSettings
 
 INSIDE = frozenset({"svc", "cluster", "clusterset", "local", "localhost", "internal"})
 """Last labels of names by which clusters and nodes themselves go."""
@@ -27,9 +28,11 @@ def hosts_make_sense(settings: Settings) -> Iterator[Problem]:
     owners: dict[tuple[str, str], tuple[str, str]] = {}
     services = {f"{export.service}.{export.namespace}" for export in settings.exports}
     for index, export in enumerate(settings.exports):
-        if export.host is None:
-            continue
         where = f"exports[{index}].host"
+        if not export.published:
+            yield from _between_clusters(settings, index, export)
+        if export.host is None or not export.published:
+            continue
         if settings.mesh == "flomesh":
             yield Problem(where, export.host, "FSM publishes under every host", "Remove it.")
         yield from _outside(where, export.host, services)
@@ -38,6 +41,19 @@ def hosts_make_sense(settings: Settings) -> Iterator[Problem]:
             if namespace != export.namespace:
                 reason = f"{first}, of another namespace, has it on {cluster}"
                 yield Problem(where, export.host, reason, "Change one of them.")
+
+
+def _between_clusters(settings: Settings, index: int, export: ExportSettings) -> Iterator[Problem]:
+    """What is not published needs gateways that ask for it by name, and has no host."""
+    if settings.mesh == "flomesh":
+        reason, hint = (
+            "FSM's gateways know exports by their paths alone",
+            "Remove it, or use `mesh: bundled`.",
+        )
+        yield Problem(f"exports[{index}].published", False, reason, hint)
+    if export.host is not None:
+        where = f"exports[{index}].host"
+        yield Problem(where, export.host, "is published nowhere: `published` is false", "Remove one of them.")
 
 
 def _outside(where: str, host: str, services: Container[str] = ()) -> Iterator[Problem]:

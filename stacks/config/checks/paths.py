@@ -27,7 +27,8 @@ def paths_have_one_owner(settings: Settings) -> Iterator[Problem]:
     owners: dict[tuple[str, str | None, str, str], str] = {}
     claimed: dict[tuple[str, str | None], list[tuple[str, str, str, str]]] = {}
     for index, export in enumerate(settings.exports):
-        for number, rule in enumerate(export.published):
+        # What is not published claims no path.
+        for number, rule in enumerate(export.path_rules if export.published else ()):
             where = f"exports[{index}].rules[{number}].path"
             if fault := _unreachable(rule.path):
                 yield Problem(where, rule.path, fault, "Write the path as clients ask for it.")

@@ -392,3 +392,18 @@ def test_a_local_cluster_that_is_drained_is_warned_about() -> None:
     targets = world.take_over().get("GlobalTrafficPolicy", "nodeapp")["spec"]["targets"]
     targets.append({"clusterKey": key("cluster-1"), "weight": 0})
     assert (world.paths()[HOME].result, world.paths()[HOME].broken) == ("warn", "policy")
+
+
+def test_what_is_between_clusters_alone_is_looked_for_at_no_front_door() -> None:
+    world = World()
+    for name in ("cluster-1", "cluster-3"):
+        export = world[name].get("ServiceExport", "nodeapp")
+        export["metadata"]["annotations"] = {"multicluster.flomesh.io/published": "false"}
+        world[name].follow()
+        assert world[name].config["northSouth"] == []
+        assert [route["where"] for route in world[name].config["betweenClusters"]] == [
+            "Name dapr-test/nodeapp:3000"
+        ]
+    found = world.paths()
+    assert {check.result for check in found.values()} == {"ok"}
+    assert not [name for name in found if name.startswith("front door")]

@@ -78,6 +78,20 @@ def test_what_has_a_host_is_not_at_the_front_door_and_in_nobodys_way() -> None:
     assert "'shop.example.com' is not granted to namespace shop here: have the settings grant it" in message
 
 
+def test_what_is_between_clusters_alone_is_not_at_the_front_door_and_in_nobodys_way() -> None:
+    inside, other = claiming(1, SHOP, "/shop"), claiming(2, EVIL, "/shop", NEW)
+    raw = (inside.exports or {})[SHOP]
+    metadata = {**raw["metadata"], "annotations": {"multicluster.flomesh.io/published": "false"}}
+    inside = replace(inside, exports={SHOP: {**raw, "metadata": metadata}})
+    made = plan([DOOR, inside, other])
+    assert served(made, SHOP) is False
+    assert served(made, EVIL) is not False
+    status, message = condition(made, inside, "Valid", SHOP)
+    assert status is True
+    assert "published between clusters alone" in message
+    assert condition(made, other, "Conflict", EVIL)[0] is False
+
+
 def test_one_service_of_several_clusters_shares_its_path() -> None:
     one, two = claiming(1, SHOP, "/shop"), claiming(2, SHOP, "/shop", NEW)
     made = plan([DOOR, one, two])

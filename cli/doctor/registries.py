@@ -35,10 +35,12 @@ def debian() -> str:
     """Empty when the first of apt's repositories answers, else why not."""
     if shutil.which("apt-get") is None:
         return "there is no apt-get on this machine"
-    targets = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)dists/$(RELEASE)/InRelease"],
-        capture_output=True, text=True, timeout=ASK_SECONDS, check=False,
-    ).stdout.split()  # fmt: skip
+    listing = ["apt-get", "indextargets", "--format", "$(REPO_URI)dists/$(RELEASE)/InRelease"]
+    try:
+        listed = subprocess.run(listing, capture_output=True, text=True, timeout=ASK_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"apt did not name its repositories within {ASK_SECONDS:.0f} s"
+    targets = listed.stdout.split()
     if not targets:
         return "apt has no repositories: /etc/apt/sources.list names none, or `apt-get update` never ran"
     with tempfile.TemporaryDirectory(prefix="multicluster-dapr-") as folder:

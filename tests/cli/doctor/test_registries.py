@@ -46,3 +46,5 @@ def test_a_client_that_hangs_is_given_up_on(programs: Path, monkeypatch: pytest.
     monkeypatch.setattr(registries, "ASK_SECONDS", 0.2)
     program(programs, "go", "exec /bin/sleep 30")
     assert registries.go_proxy().startswith("no answer within")
+    program(programs, "apt-get", "exec /bin/sleep 30")
+    assert registries.debian().startswith("apt did not name its repositories within")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ class CrdsArgs:
     definitions: Sequence[Mapping[str, Any]]
 
 
+@cache
 def load_definitions(folder: Path) -> tuple[Mapping[str, Any], ...]:
     """Every CustomResourceDefinition in a folder of YAML files, in the order of their names.
 
-    Raises ValueError when a file holds anything else.
+    Read once for all clusters, as that takes a while. Raises ValueError when a file holds anything else.
     """
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted(folder.glob("*.yaml")):

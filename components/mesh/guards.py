@@ -6,6 +6,7 @@ They bind everybody, where those of `admission` bind the mesh's own accounts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -28,9 +29,10 @@ class Guard:
         return self.name.removeprefix("multicluster-").removesuffix("s")
 
 
-def load_guards(folder: Path) -> list[Guard]:
+@cache
+def load_guards(folder: Path) -> tuple[Guard, ...]:
     """The policies of a folder, each with its binding. ValueError when a file holds anything else."""
-    return [_load(file) for file in sorted(folder.glob("*.yaml"))]
+    return tuple(_load(file) for file in sorted(folder.glob("*.yaml")))
 
 
 def _load(file: Path) -> Guard:

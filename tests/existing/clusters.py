@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from docs.documents import ROOT, blocks
 
 from components.cluster import k3d_config
 
@@ -90,6 +91,21 @@ def made(machine: Machine, node_image: str) -> Iterator[Path]:
         yield kubeconfig
     finally:
         _remove(machine)
+
+
+def settings(kubeconfig: Path) -> dict[str, Any]:
+    """The file of docs/existing-clusters.md for the mesh alone, of which nothing but addresses is changed."""
+    (file,) = (
+        yaml.safe_load(block.text)["config"]
+        for block in blocks(ROOT / "docs" / "existing-clusters.md")
+        if block.language == "yaml" and "context: hub" in block.text and "redis" not in block.text
+    )
+    for number, cluster in enumerate(file["multicluster-dapr:clusters"]):
+        cluster["kubeconfig"] = str(kubeconfig)
+        cluster["context"] = f"k3d-theirs-{cluster['context']}"
+        cluster["gatewayHost"], cluster["gatewayPort"] = GATEWAY, http_port(number)
+    file["multicluster-dapr:images"]["registry"] = f"127.0.0.1:{REGISTRY_PORT}/multicluster"
+    return {key.removeprefix("multicluster-dapr:"): value for key, value in file.items()}
 
 
 def api_port(number: int) -> int:

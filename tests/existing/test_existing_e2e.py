@@ -24,21 +24,8 @@ FILE = ROOT / f"Pulumi.{ENVIRONMENT}.yaml"
 
 
 def _settings(kubeconfig: Path) -> dict[str, object]:
-    clusters = [
-        {
-            "name": name.removeprefix("theirs-"),
-            "role": role,
-            "source": "existing",
-            "kubeconfig": str(kubeconfig),
-            "context": f"k3d-{name}",
-            "gatewayHost": theirs.GATEWAY,
-            "gatewayPort": theirs.http_port(number),
-        }
-        for number, (name, role) in enumerate(zip(theirs.NAMES, ("control-plane", "member"), strict=True))
-    ]
     return {
-        "clusters": clusters,
-        "images": {"registry": f"127.0.0.1:{theirs.REGISTRY_PORT}/multicluster"},
+        **theirs.settings(kubeconfig),
         "gateway": {"replicas": 2},
         "redis": {"mode": "statefulset", "host": theirs.GATEWAY, "port": theirs.REDIS_NODE_PORT},
         "apps": [{"app": "nodeapp", "clusters": ["east"], "namespace": "dapr-test"}],

@@ -4,7 +4,8 @@ python -m bench.routes [SERVICES]
 
 A request: CPU time from its head's bytes to the route, for paths and for hosts. A new configuration: CPU time
 to compile it. How late the event loop is while a thread does so, while a gateway that has used every route
-looks for health checks that are due or puts its metrics together, against how late it is anyway.
+takes another configuration, looks for health checks that are due or puts its metrics together, against how
+late it is anyway. The garbage collector's longest pause in all of that, in CPU time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from gateway.core.limits import Limits
 from gateway.core.request import parse_request_head
 from gateway.core.route import Route
 from gateway.core.snapshot import Snapshot, compile_snapshot
+from gateway.edge.garbage import undisturbed
 from gateway.edge.healthcheck import HealthChecker
 from gateway.edge.metrics import observe
 from gateway.edge.server import GatewayServer
@@ -123,25 +125,50 @@ async def beside(snapshot: Snapshot, everything: list[dict[str, Any]]) -> None:
             observe(cluster, 200, 0.01)
     gc.collect()
     gc.freeze()
+    pauses = Pauses()
+    gc.callbacks.append(pauses)
     for what, work in (
         ("nothing", asyncio.sleep(0)),
         ("the compilation of a configuration", asyncio.to_thread(compile_apart, everything)),
+        ("the taking of another configuration", another(server, everything)),
         ("a round of health checks", HealthChecker(registry).round()),
         ("the making of the metrics", server.metrics()),
     ):
         late = await lateness(work)
         print(f"event loop beside {what}: a timer is late by {statistics.median(late) * 1e3:.2f} ms in the "
               f"median, by {max(late) * 1e3:.1f} ms at worst, of {len(late)}")  # fmt: skip
+    longest = max(pauses.all) * 1e3
+    print(f"garbage collection in all of that: {len(pauses.all) - 1} times, {longest:.2f} ms of CPU at most")
     await server.drain(0.0)
 
 
-def compile_apart(everything: list[dict[str, Any]]) -> None:
-    """As the controller does it."""
-    gc.disable()
-    try:
-        compile_snapshot(everything, KEY)
-    finally:
-        gc.enable()
+async def another(server: GatewayServer, everything: list[dict[str, Any]]) -> None:
+    """The server takes the same configuration, compiled again, and uses every route of it."""
+    server.swap(await asyncio.to_thread(compile_apart, everything))
+    for number, route in enumerate(server.registry.snapshot.host_routes()):
+        server.registry.state(route)
+        if not number % 20:
+            await asyncio.sleep(0)
+
+
+def compile_apart(everything: list[dict[str, Any]]) -> Snapshot:
+    """As a gateway does it."""
+    with undisturbed():
+        return compile_snapshot(everything, KEY).snapshot
+
+
+class Pauses:
+    """The garbage collector's pauses, in seconds of its thread's CPU time."""
+
+    def __init__(self) -> None:
+        self.all: list[float] = [0.0]
+        self._began = 0.0
+
+    def __call__(self, phase: str, _info: dict[str, int]) -> None:
+        if phase == "start":
+            self._began = time.thread_time()
+        else:
+            self.all.append(time.thread_time() - self._began)
 
 
 def main(many: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import logging
 import sys
@@ -21,6 +20,7 @@ from gateway.core.describe import describe_route
 from gateway.core.dialling import Dialling
 from gateway.core.problem import Problem
 from gateway.core.snapshot import Compiled, compile_snapshot
+from gateway.edge.garbage import look_through, undisturbed
 from gateway.edge.server import GatewayServer
 from gateway.options import dapr_token, hosts, make_server
 from gateway.peers_file import PeersFileError, Stamp, read_keys, stamp
@@ -140,18 +140,19 @@ def check(args: argparse.Namespace) -> int:
 
 def load(path: Path, args: argparse.Namespace) -> Compiled:
     """Read, compile, and log each problem. ObjectsError or PeersFileError when that cannot be done."""
-    compiled = compile_snapshot(
-        read_objects(path),
-        args.cluster_key,
-        args.front_door,
-        cluster_domain=args.cluster_domain,
-        listening=args.service_ports,
-        dapr_token=dapr_token(),
-        peers=read_keys(args.peers_key_file),
-        dialling=Dialling(args.dial_loopback, args.foreign_imports),
-        hosts=hosts(args),
-        mutual_tls=args.mutual_tls,
-    )
+    with undisturbed():
+        compiled = compile_snapshot(
+            read_objects(path),
+            args.cluster_key,
+            args.front_door,
+            cluster_domain=args.cluster_domain,
+            listening=args.service_ports,
+            dapr_token=dapr_token(),
+            peers=read_keys(args.peers_key_file),
+            dialling=Dialling(args.dial_loopback, args.foreign_imports),
+            hosts=hosts(args),
+            mutual_tls=args.mutual_tls,
+        )
     for problem in compiled.problems:
         log.warning("%s", problem_line(problem))
     return compiled
@@ -175,8 +176,7 @@ async def _serve(args: argparse.Namespace, stop: asyncio.Event) -> int:
     if args.certificate is not None:
         server.set_certificate(read_certificate(args.certificate, args.cluster_key))
     # As in `run`: nobody is served yet, and what is here now is here to stay.
-    gc.collect()
-    gc.freeze()
+    look_through()
     await server.start()
     server.set_ready(True)
     log.info(

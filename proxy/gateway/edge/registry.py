@@ -15,6 +15,7 @@ from gateway.core.peers import Caller
 from gateway.core.request import RequestHead, read_request_head
 from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import Snapshot
+from gateway.edge.garbage import STATES_AT_ONCE, let_go, settle
 from gateway.edge.routed import COPIES, NO_ROUTE, UNKNOWN_IDENTITY, USUAL_HEAD_BYTES, RoutedHead
 from gateway.edge.runtime import Runtime
 from gateway.edge.upstream import Pool
@@ -81,7 +82,9 @@ class Registry:
     def swap(self, snapshot: Snapshot) -> None:
         """Exchanges under way keep the state they hold; equal routes keep theirs."""
         self.generation += 1
+        held = [self.snapshot]
         self._take(snapshot)
+        self.runtime.loop.run_in_executor(None, let_go, held)
 
     def _take(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -150,6 +153,8 @@ class Registry:
             state = self._states.get(route)
             if state is None:
                 state = self._states[route] = RouteState(route, self._health)
+                if not len(self._states) % STATES_AT_ONCE:
+                    settle()
             self._by_id[id(route)] = state
         return state
 

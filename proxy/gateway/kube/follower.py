@@ -6,7 +6,6 @@ watches -> settle a few ms -> compile, in a thread -> `on_compiled`
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from gateway.core.objects import (
 )
 from gateway.core.peers import MutualTls
 from gateway.core.snapshot import Compiled, compile_snapshot
+from gateway.edge.garbage import free, undisturbed
 from gateway.kube import trim
 from gateway.kube.capacity import Capacity
 from gateway.kube.client import KubeClient
@@ -134,6 +134,9 @@ class Follower:
                 self._on_other()
             else:
                 await self._on_compiled(*found)
+                exports: list[object] = list(found[1].exports)
+                found = None
+                await asyncio.to_thread(free, exports)  # which a gateway has no use for
 
     def _look(self, taken: Taken) -> tuple[Sequence[Object], Compiled] | None:
         """The relevant objects and what they compile to; None when they are those of last time."""
@@ -152,9 +155,7 @@ class Follower:
 
     def compile(self, objects: Sequence[Object], viewpoint: Viewpoint | None = None) -> Compiled:
         viewpoint = viewpoint or self.viewpoint
-        # Collecting garbage stops every thread, and so many new objects would set it off again and again.
-        gc.disable()
-        try:
+        with undisturbed():
             return compile_snapshot(
                 objects,
                 viewpoint.cluster_key,
@@ -167,8 +168,6 @@ class Follower:
                 hosts=viewpoint.hosts,
                 mutual_tls=viewpoint.mutual_tls,
             )
-        finally:
-            gc.enable()
 
 
 def relevant(taken: Taken) -> list[Object]:

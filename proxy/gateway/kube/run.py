@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from gateway import process
 from gateway.certificate_files import follow_certificate
 from gateway.core.objects import GATEWAY, Object
 from gateway.core.snapshot import Compiled
+from gateway.edge.garbage import look_through
 from gateway.edge.server import GatewayServer
 from gateway.kube.cache import ObjectCache
 from gateway.kube.capacity import MEMORY_PER_BYTE, capacity_of
@@ -115,8 +115,7 @@ class DataPlane:
         if not self._serving:
             # Nobody is served yet: the one moment to look through everything that is here to stay, and then
             # never again.
-            gc.collect()
-            gc.freeze()
+            look_through()
             self._serving = True
             self._server.set_ready(True)
 

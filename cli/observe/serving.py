@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from cli.observe.view import ClusterView, Key, Object
 
-
 DOORS = {"north-south": "northSouth", "between-clusters": "betweenClusters", "east-west": "eastWest"}
 """From where requests come, and what a gateway's page calls the routes for them."""
 

@@ -159,9 +159,8 @@ def compile_snapshot(
     Never raises for what is in an object: a bad object becomes a Problem.
     """
     between = Between(cluster_key, peers, mutual_tls)
-    compiler = _Compiler(
-        sort_objects(objects), cluster_key, dapr_token, between, dialling=dialling, hosts=hosts
-    )
+    known = sort_objects(objects)
+    compiler = _Compiler(known, cluster_key, dapr_token, between, dialling=dialling, hosts=hosts)
     return compiler.compile(front_door, cluster_domain, listening)
 
 

@@ -100,4 +100,4 @@ def test_fsm_knows_exports_by_their_paths_alone(dev: Config) -> None:
 
 
 def test_what_is_between_clusters_alone_is_in_nobodys_way(dev: Config) -> None:
-    assert problems(changed(dev, {**OTHER, **INSIDE_ALONE, "exports[1]": INSIDE})) == []
+    assert problems(changed(dev, {**OTHER, **INSIDE_ALONE, "exports[1]": BESIDE})) == []

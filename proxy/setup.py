@@ -66,8 +66,14 @@ if os.environ.get("GATEWAY_COMPILE"):
     from mypyc.build import mypycify
 
     # Unreachable code is refused because mypyc believes it: what mypy takes an attribute to be after a check,
-    # it takes it to be after a call that changes it as well.
-    OPTIONS = ["--python-version=3.11", "--ignore-missing-imports", "--warn-unreachable"]
+    # it takes it to be after a call that changes it as well. Without site packages: what is installed beside
+    # the compiler differs (the image has none of the gateway's libraries there), the C that is made must not.
+    OPTIONS = [
+        "--python-version=3.11",
+        "--ignore-missing-imports",
+        "--no-site-packages",
+        "--warn-unreachable",
+    ]
     compiled = mypycify([*OPTIONS, *HOT], group_name="gateway", opt_level="3", debug_level="0")
     heads = Extension("gateway.core._scan", ["gateway/core/_scan.c"], extra_compile_args=["-O3"])
     setup(ext_modules=[*compiled, heads])

@@ -61,7 +61,7 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
         yield from token_checks(platform, view)
     elif view.settings.dapr != "none":
         yield dapr(view)
-        mtls = platform.settings.dapr.mtls if view.settings.dapr == "install" else None
+        mtls = platform.settings.dapr_mtls if view.settings.dapr == "install" else None
         yield from sidecar_checks(view, mtls=mtls)
     yield from objects(platform, view)
     yield from not_for_every_caller(view)

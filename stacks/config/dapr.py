@@ -126,9 +126,10 @@ class DaprSettings(Section):
     values: dict[str, Any] = Field(
         default={}, description="install: values of Dapr's chart, which win over the program's."
     )
-    mtls: Flag = Field(
-        default=False,
-        description="mTLS between Dapr sidecars, one root for all members; the article switches it off.",
+    mtls: Flag | None = Field(
+        default=None,
+        description="install: mTLS between Dapr sidecars, one root for all members. Default on, with the "
+        "article's versions off. existing: `true` is refused where it is off.",
     )
     state_store: StateStoreSettings = Field(
         default=StateStoreSettings(),

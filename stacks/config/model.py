@@ -271,6 +271,11 @@ class Settings(Section):
         """The clusters that join it."""
         return tuple(cluster for cluster in self.clusters if cluster.role == "member")
 
+    @property
+    def dapr_mtls(self) -> bool:
+        """Whether the Dapr that is installed here has mTLS between sidecars; the article's goes without."""
+        return self.versions == "current" if self.dapr.mtls is None else self.dapr.mtls
+
     def members_with(self, resource: OfDapr) -> tuple[str, ...]:
         """Members that a resource of Dapr is on: those it names, else all that have Dapr."""
         return resource.clusters or tuple(member.name for member in self.members if member.dapr != "none")

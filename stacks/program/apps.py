@@ -52,7 +52,7 @@ def _dapr(shared: SharedResources, member: PreparedCluster) -> Dapr:
         images=shared.image("dapr", member.config),
         version=supply.dapr_version,
         issuer=shared.trust_root.issuer(cluster.name) if shared.trust_root is not None else None,
-        mtls=wanted.mtls,
+        mtls=shared.settings.dapr_mtls,
         storage_class=LOCAL_STORAGE_CLASS if member.config.source == "k3d" else "",
         restricted=shared.settings.mesh == "bundled",
         namespace=wanted.namespace,

@@ -119,7 +119,7 @@ def _has_root(settings: Settings) -> bool:
     sidecars speak TLS in any case, and all would have to restart at once. The article's has none without.
     """
     installed = any(member.dapr == "install" for member in settings.members)
-    return installed and (settings.dapr.mtls or settings.versions == "current")
+    return installed and (settings.dapr_mtls or settings.versions == "current")
 
 
 def _folders(settings: Settings) -> list[str]:

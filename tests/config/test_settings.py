@@ -33,6 +33,21 @@ def test_the_dev_environment_has_no_problem(dev: Config) -> None:
 
 def test_json_text_is_read_as_the_engine_hands_it_over(dev: Config) -> None:
     assert loading.parse({**dev, "policies": "[]", "dapr": '{"mtls": true}'}).dapr.mtls
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, True),
+        ({"dapr": {"mtls": False}}, False),
+        ({"versions": "article", "mesh": "flomesh"}, False),
+        ({"versions": "article", "mesh": "flomesh", "dapr": {"mtls": True}}, True),
+    ],
+)
+def test_sidecars_have_mtls_unless_it_is_switched_off_or_the_articles(
+    dev: Config, settings: Config, expected: bool
+) -> None:
+    assert loading.parse({**dev, **settings}).dapr_mtls is expected
     assert problems({**dev, "policies": "[{"})[0].startswith("policies = '[{': not a list")
 
 

@@ -22,8 +22,8 @@ SEED = f"1764190000\n{'5eed' * 16}"
 """What the recorder answers for the seed."""
 
 
-def on(config: dict[str, Any]) -> None:
-    config["dapr"] = {"mtls": True}
+def off(config: dict[str, Any]) -> None:
+    config["dapr"] = {"mtls": False}
 
 
 def tls(recorder: Any, member: str) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def test_the_articles_dapr_has_no_root_without_mtls(run: Any) -> None:
 
 def test_switching_mtls_restarts_sidecars_and_leaves_daprs_own_parts_alone(run: Any) -> None:
     """Sidecars speak TLS with these in any case; another root would have all of them restart at once."""
-    without, with_mtls = run("dev"), run("dev", on)
+    without, with_mtls = run("dev", off), run("dev")
     for member in MEMBERS:
         before, after = (
             copy.deepcopy(one.find(f"{member}-dapr-release").inputs["values"]) for one in (without, with_mtls)
@@ -127,7 +127,7 @@ def annotations_of(recorder: Any, app: str) -> dict[str, Any]:
 
 
 def test_with_mtls_every_member_trusts_the_one_root(run: Any) -> None:
-    recorder = run("dev", on)
+    recorder = run("dev")
     assert len([r for r in recorder.registered if r.name == "dapr-trust-root-seed"]) == 1
     found = [tls(recorder, member) for member in MEMBERS]
     assert len({one["root"]["certPEM"] for one in found}) == 1
@@ -137,7 +137,7 @@ def test_with_mtls_every_member_trusts_the_one_root(run: Any) -> None:
 
 
 def test_seed_and_keys_are_secrets_wherever_they_go(run: Any) -> None:
-    recorder = run("dev", on)
+    recorder = run("dev")
     seed = recorder.find("dapr-trust-root-seed")
     assert seed.inputs["logging"] == "none"
     assert seed.inputs["addPreviousOutputInEnv"] is False
@@ -150,7 +150,7 @@ def test_seed_and_keys_are_secrets_wherever_they_go(run: Any) -> None:
 
 
 def test_a_new_root_restarts_daprs_control_plane_and_the_apps(run: Any) -> None:
-    recorder = run("dev", on)
+    recorder = run("dev")
     release = recorder.find("cluster-1-dapr-release").inputs["values"]
     labels = release["global"]["labels"]
     assert labels == {"multicluster-dapr/trust-root": certificates.issuer(Seed.parse(SEED), "any").root_id}

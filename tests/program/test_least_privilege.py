@@ -157,7 +157,7 @@ def test_the_admin_pages_are_read_from_no_other_namespace(run: Any) -> None:
         port
         for one in for_all["ports"]
         if one["protocol"] == "TCP"
-        for port in range(one["port"], one["endPort"] + 1)
+        for port in range(int(one["port"]), int(one["endPort"]) + 1)
     ]
     assert sorted(ports) == [port for port in range(1, 65536) if port != 9090], (
         "any port but that of the pages"

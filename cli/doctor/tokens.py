@@ -11,7 +11,7 @@ from cli.hub_tokens import HubToken, is_asked_for, token_of
 from cli.observe.view import HUB, ClusterView, Platform
 
 WARNS_AT = 1 / 3
-"""What is left of its life when a token should long have been renewed, which happens at half of it."""
+"""What is left of its time when a token should long have been renewed, which happens at half of that."""
 
 
 def token_checks(platform: Platform, plane: ClusterView) -> Iterator[Check]:

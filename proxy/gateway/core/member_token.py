@@ -64,7 +64,7 @@ class MemberToken:
         return bool(self.text) and now < self.expires
 
     def is_due(self, now: float) -> bool:
-        """Whether half of its life is over, or the clock was set back and cannot tell."""
+        """Whether half of its time is over, or the clock was set back and cannot tell."""
         return not self.issued <= now < (self.issued + self.expires) / 2
 
 

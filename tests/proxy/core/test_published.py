@@ -34,7 +34,7 @@ def test_it_is_served_by_name_and_at_no_path(make: Any, front_door: bool) -> Non
     snapshot = found.snapshot
     assert found.problems == ()
     for path in (b"/inside", b"/inside/x", b"/"):
-        assert snapshot.from_outside(b"any.example.com", path) is None
+        assert snapshot.paths_of(b"any.example.com").find(path) is None
     route = snapshot.identified(KEYS.sign(HERE, "demo/inside", 3000, BY_NAME))
     assert route is not None
     assert [str(endpoint) for endpoint in route.clusters[0].endpoints] == ["10.0.0.1:3000"]
@@ -58,7 +58,7 @@ def test_it_is_in_nobodys_way(make: Any) -> None:
     other[-1]["metadata"]["creationTimestamp"] = "2026-02-01T00:00:00Z"
     found = compiled(*export(make), *other)
     assert found.problems == ()
-    route = found.snapshot.from_outside(b"a", b"/inside")
+    route = found.snapshot.paths_of(b"a").find(b"/inside")
     assert route is not None
     assert route.service == "demo/other"
     assert list(claims_of(export(make)[-1])) == [], "a path is as old as its publication"
@@ -70,21 +70,21 @@ def test_a_host_does_nothing_then(make: Any) -> None:
     objects[-1]["metadata"]["annotations"][HOST] = "shop.example.com"
     snapshot = compiled(*objects).snapshot
     assert not snapshot.published
-    assert snapshot.from_outside(b"shop.example.com", b"/inside") is None
+    assert snapshot.paths_of(b"shop.example.com").find(b"/inside") is None
 
 
 @pytest.mark.parametrize("said", ["no", "False", "", True, ["false"]])
 def test_what_is_neither_true_nor_false_keeps_it_inside_and_is_told(make: Any, said: object) -> None:
     found = compiled(*export(make, said))
     assert [problem.reason for problem in found.problems] == ["InvalidPublished"]
-    assert found.snapshot.from_outside(b"a", b"/inside") is None
+    assert found.snapshot.paths_of(b"a").find(b"/inside") is None
     assert found.snapshot.identified(KEYS.sign(HERE, "demo/inside", 3000, BY_NAME)) is not None
 
 
 def test_true_is_as_nothing(make: Any) -> None:
     found = compiled(*export(make, "true"))
     assert found.problems == ()
-    assert found.snapshot.from_outside(b"a", b"/inside") is not None
+    assert found.snapshot.paths_of(b"a").find(b"/inside") is not None
     assert found.snapshot.unpublished == ()
 
 

@@ -32,6 +32,8 @@ from .mesh_reading import (
     published,
 )
 from .peers_key import PeersKey
+from .placement import Pods
+from .pod_monitor import ANNOTATIONS, PodMonitor, PodMonitorArgs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ class Mesh(pulumi.ComponentResource):
     def _part(self, args: MeshArgs, given: MeshCluster, *, front_door: bool) -> MeshPart:
         cluster, name = joinable(given), given["name"]
         replicas = int(given.get("replicas", args.get("replicas", 1)))
-        autoscaler, pods = args.get("autoscaler"), described(args.get("pods", {}))
+        autoscaler, metrics, pods = args.get("autoscaler"), args.get("metrics", {}), _pods(args)
         image, digest = image_of(args, given)
         crds = Crds(
             f"{name}-crds", CrdsArgs(cluster=cluster, definitions=load_definitions(FOLDER)), self._in(cluster)
@@ -119,8 +121,17 @@ class Mesh(pulumi.ComponentResource):
             waits,
         )
         if "admin_from" in given:
-            admin = AdminPolicyArgs(cluster=cluster, namespace=gateway.namespace, ranges=given["admin_from"])
+            admin = AdminPolicyArgs(
+                cluster=cluster,
+                namespace=gateway.namespace,
+                ranges=given["admin_from"],
+                readers=metrics.get("namespaces", ()),
+            )
             AdminPolicy(f"{name}-admin", admin, self._in(cluster))
+        if metrics.get("pod_monitor", False):
+            labels = metrics.get("pod_monitor_labels", {})
+            monitor = PodMonitorArgs(cluster=cluster, namespace=gateway.namespace, labels=labels)
+            PodMonitor(f"{name}-monitor", monitor, self._in(cluster))
         controller = Controller(
             f"{name}-controller",
             ControllerArgs(
@@ -168,7 +179,7 @@ class Mesh(pulumi.ComponentResource):
             paths=[granted(path, keys) for path in args.get("paths", ())],
             hosts=self._hosts,
             admission=args["control_plane"].get("admission_policy", True),
-            pods=replace(described(args.get("pods", {})), pull_secret=plane.pull_secret),
+            pods=replace(_pods(args), pull_secret=plane.pull_secret),
             log_level=args.get("log_level"),
             mutual_tls=self._tls,
         )
@@ -205,6 +216,13 @@ _BEFORE = "multicluster-dapr:mesh:ImportGuard"
 _GUARD = pulumi.ResourceOptions(
     aliases=[pulumi.Alias(type_=_BEFORE), pulumi.Alias(type_=_BEFORE, parent=pulumi.ROOT_STACK_RESOURCE)]
 )
+
+
+def _pods(args: MeshArgs) -> Pods:
+    """What is said of pods, where their metrics are among it."""
+    pods = described(args.get("pods", {}))
+    scraped = ANNOTATIONS if args.get("metrics", {}).get("annotations", False) else {}
+    return replace(pods, annotations={**scraped, **pods.annotations})
 
 
 def _first(values: list[str]) -> str:

@@ -16,6 +16,7 @@ from components.mesh.mesh_args import (
     MeshAutoscaler,
     MeshCluster,
     MeshHost,
+    MeshMetrics,
     MeshMutualTls,
     MeshPath,
     MeshPods,
@@ -53,6 +54,8 @@ def join(shared: SharedResources, clusters: Mapping[str, PreparedCluster]) -> di
         args["mutual_tls"] = MeshMutualTls(
             mode=wanted.mutual_tls, certificate_hours=wanted.certificate_hours, root_days=wanted.root_days
         )
+    if metrics := wanted.metrics.model_dump(exclude_defaults=True):
+        args["metrics"] = cast("MeshMetrics", metrics)
     if wanted.log_level is not None:
         args["log_level"] = wanted.log_level
     if wanted.autoscaler is not None:

@@ -30,6 +30,7 @@ from .mesh_reading import (
     node_port_of,
     peers_node_port_of,
     published,
+    tracing_of,
 )
 from .peers_key import PeersKey
 from .placement import Pods
@@ -117,6 +118,7 @@ class Mesh(pulumi.ComponentResource):
                 hosts=granted_in(cluster.key, self._hosts),
                 mutual_tls=self._tls,
                 peers_node_port=peers_node_port_of(given),
+                tracing=tracing_of(args),
             ),
             waits,
         )

@@ -150,6 +150,16 @@ class MeshMetrics(TypedDict):
     are labelled multicluster.flomesh.io/metrics=true."""
 
 
+class MeshTracing(TypedDict):
+    """Spans of requests through gateways, by OpenTelemetry's protocol over HTTP."""
+
+    endpoint: str
+    """URL of who gets them, as gateways of each cluster reach it; /v1/traces is added."""
+    sampling: NotRequired[float]
+    """Part of the traces that begin at a gateway which is recorded, from 0 to 1; a caller's own are when he
+    says so. Default: 0.01."""
+
+
 class MeshMutualTls(TypedDict):
     """How gateways of different clusters talk, and how long what they prove themselves by counts."""
 
@@ -196,6 +206,8 @@ class MeshArgs(TypedDict):
     """Whether gateways prove to each other by certificates whose they are. Default: off."""
     metrics: NotRequired[MeshMetrics]
     """How a Prometheus finds and reaches metrics. Default: by nothing but the pods' port admin."""
+    tracing: NotRequired[MeshTracing]
+    """Spans of requests, and who gets them. Default: none are made."""
     log_level: NotRequired[str]
     """Least important messages in the logs: debug, info, warning or error. Default: info."""
     pods: NotRequired[MeshPods]

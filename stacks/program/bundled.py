@@ -21,6 +21,7 @@ from components.mesh.mesh_args import (
     MeshPath,
     MeshPods,
     MeshService,
+    MeshTracing,
 )
 from stacks.config.gateway import GatewayServiceSettings, GatewaySettings, PodsSettings
 from stacks.config.model import Settings
@@ -56,6 +57,8 @@ def join(shared: SharedResources, clusters: Mapping[str, PreparedCluster]) -> di
         )
     if metrics := wanted.metrics.model_dump(exclude_defaults=True):
         args["metrics"] = cast("MeshMetrics", metrics)
+    if wanted.tracing is not None:
+        args["tracing"] = MeshTracing(endpoint=wanted.tracing.endpoint, sampling=wanted.tracing.sampling)
     if wanted.log_level is not None:
         args["log_level"] = wanted.log_level
     if wanted.autoscaler is not None:

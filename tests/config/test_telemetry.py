@@ -1,4 +1,4 @@
-"""Metrics in the settings."""
+"""Metrics and traces in the settings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from stacks.config import loading
 
 FLOMESH = {"mesh": "flomesh", "versions": "article"}
 ALL = {"annotations": True, "podMonitor": True, "podMonitorLabels": {"release": "x"}, "namespaces": ["m"]}
+
+
+def test_nothing_is_traced_by_default(dev: Config) -> None:
+    assert loading.parse(dev).gateway.tracing is None
+    said = loading.parse(changed(dev, {"gateway": {"tracing": {"endpoint": "https://otel/x"}}})).gateway
+    assert said.tracing is not None
+    assert (said.tracing.endpoint, said.tracing.sampling) == ("https://otel/x", 0.01)
 
 
 def test_nothing_is_said_of_metrics_by_default(dev: Config) -> None:
@@ -31,6 +38,19 @@ def test_nothing_is_said_of_metrics_by_default(dev: Config) -> None:
         (
             {**FLOMESH, "gateway": {"metrics": {"annotations": True}}},
             "gateway.metrics.annotations = True: has no meaning for FSM's gateways. Remove it",
+        ),
+        (
+            {**FLOMESH, "gateway": {"tracing": {"endpoint": "http://otel:4318"}}},
+            "gateway.tracing = 'http://otel:4318': has no meaning for FSM's gateways. Remove it",
+        ),
+        ({"gateway": {"tracing": {"sampling": 0.5}}}, "gateway.tracing.endpoint: "),
+        (
+            {"gateway": {"tracing": {"endpoint": "otel:4317"}}},
+            "gateway.tracing.endpoint = 'otel:4317': ",
+        ),
+        (
+            {"gateway": {"tracing": {"endpoint": "http://otel:4318", "sampling": 50}}},
+            "gateway.tracing.sampling = 50",
         ),
         (
             {"gateway": {"metrics": {"namespaces": ["Monitoring"]}}},

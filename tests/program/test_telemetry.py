@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from typing import Any
 
 from program.conftest import Recorder
 from program.test_mutual_tls import mesh as mesh_fixture
+
+from gateway.options import add_tracing
 
 mesh = mesh_fixture
 SCRAPED = {"prometheus.io/scrape": "true", "prometheus.io/port": "9090", "prometheus.io/path": "/metrics"}
@@ -65,6 +68,21 @@ def test_the_policy_of_the_admin_port_lets_the_scrapers_namespaces_in(mesh: Call
         "from"
     ]
     assert readers["ports"] == [{"protocol": "TCP", "port": 9090}]
+
+
+def test_gateways_alone_send_spans(run: Any, mesh: Callable[..., Recorder]) -> None:
+    said = {"endpoint": "http://otel.watch:4318", "sampling": 0.25}
+    recorder = run("dev", lambda config: config.update(gateway={"tracing": said}))
+    wanted = ["--tracing-endpoint=http://otel.watch:4318", "--tracing-sampling=0.25"]
+    for name in ("control-plane-gateway", "cluster-1-gateway", "cluster-1-controller", "control-plane-hub"):
+        template = recorder.find(f"{name}-deployment").inputs["spec"]["template"]
+        arguments = [one for one in template["spec"]["containers"][0]["args"] if "tracing" in one]
+        assert arguments == (wanted if name.endswith("-gateway") else [])
+    parser = argparse.ArgumentParser()
+    add_tracing(parser)
+    assert parser.parse_args(wanted).tracing_sampling == 0.25, "as the gateway reads it"
+    own = mesh(tracing={"endpoint": "http://otel.watch:4318"}).find("east-gateway-deployment").inputs["spec"]
+    assert "--tracing-sampling=0.01" in own["template"]["spec"]["containers"][0]["args"]
 
 
 def test_the_settings_reach_the_mesh(run: Any) -> None:

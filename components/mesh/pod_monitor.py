@@ -36,7 +36,8 @@ def pod_monitor_spec() -> dict[str, Any]:
     """Spec of the PodMonitor: every pod of the mesh's own by its admin port, and none of Dapr beside them."""
     return {
         "selector": {"matchExpressions": [{"key": "app", "operator": "In", "values": list(PODS)}]},
-        "podMetricsEndpoints": [{"port": "admin", "path": "/metrics"}],
+        # Else a label `cluster` or `service` of the Prometheus's would take the place of ours.
+        "podMetricsEndpoints": [{"port": "admin", "path": "/metrics", "honorLabels": True}],
     }
 
 

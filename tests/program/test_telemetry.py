@@ -51,7 +51,7 @@ def test_a_pod_monitor_names_the_admin_port_of_every_pod_and_of_no_other(
         }  # fmt: skip
         (rule,) = one.inputs["spec"]["selector"]["matchExpressions"]
         (endpoint,) = one.inputs["spec"]["podMetricsEndpoints"]
-        assert endpoint == {"port": "admin", "path": "/metrics"}
+        assert endpoint == {"port": "admin", "path": "/metrics", "honorLabels": True}
         for name in PARTS:
             template = recorder.find(f"{name}-deployment").inputs["spec"]["template"]
             assert template["metadata"]["labels"][rule["key"]] in rule["values"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import re
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from proxy.otlp import Receiver, answered, values
 
 from gateway.edge import tracer
 from gateway.edge.tracer import Tracer, parse_receiver
+from gateway.options import add_tracing
 
 HOST = "app.demo:3000"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -318,6 +320,24 @@ async def test_many_are_sent_in_batches_and_the_last_when_the_gateway_ends(
         for request in world.receiver.requests
         for scope in request.resource_spans[0].scope_spans
     )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--tracing-sampling=2"], ["--tracing-sampling=some"], ["--tracing-endpoint=x"]]
+)
+def test_options_that_cannot_be_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_tracing(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(arguments)
+    assert re.search("from 0 to 1|for example http://otel-collector", capsys.readouterr().err)
+
+
+def test_nothing_is_traced_without_an_endpoint() -> None:
+    parser = argparse.ArgumentParser()
+    add_tracing(parser)
+    assert parser.parse_args([]).tracing_endpoint is None
+    assert parser.parse_args(["--tracing-sampling=0"]).tracing_sampling == 0
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ HOT = [
             "routed",
             "runtime",
             "tls",
+            "traced",
             "upstream",
         )
     ),

@@ -21,14 +21,18 @@ LAST_PORT = 65535
 
 @dataclass(frozen=True, kw_only=True)
 class AdminPolicyArgs:
-    """`namespace` is the system namespace. `ranges` are addresses that are admitted, too: those of nodes."""
+    """`namespace` is the system namespace. `ranges` are addresses that are admitted, too: those of nodes.
+
+    `readers` are namespaces that are admitted without the label.
+    """
 
     cluster: JoinableCluster
     namespace: pulumi.Input[str]
     ranges: Sequence[str] = ()
+    readers: Sequence[str] = ()
 
 
-def admin_policy_spec(ranges: Sequence[str]) -> dict[str, Any]:
+def admin_policy_spec(ranges: Sequence[str], namespaces: Sequence[str] = ()) -> dict[str, Any]:
     """Spec of the NetworkPolicy.
 
     All other ports stay open, those of Dapr's sidecars among them: what comes in there is the network's by
@@ -38,6 +42,8 @@ def admin_policy_spec(ranges: Sequence[str]) -> dict[str, Any]:
     readers = [
         {"podSelector": {}},
         {"namespaceSelector": {"matchLabels": READERS}},
+        # Every namespace has this label, which nobody but the API server writes.
+        *({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": one}}} for one in namespaces),
         *({"ipBlock": {"cidr": str(ipaddress.ip_network(one, strict=False))}} for one in ranges),
     ]
     others = [
@@ -63,7 +69,7 @@ class AdminPolicy(pulumi.ComponentResource):
         kubernetes.networking.v1.NetworkPolicy(
             f"{name}-policy",
             metadata={"name": NAME, "namespace": args.namespace},
-            spec=admin_policy_spec(args.ranges),
+            spec=admin_policy_spec(args.ranges, args.readers),
             opts=args.cluster.child(self),
         )
         self.register_outputs({})

@@ -43,7 +43,8 @@ class GatewayArgs:
     is the API token of the Dapr sidecars it asks, if any. `most_replicas` has an autoscaler change their
     number by `cpu_percent`. `docker_config` is the login with which pods of the namespace pull images. Each
     of `hosts` is granted to its namespaces in this cluster. With `mutual_tls` the gateways of other clusters
-    come to `cluster.peers_port`, which `peers_node_port` publishes, or None as for `node_port`.
+    come to `cluster.peers_port`, which `peers_node_port` publishes, or None as for `node_port`. `tracing` is
+    the URL of who gets spans, and the part of traces that is recorded.
     """
 
     cluster: JoinableCluster
@@ -69,6 +70,7 @@ class GatewayArgs:
     hosts: Sequence[Mapping[str, Any]] = ()
     mutual_tls: MutualTls = NO_TLS
     peers_node_port: int | None = None
+    tracing: tuple[str, float] | None = None
 
 
 def gateway_arguments(
@@ -83,6 +85,7 @@ def gateway_arguments(
     log_level: str | None = None,
     hosts: Sequence[Mapping[str, Any]] = (),
     tls: MutualTls = NO_TLS,
+    tracing: tuple[str, float] | None = None,
 ) -> list[str]:
     """Arguments of the image."""
     return [
@@ -99,8 +102,17 @@ def gateway_arguments(
         *tls.gateway_arguments(),
         *([f"--trusted-proxies={','.join(trusted_proxies)}"] if trusted_proxies else []),
         *(f"--limit={name}={value:.15g}" for name, value in sorted((limits or {}).items())),
+        *tracing_arguments(tracing),
         *placement_arguments(cluster_domain, log_level, hosts),
     ]
+
+
+def tracing_arguments(tracing: tuple[str, float] | None) -> list[str]:
+    """Arguments by which requests are traced; nothing when none are."""
+    if tracing is None:
+        return []
+    endpoint, sampling = tracing
+    return [f"--tracing-endpoint={endpoint}", f"--tracing-sampling={sampling:.15g}"]
 
 
 def placement_arguments(
@@ -221,6 +233,7 @@ class Gateway(pulumi.ComponentResource):
                 log_level=args.log_level,
                 hosts=args.hosts,
                 tls=tls,
+                tracing=args.tracing,
             ),
             ports={
                 "http": HTTP_PORT,

@@ -30,8 +30,11 @@ from .mesh_reading import (
     node_port_of,
     peers_node_port_of,
     published,
+    tracing_of,
 )
 from .peers_key import PeersKey
+from .placement import Pods
+from .pod_monitor import ANNOTATIONS, PodMonitor, PodMonitorArgs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +85,7 @@ class Mesh(pulumi.ComponentResource):
     def _part(self, args: MeshArgs, given: MeshCluster, *, front_door: bool) -> MeshPart:
         cluster, name = joinable(given), given["name"]
         replicas = int(given.get("replicas", args.get("replicas", 1)))
-        autoscaler, pods = args.get("autoscaler"), described(args.get("pods", {}))
+        autoscaler, metrics, pods = args.get("autoscaler"), args.get("metrics", {}), _pods(args)
         image, digest = image_of(args, given)
         crds = Crds(
             f"{name}-crds", CrdsArgs(cluster=cluster, definitions=load_definitions(FOLDER)), self._in(cluster)
@@ -115,12 +118,22 @@ class Mesh(pulumi.ComponentResource):
                 hosts=granted_in(cluster.key, self._hosts),
                 mutual_tls=self._tls,
                 peers_node_port=peers_node_port_of(given),
+                tracing=tracing_of(args),
             ),
             waits,
         )
         if "admin_from" in given:
-            admin = AdminPolicyArgs(cluster=cluster, namespace=gateway.namespace, ranges=given["admin_from"])
+            admin = AdminPolicyArgs(
+                cluster=cluster,
+                namespace=gateway.namespace,
+                ranges=given["admin_from"],
+                readers=metrics.get("namespaces", ()),
+            )
             AdminPolicy(f"{name}-admin", admin, self._in(cluster))
+        if metrics.get("pod_monitor", False):
+            labels = metrics.get("pod_monitor_labels", {})
+            monitor = PodMonitorArgs(cluster=cluster, namespace=gateway.namespace, labels=labels)
+            PodMonitor(f"{name}-monitor", monitor, self._in(cluster))
         controller = Controller(
             f"{name}-controller",
             ControllerArgs(
@@ -168,7 +181,7 @@ class Mesh(pulumi.ComponentResource):
             paths=[granted(path, keys) for path in args.get("paths", ())],
             hosts=self._hosts,
             admission=args["control_plane"].get("admission_policy", True),
-            pods=replace(described(args.get("pods", {})), pull_secret=plane.pull_secret),
+            pods=replace(_pods(args), pull_secret=plane.pull_secret),
             log_level=args.get("log_level"),
             mutual_tls=self._tls,
         )
@@ -205,6 +218,13 @@ _BEFORE = "multicluster-dapr:mesh:ImportGuard"
 _GUARD = pulumi.ResourceOptions(
     aliases=[pulumi.Alias(type_=_BEFORE), pulumi.Alias(type_=_BEFORE, parent=pulumi.ROOT_STACK_RESOURCE)]
 )
+
+
+def _pods(args: MeshArgs) -> Pods:
+    """What is said of pods, where their metrics are among it."""
+    pods = described(args.get("pods", {}))
+    scraped = ANNOTATIONS if args.get("metrics", {}).get("annotations", False) else {}
+    return replace(pods, annotations={**scraped, **pods.annotations})
 
 
 def _first(values: list[str]) -> str:

@@ -136,6 +136,30 @@ class MeshAutoscaler(TypedDict):
     """Percent of the CPU they request that pods are to use. Default: 70."""
 
 
+class MeshMetrics(TypedDict):
+    """How a Prometheus finds the metrics of gateways, controllers and hub, and reaches them."""
+
+    annotations: NotRequired[bool]
+    """Pods say by the annotations prometheus.io/scrape, port and path where they are. Default: false."""
+    pod_monitor: NotRequired[bool]
+    """A PodMonitor is made in each cluster, where the Prometheus Operator has to be. Default: false."""
+    pod_monitor_labels: NotRequired[Mapping[str, str]]
+    """Labels of it, by which a Prometheus chooses. Default: none."""
+    namespaces: NotRequired[Sequence[str]]
+    """Namespaces that reach the admin pages in spite of a NetworkPolicy by `admin_from`. Default: those that
+    are labelled multicluster.flomesh.io/metrics=true."""
+
+
+class MeshTracing(TypedDict):
+    """Spans of requests through gateways, by OpenTelemetry's protocol over HTTP."""
+
+    endpoint: str
+    """URL of who gets them, as gateways of each cluster reach it; /v1/traces is added."""
+    sampling: NotRequired[float]
+    """Part of the traces that begin at a gateway which is recorded, from 0 to 1; a caller's own are when he
+    says so. Default: 0.01."""
+
+
 class MeshMutualTls(TypedDict):
     """How gateways of different clusters talk, and how long what they prove themselves by counts."""
 
@@ -180,6 +204,10 @@ class MeshArgs(TypedDict):
     """Key by which the gateways know each other, a secret. Default: one is drawn, and kept in the state."""
     mutual_tls: NotRequired[MeshMutualTls]
     """Whether gateways prove to each other by certificates whose they are. Default: off."""
+    metrics: NotRequired[MeshMetrics]
+    """How a Prometheus finds and reaches metrics. Default: by nothing but the pods' port admin."""
+    tracing: NotRequired[MeshTracing]
+    """Spans of requests, and who gets them. Default: none are made."""
     log_level: NotRequired[str]
     """Least important messages in the logs: debug, info, warning or error. Default: info."""
     pods: NotRequired[MeshPods]

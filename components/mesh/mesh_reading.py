@@ -136,6 +136,12 @@ def mutual_tls_of(args: MeshArgs) -> MutualTls:
     )
 
 
+def tracing_of(args: MeshArgs) -> tuple[str, float] | None:
+    """Who gets spans, and the part of traces that is recorded; None when there are none."""
+    given = args.get("tracing")
+    return None if given is None else (given["endpoint"], float(given.get("sampling", 0.01)))
+
+
 def _check_ports(given: MeshCluster) -> None:
     range_text = f"from {NODE_PORTS.start} to {NODE_PORTS.stop - 1}"
     for what, port in (

@@ -17,6 +17,7 @@ from gateway.core.peers import MutualTls
 from gateway.core.trust import TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.server import GatewayServer
+from gateway.edge.tracer import Receiver, Tracer, parse_receiver
 from gateway.memory import own_budget
 from gateway.process import LOG_LEVELS
 
@@ -259,6 +260,7 @@ def add_data_plane(parser: argparse.ArgumentParser, *, files: bool = False) -> N
         action="store_true",
         help="log the query of each target too; secrets like to stand there (default: the path alone)",
     )
+    add_tracing(parser)
     parser.add_argument(
         "--drain-seconds",
         type=float,
@@ -273,6 +275,42 @@ def add_data_plane(parser: argparse.ArgumentParser, *, files: bool = False) -> N
         metavar="S",
         help="after SIGTERM, how long to go on accepting, not ready, until everyone has stopped sending here "
         "(default: 0 for serve, 3 for run)",
+    )
+
+
+def _receiver(text: str) -> Receiver:
+    try:
+        return parse_receiver(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _part(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no part of all: give a number from 0 to 1")
+    return number
+
+
+def add_tracing(parser: argparse.ArgumentParser) -> None:
+    """Which requests are recorded as spans, and who gets them."""
+    parser.add_argument(
+        "--tracing-endpoint",
+        type=_receiver,
+        metavar="URL",
+        help="sends spans to the OpenTelemetry receiver there, by OTLP over HTTP: http:// or https://, host "
+        "and port, to which /v1/traces is added (default: nothing is recorded, and traceparent is passed on)",
+    )
+    parser.add_argument(
+        "--tracing-sampling",
+        type=_part,
+        default=0.01,
+        metavar="PART",
+        help="the part of traces that begin here which is recorded, from 0 to 1; those of a caller are "
+        "recorded when he says so (default: %(default)s)",
     )
 
 
@@ -347,4 +385,9 @@ def make_server(args: argparse.Namespace) -> GatewayServer:
         service_ports=args.service_ports,
         budget=own_budget(limits.memory_bytes),
         peers=args.peers,
+        tracer=(
+            None
+            if args.tracing_endpoint is None
+            else Tracer(args.tracing_endpoint, args.tracing_sampling, args.cluster_key)
+        ),
     )

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from stacks.config.telemetry import MetricsSettings, TracingSettings
 from stacks.config.values import AddressRange, Flag, LimitName, Number, Section
 
 
@@ -107,6 +108,12 @@ class GatewaySettings(Section):
     )
     log_level: Literal["debug", "info", "warning", "error"] | None = Field(
         default=None, description="Least important messages in the logs of gateways, controllers and hub."
+    )
+    metrics: MetricsSettings = Field(
+        default=MetricsSettings(), description="How a Prometheus finds and reaches their metrics."
+    )
+    tracing: TracingSettings | None = Field(
+        default=None, description="Spans of requests, and who gets them; default none are made."
     )
     pods: PodsSettings = Field(default=PodsSettings(), description="Where and how their pods run.")
     service: GatewayServiceSettings = Field(

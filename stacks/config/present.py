@@ -20,6 +20,7 @@ from stacks.config.model import ClusterSettings, Settings
 from stacks.config.problem import Problem, SettingsError
 
 OPERATOR = "app=dapr-operator"
+POD_MONITORS = "podmonitors.monitoring.coreos.com"
 OLDEST_DAPR = (1, 16)
 PROVIDER = "pulumi-kubernetes"
 """By this name the Kubernetes provider makes objects; patches it applies by others."""
@@ -53,10 +54,11 @@ class PresentNamespace:
 
 @dataclass(frozen=True, kw_only=True)
 class Present:
-    """What one cluster has: its namespaces by their name, and its Dapr, if that was asked for."""
+    """What one cluster has: its namespaces by their name, its Dapr and the CRD of PodMonitors if wanted."""
 
     namespaces: Mapping[str, PresentNamespace]
     dapr: PresentDapr | None = None
+    pod_monitors: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,10 @@ def ask_all(settings: Settings, kubeconfigs: Mapping[str, Kubeconfig]) -> Answer
     with tempfile.TemporaryDirectory(prefix="multicluster-dapr-") as folder, ThreadPoolExecutor(16) as pool:
         asked = {
             cluster.name: pool.submit(
-                present, _kubectl(Path(folder) / cluster.name, kubeconfigs[cluster.name].text), cluster
+                present,
+                _kubectl(Path(folder) / cluster.name, kubeconfigs[cluster.name].text),
+                cluster,
+                monitored=settings.gateway.metrics.pod_monitor,
             )
             for cluster in clusters
         }
@@ -87,28 +92,35 @@ def ask_all(settings: Settings, kubeconfigs: Mapping[str, Kubeconfig]) -> Answer
     return Answers(found=found, unanswered=unanswered)
 
 
-def present(ask: Ask, cluster: ClusterSettings) -> Present:
-    """What a cluster has; of Dapr only where the settings say that it has one."""
+def present(ask: Ask, cluster: ClusterSettings, *, monitored: bool = False) -> Present:
+    """What a cluster has; of Dapr only where the settings say that it has one.
+
+    `monitored`: it is to have a PodMonitor.
+    """
     listed = ask(["namespaces", "--show-managed-fields"])["items"]
     namespaces = {item["metadata"]["name"]: _namespace(item["metadata"]) for item in listed}
-    if cluster.dapr != "existing":
-        return Present(namespaces=namespaces)
-    operators = ask(["deployments.apps", "--all-namespaces", f"--selector={OPERATOR}"])["items"]
-    if not operators:
-        return Present(namespaces=namespaces)
-    namespace = str(operators[0]["metadata"]["namespace"])
-    configured = ask(["configurations.dapr.io", f"--namespace={namespace}"])["items"]
-    return Present(namespaces=namespaces, dapr=_dapr(namespace, operators[0], configured))
+    crd = ["customresourcedefinitions.apiextensions.k8s.io", f"--field-selector=metadata.name={POD_MONITORS}"]
+    return Present(
+        namespaces=namespaces,
+        dapr=_present_dapr(ask) if cluster.dapr == "existing" else None,
+        pod_monitors=monitored and bool(ask(crd)["items"]),
+    )
 
 
 def check(settings: Settings, answers: Answers) -> None:
-    """Raise SettingsError where the Dapr that is to be used is not there, or is another one."""
+    """Raise SettingsError where the Dapr that is to be used is not there, or is another one, or a PodMonitor
+    would be nobody's."""
     problems = [
         problem
         for index, cluster in enumerate(settings.clusters)
         if cluster.dapr == "existing" and cluster.name in answers.found
         for problem in _unfit(settings, f"clusters[{index}].dapr", cluster, answers.found[cluster.name].dapr)
     ]
+    without = [name for name, one in answers.found.items() if not one.pod_monitors]
+    if settings.gateway.metrics.pod_monitor and without:
+        reason = f"the CRD {POD_MONITORS} is not in {', '.join(without)}"
+        hint = "Install the Prometheus Operator there, or write false and let annotations name the pods."
+        problems.append(Problem("gateway.metrics.podMonitor", True, reason, hint))
     if problems:
         raise SettingsError(problems)
 
@@ -143,6 +155,16 @@ def _namespace(metadata: Mapping[str, Any]) -> PresentNamespace:
     made = any(hand.get("manager") == PROVIDER and hand.get("operation") == "Update" for hand in hands)
     return PresentNamespace(
         labels=labels, by_pulumi=made or labels.get("app.kubernetes.io/managed-by") == "pulumi"
+    )
+
+
+def _present_dapr(ask: Ask) -> PresentDapr | None:
+    operators = ask(["deployments.apps", "--all-namespaces", f"--selector={OPERATOR}"])["items"]
+    if not operators:
+        return None
+    namespace = str(operators[0]["metadata"]["namespace"])
+    return _dapr(
+        namespace, operators[0], ask(["configurations.dapr.io", f"--namespace={namespace}"])["items"]
     )
 
 

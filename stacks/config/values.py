@@ -84,6 +84,14 @@ Host = Annotated[
     AfterValidator(_host),
 ]
 Url = Annotated[str, Field(pattern=r"^https://[^/\s?#]+(/[^\s?#]*)?$")]
+ReceiverUrl = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+        r"(:[1-9][0-9]{0,4})?(/[-A-Za-z0-9._~%/]*)?$",
+        max_length=2048,
+    ),
+]
 # Of Gateway API (GEP-2257).
 Duration = Annotated[str, Field(pattern=r"^([0-9]{1,5}(h|ms|m|s)){1,4}$")]
 # Of their own type only: "yes", 1 and "81" are mistakes, whoever reads them kindly.

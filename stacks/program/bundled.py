@@ -16,10 +16,12 @@ from components.mesh.mesh_args import (
     MeshAutoscaler,
     MeshCluster,
     MeshHost,
+    MeshMetrics,
     MeshMutualTls,
     MeshPath,
     MeshPods,
     MeshService,
+    MeshTracing,
 )
 from stacks.config.gateway import GatewayServiceSettings, GatewaySettings, PodsSettings
 from stacks.config.model import Settings
@@ -53,6 +55,10 @@ def join(shared: SharedResources, clusters: Mapping[str, PreparedCluster]) -> di
         args["mutual_tls"] = MeshMutualTls(
             mode=wanted.mutual_tls, certificate_hours=wanted.certificate_hours, root_days=wanted.root_days
         )
+    if metrics := wanted.metrics.model_dump(exclude_defaults=True):
+        args["metrics"] = cast("MeshMetrics", metrics)
+    if wanted.tracing is not None:
+        args["tracing"] = MeshTracing(endpoint=wanted.tracing.endpoint, sampling=wanted.tracing.sampling)
     if wanted.log_level is not None:
         args["log_level"] = wanted.log_level
     if wanted.autoscaler is not None:

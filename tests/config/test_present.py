@@ -126,6 +126,42 @@ def test_a_cluster_without_dapr_has_none() -> None:
     assert looked_at([], []) is None
 
 
+MONITORED = {"gateway": {"metrics": {"podMonitor": True}}}
+
+
+def test_a_pod_monitor_is_wanted_only_where_somebody_reads_it() -> None:
+    wanted = mesh(**MONITORED)
+    answers = Answers(
+        found={"hub": Present(namespaces={}, pod_monitors=True), "east": Present(namespaces={})},
+        unanswered={"west": "no answer"},
+    )
+    with pytest.raises(SettingsError) as refused:
+        present.check(wanted, answers)
+    assert [str(problem) for problem in refused.value.problems] == [
+        (
+            "gateway.metrics.podMonitor = True: the CRD podmonitors.monitoring.coreos.com is not in east. "
+            "Install the Prometheus Operator there, or write false and let annotations name the pods."
+        )
+    ]
+    present.check(mesh(), answers)
+
+
+@pytest.mark.parametrize("found", [[], [{"metadata": {"name": present.POD_MONITORS}}]])
+def test_the_crd_is_asked_for_by_name_and_only_if_it_is_wanted(found: list[Any]) -> None:
+    asked_for: list[list[str]] = []
+
+    def ask(arguments: list[str]) -> Mapping[str, Any]:
+        asked_for.append(arguments)
+        return {"items": found if arguments[0].startswith("customresourcedefinitions") else []}
+
+    cluster = mesh().clusters[1]
+    assert present.present(ask, cluster, monitored=True).pod_monitors is bool(found)
+    assert f"--field-selector=metadata.name={present.POD_MONITORS}" in asked_for[-1]
+    asked_for.clear()
+    assert not present.present(ask, cluster).pod_monitors
+    assert len(asked_for) == 1
+
+
 KUBECTL = """#!/bin/sh
 for word in "$@"; do case "$word" in --kubeconfig=*) file=${word#*=};; esac; done
 case "$(cat "$file")" in

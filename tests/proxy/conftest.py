@@ -25,6 +25,7 @@ from gateway.core.snapshot import compile_snapshot
 from gateway.core.trust import TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.server import GatewayServer
+from gateway.edge.tracer import Tracer
 
 # Examples are bounded by number. A bound in milliseconds would only measure how busy the machine is.
 # Time limits would be about the machine. CI tries the same examples every time, people new ones.
@@ -161,6 +162,7 @@ class Net:
         certificate: Leaf | None = None,
         mutual_tls: MutualTls = MutualTls.OFF,
         budget: Budget = DEFAULT_BUDGET,
+        tracer: Tracer | None = None,
         **limits: Any,
     ) -> tuple[int, int, GatewayServer]:
         """A running gateway: north-south port, east-west port, the server."""
@@ -175,6 +177,7 @@ class Net:
             service_ports=service_ports,
             budget=budget,
             peers=None if mutual_tls is MutualTls.OFF else "127.0.0.1:0",
+            tracer=tracer,
         )
         compiled = compile_snapshot(
             objects, key(cluster), front_door, listening=service_ports, peers=peers, mutual_tls=mutual_tls

@@ -67,7 +67,9 @@ class ClusterState:
         "cluster",
         "codes",
         "current",
+        "elsewhere",
         "endpoints",
+        "failovers",
         "identity",
         "kind",
         "logged",
@@ -76,6 +78,7 @@ class ClusterState:
         "plain",
         "reason",
         "remote",
+        "retries",
         "seconds",
         "sidecar",
         "turning",
@@ -103,6 +106,12 @@ class ClusterState:
         self.codes: dict[int, int] = {}
         self.buckets = [0] * (len(LATENCY_BUCKETS) + 1)
         self.seconds = 0.0
+        self.retries = 0
+        """Attempts here that were followed by another one: they failed, or all connections were busy."""
+        self.elsewhere = False
+        """Others are the policy's first choice."""
+        self.failovers = 0
+        """Answers from here to requests for which another cluster was the first choice."""
         self.logged = ""
         """What the access log says of the cluster, once it has."""
         self.mark = b""
@@ -213,6 +222,9 @@ class RouteState:
             for level, priority in enumerate(route.priorities)
         ]
         self.clusters = [state for priority in self.priorities for state in priority]
+        first = {state.cluster.key for state in self.priorities[0]}
+        for state in self.clusters:
+            state.elsewhere = state.cluster.key not in first
         self.only = self.priorities[0][0] if len(self.priorities[0]) == 1 else None
         """The cluster of the first priority, where there is no choice."""
         self.asks = any(state.remote and state.weight for state in self.clusters)

@@ -7,8 +7,9 @@ from typing import Final
 
 from gateway.core.affinity import Affinity
 from gateway.core.answers import NOT_FOUND_TEXT
-from gateway.core.balance import Pick
+from gateway.core.balance import ClusterState, Pick
 from gateway.core.health import EndpointHealth
+from gateway.edge.metrics import observe
 from gateway.edge.routed import RoutedHead
 
 NOBODY: Final[list[EndpointHealth]] = []
@@ -26,12 +27,14 @@ class Attempts:
     """
 
     __slots__ = (
-        "affinity", "count", "deadline", "latest", "limit", "nowhere", "pick", "same", "seconds",
+        "affinity", "count", "deadline", "first", "latest", "limit", "nowhere", "pick", "same", "seconds",
         "seen", "state", "tried",
     )  # fmt: skip
 
     pick: Pick
     """The last choice; set from the first one on."""
+    first: ClusterState
+    """The cluster of the first one, set likewise."""
 
     def __init__(self, routed: RoutedHead, limit: int, latest: float) -> None:
         """`limit`: of endpoints. `latest`: when all must be over."""
@@ -59,6 +62,10 @@ class Attempts:
         self.same = False
         pick = self.state.pick(now, self.tried, self.affinity)
         if pick is not None:
+            if self.count:
+                self.pick.state.retries += 1
+            else:
+                self.first = pick.state
             self.pick = pick
             self.count += 1
             pick.health.active += 1
@@ -79,6 +86,18 @@ class Attempts:
         """The request is no longer on its way to, or at, the endpoint chosen last."""
         if self.count:
             self.pick.health.active -= 1
+
+    def finished(self, status: int, seconds: float, *, answered: bool) -> None:
+        """Count the request for the cluster chosen last. `answered`: from there, not by this gateway."""
+        cluster = self.pick.state
+        observe(cluster, status, seconds)
+        if answered and (cluster.elsewhere or self.moved):
+            cluster.failovers += 1
+
+    @property
+    def moved(self) -> bool:
+        """The last choice is of another cluster than the first."""
+        return self.count > 1 and self.pick.state.cluster.key != self.first.cluster.key
 
     def may_repeat(self) -> bool:
         """Whether another attempt is allowed; takes it from the route's retry budget."""

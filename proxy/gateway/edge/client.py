@@ -22,6 +22,7 @@ from gateway.edge.exchange import Exchange
 from gateway.edge.registry import Listener, Registry
 from gateway.edge.routed import RoutedHead
 from gateway.edge.tls import CLOSED
+from gateway.edge.traced import traced
 
 
 class Client(Connection):
@@ -190,7 +191,10 @@ class Client(Connection):
         if self.meter.full and self.meter.refuses(head.length, routed.loose):
             self.refuse(503, SHORT_TEXT, "memory")
             return
-        self.exchange = exchange = Exchange(self.runtime, self, routed)
+        runtime, tracer = self.runtime, self.runtime.tracer
+        self.exchange = exchange = (
+            Exchange(runtime, self, routed) if tracer is None else traced(runtime, self, routed, tracer)
+        )
         if head.length == CHUNKED:
             self.body = ChunkedBody(self.runtime.limits.body_bytes)
         elif head.length:

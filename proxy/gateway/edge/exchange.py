@@ -13,7 +13,6 @@ from gateway.edge.accesslog import exchange_fields
 from gateway.edge.answer import added_fields, body_length, by_a_sidecar, by_a_stranger, framing, turned_away
 from gateway.edge.attempts import LAST_SECONDS, Attempts
 from gateway.edge.downstream import Downstream
-from gateway.edge.metrics import observe
 from gateway.edge.registry import pool_of
 from gateway.edge.replay import NO_BODY, ReplayBuffer
 from gateway.edge.routed import RoutedHead
@@ -202,7 +201,6 @@ class Exchange(UpstreamUser):
             self.fail(status, message, "unreachable" if certain else "no-answer", refused=unseen)
 
     def _retry(self, *, same_endpoint: bool) -> None:
-        self.runtime.metrics.retries += 1
         self._drop_upstream()
         self.attempts.same = same_endpoint
         self._attempt()
@@ -391,7 +389,7 @@ class Exchange(UpstreamUser):
         status = self.status or 499
         if pick is not None:
             reason = reason or pick.reason
-            observe(pick.state, status, seconds)
+            self.attempts.finished(status, seconds, answered=self.answer is not None)
         if (log := self.runtime.log) is not None:
             client = self.downstream.logged or self.downstream.describe()
             log.write(exchange_fields(

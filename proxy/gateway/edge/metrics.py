@@ -14,6 +14,13 @@ from gateway.core.balance import LATENCY_BUCKETS, ClusterState, RouteState
 Labels = tuple[str, str, str]
 """service, cluster, policy."""
 
+Place = tuple[str, str]
+"""service, cluster."""
+
+MOST_GONE: Final = 8192
+"""Label sets of routes that are gone, of which counts are kept: else tenants who make and delete services
+could have the page grow for ever. The oldest is forgotten: its series ends, as those of a pod do."""
+
 BUCKETS: Final = len(LATENCY_BUCKETS)
 BOUNDS = [f"{bound:g}" for bound in LATENCY_BUCKETS] + ["+Inf"]
 
@@ -23,25 +30,37 @@ class Metrics:
 
     def __init__(self) -> None:
         self.connections = 0
-        self.retries = 0
-        self.ejections = 0
-        """Those of endpoints that are gone: counters must never fall."""
         self.answers: dict[tuple[int, str], int] = {}
         """Answers made by the gateway itself, by status and reason."""
         self._retired: dict[Labels, ClusterState] = {}
+        self._ejections: dict[Place, int] = {}
 
     def answered(self, status: int, reason: str) -> None:
         key = (status, reason)
         self.answers[key] = self.answers.get(key, 0) + 1
 
     def retire(self, state: RouteState) -> None:
-        """Keep the counts of a route that is no more: counters must never fall."""
+        """Keep the counts of a route that is no more: counters must not fall."""
         for cluster in state.clusters:
-            if cluster.codes:
+            if _counted(cluster):
                 labels = _labels(state, cluster)
-                gone = self._retired.get(labels)
+                gone = self._retired.pop(labels, None)
                 # A new sum each time: a page in the making goes on with the old one and the route itself.
                 self._retired[labels] = _sum([cluster] if gone is None else [gone, cluster])
+                if len(self._retired) > MOST_GONE:
+                    del self._retired[next(iter(self._retired))]
+
+    def retire_ejections(self, service: str, cluster: str, ejections: int) -> None:
+        """Keep those of an endpoint that is no more."""
+        if ejections:
+            place = (service, cluster)
+            self._ejections[place] = self._ejections.pop(place, 0) + ejections
+            if len(self._ejections) > MOST_GONE:
+                del self._ejections[next(iter(self._ejections))]
+
+    def gone_ejections(self) -> dict[Place, int]:
+        """A copy of what was kept of endpoints that are no more."""
+        return dict(self._ejections)
 
     def render(self, states: Sequence[RouteState], gauges: Mapping[str, int]) -> Iterator[str]:
         """Prometheus text of everything as it is when this is called, but for what goes on counting.
@@ -57,7 +76,7 @@ class Metrics:
         found = {labels: [cluster] for labels, cluster in retired.items()}
         for state in states:
             for cluster in state.clusters:
-                if cluster.codes:
+                if _counted(cluster):
                     found.setdefault(_labels(state, cluster), []).append(cluster)
             yield ""
         yield "# TYPE gateway_requests_total counter\n"
@@ -66,11 +85,15 @@ class Metrics:
         yield "# TYPE gateway_request_seconds histogram\n"
         for labels, clusters in found.items():
             yield _histogram(labels, _whole(clusters))
+        yield "# TYPE gateway_retries_total counter\n"
+        for labels, clusters in found.items():
+            yield _one("gateway_retries_total", labels, _whole(clusters).retries)
+        yield "# TYPE gateway_failovers_total counter\n"
+        for labels, clusters in found.items():
+            yield _one("gateway_failovers_total", labels, _whole(clusters).failovers)
         lines = ["# TYPE gateway_own_answers_total counter"]
         for (status, reason), count in sorted(self.answers.items()):
             lines.append(f'gateway_own_answers_total{{code="{status}",reason="{reason}"}} {count}')
-        lines.append("# TYPE gateway_retries_total counter")
-        lines.append(f"gateway_retries_total {self.retries}")
         before = ""
         for series, value in gauges.items():
             name = series.partition("{")[0]
@@ -92,13 +115,37 @@ def observe(cluster: ClusterState, status: int, seconds: float) -> None:
     cluster.seconds += seconds
 
 
+def by_service(name: str, counts: Mapping[Place, int]) -> dict[str, int]:
+    """Series of this name by what they count."""
+    return {
+        f'{name}{{service="{_value(service)}",cluster="{_value(cluster)}"}}': count
+        for (service, cluster), count in counts.items()
+    }
+
+
+def _counted(cluster: ClusterState) -> bool:
+    return bool(cluster.codes) or cluster.retries > 0
+
+
 def _labels(state: RouteState, cluster: ClusterState) -> Labels:
     return (state.route.service, cluster.cluster.key, state.route.policy)
 
 
 def _names(labels: Labels) -> str:
     service, cluster, policy = labels
-    return f'service="{service}",cluster="{cluster}",policy="{policy}"'
+    return f'service="{_value(service)}",cluster="{_value(cluster)}",policy="{policy}"'
+
+
+def _value(text: str) -> str:
+    """A label's value: names come from objects of others, and one bad line costs the whole page."""
+    if '"' in text or "\\" in text or "\n" in text:
+        return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return text
+
+
+def _one(name: str, labels: Labels, count: int) -> str:
+    """The line of a counter; nothing before it has counted something."""
+    return f"{name}{{{_names(labels)}}} {count}\n" if count else ""
 
 
 def _whole(clusters: Sequence[ClusterState]) -> ClusterState:
@@ -113,6 +160,8 @@ def _sum(clusters: Sequence[ClusterState]) -> ClusterState:
             total.codes[code] = total.codes.get(code, 0) + count
         total.buckets = [mine + more for mine, more in zip(total.buckets, cluster.buckets, strict=True)]
         total.seconds += cluster.seconds
+        total.retries += cluster.retries
+        total.failovers += cluster.failovers
     return total
 
 
@@ -122,6 +171,8 @@ def _counts(labels: Labels, cluster: ClusterState) -> str:
 
 
 def _histogram(labels: Labels, cluster: ClusterState) -> str:
+    if not cluster.codes:  # no request has ended here, only attempts
+        return ""
     names = _names(labels)
     start = f'gateway_request_seconds_bucket{{{names},le="'
     lines = []

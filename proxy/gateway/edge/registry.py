@@ -16,6 +16,7 @@ from gateway.core.request import RequestHead, read_request_head
 from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import Snapshot
 from gateway.edge.garbage import STATES_AT_ONCE, let_go, settle
+from gateway.edge.metrics import by_service
 from gateway.edge.routed import COPIES, NO_ROUTE, UNKNOWN_IDENTITY, USUAL_HEAD_BYTES, RoutedHead
 from gateway.edge.runtime import Runtime
 from gateway.edge.upstream import Pool
@@ -44,10 +45,12 @@ class Listener(Enum):
 class UpstreamHealth(EndpointHealth):
     """Health of an endpoint, with the connections to it."""
 
-    __slots__ = ("pool",)
+    __slots__ = ("cluster", "pool")
 
-    def __init__(self, endpoint: Endpoint, pool: Pool) -> None:
+    def __init__(self, endpoint: Endpoint, cluster: str, pool: Pool) -> None:
+        """`cluster`: the key of the one that it is in, for the metrics."""
         super().__init__(endpoint)
+        self.cluster = cluster
         self.pool = pool
 
 
@@ -169,7 +172,7 @@ class Registry:
             if pool is None:
                 pool = self.pools[apart] = Pool(self.runtime, endpoint)
             pool.references += 1
-            health = self.health[key] = UpstreamHealth(endpoint, pool)
+            health = self.health[key] = UpstreamHealth(endpoint, cluster.key, pool)
         health.users += 1
         return health
 
@@ -209,26 +212,30 @@ class Registry:
             for health in cluster.endpoints:
                 health.users -= 1
                 if not health.users:
-                    metrics.ejections += health.ejections
-                    del self.health[state.route.service, health.endpoint]
+                    known = self.health.pop((state.route.service, health.endpoint))
+                    metrics.retire_ejections(state.route.service, known.cluster, health.ejections)
                     pool_of(health).references -= 1
 
     def gauges(self) -> dict[str, int]:
         """How things are with connections and endpoints now."""
-        connections = idle = queued = ejections = ejected = 0
+        connections = idle = queued = 0
         for pool in self.pools.values():
             connections += pool.total
             idle += len(pool.idle)
             queued += len(pool.waiting)
-        for health in self.health.values():
-            ejections += health.ejections
-            ejected += health.ejected(self.runtime.now)
+        ejections = self.runtime.metrics.gone_ejections()
+        ejected = dict.fromkeys(ejections, 0)
+        for (service, _), health in self.health.items():
+            if health.ejections:
+                labels = (service, health.cluster)
+                ejections[labels] = ejections.get(labels, 0) + health.ejections
+                ejected[labels] = ejected.get(labels, 0) + health.ejected(self.runtime.now)
         return {
             "gateway_upstream_connections": connections,
             "gateway_upstream_idle": idle,
             "gateway_upstream_queue": queued,
-            "gateway_ejections_total": self.runtime.metrics.ejections + ejections,
-            "gateway_endpoints_ejected": ejected,
+            **by_service("gateway_ejections_total", ejections),
+            **by_service("gateway_endpoints_ejected", ejected),
             **self.runtime.peer_tls.gauges(),
         }
 

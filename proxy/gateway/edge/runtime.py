@@ -13,6 +13,7 @@ from gateway.core.trust import NOBODY, TrustedProxies
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.contexts import PeerTls
 from gateway.edge.metrics import Metrics
+from gateway.edge.tracer import Tracer
 
 HEXADECIMAL: Final = tuple(b"%02x" % number for number in range(256))
 
@@ -20,13 +21,14 @@ HEXADECIMAL: Final = tuple(b"%02x" % number for number in range(256))
 class Runtime:
     """One per process. Hot fields are plain attributes: they are read for every request."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  what all of them share
         self,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
         log: AccessLog | None,
         trusted: TrustedProxies = NOBODY,
         budget: Budget = DEFAULT_BUDGET,
+        tracer: Tracer | None = None,
     ) -> None:
         self.loop = loop
         self.peer_tls = PeerTls()
@@ -42,6 +44,7 @@ class Runtime:
         self.session_secret = b""
         """What session tags are made with, by the snapshot in force."""
         self.log = log
+        self.tracer = tracer
         self.metrics = Metrics()
         self.meter = Meter(budget.traffic)
         self.draining = False

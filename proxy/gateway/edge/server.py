@@ -28,6 +28,7 @@ from gateway.edge.healthcheck import HealthChecker
 from gateway.edge.heap import keep_freed_memory
 from gateway.edge.registry import Listener, Registry
 from gateway.edge.runtime import Runtime
+from gateway.edge.tracer import Tracer
 
 if TYPE_CHECKING:
     from gateway.core.certificates import Leaf
@@ -69,7 +70,8 @@ class GatewayServer:
     address for other clusters' gateways, over mutual TLS: nobody is let in before `set_certificate`.
 
     `reuse_port`: other processes may serve the same addresses (SO_REUSEPORT), but for the admin listener's.
-    The kernel spreads the connections over all of them. Without `access_log` no request is logged.
+    The kernel spreads the connections over all of them. Without `access_log` no request is logged, without
+    `tracer` none is traced.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class GatewayServer:
         service_ports: range = range(0),
         budget: Budget = DEFAULT_BUDGET,
         peers: str | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """ValueError names a bad address, or what is wrong with several of them together."""
         self._wanted = {
@@ -105,6 +108,7 @@ class GatewayServer:
             (name, (self._wanted["east-west"][0], port)) for name, port in self._service_ports.items()
         )
         self._access_log = access_log
+        self._tracer = tracer
         self._limits = limits or Limits()
         self._trusted = trusted
         self.budget = budget
@@ -135,7 +139,7 @@ class GatewayServer:
         loop = asyncio.get_running_loop()
         _raise_descriptor_limit()
         keep_freed_memory()
-        runtime = Runtime(loop, self._limits, self._access_log, self._trusted, self.budget)
+        runtime = Runtime(loop, self._limits, self._access_log, self._trusted, self.budget, self._tracer)
         runtime.peer_tls.take(own=self._certificate)
         registry = self._registry = Registry(runtime, self._snapshot)
         self._census = Census(runtime, self._downstreams)
@@ -163,6 +167,8 @@ class GatewayServer:
         self._ticking = loop.call_later(TICK_SECONDS, self._tick, registry)
         self._checker = HealthChecker(registry)
         self._checker.start()
+        if self._tracer is not None:
+            self._tracer.start()
 
     def _tick(self, registry: Registry) -> None:
         runtime = registry.runtime
@@ -246,6 +252,8 @@ class GatewayServer:
         self._registry.stop()
         if self._checker is not None:
             await self._checker.stop()
+        if self._tracer is not None:
+            await self._tracer.stop()
         admin = self._servers.get("admin")
         if admin is not None:
             admin.close()
@@ -285,6 +293,7 @@ class GatewayServer:
             **registry.gauges(),
             **self._memory_gauges(),
             "gateway_log_lines_dropped_total": runtime.log.dropped if runtime.log is not None else 0,
+            **(self._tracer.gauges() if self._tracer is not None else {}),
         }
         for more in self._more_gauges:
             gauges |= more()

@@ -16,6 +16,7 @@ from stacks.config.checks import (
     paths,
     services,
     state,
+    telemetry,
     timeouts,
 )
 from stacks.config.model import Settings
@@ -33,6 +34,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (clusters.versions_fit_the_mesh, frozenset({"clusters", "mesh", "versions"})),
     (mutual_tls.gateways_are_reached, frozenset({"clusters", "gateway", "mesh"})),
     (mutual_tls.certificates_end_in_time, frozenset({"gateway"})),
+    (telemetry.telemetry_makes_sense, frozenset({"gateway", "mesh"})),
     (host.unique_ports, frozenset({"clusters", "redis"})),
     (host.subnet_is_free, frozenset({"clusters", "network"})),
     (host.ranges_are_apart, frozenset({"clusters"})),

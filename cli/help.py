@@ -70,8 +70,8 @@ name what is wrong, and what to do about it
 
 Before `up`: settings, Docker, privileges, ports, disk, memory, tools and registries. After `up` also
 every cluster, and for each caller and service the first broken hop: DNS, Service, EndpointSlice,
-gateway, route, policy, remote gateway, remote route, app pod, Dapr sidecar, state store.
-Changes nothing.
+gateway, route, policy, remote gateway, remote route, app pod, Dapr sidecar, state store. What others
+made, by kubectl say, is looked at as what it is, and corrected where it was made. Changes nothing.
 
 exit codes: 0 no check fails (warnings may remain), 1 one does
 examples:   ./stack doctor dev

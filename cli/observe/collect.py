@@ -23,6 +23,7 @@ from stacks.config.model import ClusterSettings, Settings
 FLOMESH = "/apis/flomesh.io/v1alpha1"
 EVERYWHERE = {
     "Node": "/api/v1/nodes",
+    "Namespace": "/api/v1/namespaces",
     "ServiceExport": f"{FLOMESH}/serviceexports",
     "ServiceImport": f"{FLOMESH}/serviceimports",
     "GlobalTrafficPolicy": f"{FLOMESH}/globaltrafficpolicies",

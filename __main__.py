@@ -38,7 +38,7 @@ def main() -> None:
     for name, reason in answers.unanswered.items():
         pulumi.log.warn(f"cluster {name} could not be asked what it has already: {reason}")
     built = topology.build(config, artifacts, existing, pulumi.get_stack(), answers)
-    for name, value in outputs.outputs(built).items():
+    for name, value in outputs.outputs(built, pulumi.get_stack()).items():
         pulumi.export(name, value)
 
 

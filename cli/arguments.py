@@ -8,6 +8,7 @@ from typing import Any
 from cli import product
 from cli.help import HELP
 from cli.paths import PROJECT, ROOT
+from cli.status.chosen import KINDS
 from cli.toolchain import MODES
 
 DESCRIPTION = """\
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
     status = _command(commands, "status")
     _environment(status)
+    _rows(status)
     shape = status.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print JSON in place of tables")
     shape.add_argument("--watch", action="store_true", help="refresh every two seconds until Ctrl-C")
@@ -95,6 +97,18 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("sections", nargs="*", metavar="SECTION", help="what to measure (default: everything)")
     bench.add_argument("--quick", action="store_true", help="fewer cases and rounds: to see that it works")
     return top
+
+
+def _rows(status: argparse.ArgumentParser) -> None:
+    """Which rows: of an option that is given twice, either."""
+    for option, metavar, about in (
+        ("--cluster", "NAME", "rows of this cluster alone"),
+        ("--namespace", "NAME", "rows of services of this namespace"),
+        ("--service", "NAME", "rows of this service: name or namespace/name, * for any part"),
+    ):
+        status.add_argument(option, action="append", default=[], metavar=metavar, help=about)
+    status.add_argument("--kind", action="append", default=[], choices=KINDS, help="rows of this kind")
+    status.add_argument("--wrong", action="store_true", help="only what is not well")
 
 
 def _explain(explain: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from rich.table import Table
 from airgap import daemon
 from airgap.lock import exclusive
 from airgap.report import Report, output_console
-from cli import demo, docker_objects, hub_tokens, lanes, others, preflight, settings, status, toolchain
+from cli import demo, docker_objects, hub_tokens, lanes, others, preflight, settings, toolchain
 from cli.doctor import command as doctor
 from cli.engine import Engine
 from cli.errors import UserError
@@ -27,6 +27,7 @@ from cli.gather import command as gather
 from cli.graph import command as graph
 from cli.paths import Paths
 from cli.preview import command as traffic
+from cli.status import command as status
 
 
 def run(arguments: argparse.Namespace, progress: Report) -> int:

@@ -58,20 +58,29 @@ example:    ./stack demo dev --json walk.json""",
     "status": """\
 show every cluster, and who serves what now
 
-Asks every cluster at once: API server, versions, Dapr, gateway, exports, imports and policies with
-their conditions, and which clusters get the next requests of each service. A cluster that is down
-is a row that says so. Changes nothing.
+Three tables. Clusters: API server, versions, Dapr, gateway; one that is down is a row that says so.
+Exports, imports and policies: their conditions, in the words of who set them when they are not as they
+should be. Who serves now: for callers in each cluster, by the names they say, and for those from outside,
+which clusters get what part of the next requests, and how many each has answered; with --watch since the
+last frame. Below stands what the doctor finds broken in it.
 
-exit codes: 0 healthy, 1 something is wrong, 2 the settings or the command line are wrong
+--cluster, --namespace, --service and --kind choose rows; given together, all of them must fit. --wrong
+leaves what is not well: a condition, a gateway that is not ready, an endpoint that is left out, callers
+whom nobody serves although their policy lets them out, or who go past a gateway against it. All clusters
+are asked at once, and always. Changes nothing.
+
+exit codes: 0 all that is shown is well, 1 something is not, 2 the settings or the command line are wrong
 examples:   ./stack status dev --watch
+            ./stack status dev --wrong
+            ./stack status dev --kind traffic --service 'shop/*' --cluster cluster-2
             ./stack status dev --json""",
     "doctor": """\
 name what is wrong, and what to do about it
 
 Before `up`: settings, Docker, privileges, ports, disk, memory, tools and registries. After `up` also
 every cluster, and for each caller and service the first broken hop: DNS, Service, EndpointSlice,
-gateway, route, policy, remote gateway, remote route, app pod, Dapr sidecar, state store.
-Changes nothing.
+gateway, route, policy, remote gateway, remote route, app pod, Dapr sidecar, state store. What others
+made, by kubectl say, is looked at as what it is, and corrected where it was made. Changes nothing.
 
 exit codes: 0 no check fails (warnings may remain), 1 one does
 examples:   ./stack doctor dev

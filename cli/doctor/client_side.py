@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cli.doctor import hints
+from cli.doctor import hints, whose
 from cli.doctor.check import Finding, fail, ok
 from cli.doctor.deployments import deployment
-from cli.doctor.path import LOCALITY, CallPath, bring, file_of, refresh
+from cli.doctor.path import LOCALITY, CallPath, bring, export, file_of, refresh
 from cli.doctor.platform import reachable
 from cli.doctor.reachability import SELF, import_addresses
 from cli.observe.services import (
@@ -156,15 +156,22 @@ def _policy_faults(path: CallPath) -> Iterator[Finding]:
         now = f"the policy {path.text} of {path.importer.name} is {live.lb_type}" if live else has
         if wanted is not None and wanted.lb_type != LOCALITY:
             yield fail(f"{now}, but the settings have {wanted.lb_type}", refresh(path))
+        if not whose.exports(path.platform.settings, path.service):
+            yield ok(
+                f"{now}, so calls stay in the cluster"
+            )  # what somebody else exports is theirs to let out
+            return
         yield Finding("warn", f"{now}: calls stay in the cluster", _allow(path))
         return
     known = set(import_addresses(path.imported or {})) | {own}
     if path.target and path.target not in known:
         exporters = ", ".join(sorted(known - {own})) or "nobody"
         policy_text = f"the policy {path.text} of {path.importer.name}"
+        found = path.importer.one("GlobalTrafficPolicy", *path.service) or {}
+        correct = whose.correct(path.platform, path.importer, "GlobalTrafficPolicy", found)
         yield fail(
             f"{policy_text} targets {path.target}, which exports no {path.text}",
-            f"Correct its targets in {file_of(path)}: exporters are {exporters}",
+            f"{correct}: exporters are {exporters}",
         )
     yield from _weights(path)
 
@@ -199,7 +206,7 @@ def not_imported(path: CallPath, where: str) -> Finding:
     """The first cause that is there, from the exporter to the importer. `where` says what is missing."""
     plane = path.platform.plane
     unknown = "the hub has not carried it", f"Read why: {hints.logs(plane.settings, HUB)}"
-    seen, hint = [*_exporter(path), *_hub(path), *_memberships(path), unknown][0]
+    seen, hint = [*_exporter(path), *_namespace(path), *_hub(path), *_memberships(path), unknown][0]
     return fail(f"{where}: {seen}", hint)
 
 
@@ -209,14 +216,20 @@ def _exporter(path: CallPath) -> Iterator[tuple[str, str]]:
         return
     exported = exporter.one("ServiceExport", *path.service)
     if exported is None:
-        yield f"{exporter.name} has no ServiceExport {path.text}", refresh(path)
+        yield f"{exporter.name} has no ServiceExport {path.text}", export(path, exporter)
         return
     valid = condition(exported, "Valid")
     if valid.get("status") == "False":
         gone = local_service(exporter, path.service) is None
-        correct = f"Correct `exports` in {file_of(path)} and run ./stack up {path.platform.environment}"
+        correct = whose.correct(path.platform, exporter, "ServiceExport", exported)
         hint = bring(path, exporter) if gone else correct
         yield f"its export in {exporter.name} is not valid: {valid.get('message')}", hint
+
+
+def _namespace(path: CallPath) -> Iterator[tuple[str, str]]:
+    namespace = path.service[0]
+    if path.importer.lacks_namespace(namespace):
+        yield f"{path.importer.name} has no namespace {namespace}", refresh(path)
 
 
 def _hub(path: CallPath) -> Iterator[tuple[str, str]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from cli.doctor import hints
+from cli.doctor import hints, whose
 from cli.doctor.check import Check
 from cli.doctor.deployments import check, deployment
+from cli.observe.callers import EVERY_CALLER as EVERY
 from cli.observe.services import (
     SELECTOR,
     gateway_addresses,
@@ -16,7 +17,7 @@ from cli.observe.services import (
     pod_addresses,
     selector_of,
 )
-from cli.observe.view import CONTROLLER, SYSTEM, ClusterView, condition, key_of
+from cli.observe.view import CONTROLLER, SYSTEM, ClusterView, Platform, condition, key_of
 
 DOCUMENT = "docs/gateway.md, Every caller"
 OTHER_NAMES = "have callers say {}.svc.clusterset.local or the app-id, which follow the policy"
@@ -32,7 +33,7 @@ REPAIRS = {
 """What makes a takeover possible, by the reason of the condition."""
 
 
-def not_for_every_caller(view: ClusterView) -> Iterator[Check]:
+def not_for_every_caller(platform: Platform, view: ClusterView) -> Iterator[Check]:
     """Policies that ask to hold for every caller and cannot. All else of them does, so this is no fault."""
     for policy in view.all("GlobalTrafficPolicy"):
         found = condition(policy, "EveryCaller")
@@ -41,7 +42,9 @@ def not_for_every_caller(view: ClusterView) -> Iterator[Check]:
         namespace, name = key_of(policy)
         repair = REPAIRS.get(str(found.get("reason")))
         ways = [*([repair] if repair else []), OTHER_NAMES.format(f"{name}.{namespace}")]
-        hint = f"{', or '.join(ways)}; `everyCaller: false` in `policies` says that this is meant"
+        in_settings = whose.has(platform.settings, view.name, "GlobalTrafficPolicy", (namespace, name))
+        meant = "`everyCaller: false` in `policies`" if in_settings else f"taking its annotation {EVERY} off"
+        hint = f"{', or '.join(ways)}; {meant} says that this is meant"
         seen = f"{found.get('reason')}: {found.get('message')}"
         yield check(view, f"every caller of {namespace}/{name}", "warn", seen, hint[:1].upper() + hint[1:])
 

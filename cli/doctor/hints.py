@@ -15,9 +15,9 @@ def kubectl(cluster: ClusterSettings, command: str) -> str:
     return f"KUBECONFIG=$(k3d kubeconfig write {cluster.name}) kubectl {command}"
 
 
-def scale(cluster: ClusterSettings, namespace: str, deployment: str) -> str:
-    """Bring a Deployment back that was scaled to zero."""
-    return kubectl(cluster, f"-n {namespace} scale deployment/{deployment} --replicas=1")
+def scale(cluster: ClusterSettings, namespace: str, name: str, kind: str = "deployment") -> str:
+    """Bring a workload back that was scaled to zero."""
+    return kubectl(cluster, f"-n {namespace} scale {kind}/{name} --replicas=1")
 
 
 def restart(cluster: ClusterSettings, namespace: str, deployment: str) -> str:
@@ -35,10 +35,18 @@ def describe(cluster: ClusterSettings, namespace: str, pod: str) -> str:
     return kubectl(cluster, f"-n {namespace} describe pod {pod}")
 
 
-def deploy(cluster: ClusterSettings, namespace: str) -> str:
-    """Bring a Service to a cluster that exports it, which the settings do not."""
+def edit(cluster: ClusterSettings, kind: str, namespace: str, name: str) -> str:
+    """Correct an object of somebody else."""
+    return kubectl(cluster, f"-n {namespace} edit {kind.lower()} {name}")
+
+
+def deploy(cluster: ClusterSettings, namespace: str, *, in_settings: bool) -> str:
+    """Bring a Service to a cluster that exports it: the settings do not. `in_settings`: they export it."""
     by_hand = kubectl(cluster, f"-n {namespace} apply -f FILE")
-    return f"Deploy it there, as by {by_hand}, or take {cluster.name} out of its entry in `exports`"
+    entry = f"take {cluster.name} out of its entry in `exports`"
+    return (
+        f"Deploy it there, as by {by_hand}, or {entry if in_settings else 'delete its ServiceExport there'}"
+    )
 
 
 def again(environment: str) -> str:

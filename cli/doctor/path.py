@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cli.doctor import hints
+from cli.doctor import hints, whose
 from cli.doctor.check import Check, Finding
 from cli.doctor.reachability import Reachability
 from cli.observe.services import is_taken_over, local_service
@@ -94,8 +94,8 @@ Hop = tuple[str, Callable[[CallPath], Finding | None]]
 
 
 def walk(path: CallPath, name: str, hops: tuple[Hop, ...]) -> Check:
-    """Follow the hops in order to the first that is not fine."""
-    passed = 0
+    """Follow the hops in order to the first that is not fine; when all are, the last may say something."""
+    passed, said = 0, ""
     for hop, look in hops:
         finding = look(path)
         if finding is not None and finding.result != "ok":
@@ -104,7 +104,8 @@ def walk(path: CallPath, name: str, hops: tuple[Hop, ...]) -> Check:
                 broken=hop,
             )  # fmt: skip
         passed += finding is not None
-    return Check(group="path", name=name, result="ok", seen=f"{passed} hops fine")
+        said = f": {finding.seen}" if finding is not None and finding.seen else ""
+    return Check(group="path", name=name, result="ok", seen=f"{passed} hops fine{said}")
 
 
 def file_of(path: CallPath) -> str:
@@ -119,9 +120,19 @@ def refresh(path: CallPath) -> str:
 
 def bring(path: CallPath, view: ClusterView) -> str:
     """Bring the service to a cluster where it should be: the settings do, or whoever deploys it."""
-    if path.platform.settings.ports_of(view.name, *path.service):
+    settings = path.platform.settings
+    if settings.ports_of(view.name, *path.service):
         return refresh(path)
-    return hints.deploy(view.settings, path.service[0])
+    in_settings = whose.has(settings, view.name, "ServiceExport", path.service)
+    return hints.deploy(view.settings, path.service[0], in_settings=in_settings)
+
+
+def export(path: CallPath, view: ClusterView) -> str:
+    """Bring back an export that is not there: the settings have it, or whoever made it."""
+    if whose.has(path.platform.settings, view.name, "ServiceExport", path.service):
+        return refresh(path)
+    by_hand = hints.kubectl(view.settings, f"-n {path.service[0]} apply -f FILE")
+    return f"Export it there, as by {by_hand}, or take {view.name} out of who it is called at"
 
 
 def live_policy(view: ClusterView, service: Key) -> Policy | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cli.doctor import client_side, server_side
+from cli.doctor import client_side, server_side, stores, whose
 from cli.doctor.check import Check
 from cli.doctor.path import (
     LOCALITY,
@@ -19,7 +19,7 @@ from cli.doctor.path import (
 )
 from cli.doctor.reachability import Reachability
 from cli.observe.services import is_published, local_service
-from cli.observe.view import ClusterView, Key, Platform, key_of
+from cli.observe.view import ClusterView, Key, Platform, key_of, spec
 
 CLIENT_SIDE: tuple[Hop, ...] = (
     ("cluster", client_side.cluster),
@@ -33,7 +33,7 @@ CLIENT_SIDE: tuple[Hop, ...] = (
 SERVING: tuple[Hop, ...] = (
     ("app pod", server_side.app),
     ("Dapr sidecar", server_side.sidecar),
-    ("state store", server_side.store),
+    ("state store", stores.store),
 )
 SERVER_SIDE: tuple[Hop, ...] = (
     ("remote gateway", server_side.gateway),
@@ -107,6 +107,9 @@ def _east_west(facts: Facts, service: Key) -> Iterator[Check]:
         at_home = view in serving or local_service(view, service) is not None
         if at_home:
             yield _walk(facts, view, service, view.key)
+        elif serving and _is_left_out(platform, view, service):
+            yield _left_out(view, f"{view.name} → {'/'.join(service)}", service)
+            continue
         policy = live_policy(view, service)
         wanted = wanted_policy(platform, view, service)
         others = [
@@ -120,8 +123,22 @@ def _east_west(facts: Facts, service: Key) -> Iterator[Check]:
             yield _walk(facts, view, service)
 
 
+def _is_left_out(platform: Platform, view: ClusterView, service: Key) -> bool:
+    """Whether nothing is imported here, as this cluster has no such namespace and nobody promised one."""
+    return view.lacks_namespace(service[0]) and not whose.makes_namespace(platform.settings, service[0])
+
+
+def _left_out(view: ClusterView, name: str, service: Key) -> Check:
+    seen = f"not imported: {view.name} has no namespace {service[0]}"
+    return Check(group="path", name=name, result="ok", seen=seen)
+
+
 def _exports_to(platform: Platform, exporter: ClusterView, service: Key, importer: ClusterView) -> bool:
-    """Whether the exporter's export is meant for the importer."""
+    """Whether the exporter's export is meant for the importer, by what is there, else by the settings."""
+    live = exporter.one("ServiceExport", *service)
+    if live is not None and not whose.has(platform.settings, exporter.name, "ServiceExport", service):
+        targets = spec(live).get("targetClusters")
+        return not targets or importer.key in targets
     for export in platform.settings.exports:
         if (export.namespace, export.service) == service and exporter.name in export.clusters:
             return not export.target_clusters or importer.key in export.target_clusters
@@ -150,4 +167,6 @@ def _front_door(facts: Facts, service: Key) -> Iterator[Check]:
             continue
         if exporter is not plane and _exports_to(platform, exporter, service, plane):
             path = facts.path(plane, service, exporter.key, front_door=True)
-            yield walk(path, f"front door → {path.text} at {exporter.name}", DOOR)
+            name = f"front door → {path.text} at {exporter.name}"
+            left_out = _is_left_out(platform, plane, service)
+            yield _left_out(plane, name, service) if left_out else walk(path, name, DOOR)

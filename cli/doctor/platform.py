@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cli.doctor import hints
+from cli.doctor import hints, whose
 from cli.doctor.check import Check, Result
 from cli.doctor.deployments import check, deployment, why_not_ready
 from cli.doctor.every_caller import left_without_selector, not_for_every_caller
@@ -20,7 +20,6 @@ from cli.observe.view import (
     HUB,
     SYSTEM,
     ClusterView,
-    Key,
     Object,
     Platform,
     condition,
@@ -64,7 +63,7 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
         mtls = platform.settings.dapr_mtls if view.settings.dapr == "install" else None
         yield from sidecar_checks(view, mtls=mtls)
     yield from objects(platform, view)
-    yield from not_for_every_caller(view)
+    yield from not_for_every_caller(platform, view)
     yield from left_without_selector(view)
     yield from unread(view)
 
@@ -168,11 +167,11 @@ def objects(platform: Platform, view: ClusterView) -> Iterator[Check]:
             found = condition(obj, expected)
             if found.get("status") == "False":
                 seen = f"{found.get('reason')}: {found.get('message')}"
-                yield _bad(view, kind, obj, seen, _fix(platform, view, kind, key_of(obj)))
+                yield _bad(view, kind, obj, seen, _fix(platform, view, kind, obj))
     for obj in view.all("ServiceExport"):
         if condition(obj, "Conflict").get("status") == "True":
             seen = str(condition(obj, "Conflict").get("message"))
-            yield _bad(view, "ServiceExport", obj, seen, _correct(view, "ServiceExport"))
+            yield _bad(view, "ServiceExport", obj, seen, _correct(platform, view, "ServiceExport", obj))
 
 
 def _bad(view: ClusterView, kind: str, obj: Object, seen: str, fix: str) -> Check:
@@ -181,20 +180,18 @@ def _bad(view: ClusterView, kind: str, obj: Object, seen: str, fix: str) -> Chec
     return check(view, f"{kind} {namespace}/{name}", "fail", seen, f"{fix} see {look}")
 
 
-def _fix(platform: Platform, view: ClusterView, kind: str, key: Key) -> str:
+def _fix(platform: Platform, view: ClusterView, kind: str, obj: Object) -> str:
     """What to do before one looks closer: an export of nothing waits for somebody to deploy it."""
+    key = key_of(obj)
     gone = kind == "ServiceExport" and local_service(view, key) is None
     if gone and not platform.settings.ports_of(view.name, *key):
-        return f"{hints.deploy(view.settings, key[0])};"
-    return _correct(view, kind)
+        in_settings = whose.has(platform.settings, view.name, kind, key)
+        return f"{hints.deploy(view.settings, key[0], in_settings=in_settings)};"
+    return _correct(platform, view, kind, obj)
 
 
-def _correct(view: ClusterView, kind: str) -> str:
-    word = {"ServiceExport": "exports", "GlobalTrafficPolicy": "policies"}.get(kind)
-    if word is None:
-        return "The hub wrote it;"
-    up = f"./stack up {view.environment}"
-    return f"Correct `{word}` in Pulumi.{view.environment}.yaml and run {up}, or"
+def _correct(platform: Platform, view: ClusterView, kind: str, obj: Object) -> str:
+    return f"{whose.correct(platform, view, kind, obj)};" if kind in whose.SECTIONS else "The hub wrote it;"
 
 
 def unread(view: ClusterView) -> Iterator[Check]:

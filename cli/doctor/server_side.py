@@ -1,16 +1,16 @@
-"""The hops in the serving cluster: its gateway and route, the app, Dapr's sidecar, the state store. Pure."""
+"""The hops in the serving cluster: its gateway and route, the app, Dapr's sidecar. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cli.doctor import hints
 from cli.doctor.check import Finding, fail, ok
 from cli.doctor.deployments import deployment, why_not_ready
-from cli.doctor.path import CallPath, bring, file_of, refresh
-from cli.doctor.platform import dapr, reachable, redis
-from cli.doctor.reachability import import_addresses, store_address
-from cli.observe.services import local_service, selector_of
+from cli.doctor.path import CallPath, bring, export, refresh
+from cli.doctor.platform import dapr, reachable
+from cli.doctor.reachability import import_addresses
+from cli.observe.services import SERVICE_NAME, local_service, pod_addresses, selector_of
 from cli.observe.serving import route_to
 from cli.observe.view import (
     GATEWAY,
@@ -76,7 +76,7 @@ def route(path: CallPath) -> Finding | None:
         return ok()
     exported = view.one("ServiceExport", *path.service)
     if exported is None:
-        return fail(f"{view.name} has no ServiceExport {path.text}", refresh(path))
+        return fail(f"{view.name} has no ServiceExport {path.text}", export(path, view))
     why = next(
         (
             condition(exported, kind).get("message")
@@ -99,13 +99,25 @@ def app(path: CallPath) -> Finding | None:
     found = local_service(view, path.service)
     if found is None:
         return fail(f"there is no Service {path.text} in {view.name}", bring(path, view))
-    pods = _pods(view, path)
+    if not selector_of(found):
+        return _without_selector(path, view, found)
+    pods = pods_of(view, path)
     if any(_works(pod) for pod in pods):
         return ok()
     return _no_pod(path, view, pods)
 
 
-def _pods(view: ClusterView, path: CallPath) -> list[Object]:
+def _without_selector(path: CallPath, view: ClusterView, service: Object) -> Finding:
+    """A Service whose endpoints somebody lists: machines beside the cluster, or another name."""
+    if spec(service).get("type") == "ExternalName" or pod_addresses(view, path.service):
+        return ok()
+    namespace, name = path.service
+    hint = hints.kubectl(view.settings, f"-n {namespace} get endpointslices -l {SERVICE_NAME}={name}")
+    return fail(f"{path.text} in {view.name} has no selector, and no endpoint that is ready", f"See {hint}")
+
+
+def pods_of(view: ClusterView, path: CallPath) -> list[Object]:
+    """The pods of the service."""
     labels = selector_of(local_service(view, path.service) or {})
     return view.pods(path.service[0], labels) if labels else []
 
@@ -120,22 +132,37 @@ def _no_pod(path: CallPath, view: ClusterView, pods: list[Object]) -> Finding:
     namespace = path.service[0]
     where = f"{path.text} in {view.name}"
     selector = selector_of(local_service(view, path.service) or {})
-    for workload in view.all("Deployment", namespace):
-        labels = ((spec(workload).get("template") or {}).get("metadata") or {}).get("labels") or {}
-        if not selector or not selector.items() <= labels.items():
-            continue
+    for kind, workload in _workloads(view, namespace, selector):
         name = key_of(workload)[1]
         if not int(spec(workload).get("replicas", 1)):
-            return fail(
-                f"{where}: Deployment {name} is scaled to zero", hints.scale(view.settings, namespace, name)
-            )
+            hint = hints.scale(view.settings, namespace, name, kind.lower())
+            return fail(f"{where}: {kind} {name} is scaled to zero", hint)
         if not pods:
             seen, hint = why_not_ready(view, workload)
             return fail(f"{where} has no pod: {seen}", hint)
     if pods:
         pod = key_of(pods[0])[1]
         return fail(f"{where}: {pod}: {complaint(pods[0])}", hints.describe(view.settings, namespace, pod))
-    return fail(f"{where} has no pod: nothing matches its selector {dict(selector)}", refresh(path))
+    live = path.policy
+    if path.is_local and live is not None and live.leaves(view.key) and not is_deployed(path, view):
+        return ok(f"{view.name} has no pods of its own, and its policy lets calls out")
+    return fail(f"{where} has no pod: nothing matches its selector {dict(selector)}", bring(path, view))
+
+
+def _workloads(
+    view: ClusterView, namespace: str, selector: Mapping[str, str]
+) -> Iterator[tuple[str, Object]]:
+    """Workloads whose pods a Service selects."""
+    for kind in ("Deployment", "StatefulSet"):
+        for workload in view.all(kind, namespace):
+            labels = ((spec(workload).get("template") or {}).get("metadata") or {}).get("labels") or {}
+            if selector.items() <= labels.items():
+                yield kind, workload
+
+
+def is_deployed(path: CallPath, view: ClusterView) -> bool:
+    """Whether the settings deploy the service here."""
+    return bool(path.platform.settings.ports_of(view.name, *path.service))
 
 
 def sidecar(path: CallPath) -> Finding | None:
@@ -143,7 +170,7 @@ def sidecar(path: CallPath) -> Finding | None:
     view = path.exporter
     if view is None or view.error:
         return None
-    asking = [pod for pod in _pods(view, path) if _works(pod) and _asks_for_dapr(pod)]
+    asking = [pod for pod in pods_of(view, path) if _works(pod) and asks_for_dapr(pod)]
     if not asking:
         return None
     states = [_sidecar(pod) for pod in asking]
@@ -161,28 +188,10 @@ def sidecar(path: CallPath) -> Finding | None:
     return fail(f"{where}: its sidecar is not ready: {complaint(asking[0])}", hint)
 
 
-def _asks_for_dapr(pod: Object) -> bool:
+def asks_for_dapr(pod: Object) -> bool:
+    """Whether a pod wants Dapr's sidecar."""
     return (meta(pod).get("annotations") or {}).get("dapr.io/enabled") == "true"
 
 
 def _sidecar(pod: Object) -> Object | None:
     return next((state for state in container_states(pod) if state.get("name") == SIDECAR), None)
-
-
-def store(path: CallPath) -> Finding | None:
-    """The state store of a Dapr app answers."""
-    view = path.exporter
-    if view is None or view.error or not any(_asks_for_dapr(pod) for pod in _pods(view, path)):
-        return None
-    for check in redis(path.platform):
-        if check.result == "fail":
-            return fail(check.seen, check.hint)
-    for component in view.all("Component", path.service[0]):
-        address = store_address(component)
-        why = "" if path.server_reach.error else path.server_reach.stores.get(address, "")
-        if why:
-            return fail(
-                f"{view.name} does not reach the store {key_of(component)[1]} at {address}: {why}",
-                f"Start that Redis, or correct `redis` in {file_of(path)}",
-            )
-    return ok()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from airgap.report import Report, Step
 from cli import settings as settings_files
-from cli import status
 from cli.doctor.check import Check, as_json
 from cli.doctor.command import after
 from cli.doctor.machine import machine_checks
@@ -21,6 +20,7 @@ from cli.gather.archive import Archive
 from cli.gather.redact import Redactor
 from cli.observe.environment import Running, engine_of, running
 from cli.paths import Paths
+from cli.status.as_json import as_json as status
 
 
 def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
@@ -64,7 +64,7 @@ async def gather(target: Path, engine: Engine, step: Step) -> list[str]:
 async def _clusters(archive: Archive, environment: Running, step: Step) -> list[Check]:
     step.update("clusters")
     platform = await environment.look()
-    archive.json("status.json", status.as_json(platform))
+    archive.json("status.json", status(platform))
     await clusters.gather_clusters(archive, platform, environment.apis)
     step.update("doctor")
     return await after(environment, platform)

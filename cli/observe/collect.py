@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from cli.observe.api import Api, ApiError
@@ -18,11 +18,12 @@ from cli.observe.view import (
     admin_port,
     key_of,
 )
-from stacks.config.model import ClusterSettings, Settings
+from stacks.config.model import Settings
 
 FLOMESH = "/apis/flomesh.io/v1alpha1"
 EVERYWHERE = {
     "Node": "/api/v1/nodes",
+    "Namespace": "/api/v1/namespaces",
     "ServiceExport": f"{FLOMESH}/serviceexports",
     "ServiceImport": f"{FLOMESH}/serviceimports",
     "GlobalTrafficPolicy": f"{FLOMESH}/globaltrafficpolicies",
@@ -46,6 +47,8 @@ OF_NAMESPACES = {
 }
 DNS = "kube-system"
 NOT_FOUND = 404
+AGAIN_SECONDS = 1.0
+"""Patience with a cluster that is looked at over and over: a slow one is asked again soon."""
 
 
 def namespaces(settings: Settings) -> list[str]:
@@ -62,20 +65,27 @@ async def observe(
     *,
     missing: Mapping[str, str] | None = None,
     containers: Mapping[str, str] | None = None,
+    before: Platform | None = None,
 ) -> Platform:
-    """The whole environment now. `missing` says why a cluster has no API in `apis`."""
+    """The whole environment now. `missing` says why a cluster has no API in `apis`.
+
+    `before`: an earlier look, which says where to look at once; without it, namespaces that the settings do
+    not name are looked into once they are known.
+    """
     views = await asyncio.gather(
         *(
             _cluster(
-                environment,
-                config,
+                ClusterView(
+                    environment=environment, settings=config, dapr_namespace=settings.dapr.namespace,
+                    error=(missing or {}).get(config.name, "not asked"),
+                ),
                 settings,
                 apis.get(config.name),
-                (missing or {}).get(config.name, "not asked"),
+                before.cluster(config.name) if before is not None else None,
             )
             for config in settings.clusters
         )
-    )
+    )  # fmt: skip
     return Platform(
         environment=environment,
         settings=settings,
@@ -86,29 +96,49 @@ async def observe(
 
 
 async def _cluster(
-    environment: str, config: ClusterSettings, settings: Settings, api: Api | None, why: str
+    view: ClusterView, settings: Settings, api: Api | None, before: ClusterView | None
 ) -> ClusterView:
-    view = ClusterView(environment=environment, settings=config, dapr_namespace=settings.dapr.namespace)
+    """The view with what the cluster answers; as it is, with its error, when there is no API to ask."""
     if api is None:
-        return replace(view, error=why)
+        return view
+    if before is None:
+        return await _answers(replace(view, error=""), settings, api, set())
+    try:
+        async with asyncio.timeout(AGAIN_SECONDS):
+            return await _answers(replace(view, error=""), settings, api, _concerned(before))
+    except TimeoutError:
+        return replace(view, error=f"does not answer within {AGAIN_SECONDS:g} s")
+
+
+async def _answers(view: ClusterView, settings: Settings, api: Api, more: set[str]) -> ClusterView:
+    """`more`: namespaces to look into that the settings do not name."""
+    known = {*namespaces(settings), *more}
+    of_dapr = {} if view.settings.dapr == "none" else ON_MEMBERS
+    listed = EVERYWHERE | (ON_THE_PLANE if view.settings.role == "control-plane" else of_dapr)
+    # All that is known to be wanted is asked for at once: a turn takes as long as its slowest answer.
+    pages = asyncio.create_task(_read(view, api, [*listed.items(), *_within(known)]))
     try:
         version = str((await api.json("/version"))["gitVersion"])
+        view = replace(await pages, version=version)
     except ApiError as error:
         return replace(view, error=str(error))
-    of_dapr = {} if config.dapr == "none" else ON_MEMBERS
-    listed = EVERYWHERE | (ON_THE_PLANE if config.role == "control-plane" else of_dapr)
-    view = replace(view, version=version)
-    view = await _read(view, api, list(listed.items()))
-    concerned = {key_of(obj)[0] for kind in NAMED for obj in view.all(kind)} | set(namespaces(settings))
-    pages = [
-        (kind, path.format(namespace))
-        for kind, path in OF_NAMESPACES.items()
-        for namespace in sorted(concerned)
-    ]
-    view = await _read(view, api, pages)
+    finally:
+        pages.cancel()  # when there is nobody, nothing is waited for
     pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
-    gateways = await asyncio.gather(*(_gateway(api, pod) for pod in pods))
-    return replace(view, gateways=tuple(gateways))
+    async with asyncio.TaskGroup() as tasks:
+        rest = tasks.create_task(_read(view, api, _within(_concerned(view) - known)))
+        gateways = [tasks.create_task(_gateway(api, pod)) for pod in pods]
+    return replace(rest.result(), gateways=tuple(one.result() for one in gateways))
+
+
+def _concerned(view: ClusterView) -> set[str]:
+    """Namespaces with services and callers in them, whether or not the settings name them."""
+    return {key_of(obj)[0] for kind in NAMED for obj in view.all(kind)}
+
+
+def _within(found: Collection[str]) -> list[tuple[str, str]]:
+    """The pages of these namespaces."""
+    return [(kind, path.format(one)) for kind, path in OF_NAMESPACES.items() for one in sorted(found)]
 
 
 async def _read(view: ClusterView, api: Api, pages: Sequence[tuple[str, str]]) -> ClusterView:

@@ -34,10 +34,10 @@ class Running:
     apis: Mapping[str, Api]
     missing: Mapping[str, str]
 
-    async def look(self) -> Platform:
-        """What is there now."""
+    async def look(self, before: Platform | None = None) -> Platform:
+        """What is there now. With an earlier look it takes one turn less."""
         platform, containers = await asyncio.gather(
-            observe(self.engine.environment, self.settings, self.apis, missing=self.missing),
+            observe(self.engine.environment, self.settings, self.apis, missing=self.missing, before=before),
             asyncio.to_thread(self._containers),
         )
         return replace(platform, containers=containers or {}, docker=containers is not None)
@@ -67,10 +67,13 @@ def present_toolchain(paths: Paths) -> Toolchain:
 async def running(engine: Engine) -> AsyncIterator[Running]:
     """The environment with its APIs open. Raises NotUpError."""
     settings = preflight.checked_settings(engine.toolchain.paths, engine.environment)
-    if not engine.exists():
-        raise NotUpError(
-            f"environment {engine.environment!r} is not up; run ./stack up {engine.environment} first."
-        )
-    found, missing = client_configs(engine, settings)
+    try:
+        found, missing = client_configs(engine, settings)
+    except UserError as error:
+        if not engine.exists():  # asked only now: each question to the engine takes it half a second
+            raise NotUpError(
+                f"environment {engine.environment!r} is not up; run ./stack up {engine.environment} first."
+            ) from error
+        raise
     async with open_apis(found, engine.toolchain.env) as apis:
         yield Running(engine=engine, settings=settings, apis=apis, missing=missing)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cli.observe.view import ClusterView, Key, Object
+from stacks.outlook import words
 
 DOORS = {"north-south": "northSouth", "between-clusters": "betweenClusters", "east-west": "eastWest"}
 """From where requests come, and what a gateway's page calls the routes for them."""
@@ -30,8 +31,7 @@ class ServingCluster:
     @property
     def part(self) -> str:
         """Its part of the requests as people read it: in whole percent, unless that would hide some."""
-        near = 1 <= self.percent <= 99 or self.percent in {0, 100}
-        return f"{self.percent:.0f} %" if near else f"{self.percent:.4g} %"
+        return words.part(self.percent)
 
 
 Shares = tuple[ServingCluster, ...]

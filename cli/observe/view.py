@@ -64,6 +64,11 @@ class ClusterView:
         """One object; None when it is not there."""
         return next((obj for obj in self.objects.get(kind, ()) if key_of(obj) == (namespace, name)), None)
 
+    def lacks_namespace(self, name: str) -> bool:
+        """Whether it is known to have no such namespace."""
+        found = self.objects.get("Namespace")
+        return found is not None and all(key_of(one)[1] != name for one in found)
+
     @property
     def config(self) -> Object | None:
         """The routes of the first gateway pod that told them; replicas route alike."""

@@ -23,13 +23,15 @@ from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.environment import engine_of
 from cli.paths import Paths
-from cli.preview import objects, outlook, render
-from cli.preview.objects import Assumed, Objects
-from cli.preview.outlook import Finding, Outlook
+from cli.preview import objects, render
 from stacks.config.model import Settings
+from stacks.outlook import assumed as pods
+from stacks.outlook import outlook, what_if
+from stacks.outlook.assumed import Assumed, Objects
+from stacks.outlook.outlook import Finding, Outlook
 
 SECONDS = 300.0
-"""Patience for the program's objects, and for what the gateway makes of them: 64 clusters take a while."""
+"""Patience for the program's objects."""
 
 
 def alone(arguments: argparse.Namespace) -> bool:
@@ -52,7 +54,7 @@ def show(arguments: argparse.Namespace, engine: Engine, progress: Report) -> Non
         return
     without = [_key(chosen, name) for name in arguments.without]
     said, assumed = _planned(paths, environment, chosen)
-    then = _ask(paths, chosen, assumed.objects, said, without)
+    then = _ask(chosen, assumed.objects, said, without)
     before = _before(engine, chosen, said, without)
     found = outlook.findings(then, chosen)
     if arguments.json:
@@ -98,7 +100,7 @@ def _planned(paths: Paths, environment: str, chosen: Settings) -> tuple[dict[str
         file.write_text(yaml.safe_dump(settings.merged(paths, environment)))
         argv = [sys.executable, "-m", "stacks.program.planned", str(file)]
         said = json.loads(_output(argv, paths.root))
-    return said, objects.with_pods(said["objects"], chosen)
+    return said, pods.with_pods(said["objects"], chosen)
 
 
 def _before(engine: Engine, chosen: Settings, said: dict[str, Any], without: Sequence[str]) -> Outlook | None:
@@ -106,29 +108,18 @@ def _before(engine: Engine, chosen: Settings, said: dict[str, Any], without: Seq
     if not engine.exists():
         return None
     resources = engine.state()["deployment"].get("resources") or []
-    there = objects.with_pods(objects.of_state(resources, chosen), chosen)
-    return _ask(engine.toolchain.paths, chosen, there.objects, said, without, lose_each=False)
+    there = pods.with_pods(objects.of_state(resources, chosen), chosen)
+    return _ask(chosen, there.objects, said, without, lose_each=False)
 
 
 def _ask(
-    paths: Paths,
-    chosen: Settings,
-    listed: Objects,
-    said: dict[str, Any],
-    without: Sequence[str],
-    *,
-    lose_each: bool = True,
+    chosen: Settings, listed: Objects, said: dict[str, Any], without: Sequence[str], *, lose_each: bool = True
 ) -> Outlook:
     """What the gateway makes of these objects."""
-    with tempfile.TemporaryDirectory(prefix="multicluster-dapr-") as folder:
-        argv = [sys.executable, "-m", "gateway", "what-if", f"--front-door={chosen.control_plane.key}"]
-        argv += [f"--hosts={json.dumps(said['hosts'])}", f"--paths={json.dumps(said['paths'])}"]
-        argv += [f"--without={key}" for key in without] + ([] if lose_each else ["--no-lose-each"])
-        for cluster in chosen.clusters:
-            file = Path(folder) / f"{cluster.name}.json"
-            file.write_text(json.dumps({"kind": "List", "items": listed[cluster.name]}))
-            argv.append(f"--objects={cluster.key}={file}")
-        return outlook.read(json.loads(_output(argv, paths.root / "proxy")), chosen)
+    try:
+        return what_if.ask(chosen, listed, said, without=without, lose_each=lose_each)
+    except what_if.WhatIfError as error:
+        raise UserError(str(error)) from error
 
 
 def _output(argv: Sequence[str], folder: Path) -> str:

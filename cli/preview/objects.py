@@ -1,34 +1,15 @@
-"""The objects of each cluster as they would be, or as the last `up` made them. Pure.
-
-Pods are not known before there are any, so they are assumed: an app has a ready one where the settings deploy
-it, and a Service of somebody else has one wherever it is exported.
-"""
+"""The objects of each cluster as the last `up` made them, by the state of the engine. Pure."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
 
-from cli.observe.view import Key, Object, annotations_of, key_of, spec
+from cli.observe.view import Object
 from stacks.config.model import Settings
+from stacks.outlook.assumed import Objects
 
-BACKEND_REFS = "multicluster.flomesh.io/backend-refs"
-"""Annotation of an export: the Services that share its requests, as JSON."""
 KINDS = frozenset(("Namespace", "Service", "ServiceExport", "GlobalTrafficPolicy"))
 """What decides who serves whom."""
-
-Objects = Mapping[str, list[Object]]
-"""By the name of the cluster."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Assumed:
-    """Objects with pods, and the Services, by cluster, of which it is only assumed that they are there."""
-
-    objects: Objects
-    others: tuple[tuple[str, Key], ...]
 
 
 def of_state(resources: Iterable[Object], settings: Settings) -> Objects:
@@ -42,78 +23,3 @@ def of_state(resources: Iterable[Object], settings: Settings) -> Objects:
         if cluster in found:
             found[cluster].append(inputs)
     return found
-
-
-def with_pods(objects: Objects, settings: Settings) -> Assumed:
-    """The objects with an EndpointSlice for each Service that has pods."""
-    others: list[tuple[str, Key]] = []
-    complete: dict[str, list[Object]] = {}
-    for number, (cluster, listed) in enumerate(objects.items()):
-        there = {key_of(one) for one in listed if one["kind"] == "Service"}
-        missing = {
-            key: service
-            for key, service in _exported(listed)
-            if key not in there and key not in _of_apps(settings)
-        }
-        others += [(cluster, key) for key in missing]
-        found = [*listed, *missing.values()]
-        asleep = _asleep(settings, cluster)
-        awake = [one for one in found if one["kind"] == "Service" and key_of(one) not in asleep]
-        complete[cluster] = [
-            *found,
-            *(
-                _slice(one, f"10.{number & 255}.{index >> 8 & 255}.{index & 255}")
-                for index, one in enumerate(awake, 1)
-            ),
-        ]
-    return Assumed(objects=complete, others=tuple(others))
-
-
-def _of_apps(settings: Settings) -> frozenset[Key]:
-    """Services whose apps the settings deploy, wherever; what a chart or manifests bring is not known."""
-    return frozenset((app.namespace, app.service) for app in settings.apps if not app.is_packaged)
-
-
-def _asleep(settings: Settings, cluster: str) -> frozenset[Key]:
-    """Services of apps that have no pod in a cluster."""
-    here = (app for app in settings.apps if cluster in app.clusters)
-    return frozenset((app.namespace, app.service) for app in here if app.on(cluster).replicas == 0)
-
-
-def _exported(objects: Iterable[Object]) -> Iterator[tuple[Key, Object]]:
-    """The Services that exports lead to, as they would have to be."""
-    for export in objects:
-        if export["kind"] != "ServiceExport":
-            continue
-        namespace, own = key_of(export)
-        listed = json.loads(annotations_of(export).get(BACKEND_REFS) or "[]")
-        ports = sorted({int(rule["portNumber"]) for rule in spec(export)["rules"]})
-        for name in dict.fromkeys([own, *(str(one["name"]) for one in listed)]):
-            yield (
-                (namespace, name),
-                {
-                    "apiVersion": "v1", "kind": "Service",
-                    "metadata": {"name": name, "namespace": namespace},
-                    "spec": {
-                        "selector": {"app": name},
-                        "ports": [{"name": f"http-{port}", "port": port} for port in ports],
-                    },
-                },
-            )  # fmt: skip
-
-
-def _slice(service: Object, address: str) -> dict[str, Any]:
-    """One ready pod."""
-    namespace, name = key_of(service)
-    ports = [
-        {"name": port.get("name") or "", "port": int(port["port"]), "protocol": "TCP"}
-        for port in spec(service).get("ports") or ()
-    ]
-    return {
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {
-            "name": name, "namespace": namespace, "labels": {"kubernetes.io/service-name": name},
-        },
-        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
-        "ports": ports,
-    }  # fmt: skip

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import pulumi
 from pydantic import BaseModel, ValidationError
 
 from stacks.config import explain, secrets
@@ -67,6 +66,8 @@ def parse_stack_file(document: Mapping[str, Any]) -> Settings:
 
 def load_settings() -> Settings:
     """Settings of the stack being run, from the engine's configuration."""
+    import pulumi  # noqa: PLC0415  a quarter of a second, which the commands do without
+
     engine = pulumi.runtime.config
     everything: dict[str, Any] = {**engine.get_config_env(), **engine.CONFIG.get()}
     prefix = f"{PROJECT}:"

@@ -7,10 +7,11 @@ from typing import Any
 import pulumi
 
 from stacks.config.model import ClusterSettings, Settings
+from stacks.program import foretold
 from stacks.program.topology import Topology
 
 
-def outputs(topology: Topology) -> dict[str, Any]:
+def outputs(topology: Topology, environment: str) -> dict[str, Any]:
     """Stack outputs by name. Kubeconfigs are secrets; everything else is plain."""
     settings, clusters = topology.settings, topology.clusters
     return {
@@ -32,6 +33,11 @@ def outputs(topology: Topology) -> dict[str, Any]:
             for name in (*_front_door(settings), *export.clusters)
         },
         **({"redis": topology.redis_address} if topology.redis_address is not None else {}),
+        **(
+            {"traffic": pulumi.Output.from_input(foretold.traffic(settings, environment))}
+            if settings.mesh == "bundled"
+            else {}
+        ),
         "supply": {"mode": topology.supply.mode, "from": dict(topology.supply.origins)},
         "versions": dict(topology.supply.versions),
     }

@@ -5,16 +5,21 @@ from __future__ import annotations
 import io
 import json
 
-from platforms.world import World, condition, endpoint_slice, http_endpoint
+from platforms.world import GATEWAYS, World, condition, endpoint_slice, http_endpoint, named
 from rich.console import Console
 
-from cli import status
+from cli.arguments import parser
 from cli.observe.callers import callers
+from cli.status.as_json import as_json
+from cli.status.command import wanted
+from cli.status.tables import render, served_by
 
 
-def shown(world: World) -> str:
+def shown(world: World, *words: str) -> str:
+    """What `./stack status` with these words shows."""
+    chosen = wanted(parser().parse_args(["status", *words]))
     console = Console(file=io.StringIO(), width=200)
-    console.print(status.render(world.platform()))
+    console.print(render(world.platform(), chosen=chosen))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -44,7 +49,7 @@ def test_problems_send_to_the_doctor() -> None:
 
 
 def test_json_carries_who_serves_what() -> None:
-    found = status.as_json(World().platform())
+    found = as_json(World().platform())
     assert found["healthy"] is True
     (caller,) = [cluster for cluster in found["clusters"] if cluster["name"] == "cluster-2"]
     (route,) = [route for route in caller["serves"] if route["door"] == "east-west"]
@@ -144,7 +149,7 @@ def test_nobody_answers_a_service_whose_gateways_are_not_listed() -> None:
 def test_json_says_who_goes_past_the_gateways() -> None:
     world = World()
     world.take_over(reason="Headless", message="")
-    (cluster,) = [one for one in status.as_json(world.platform())["clusters"] if one["name"] == "cluster-1"]
+    (cluster,) = [one for one in as_json(world.platform())["clusters"] if one["name"] == "cluster-1"]
     own, by_set = (entry for entry in cluster["serves"] if entry["door"] == "east-west")
     assert (own["callers"], own["direct"]) == (["its pods"], "Headless")
     assert [(share["cluster"], share["percent"]) for share in own["shares"]] == [
@@ -156,7 +161,7 @@ def test_json_says_who_goes_past_the_gateways() -> None:
 def test_json_of_a_cluster_that_is_down_says_why() -> None:
     world = World()
     world["cluster-1"].error = "connection refused"
-    found = status.as_json(world.platform())
+    found = as_json(world.platform())
     assert found["healthy"] is False
     assert {"reachable": False, "error": "connection refused"}.items() <= found["clusters"][1].items()
 
@@ -172,9 +177,9 @@ def test_status_says_where_marked_requests_go_and_parts_of_a_percent() -> None:
     world["cluster-2"].follow()
     platform = world.platform()
     (found, *_) = callers(platform.cluster("cluster-2"))
-    said = status.served_by(platform, found)
+    said = served_by(platform, found)
     assert "cluster-1 99.9 %, cluster-3 0.1 %; x-canary: true → cluster-3 100 %" in said
-    (caller,) = [one for one in status.as_json(world.platform())["clusters"] if one["name"] == "cluster-2"]
+    (caller,) = [one for one in as_json(world.platform())["clusters"] if one["name"] == "cluster-2"]
     (route,) = [route for route in caller["serves"] if route["door"] == "east-west"]
     (marked,) = route["matches"]
     assert marked["headers"] == "x-canary: true"
@@ -199,7 +204,7 @@ def test_each_row_has_the_answers_of_its_own_callers() -> None:
     assert served(world, "control-plane: from outside, /nodeapp").endswith(", cluster-3 2")
     assert served(world, "cluster-1: from outside, /nodeapp").endswith(", cluster-1 9")
     assert served(world, "cluster-1: its pods").endswith("cluster-1 100 %, ")
-    found = status.as_json(world.platform())["clusters"]
+    found = as_json(world.platform())["clusters"]
     (row,) = [
         row for one in found if one["name"] == "control-plane" for row in one["serves"] if "where" in row
     ]
@@ -213,10 +218,105 @@ def test_watching_shows_the_answers_since_the_last_look() -> None:
     world["cluster-2"].follow()
     count(world, "cluster-2", "nodeapp.dapr-test:3000", cluster_1=10, cluster_3=1)
     console = Console(file=io.StringIO(), width=200)
-    console.print(status.render(world.platform(), before))
+    console.print(render(world.platform(), before))
     assert isinstance(console.file, io.StringIO)
     (row,) = [
         line for line in console.file.getvalue().splitlines() if line.startswith("│ cluster-2: its pods")
     ]
     # What counts less than before has begun again: how many of these are new is not known.
     assert row.rstrip("│ ").endswith("cluster-1 3")
+
+
+def titles(text: str) -> list[str]:
+    names = ("Clusters of dev", "Exports, imports and policies", "Who serves now")
+    return [name for name in names if name in text]
+
+
+def with_a_shop() -> World:
+    """Another service, whose policy nobody has looked at yet."""
+    world = World()
+    world["cluster-2"].add("GlobalTrafficPolicy", named("shop", "checkout", spec={"lbType": "Locality"}))
+    return world
+
+
+def test_rows_of_one_cluster() -> None:
+    text = shown(World(), "--cluster", "cluster-2")
+    assert titles(text) == ["Clusters of dev", "Exports, imports and policies", "Who serves now"]
+    assert "cluster-2: its pods" in text
+    assert not [line for line in text.splitlines() if line.startswith(("│ cluster-1:", "│ ✔ │ cluster-1"))]
+
+
+def test_rows_of_one_service_by_name_by_namespace_and_by_pattern() -> None:
+    world = with_a_shop()
+    for words in (("--service", "checkout"), ("--service", "shop/check*"), ("--namespace", "shop")):
+        rows = [line for line in shown(world, *words, "--kind", "policies").splitlines() if "/" in line]
+        assert len(rows) == 1, words
+        assert "shop/checkout" in rows[0]
+    both = shown(world, "--service", "checkout", "--service", "nodeapp", "--kind", "policies")
+    assert ("shop/checkout" in both, "dapr-test/nodeapp" in both) == (True, True)
+    neither = ("--service", "checkout", "--namespace", "dapr-test", "--kind", "policies")
+    assert "nothing of that kind" in shown(world, *neither)
+
+
+def test_rows_of_one_kind() -> None:
+    assert titles(shown(World(), "--kind", "traffic")) == ["Who serves now"]
+    assert titles(shown(World(), "--kind", "clusters")) == ["Clusters of dev"]
+    text = shown(World(), "--kind", "imports")
+    assert titles(text) == ["Exports, imports and policies"]
+    assert ("ServiceImport" in text, "ServiceExport" in text) == (True, False)
+
+
+def test_only_what_is_not_well() -> None:
+    assert shown(World(), "--wrong").strip() == "All that was asked for is well."
+    text = shown(with_a_shop(), "--wrong")
+    assert titles(text) == ["Exports, imports and policies"]
+    assert "not looked at yet" in text
+    world = World()
+    world["cluster-3"].error = "does not answer within 4 s"
+    rows = [line for line in shown(world, "--wrong").splitlines() if line.startswith("│ ✗")]
+    assert [row.split("│")[2].strip() for row in rows] == ["cluster-3"]
+
+
+def test_traffic_is_not_well_with_somebody_left_out_or_nobody_to_serve() -> None:
+    world = World()
+    world["cluster-2"].ejected = {GATEWAYS["cluster-1"]}
+    world["cluster-2"].follow()
+    assert "cluster-1 is ejected" in shown(world, "--wrong", "--kind", "traffic")
+    world["cluster-2"].ejected = set()
+    world["cluster-2"].follow()
+    world["cluster-2"].objects["EndpointSlice"] = []
+    assert "nobody: refused" in shown(world, "--wrong", "--kind", "traffic")
+
+
+def test_traffic_past_the_gateways_is_well_where_that_is_meant() -> None:
+    world = World()
+    cluster = world.take_over(reason="Headless", message="")
+    assert "Headless" in shown(world, "--wrong", "--kind", "traffic")
+    policy = cluster.get("GlobalTrafficPolicy", "nodeapp")
+    policy["status"]["conditions"], policy["metadata"]["annotations"] = [condition("Programmed")], {}
+    assert titles(shown(world, "--wrong", "--kind", "traffic")) == []
+
+
+def test_problems_and_health_are_of_what_was_chosen() -> None:
+    world = with_a_shop()
+    said = {"conditions": [condition("Programmed", "False", "UnknownTarget", "exports no such service")]}
+    world["cluster-2"].objects["GlobalTrafficPolicy"][-1]["status"] = said
+    assert "✗ cluster-2: GlobalTrafficPolicy shop/checkout" in shown(world)
+
+    def healthy(*words: str) -> bool:
+        found: bool = as_json(world.platform(), wanted(parser().parse_args(["status", *words])))["healthy"]
+        return found
+
+    assert [healthy(), healthy("--namespace", "shop"), healthy("--cluster", "cluster-2")] == [False] * 3
+    assert [healthy("--service", "nodeapp"), healthy("--cluster", "cluster-1")] == [True] * 2
+
+
+def test_json_has_the_chosen_rows_alone() -> None:
+    chosen = wanted(parser().parse_args(["status", "--cluster", "cluster-2", "--kind", "policies"]))
+    (found,) = as_json(World().platform(), chosen)["clusters"]
+    assert (found["name"], len(found["policies"]), found["imports"], found["serves"]) == (
+        "cluster-2",
+        1,
+        [],
+        [],
+    )

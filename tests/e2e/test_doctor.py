@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import re
-import subprocess
 import tarfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.commands import ENVIRONMENT, ROOT, stack
-from e2e.load import Kubectl
-
-from airgap.report import Report
-from cli import preflight, toolchain
-from cli.doctor.check import Check
-from cli.doctor.command import after
-from cli.engine import Engine
-from cli.observe.api import open_apis
-from cli.observe.client_config import client_configs
-from cli.observe.environment import Running
-from cli.paths import Paths
+from e2e.commands import ENVIRONMENT, stack
+from e2e.patient import Patient
 
 pytestmark = pytest.mark.e2e
 
@@ -33,6 +20,7 @@ CALL = "cluster-2 → dapr-test/nodeapp at cluster-1"
 OTHER = "cluster-2 → dapr-test/nodeapp at cluster-3"
 DOOR = "front door → dapr-test/nodeapp at cluster-1"
 HOME = "cluster-1 → dapr-test/nodeapp at cluster-1"
+PATHS = (CALL, OTHER, DOOR, HOME)
 STAY = "cluster-2 → dapr-test/nodeapp"
 SYSTEM = ("-n", "multicluster-system")
 APP = ("-n", "dapr-test")
@@ -45,77 +33,15 @@ POLICY: dict[str, Any] = {
         "targets": [{"clusterKey": f"default/default/default/{name}"} for name in ("cluster-1", "cluster-3")],
     },
 }
-SHOWN_SECONDS = 60.0
-"""Bound for a fault to show, or to be gone: a pod with a sidecar takes most of it on a busy machine."""
-
-
-class Patient:
-    """The running environment: broken by kubectl and docker, examined by the doctor."""
-
-    def __init__(self, env: dict[str, str], folder: Path) -> None:
-        self.env = env | {"HOME": str(folder)}  # where a fix lets k3d write its kubeconfigs
-        paths = Paths.here()
-        self.engine = Engine(toolchain.existing(paths), ENVIRONMENT, Report())
-        self.settings = preflight.checked_settings(paths, ENVIRONMENT)
-        self.configs, missing = client_configs(self.engine, self.settings)
-        assert not missing
-        self.kubectl: dict[str, Kubectl] = {}
-        for name, config in self.configs.items():
-            path = folder / name
-            path.touch(mode=0o600)
-            path.write_text(config.kubeconfig)
-            self.kubectl[name] = Kubectl(env, path)
-
-    def examine(self) -> dict[str, Check]:
-        """Every check of clusters and paths by name."""
-
-        async def looked() -> list[Check]:
-            async with open_apis(self.configs, self.engine.toolchain.env) as apis:
-                environment = Running(engine=self.engine, settings=self.settings, apis=apis, missing={})
-                return await after(environment)
-
-        return {check.name: check for check in asyncio.run(looked())}
-
-    def shows(self, path: str, hop: str) -> Check:
-        """The check of a path, once its first broken hop is this one."""
-        found = self.until(lambda checks: path in checks and checks[path].broken == hop, f"{path}: {hop}")
-        return found[path]
-
-    def healthy(self) -> None:
-        """Wait until every path is fine again."""
-        paths = (CALL, OTHER, DOOR, HOME)
-        self.until(
-            lambda checks: all(path in checks and checks[path].result == "ok" for path in paths), "healthy"
-        )
-
-    def until(self, wanted: Callable[[dict[str, Check]], bool], what: str) -> dict[str, Check]:
-        deadline = time.monotonic() + SHOWN_SECONDS
-        while not wanted(checks := self.examine()):
-            bad = [check for check in checks.values() if check.result != "ok"]
-            assert time.monotonic() < deadline, f"waited for {what}; seen: {bad}"
-            time.sleep(0.5)
-        return checks
-
-    def run(self, *argv: str) -> str:
-        return subprocess.run(
-            argv, env=self.env, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120
-        ).stdout
-
-    def heal(self, check: Check) -> None:
-        """Run the fix as doctor prints it."""
-        self.run("bash", "-c", check.hint)
-
-    def set_policy(self, spec: dict[str, Any]) -> None:
-        self.kubectl["cluster-2"]("apply", "-f", "-", stdin=json.dumps(POLICY | {"spec": spec}))
 
 
 @pytest.fixture(scope="module")
 def patient(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     """Callers of cluster-2 are let out to both exporters, by a policy that is gone again at the end."""
     found = Patient(platform, tmp_path_factory.mktemp("doctor"))
-    found.set_policy(POLICY["spec"])
+    set_policy(found, POLICY["spec"])
     try:
-        found.healthy()
+        found.healthy(*PATHS)
         yield found
     finally:
         found.kubectl["cluster-2"](*APP, "delete", "globaltrafficpolicies.flomesh.io", "nodeapp")
@@ -124,7 +50,11 @@ def patient(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(autouse=True)
 def healthy_afterwards(patient: Patient) -> Iterator[None]:
     yield
-    patient.healthy()
+    patient.healthy(*PATHS)
+
+
+def set_policy(patient: Patient, spec: dict[str, Any]) -> None:
+    patient.kubectl["cluster-2"]("apply", "-f", "-", stdin=json.dumps(POLICY | {"spec": spec}))
 
 
 def scale(patient: Patient, cluster: str, namespace: tuple[str, str], name: str, replicas: int = 0) -> None:
@@ -174,21 +104,21 @@ def test_an_import_deleted_while_the_hub_is_down(patient: Patient) -> None:
 
 
 def test_a_policy_that_keeps_calls_at_home(patient: Patient) -> None:
-    patient.set_policy({"lbType": "Locality"})
+    set_policy(patient, {"lbType": "Locality"})
     check = patient.shows(STAY, "policy")
     assert "is Locality: calls stay in the cluster" in check.seen
     assert "lbType: FailOver" in check.hint
-    patient.set_policy(POLICY["spec"])
+    set_policy(patient, POLICY["spec"])
 
 
 def test_a_policy_that_targets_an_unknown_cluster(patient: Patient) -> None:
     stranger = "default/default/default/cluster-9"
     good = POLICY["spec"]["targets"]
-    patient.set_policy({"lbType": "FailOver", "targets": [{"clusterKey": stranger}, *good]})
+    set_policy(patient, {"lbType": "FailOver", "targets": [{"clusterKey": stranger}, *good]})
     check = patient.shows(f"cluster-2 → dapr-test/nodeapp at {stranger}", "policy")
     assert f"targets {stranger}, which exports no dapr-test/nodeapp" in check.seen
     assert patient.examine()[CALL].result == "ok", "the good targets are still served"
-    patient.set_policy(POLICY["spec"])
+    set_policy(patient, POLICY["spec"])
 
 
 def test_a_node_that_is_paused(patient: Patient) -> None:

@@ -132,9 +132,9 @@ def gateway_page(cluster: str, objects: dict[str, list[dict[str, Any]]], ejected
     return page
 
 
-def derived(name: str, address: str = "10.43.0.7") -> dict[str, Any]:
+def derived(name: str, address: str = "10.43.0.7", namespace: str = SERVICE[0]) -> dict[str, Any]:
     """A Service that the controller derived from the import."""
-    return named(SERVICE[0], name, DERIVED, spec={"clusterIP": address, "ports": [{"port": 3000}]})
+    return named(namespace, name, DERIVED, spec={"clusterIP": address, "ports": [{"port": 3000}]})
 
 
 def http_endpoint(namespace: str = "curl") -> dict[str, Any]:
@@ -145,20 +145,20 @@ def http_endpoint(namespace: str = "curl") -> dict[str, Any]:
     return found
 
 
-def service_import(*exporters: str) -> dict[str, Any]:
+def service_import(*exporters: str, service: tuple[str, str] = SERVICE) -> dict[str, Any]:
     endpoints = [
         {
             "clusterKey": key(name),
             "target": {
                 "ip": GATEWAYS[name].split(":")[0],
                 "port": int(GATEWAYS[name].split(":")[1]),
-                "path": "/nodeapp",
+                "path": f"/{service[1]}",
             },
         }
         for name in exporters
     ]
     return named(
-        *SERVICE,
+        *service,
         spec={"ports": [{"port": 3000, "endpoints": endpoints}]},
         status={
             "conditions": [condition("Programmed")],
@@ -264,6 +264,7 @@ class World:
     def _cluster(self, name: str) -> Cluster:
         cluster = Cluster(name)
         cluster.add("Node", named("", f"k3d-{name}-server-0", status={"conditions": [condition("Ready")]}))
+        cluster.add("Namespace", *(named("", namespace) for namespace in NAMESPACES))
         for part in ("gateway", "controller"):
             cluster.add("Deployment", workload("multicluster-system", part, {"app": part}))
         cluster.add(
@@ -371,6 +372,7 @@ class World:
         cluster.follow()
 
 
+NAMESPACES = ("curl", "dapr-system", "dapr-test", "kube-system", "multicluster-system")
 DAPR = ("dapr-operator", "dapr-sidecar-injector", "dapr-sentry")
 
 

@@ -15,7 +15,7 @@ from pulumi.runtime import mocks, rpc
 
 from stacks.config import kubeconfigs, loading, supply
 from stacks.config.present import Answers
-from stacks.program import outputs, topology
+from stacks.program import foretold, outputs, topology
 
 CLUSTER_IPS = {"kube-system/kube-dns": "10.43.0.10", "default/kubernetes": "10.43.0.1"}
 TOKEN = {"ca.crt": "Q0E=", "token": "dG9rZW4="}
@@ -132,7 +132,7 @@ _CACHE: dict[tuple[str, bool], Recorder] = {}
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorder]:
-    """Runs the program for an environment; `change` edits its configuration first.
+    """Runs the program for an environment; `change` edits its configuration first, `traffic` has the output.
 
     What is not changed is run once: registering hundreds of resources takes a second.
     """
@@ -146,8 +146,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
         *,
         preview: bool = False,
         present: Answers | None = None,
+        traffic: bool = False,
     ) -> Recorder:
-        plain = change is None and present is None
+        if not traffic:  # it starts a process: a second that hundreds of tests do without
+            monkeypatch.setattr(foretold, "traffic", _untold)
+        plain = change is None and present is None and not traffic
         if plain and (environment, preview) in _CACHE:
             return _CACHE[environment, preview]
         recorder = _record(environment, change, preview=preview, present=present or Answers())
@@ -156,6 +159,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
         return recorder
 
     return run
+
+
+async def _untold(*_: Any) -> dict[str, Any]:
+    return {}
 
 
 def _write_kubeconfig(path: Path) -> None:
@@ -192,8 +199,10 @@ def _record(environment: str, change: Change | None, *, preview: bool, present: 
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def program() -> None:
-        exported = outputs.outputs(topology.build(parsed, artifacts, existing, environment, present))
-        pulumi.Output.from_input(exported).apply(recorder.outputs.update)
+        built = topology.build(parsed, artifacts, existing, environment, present)
+        exported = outputs.outputs(built, environment)
+        for name, value in exported.items():  # each alone: in a preview some are not known
+            pulumi.Output.from_input({name: value}).apply(recorder.outputs.update)
 
     program()
     return recorder

@@ -56,9 +56,8 @@ def test_a_conflict_between_exports_is_a_fault_and_its_absence_none() -> None:
 
 def test_an_export_of_a_service_that_is_not_there_yet_says_who_has_to_deploy_it() -> None:
     world = World()
-    world.config["exports"].append(
-        {"service": "checkout", "namespace": "shop", "clusters": ["cluster-2"], "rules": [{"portNumber": 80}]}
-    )
+    export = {"service": "checkout", "namespace": "shop", "clusters": ["cluster-2"]}
+    world.config["exports"].append({**export, "rules": [{"portNumber": 80}]})
     missing = {"conditions": [condition("Programmed", "False", "ServiceNotFound", "there is no Service")]}
     world["cluster-2"].add("ServiceExport", named("shop", "checkout", status=missing))
     found = world.checks()["cluster-2: ServiceExport shop/checkout"]
@@ -88,7 +87,13 @@ def test_a_policy_refused_for_every_caller_is_warned_about_with_what_to_do() -> 
     assert check.seen == f"PortNotCarried: {message}"
     assert check.hint.startswith("Export that port too, or give it a Service of its own, or have callers say")
     assert "nodeapp.dapr-test.svc.clusterset.local" in check.hint
-    assert "`everyCaller: false`" in check.hint
+    by_hand = "taking its annotation multicluster.flomesh.io/every-caller off says that this is meant"
+    assert check.hint.endswith(by_hand), "the settings have no such policy"
+    targets = [{"cluster": "cluster-3"}]
+    world.config["policies"].append(
+        {**world.config["policies"][0], "cluster": "cluster-1", "targets": targets}
+    )
+    assert "`everyCaller: false`" in world.checks()["cluster-1: every caller of dapr-test/nodeapp"].hint
 
 
 def test_a_reason_that_nothing_can_be_done_about_leaves_the_other_names() -> None:

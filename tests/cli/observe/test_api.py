@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from platforms.world import CONFIG
 
-from cli.observe import api
+from cli.observe import api, collect
 from cli.observe.api import Api, ApiError, ClientConfig, open_apis
 from cli.observe.collect import observe
+from cli.observe.view import ClusterView
 from stacks.config.loading import parse
 
 KUBECTL = f"""#!{sys.executable} -ISE
@@ -157,3 +158,24 @@ async def test_a_platform_is_read_as_far_as_it_answers(cluster: Api) -> None:
     assert "could not find" in read.unread["ServiceExport"]
     assert "HTTPEndpoint" not in read.unread, "older versions of Dapr have none"
     assert other.error == "no kubeconfig"
+
+
+async def test_a_second_look_asks_at_once_for_what_the_first_found_and_waits_less(
+    cluster: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = parse(CONFIG)
+    first = await observe("dev", settings, {"cluster-1": cluster})
+    turns: list[list[str]] = []
+    read = collect._read
+
+    async def noted(view: ClusterView, api: Api, pages: list[tuple[str, str]]) -> ClusterView:
+        turns.append([path for _, path in pages])
+        return await read(view, api, pages)
+
+    monkeypatch.setattr(collect, "_read", noted)
+    second = await observe("dev", settings, {"cluster-1": cluster}, before=first)
+    assert second.cluster("cluster-1").objects == first.cluster("cluster-1").objects
+    assert (len(turns), turns[1]) == (2, []), "nothing is left for another turn"
+    monkeypatch.setattr(collect, "AGAIN_SECONDS", 0.0)
+    third = await observe("dev", settings, {"cluster-1": cluster}, before=first)
+    assert third.cluster("cluster-1").error == "does not answer within 0 s"

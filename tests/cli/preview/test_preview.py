@@ -19,10 +19,11 @@ from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.environment import engine_of
 from cli.paths import PROJECT, Paths
-from cli.preview import command, objects, outlook, render
-from cli.preview.outlook import Outlook, Row, Served
+from cli.preview import command, objects, render
 from stacks.config.loading import parse
 from stacks.config.model import Settings
+from stacks.outlook import assumed, outlook
+from stacks.outlook.outlook import Outlook, Row, Served
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "default/default/default/"
@@ -75,8 +76,8 @@ def slices(found: list[Any]) -> dict[str, Any]:
 
 
 def test_what_others_export_is_assumed_to_have_pods_and_is_named() -> None:
-    refs = {objects.BACKEND_REFS: json.dumps([{"name": "shop"}, {"name": "shop-canary"}])}
-    found = objects.with_pods({"cluster-1": [export("shop", 8080, **refs)], "cluster-2": []}, settings())
+    refs = {assumed.BACKEND_REFS: json.dumps([{"name": "shop"}, {"name": "shop-canary"}])}
+    found = assumed.with_pods({"cluster-1": [export("shop", 8080, **refs)], "cluster-2": []}, settings())
     assert found.others == (
         ("cluster-1", ("shop", "shop")),
         ("cluster-1", ("shop", "shop-canary")),
@@ -95,7 +96,7 @@ def test_an_app_has_pods_where_the_settings_deploy_it_and_nowhere_else() -> None
         "spec": {"ports": [{"port": 3000, "targetPort": 3000}]},
     }
     exported = {**export("nodeapp", 3000), "metadata": {"name": "nodeapp", "namespace": "dapr-test"}}
-    found = objects.with_pods(
+    found = assumed.with_pods(
         {"cluster-1": [service, exported], "cluster-2": [exported], "cluster-3": [service, exported]}, chosen
     )
     assert {name: set(slices(listed)) for name, listed in found.objects.items()} == {

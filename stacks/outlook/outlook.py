@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cli.observe.view import Object
 from stacks.config.model import Settings
+from stacks.outlook.assumed import Object
 
 OUTSIDE = "outside"
 WELL = ""

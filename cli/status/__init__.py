@@ -1,0 +1,1 @@
+"""What runs and who serves what now: chosen rows of it, as tables and as JSON."""

@@ -1,0 +1,131 @@
+"""The rows of a status as tables. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from cli.doctor.check import Check
+from cli.doctor.platform import dapr, dapr_version, platform_checks
+from cli.observe.callers import Callers
+from cli.observe.serving import RouteView, parts_of
+from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Object, Platform, key_of, spec, status
+from cli.status.chosen import ALL, Chosen, problems
+from cli.status.rows import (
+    SHOWN_CONDITIONS,
+    answered,
+    conditions,
+    gateway_image,
+    gateway_pods,
+    has_dapr,
+    is_fine,
+    is_up,
+    is_wanted,
+    objects,
+    traffic,
+)
+
+
+def render(platform: Platform, before: Platform | None = None, chosen: Chosen = ALL) -> Group:
+    """The tables that have rows. With an earlier look, answers since then are shown instead of all."""
+    tables = (
+        _clusters(platform, chosen), _objects(platform, chosen), _serving(platform, before, chosen),
+    )  # fmt: skip
+    wrong = problems(platform_checks(platform), chosen)
+    shown: list[Table | str] = [table for table in tables if table.row_count]
+    if not shown and not wrong:
+        shown = ["All that was asked for is well." if chosen.wrong else "There is nothing of that kind here."]
+    return Group(*shown, *_problems(platform, wrong))
+
+
+def _clusters(platform: Platform, chosen: Chosen) -> Table:
+    table = _table(
+        f"Clusters of {platform.environment}", "", "cluster", "role", "Kubernetes", "Dapr", "gateway"
+    )
+    for view in platform.clusters:
+        if not is_wanted(view, chosen):
+            continue
+        if view.error:
+            table.add_row("✗", view.name, view.settings.role, escape(view.error))
+            continue
+        ready, wanted = gateway_pods(view)
+        health = dapr(view) if has_dapr(view) else None
+        shown = dapr_version(view) + ("" if health and health.result == "ok" else " ✗") if health else "-"
+        gateway = f"{ready}/{wanted} {gateway_image(view).rpartition('/')[2]}"
+        mark = "✔" if is_up(view) else "✗"
+        table.add_row(mark, view.name, view.settings.role, view.version, shown, gateway)
+    return table
+
+
+def _objects(platform: Platform, chosen: Chosen) -> Table:
+    table = _table("Exports, imports and policies", "", "cluster", "kind", "service", "", "conditions")
+    for view in platform.clusters:
+        for kind in SHOWN_CONDITIONS if chosen.cluster(view.name) else ():
+            for obj in objects(view, kind, chosen):
+                words = ", ".join(text for _, text in conditions(kind, obj)) or "not looked at yet"
+                mark = "✔" if is_fine(kind, obj) else "✗"
+                details, service = escape(_details(platform, kind, obj)), "/".join(key_of(obj))
+                table.add_row(mark, view.name, kind, service, details, escape(words))
+    return table
+
+
+def _details(platform: Platform, kind: str, obj: Object) -> str:
+    if kind == "ServiceExport":
+        return ", ".join(
+            f"{rule.get('portNumber')} at {rule.get('path')}" for rule in spec(obj).get("rules") or []
+        )
+    if kind == "ServiceImport":
+        return "from " + ", ".join(platform.short(e["cluster"]) for e in status(obj).get("clusters") or [])
+    targets = ", ".join(
+        f"{platform.short(str(target.get('clusterKey')))} {target.get('weight', DEFAULT_WEIGHT)}"
+        for target in spec(obj).get("targets") or []
+    )
+    return f"{spec(obj).get('lbType')} to {targets or 'every exporter'}"
+
+
+def _serving(platform: Platform, before: Platform | None, chosen: Chosen) -> Table:
+    counted = "answered since" if before else "answered"
+    table = _table("Who serves now", "callers", "service", "policy", "served by", counted)
+    for view in platform.clusters:
+        for who, served in traffic(view, chosen) if chosen.cluster(view.name) else ():
+            earlier = answered(before.cluster(view.name), served) if before else {}
+            words, counts = escape(served_by(platform, served)), _answers(platform, view, served, earlier)
+            table.add_row(f"{view.name}: {who}", served.service, served.policy, words, counts)
+    return table
+
+
+def served_by(platform: Platform, served: RouteView | Callers) -> str:
+    """Who gets the next requests, in words."""
+    parts = parts_of(served.clusters, platform.short)
+    if isinstance(served, Callers) and served.direct:
+        return f"{', '.join(parts)} (local pods directly: {served.direct})"
+    ejected = [f"{platform.short(found.cluster)} is ejected" for found in served.clusters if found.ejected]
+    said = [", ".join([*(parts or ["nobody: refused"]), *ejected])]
+    for headers, shares in served.matches:
+        said.append(f"{headers} → {', '.join(parts_of(shares, platform.short))}")
+    return "; ".join(said)
+
+
+def _answers(
+    platform: Platform, view: ClusterView, served: RouteView | Callers, earlier: Mapping[str, int]
+) -> str:
+    seen = {key: count - earlier.get(key, 0) for key, count in answered(view, served).items()}
+    # A route that has changed, or a gateway that is new, counts from nothing.
+    return ", ".join(f"{platform.short(key)} {number}" for key, number in seen.items() if number > 0)
+
+
+def _problems(platform: Platform, wrong: list[Check]) -> Iterator[str]:
+    for problem in wrong:
+        yield f"✗ {escape(problem.name)}: {escape(problem.seen)}"
+    if wrong:
+        yield f"./stack doctor {platform.environment} says what to do."
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

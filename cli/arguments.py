@@ -68,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
 
     _explain(_command(commands, "explain"))
 
+    _drill(_command(commands, "drill"))
+
     gather = _command(commands, "gather")
     _environment(gather)
     gather.add_argument(
@@ -117,6 +119,32 @@ def _explain(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("--request-id", metavar="ID", help="a past request, by its X-Request-Id")
     explain.add_argument("--environment", default="dev", metavar="ENV", help="default: dev (Pulumi.dev.yaml)")
     explain.add_argument("--json", action="store_true", help="print JSON in place of lines")
+
+
+def _drill(drill: argparse.ArgumentParser) -> None:
+    _environment(drill)
+    drill.add_argument(
+        "--lose", metavar="WHAT", help="CLUSTER, gateway[:CLUSTER], app[:CLUSTER] or link[:CLUSTER:CLUSTER]"
+    )
+    drill.add_argument(
+        "--for", dest="lasting", default="60s", metavar="TIME", help="how long it is away (default: 60s)"
+    )
+    drill.add_argument("--rate", default="50", metavar="N", help="calls a second, in all (default: 50)")
+    drill.add_argument("--path", default="/", help="what is asked for, by GET (default: /)")
+    drill.add_argument(
+        "--service", action="append", default=[], metavar="NAMESPACE/NAME", help="call this one alone"
+    )
+    drill.add_argument(
+        "--from",
+        dest="source",
+        action="append",
+        default=[],
+        metavar="CLUSTER",
+        help="call from this one alone",
+    )
+    drill.add_argument("--json", action="store_true", help="print the report as JSON, and nothing else")
+    drill.add_argument("--junit", metavar="FILE", help="also write the budget's results as JUnit's XML")
+    drill.add_argument("--undo", action="store_true", help="only put back what a drill that was killed left")
 
 
 def _command(commands: Any, name: str) -> argparse.ArgumentParser:

@@ -16,10 +16,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from airgap import daemon
-from airgap.lock import exclusive
+from airgap.lock import HeldError, exclusive
 from airgap.report import Report, output_console
 from cli import demo, docker_objects, hub_tokens, lanes, others, preflight, settings, toolchain
 from cli.doctor import command as doctor
+from cli.drill import command as drill
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.explain import command as explain
@@ -39,8 +40,16 @@ def run(arguments: argparse.Namespace, progress: Report) -> int:
     settings.source_file(
         paths, arguments.environment
     )  # refuse an unknown environment before waiting or building
-    with exclusive(paths.cache, f"./stack {arguments.command} {arguments.environment}", progress):
-        return command(arguments, paths, progress)
+    purpose = f"./stack {arguments.command} {arguments.environment}"
+    try:
+        with exclusive(paths.cache, purpose, progress, wait=arguments.command not in AT_ONCE):
+            drill.put_back_left(arguments.environment, paths, progress)
+            return command(arguments, paths, progress)
+    except HeldError as error:
+        raise UserError(
+            f"{purpose} does not wait for another ./stack ({error}): what it finds then is not what you saw. "
+            "Run it again when that has ended."
+        ) from error
 
 
 def up(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
@@ -233,6 +242,8 @@ COMMANDS: Mapping[str, Command] = {
     "init": init, "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env,
     "test": test, "check": check,
     "status": status.run, "doctor": doctor.run, "graph": graph.run,
-    "explain": explain.run, "gather": gather.run, "bench": bench,
+    "explain": explain.run, "gather": gather.run, "bench": bench, "drill": drill.run,
 }  # fmt: skip
-CHANGING = {"init", "up", "preview", "demo", "destroy"}
+CHANGING = {"init", "up", "preview", "demo", "drill", "destroy"}
+AT_ONCE = {"drill"}
+"""Of these those that refuse while another one works, in place of waiting."""

@@ -204,7 +204,7 @@ class Engine:
         """Undo what a killed run left: its lock, its half-made resources. Returns the state's resources."""
         if not self.exists():
             return []
-        self._break_stale_lock()
+        self.refuse_working()
         state = self.state()
         deployment = state["deployment"]
         if any(item["type"] == "creating" for item in deployment.get("pending_operations") or []):
@@ -236,8 +236,8 @@ class Engine:
         finally:
             target.unlink()
 
-    def _break_stale_lock(self) -> None:
-        """Remove the backend's lock when the process that took it is gone; refuse when it lives."""
+    def refuse_working(self) -> None:
+        """Raise UserError while a pulumi works on the environment; the lock of one that is gone goes."""
         for path in (self.backend / ".pulumi" / "locks").rglob("*.json"):
             holder = json.loads(path.read_text()).get("pid")
             if holder and not self._ended(holder):

@@ -96,6 +96,31 @@ logs of the gateways say that it passed. The gateways that run are asked. Change
 exit codes: 0 explained, 1 no such service, app-id or request, or no answer, 2 the command line is wrong
 examples:   ./stack explain --from cluster-2 http://nodeapp.dapr-test:3000/ports
             ./stack explain --request-id 3f6c1f7e8a2b""",
+    "drill": """\
+take a part away, follow calls, put it back, and report
+
+A rehearsal of a failure on what runs. From a pod of its own in each cluster that calls exported services, GET
+requests go to them by the Services' own names, at a steady rate. Ten seconds later something is lost:
+
+  CLUSTER               k3d: its containers are killed; one that exists: its gateway has no replicas
+  gateway[:CLUSTER]     its gateway has no replicas, and its pods are ended
+  app[:CLUSTER]         so for the workloads behind the services that are called
+  link[:CLUSTER:CLUSTER]  neither gateway reaches the other; k3d: the nodes drop the packets; clusters that
+                        exist: a NetworkPolicy, and the gateways are restarted, as it ends no open connection
+
+Without CLUSTER it is the one that serves most of what other clusters call. After --for it is put back, and
+calls go on until it serves its part again. The report: requests that failed or were slow, who served what
+part before, meanwhile and after, how long until no request noticed it, and how it got its part back; and
+whether that is within the budget, `drill` in the settings (default: no request fails, 10 s, 240 s).
+
+Other calls of the clusters feel it as well. A cluster with `protect: true` in the settings is refused.
+What is taken away is written down first, and put back at the end, at Ctrl-C, and after a crash by the next
+`up`, `drill`, `demo` or `destroy`; until then `status` and `doctor` name it. --undo does nothing else.
+
+exit codes: 0 within the budget, 1 not, or failed, 2 the settings or the command line are wrong, 130
+            interrupted and put back
+examples:   ./stack drill dev --lose cluster-1 --path /ports
+            ./stack drill dev --lose link:cluster-2:cluster-1 --for 30s --junit drill.xml""",
     "gather": """\
 pack everything needed to diagnose, without secrets
 

@@ -71,12 +71,16 @@ def foreground(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None 
 
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, so that what it started is taken down."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    """SIGTERM, and a terminal that goes, end the block as Ctrl-C does, so that all it started is ended."""
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # under nohup the end of the terminal means nothing
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, _interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -33,7 +33,14 @@ from cli.observe.view import (
 def platform_checks(platform: Platform) -> list[Check]:
     """All of them, cluster by cluster."""
     checks = [check for view in platform.clusters for check in _cluster(platform, view)]
-    return [*checks, *redis(platform)]
+    return [*drill(platform), *checks, *redis(platform)]
+
+
+def drill(platform: Platform) -> Iterator[Check]:
+    """What a drill has taken away, before whatever is wrong because of it."""
+    if platform.drill:
+        hint = f"./stack drill {platform.environment} --undo puts it back, when no drill is at work"
+        yield Check(group="platform", name="drill", result="fail", seen=platform.drill, hint=hint)
 
 
 def unasked(platform: Platform, reached: Mapping[str, Reachability]) -> Iterator[Check]:

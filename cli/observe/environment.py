@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from airgap import tools
+from airgap import lock, tools
 from airgap.report import Report, SupplyError
 from cli import docker_objects, preflight, toolchain
+from cli.drill.journal import Journal
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.api import Api, open_apis
@@ -40,7 +41,18 @@ class Running:
             observe(self.engine.environment, self.settings, self.apis, missing=self.missing, before=before),
             asyncio.to_thread(self._containers),
         )
-        return replace(platform, containers=containers or {}, docker=containers is not None)
+        return replace(
+            platform, containers=containers or {}, docker=containers is not None, drill=self._drill()
+        )
+
+    def _drill(self) -> str:
+        """What a drill has taken away and not put back, and whether it is at work still."""
+        if not (said := Journal(self.engine.folder).said()):
+            return ""
+        working = lock.holder(self.engine.toolchain.paths.cache)
+        if working.startswith(f"./stack drill {self.engine.environment},"):
+            return f"{said} ({working}, is at work)"
+        return f"{said}; that drill ended without putting it back"
 
     def _containers(self) -> dict[str, str] | None:
         try:
@@ -63,17 +75,22 @@ def present_toolchain(paths: Paths) -> Toolchain:
         return toolchain.compose(paths, mode, "", tools.present_tools(paths.cache))
 
 
+def refuse_absent(engine: Engine) -> None:
+    """Raise NotUpError when the environment is not up, not even half-way."""
+    if not engine.exists():
+        raise NotUpError(
+            f"environment {engine.environment!r} is not up; run ./stack up {engine.environment} first."
+        )
+
+
 @asynccontextmanager
 async def running(engine: Engine) -> AsyncIterator[Running]:
     """The environment with its APIs open. Raises NotUpError."""
     settings = preflight.checked_settings(engine.toolchain.paths, engine.environment)
     try:
         found, missing = client_configs(engine, settings)
-    except UserError as error:
-        if not engine.exists():  # asked only now: each question to the engine takes it half a second
-            raise NotUpError(
-                f"environment {engine.environment!r} is not up; run ./stack up {engine.environment} first."
-            ) from error
+    except UserError:
+        refuse_absent(engine)  # asked only now: each question to the engine takes it half a second
         raise
     async with open_apis(found, engine.toolchain.env) as apis:
         yield Running(engine=engine, settings=settings, apis=apis, missing=missing)

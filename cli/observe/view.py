@@ -92,7 +92,7 @@ class Platform:
     """An environment at one moment, `at` seconds since 1970.
 
     `containers` holds the state of its Docker containers by name; `docker` says whether a daemon could be
-    asked for them.
+    asked for them. `drill` says what a drill has taken away and not put back; empty when nothing is.
     """
 
     environment: str
@@ -100,6 +100,7 @@ class Platform:
     clusters: tuple[ClusterView, ...]
     containers: Mapping[str, str] = field(default_factory=dict)
     docker: bool = True
+    drill: str = ""
     at: float = 0.0
 
     def cluster(self, name: str) -> ClusterView:

@@ -92,6 +92,9 @@ class ClusterSettings(Section):
         description="Most of a service's calls it is to get, in percent of those of all clusters, which "
         "count alike; ./stack preview says when it would get more. Default: no bound.",
     )
+    protect: Flag = Field(
+        default=False, description="./stack drill takes nothing of it away, and refuses when it is asked to."
+    )
     admission_policy: Flag = Field(
         default=True,
         description="Its API server refuses controller and hub what they have no business writing; false for "
@@ -169,6 +172,26 @@ class PreviewSettings(Section):
     )
 
 
+class DrillSettings(Section):
+    """The budget of ./stack drill: what calls may feel of a loss. A drill beyond it has failed."""
+
+    failed_requests: Annotated[Number, Field(ge=0, le=1_000_000)] = Field(
+        default=0, description="Safe requests that may fail, from the loss to the end of the drill."
+    )
+    slow_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=2, description="An answer that takes longer is a slow one."
+    )
+    detection_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=10,
+        description="From the loss to the end of the last request that failed or was slow because of it.",
+    )
+    fail_back_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=240,
+        description="From putting it back until it serves four fifths of its part again; the drill waits no "
+        "longer.",
+    )
+
+
 class K3dSettings(Section):
     """The nodes of k3d clusters."""
 
@@ -239,6 +262,9 @@ class Settings(Section):
     )
     preview: PreviewSettings = Field(
         default=PreviewSettings(), description="What ./stack preview warns of, and what it refuses."
+    )
+    drill: DrillSettings = Field(
+        default=DrillSettings(), description="What calls may feel of a loss: the budget of ./stack drill."
     )
     supply: Literal["auto", "upstream", "airgap"] = Field(
         default="auto", description="Where tools, images and charts come from; auto lets ./stack find out."

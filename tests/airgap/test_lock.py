@@ -6,9 +6,10 @@ import io
 import threading
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
-from airgap.lock import exclusive
+from airgap.lock import HeldError, exclusive, holder
 from airgap.report import Report
 
 
@@ -44,3 +45,13 @@ def test_a_lock_left_by_a_dead_run_is_no_obstacle(tmp_path: Path) -> None:
     progress, text = quiet()
     with exclusive(tmp_path, "./stack up dev", progress):
         assert "Waiting" not in text.getvalue()
+
+
+def test_who_does_not_wait_is_told_for_whom_it_would(tmp_path: Path) -> None:
+    assert not holder(tmp_path), "nobody ever was here"
+    with exclusive(tmp_path, "./stack up dev", quiet()[0]):
+        assert holder(tmp_path).startswith("./stack up dev, process ")
+        refused = pytest.raises(HeldError, match=r"\./stack up dev, process")
+        with refused, exclusive(tmp_path, "./stack drill dev", quiet()[0], wait=False):
+            pass
+    assert not holder(tmp_path), "what is written there is of one that has ended"

@@ -22,6 +22,7 @@ ORDER = (
     "test_app_id",
     "test_dapr_mtls",
     "test_failures",
+    "test_drill",
     "test_doctor",
     "test_of_others",
     "test_take_down",

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from airgap.report import Report, output_console
 from cli import settings as settings_files
+from cli import status_between
 from cli.doctor.check import Check, failed
 from cli.doctor.platform import dapr, dapr_version, platform_checks
 from cli.observe import serving
@@ -81,6 +82,7 @@ def as_json(platform: Platform) -> dict[str, Any]:
         "healthy": not problems,
         "problems": [check.as_json() for check in problems],
         "clusters": [_cluster_json(view) for view in platform.clusters],
+        "between": status_between.as_json(platform),
     }
 
 
@@ -178,7 +180,11 @@ def render(platform: Platform, before: Platform | None = None) -> Group:
     """The tables. With an earlier look, answers since then are shown instead of all."""
     problems = failed(platform_checks(platform))
     return Group(
-        _clusters(platform), _objects(platform), _serving(platform, before), *_problems(platform, problems)
+        _clusters(platform),
+        _objects(platform),
+        _serving(platform, before),
+        *status_between.render(platform, _table),
+        *_problems(platform, problems),
     )
 
 

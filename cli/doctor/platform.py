@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cli.doctor import hints
+from cli.doctor.certificates import certificate_checks
 from cli.doctor.check import Check, Result
 from cli.doctor.deployments import check, deployment, why_not_ready
 from cli.doctor.every_caller import left_without_selector, not_for_every_caller
@@ -54,6 +55,7 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
         yield deployment(view, SYSTEM, GATEWAY, "gateway")
         yield deployment(view, SYSTEM, CONTROLLER, "controller")
         yield from silent_gateways(view)
+        yield from certificate_checks(platform, view)
     if view.settings.role == "control-plane":
         if bundled:
             yield deployment(view, SYSTEM, HUB, "hub")

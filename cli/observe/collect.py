@@ -107,7 +107,8 @@ async def _cluster(
     ]
     view = await _read(view, api, pages)
     pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
-    gateways = await asyncio.gather(*(_gateway(api, pod) for pod in pods))
+    mutual_tls = settings.gateway.mutual_tls != "off"
+    gateways = await asyncio.gather(*(_gateway(api, pod, mutual_tls=mutual_tls) for pod in pods))
     return replace(view, gateways=tuple(gateways))
 
 
@@ -131,11 +132,12 @@ async def _list(api: Api, kind: str, path: str) -> tuple[Object, ...] | str:
         return () if error.status == NOT_FOUND and kind in MAY_LACK else str(error)
 
 
-async def _gateway(api: Api, running: Object) -> GatewayView:
+async def _gateway(api: Api, running: Object, *, mutual_tls: bool) -> GatewayView:
     pod = key_of(running)[1]
     admin = f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:{admin_port(running)}/proxy"
+    view = GatewayView(pod=pod)
     try:
-        config = await api.json(f"{admin}/config")
+        view = replace(view, config=await api.json(f"{admin}/config"))
+        return replace(view, peers=await api.json(f"{admin}/peers")) if mutual_tls else view
     except ApiError as error:
-        return GatewayView(pod=pod, error=str(error))
-    return GatewayView(pod=pod, config=config)
+        return replace(view, error=str(error))

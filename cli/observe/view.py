@@ -25,10 +25,11 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayView:
-    """One gateway pod's own account."""
+    """One gateway pod's own account. `peers`: of mutual TLS, where there is any."""
 
     pod: str
     config: Object | None = None
+    peers: Object | None = None
     error: str = ""
 
 

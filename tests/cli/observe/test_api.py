@@ -30,6 +30,15 @@ PAGES = {{
     "/unreachable": (502, "dial tcp 127.0.0.1:6445:\\n connection refused"),
     "/page": (200, "no JSON at all"),
 }}
+GATEWAY = {{
+    "metadata": {{"name": "gateway-1", "namespace": "multicluster-system", "labels": {{"app": "gateway"}}}},
+    "spec": {{"containers": [{{"ports": [{{"name": "admin", "containerPort": 9090}}]}}]}},
+    "status": {{"conditions": [{{"type": "Ready", "status": "True"}}]}},
+}}
+SYSTEM = "/api/v1/namespaces/multicluster-system/pods"
+PAGES[SYSTEM] = (200, {{"items": [GATEWAY]}})
+PAGES[SYSTEM + "/gateway-1:9090/proxy/config"] = (200, {{"cluster": "a/b/c/d"}})
+PAGES[SYSTEM + "/gateway-1:9090/proxy/peers"] = (200, {{"peers": {{"a/b/c/e": []}}}})
 LIST = (200, {{"items": [{{"metadata": {{"name": "one", "namespace": "dapr-test"}}}}]}})
 POLICY = (200, {{"items": [{{"metadata": {{"name": "one", "namespace": "of-a-user"}}}}]}})
 
@@ -157,3 +166,12 @@ async def test_a_platform_is_read_as_far_as_it_answers(cluster: Api) -> None:
     assert "could not find" in read.unread["ServiceExport"]
     assert "HTTPEndpoint" not in read.unread, "older versions of Dapr have none"
     assert other.error == "no kubeconfig"
+
+
+async def test_gateways_are_asked_about_mutual_tls_where_there_is_any(cluster: Api) -> None:
+    settings = parse(CONFIG)
+    (told,) = (await observe("dev", settings, {"cluster-1": cluster})).cluster("cluster-1").gateways
+    assert (told.pod, told.config, told.peers) == ("gateway-1", {"cluster": "a/b/c/d"}, None)
+    settings = parse({**CONFIG, "gateway": {"mutualTls": "permissive"}})
+    (told,) = (await observe("dev", settings, {"cluster-1": cluster})).cluster("cluster-1").gateways
+    assert (told.config, told.peers) == ({"cluster": "a/b/c/d"}, {"peers": {"a/b/c/e": []}})

@@ -24,6 +24,8 @@ ORDER = (
     "test_failures",
     "test_doctor",
     "test_take_down",
+    # An environment of its own, when the machine is free of the other one.
+    "test_mutual_tls_e2e",
 )
 
 

@@ -10,10 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.doctor.lifetimes import span
-from cli.observe.between import Pair, is_on, pairs
+from cli.observe.between import Pair, is_asked_for, pairs
 from cli.observe.view import Platform
-
-OFF = "Between clusters: plain HTTP, gateway.mutualTls is off."
 
 
 def as_json(platform: Platform) -> list[dict[str, Any]]:
@@ -36,8 +34,8 @@ def render(platform: Platform, table: Callable[..., Table]) -> Iterator[Table | 
     found = pairs(platform)
     if not found:
         return
-    if not is_on(platform):
-        yield OFF
+    if not is_asked_for(platform):
+        yield f"Between clusters: {found[0].over}, {found[0].fault}."
         return
     shown = table("Between clusters", "", "callers", "ask", "over", "by roots", "until")
     for pair in found:

@@ -8,7 +8,7 @@ from cli.doctor import hints
 from cli.doctor.check import Check, Result
 from cli.doctor.deployments import check
 from cli.doctor.lifetimes import Lifetime
-from cli.observe.between import Pair, is_on, pages_of, pairs, time_of
+from cli.observe.between import Pair, is_asked_for, is_on, pages_of, pairs, time_of
 from cli.observe.view import CONTROLLER, ClusterView, Platform
 
 
@@ -19,7 +19,8 @@ def certificate_checks(platform: Platform, view: ClusterView) -> Iterator[Check]
     strict = platform.settings.gateway.mutual_tls == "strict"
     yield from _certificate(platform, view, without="fail" if strict else "warn")
     yield from _root(platform, view)
-    yield from _calls(platform, view)
+    if is_asked_for(platform):
+        yield from _calls(platform, view)
 
 
 def _certificate(platform: Platform, view: ClusterView, *, without: Result) -> Iterator[Check]:

@@ -31,8 +31,13 @@ class Pair:
 
 
 def is_on(platform: Platform) -> bool:
-    """Whether gateways are to prove to each other whose they are."""
+    """Whether gateways can prove to each other whose they are."""
     return platform.settings.gateway.mutual_tls != "off"
+
+
+def is_asked_for(platform: Platform) -> bool:
+    """Whether gateways are to ask each other over TLS."""
+    return platform.settings.gateway.mutual_tls in ("permissive", "strict")
 
 
 def pairs(platform: Platform) -> list[Pair]:
@@ -56,8 +61,9 @@ def _callees(view: ClusterView) -> set[str]:
 
 def _pair(platform: Platform, view: ClusterView, callee: str) -> Pair:
     name = platform.short(callee)
-    if not is_on(platform):
-        return Pair(caller=view.key, callee=callee, over="plain HTTP", fault="gateway.mutualTls is off")
+    if not is_asked_for(platform):
+        fault = f"gateway.mutualTls is {platform.settings.gateway.mutual_tls}"
+        return Pair(caller=view.key, callee=callee, over="plain HTTP", fault=fault)
     pages = pages_of(view)
     if not pages:
         return Pair(caller=view.key, callee=callee, over="unknown", fault=f"{view.name} does not tell")

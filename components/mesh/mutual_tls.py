@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OFF, STRICT = "off", "strict"
-MODES = (OFF, "permissive", STRICT)
+MODES = (OFF, "accept", "permissive", STRICT)
 PORT = 15443
 """Where gateways listen for those of other clusters."""
 # What the gateway's own code has in kube/authority.py; a test compares.

@@ -10,7 +10,7 @@ from platforms.mutual_tls import DAYS, HOURS, Proofs
 from platforms.world import World, key
 from rich.console import Console
 
-from cli import status, status_between
+from cli import status
 from cli.doctor.certificates import certificate_checks
 from cli.doctor.check import Check, failed
 from cli.doctor.lifetimes import span
@@ -64,7 +64,7 @@ def test_machines_get_the_same() -> None:
 
 def test_while_it_is_off_one_line_says_that_nothing_is_proved() -> None:
     world = World()
-    assert status_between.OFF in " ".join(shown(world).split())
+    assert "Between clusters: plain HTTP, gateway.mutualTls is off." in " ".join(shown(world).split())
     assert {pair.over for pair in pairs(world.platform())} == {"plain HTTP"}
     assert not [
         one for view in world.platform().clusters for one in certificate_checks(world.platform(), view)
@@ -72,6 +72,14 @@ def test_while_it_is_off_one_line_says_that_nothing_is_proved() -> None:
     for cluster in world.clusters.values():
         cluster.config = {}
     assert "Between clusters" not in shown(world), "nobody calls another cluster"
+
+
+def test_on_the_way_back_nobody_is_to_ask_over_tls_and_certificates_still_count() -> None:
+    world = World()
+    Proofs(world, "accept")
+    assert "Between clusters: plain HTTP, gateway.mutualTls is accept." in " ".join(shown(world).split())
+    assert CERTIFICATE in world.checks()
+    assert not [name for name in world.checks() if "calls to" in name]
 
 
 def test_who_does_not_listen_yet_is_asked_over_plain_http_and_with_strict_not_at_all() -> None:

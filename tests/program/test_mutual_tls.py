@@ -144,7 +144,7 @@ def test_without_it_a_port_for_gateways_alone_means_nothing(mesh: Callable[..., 
 @pytest.mark.parametrize(
     ("plane", "member", "tls", "words"),
     [
-        ({}, {}, {"mode": "on"}, "mutual_tls: mode is 'on': choose from off, permissive, strict"),
+        ({}, {}, {"mode": "on"}, "mutual_tls: mode is 'on': choose from off, accept, permissive, strict"),
         ({}, {}, {"mode": "strict"}, "east has no `peers_port`, and mutual_tls is strict"),
         ({}, {"peers_port": 30443}, {}, "east: gateway_port and peers_port are ports of one Service"),
         ({"peers_node_port": 443}, {}, {}, "hub: peers_node_port is 443: choose one from 30000 to 32767"),

@@ -267,6 +267,22 @@ async def test_permissive_gateways_take_both_and_ask_who_can_over_tls(net: Any, 
     assert b"client-cluster" not in world.heads[-1].lower(), "whose word nobody could check"
 
 
+async def test_on_the_way_back_gateways_take_both_and_ask_nobody_over_tls(
+    net: Any, make: Any, ok: Any
+) -> None:
+    """So that none of them is asked over TLS any more when the first stops to listen for it."""
+    world = World(net, make, ok, MutualTls.ACCEPT)
+    await world.start(peers=KEYS)
+    world.c2.swap(*world.imported, world.c1.peer(world.c1.peers), peers=KEYS)
+    assert (await world.call())[0] == 200
+    assert world.c1.handshakes() == {}, "though a Peer says where c1 listens"
+    world.c2.mode = MutualTls.PERMISSIVE
+    world.c2.swap(*world.imported, world.c1.peer(world.c1.peers), peers=KEYS)
+    assert (await world.call())[0] == 200, "who is not on its way back yet"
+    assert world.c1.handshakes() == {("accepted", "ok"): 1}
+    assert b"X-Gateway-Client-Cluster: default/default/default/c2\r\n" in world.heads[-1]
+
+
 async def test_only_targets_of_an_export_may_call_it(world: World) -> None:
     await world.start(export=world.make.export(targetClusters=[world.make.key("c3")]))
     status, head, body = await world.call()

@@ -31,6 +31,8 @@ class MutualTls(Enum):
 
     OFF = "off"
     """Plain HTTP."""
+    ACCEPT = "accept"
+    """Plain HTTP, and TLS from those who ask by it still: on the way back, before nobody listens any more."""
     PERMISSIVE = "permissive"
     """TLS with whoever listens for it, else plain HTTP: while clusters change over one by one."""
     STRICT = "strict"

@@ -112,16 +112,19 @@ class AuthorityKeeper:
         loaded: Callable[[], Awaitable[Loaded | None]],
         *,
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
+        announced: bool = True,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`namespace`: that of the gateways. `loaded`: what all of them have, None while that is not known.
-        `clock` tells the time, with its zone.
+        `announced`: other clusters are told that these gateways listen, when they do. `clock` tells the time,
+        with its zone.
         """
         self._client = client
         self._namespace = namespace
         self._key = cluster_key
         self._loaded = loaded
         self._lifetimes = lifetimes
+        self._announced = announced
         self._clock = clock
         self._error = ""
 
@@ -154,7 +157,7 @@ class AuthorityKeeper:
         await self._write(CA_SECRET, "Opaque", ca, encode(after))
         loaded = await self._loaded()
         listening = spec_of(peer or {}).get("listening") is True if loaded is None else loaded.certificate
-        await self._publish(peer, own_peer(self._key, after, listening=listening))
+        await self._publish(peer, own_peer(self._key, after, listening=listening and self._announced))
         await self._write(
             CERTIFICATE_SECRET, TLS, certificate, {"tls.crt": after.leaf.chain, "tls.key": after.leaf.key}
         )

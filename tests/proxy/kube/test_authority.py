@@ -35,7 +35,7 @@ class World:
     """A cluster's API, and what keeps its authority at a time that the test sets."""
 
     def __init__(self, api: MiniApi, client: KubeClient) -> None:
-        self.api = api
+        self.api, self.client = api, client
         self.now = NOW
         self.loaded: Loaded | None = None
         self.keeper = AuthorityKeeper(client, SYSTEM, KEY, self.ask, lifetimes=TIMES, clock=lambda: self.now)
@@ -182,6 +182,20 @@ async def test_a_cluster_says_what_all_its_gateways_have_loaded(world: World) ->
     await world.keeper.keep()
     assert world.api.objects[PEER]["spec"]["listening"] is False
     assert world.api.objects["peers", "", "other"]["status"] == {"trusted": []}
+
+
+async def test_a_cluster_on_its_way_back_says_that_it_does_not_listen_though_it_does(world: World) -> None:
+    world.loaded = Loaded(certificate=True)
+    await world.keeper.keep()
+    assert world.api.objects[PEER]["spec"]["listening"] is True
+    keeper = AuthorityKeeper(
+        world.client, SYSTEM, KEY, world.ask, lifetimes=TIMES, announced=False, clock=lambda: world.now
+    )
+    await keeper.keep()
+    assert world.api.objects[PEER]["spec"]["listening"] is False
+    world.loaded = None
+    await keeper.keep()
+    assert world.api.objects[PEER]["spec"]["listening"] is False
 
 
 def test_what_one_gateway_lacks_is_not_loaded() -> None:

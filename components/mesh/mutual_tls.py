@@ -11,6 +11,7 @@ PORT = 15443
 # What the gateway's own code has in kube/authority.py; a test compares.
 CA_SECRET = "gateway-ca"  # noqa: S105 - the name of the Secret
 CERTIFICATE_SECRET = "gateway-certificate"  # noqa: S105 - the name of the Secret
+OWN_CA_SECRET = "gateway-own-ca"  # noqa: S105 - the name of the Secret
 FOLDER = "/etc/gateway/certificate"
 
 

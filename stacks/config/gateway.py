@@ -98,7 +98,8 @@ class GatewaySettings(Section):
         "who ask by it; over TLS, each proving its cluster by a certificate, with those that listen for it, "
         "else over plain HTTP; over TLS alone.",
     )
-    certificate_hours: Annotated[float, Field(gt=0, le=8760)] = Field(
+    # Certificates begin a quarter of an hour before they are made; to mount a Secret takes a kubelet minutes.
+    certificate_hours: Annotated[float, Field(ge=0.5, le=8760)] = Field(
         default=24,
         description="How long a certificate of gateways counts; at half of it another one is made.",
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from cli.observe.api import Api, ApiError
 from cli.observe.view import (
+    DAPR_ROOTS,
     GATEWAY,
     SYSTEM,
     ClusterView,
@@ -106,6 +107,8 @@ async def _cluster(
         for namespace in sorted(concerned)
     ]
     view = await _read(view, api, pages)
+    if of_dapr:
+        view = await _dapr_roots(view, api)
     pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
     mutual_tls = settings.gateway.mutual_tls != "off"
     gateways = await asyncio.gather(*(_gateway(api, pod, mutual_tls=mutual_tls) for pod in pods))
@@ -130,6 +133,16 @@ async def _list(api: Api, kind: str, path: str) -> tuple[Object, ...] | str:
         return tuple((await api.json(path)).get("items") or [])
     except ApiError as error:
         return () if error.status == NOT_FOUND and kind in MAY_LACK else str(error)
+
+
+async def _dapr_roots(view: ClusterView, api: Api) -> ClusterView:
+    path = f"/api/v1/namespaces/{view.dapr_namespace}/configmaps/{DAPR_ROOTS}"
+    try:
+        found = await api.json(path)
+    except ApiError as error:
+        unread = {} if error.status == NOT_FOUND else {"ConfigMap": str(error)}
+        return replace(view, unread={**view.unread, **unread})
+    return replace(view, objects={**view.objects, "ConfigMap": (found,)})
 
 
 async def _gateway(api: Api, running: Object, *, mutual_tls: bool) -> GatewayView:

@@ -10,6 +10,8 @@ from stacks.config.model import ClusterSettings, Settings
 
 SYSTEM = "multicluster-system"
 DAPR = "dapr-system"
+DAPR_ROOTS = "dapr-trust-bundle"
+"""The ConfigMap in which Dapr says which roots its sidecars trust."""
 GATEWAY = "gateway"
 CONTROLLER = "controller"
 HUB = "multicluster-hub"

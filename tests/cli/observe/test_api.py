@@ -39,6 +39,8 @@ SYSTEM = "/api/v1/namespaces/multicluster-system/pods"
 PAGES[SYSTEM] = (200, {{"items": [GATEWAY]}})
 PAGES[SYSTEM + "/gateway-1:9090/proxy/config"] = (200, {{"cluster": "a/b/c/d"}})
 PAGES[SYSTEM + "/gateway-1:9090/proxy/peers"] = (200, {{"peers": {{"a/b/c/e": []}}}})
+TRUST = "/api/v1/namespaces/dapr-system/configmaps/dapr-trust-bundle"
+PAGES[TRUST] = (200, {{"metadata": {{"name": "dapr-trust-bundle", "namespace": "dapr-system"}}}})
 LIST = (200, {{"items": [{{"metadata": {{"name": "one", "namespace": "dapr-test"}}}}]}})
 POLICY = (200, {{"items": [{{"metadata": {{"name": "one", "namespace": "of-a-user"}}}}]}})
 
@@ -165,6 +167,7 @@ async def test_a_platform_is_read_as_far_as_it_answers(cluster: Api) -> None:
     assert read.one("Service", "of-a-user", "one") is not None, "a policy names a service there"
     assert "could not find" in read.unread["ServiceExport"]
     assert "HTTPEndpoint" not in read.unread, "older versions of Dapr have none"
+    assert read.one("ConfigMap", "dapr-system", "dapr-trust-bundle") is not None
     assert other.error == "no kubeconfig"
 
 

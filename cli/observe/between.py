@@ -100,8 +100,9 @@ def _faults(
 
 
 def pages_of(view: ClusterView) -> list[Object]:
-    """What its gateways tell of mutual TLS."""
-    return [gateway.peers for gateway in view.gateways if gateway.peers is not None]
+    """What its gateways tell of mutual TLS. Those of an older version do not say whom they ask."""
+    told = (gateway.peers for gateway in view.gateways)
+    return [page for page in told if page is not None and "gateways" in page]
 
 
 def _roots(pages: Sequence[Object], key: str) -> tuple[str, ...]:

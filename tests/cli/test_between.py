@@ -138,6 +138,8 @@ def test_a_gateway_that_tells_nothing_is_not_taken_for_one_that_does_not_ask() -
     world["cluster-2"].peers = None
     assert rows(world)["cluster-2", "cluster-1"] == ["✗", "unknown: cluster-2 does not tell", "", "-"]
     assert not [name for name in world.checks() if name.startswith("cluster-2: calls")]
+    world["cluster-2"].peers = {"certificate": True, "until": "2026-01-01T00:00:00+00:00", "peers": {}}
+    assert rows(world)["cluster-2", "cluster-1"][1] == "unknown: cluster-2 does not tell", "an older version"
 
 
 def test_an_end_that_is_over_is_said() -> None:

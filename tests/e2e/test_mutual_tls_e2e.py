@@ -221,3 +221,25 @@ def test_new_certificates_on_both_sides_fail_no_call(mesh: TlsMesh, tell: Any) -
         report = {"taken_after": taken, **inside.report(began)}
     tell(report | {"at_the_door": outside.answered, "failed_there": outside.failed[:5]})
     assert (report["failed"], outside.failed) == (0, [])
+
+
+def test_the_way_back_fails_no_call_either(mesh: TlsMesh, tell: Any) -> None:
+    def addresses() -> list[str]:
+        return [address for name in (HUB, EAST, WEST) for address in mesh.addresses(name)]
+
+    with (
+        Load(mesh.clusters[WEST], NAME, callers=CALLERS) as inside,
+        OutsideLoad(DOOR, AT_THE_DOOR) as outside,
+    ):
+        inside.until(lambda: inside.served(EAST), "calls flow")
+        assert addresses()
+        began = time.time()
+        for mode in ("permissive", "accept"):
+            mesh.up(mode)
+        taken_back = eventually(lambda: not addresses(), "no Peer says where gateways listen")
+        mesh.up("off")
+        inside.until(lambda: inside.served(EAST), "calls flow on")
+        report = {"taken_back": taken_back, **inside.report(began), "seconds": round(time.time() - began, 1)}
+    tell(report | {"at_the_door": outside.answered, "failed_there": outside.failed[:5]})
+    assert (report["failed"], outside.failed) == (0, [])
+    assert mesh.post(MARK).startswith(f"from cluster: {EAST} caller: nobody {MARK}")

@@ -183,6 +183,11 @@ class TlsMesh:
     def asks_over_tls(self, caller: str, callee: str) -> bool:
         return key(callee) in self.page(caller).get("gateways", {})
 
+    def addresses(self, name: str) -> list[str]:
+        """Where other clusters' gateways listen for those of this one, as its Peers say."""
+        peers = json.loads(self.clusters[name]("get", "peers.flomesh.io", "-o", "json"))["items"]
+        return [peer["spec"]["gateway"]["ip"] for peer in peers if "gateway" in peer["spec"]]
+
     def secret(self, name: str, secret: str) -> dict[str, bytes]:
         found = json.loads(self.clusters[name](*SYSTEM, "get", "secret", secret, "-o", "json"))
         return {entry: b64decode(value) for entry, value in found["data"].items()}

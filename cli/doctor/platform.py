@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cli.doctor import hints, whose
+from cli.doctor.certificates import certificate_checks
 from cli.doctor.check import Check, Result
+from cli.doctor.dapr_root import dapr_root_checks
 from cli.doctor.deployments import check, deployment, why_not_ready
 from cli.doctor.every_caller import left_without_selector, not_for_every_caller
 from cli.doctor.path import NOBODY_ASKED
@@ -60,6 +62,7 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
         yield deployment(view, SYSTEM, GATEWAY, "gateway")
         yield deployment(view, SYSTEM, CONTROLLER, "controller")
         yield from silent_gateways(view)
+        yield from certificate_checks(platform, view)
     if view.settings.role == "control-plane":
         if bundled:
             yield deployment(view, SYSTEM, HUB, "hub")
@@ -67,6 +70,7 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
         yield from token_checks(platform, view)
     elif view.settings.dapr != "none":
         yield dapr(view)
+        yield from dapr_root_checks(platform, view)
         mtls = platform.settings.dapr_mtls if view.settings.dapr == "install" else None
         yield from sidecar_checks(view, mtls=mtls)
     yield from objects(platform, view)

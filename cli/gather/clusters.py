@@ -92,7 +92,7 @@ def _logs(pod: Object) -> Iterator[tuple[str, str]]:
 
 
 def _admin(pod: Object) -> Iterator[tuple[str, str]]:
-    """A gateway's routes and metrics; the hub has metrics alone."""
+    """A gateway's routes, peers and metrics; the hub has metrics alone."""
     namespace, name = key_of(pod)
     port = admin_port(pod)
     if namespace != SYSTEM or not port:
@@ -101,3 +101,4 @@ def _admin(pod: Object) -> Iterator[tuple[str, str]]:
     yield f"admin/{name}.metrics.txt", f"{admin}/metrics"
     if "run" in (spec(pod).get("containers") or [{}])[0].get("args", []):
         yield f"admin/{name}.config.json", f"{admin}/config"
+        yield f"admin/{name}.peers.json", f"{admin}/peers"

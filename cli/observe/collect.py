@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from cli.observe.api import Api, ApiError
 from cli.observe.view import (
+    DAPR_ROOTS,
     GATEWAY,
     SYSTEM,
     ClusterView,
@@ -45,6 +46,7 @@ OF_NAMESPACES = {
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
     "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets",
 }
+DAPR_ROOTS_PAGE = "/api/v1/namespaces/{}/configmaps?fieldSelector=metadata.name%3D" + DAPR_ROOTS
 DNS = "kube-system"
 NOT_FOUND = 404
 AGAIN_SECONDS = 1.0
@@ -115,6 +117,8 @@ async def _answers(view: ClusterView, settings: Settings, api: Api, more: set[st
     known = {*namespaces(settings), *more}
     of_dapr = {} if view.settings.dapr == "none" else ON_MEMBERS
     listed = EVERYWHERE | (ON_THE_PLANE if view.settings.role == "control-plane" else of_dapr)
+    if of_dapr:
+        listed |= {"ConfigMap": DAPR_ROOTS_PAGE.format(view.dapr_namespace)}
     # All that is known to be wanted is asked for at once: a turn takes as long as its slowest answer.
     pages = asyncio.create_task(_read(view, api, [*listed.items(), *_within(known)]))
     try:
@@ -125,9 +129,10 @@ async def _answers(view: ClusterView, settings: Settings, api: Api, more: set[st
     finally:
         pages.cancel()  # when there is nobody, nothing is waited for
     pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
+    mutual_tls = settings.gateway.mutual_tls != "off"
     async with asyncio.TaskGroup() as tasks:
         rest = tasks.create_task(_read(view, api, _within(_concerned(view) - known)))
-        gateways = [tasks.create_task(_gateway(api, pod)) for pod in pods]
+        gateways = [tasks.create_task(_gateway(api, pod, mutual_tls=mutual_tls)) for pod in pods]
     return replace(rest.result(), gateways=tuple(one.result() for one in gateways))
 
 
@@ -161,11 +166,12 @@ async def _list(api: Api, kind: str, path: str) -> tuple[Object, ...] | str:
         return () if error.status == NOT_FOUND and kind in MAY_LACK else str(error)
 
 
-async def _gateway(api: Api, running: Object) -> GatewayView:
+async def _gateway(api: Api, running: Object, *, mutual_tls: bool) -> GatewayView:
     pod = key_of(running)[1]
     admin = f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:{admin_port(running)}/proxy"
+    view = GatewayView(pod=pod)
     try:
-        config = await api.json(f"{admin}/config")
+        view = replace(view, config=await api.json(f"{admin}/config"))
+        return replace(view, peers=await api.json(f"{admin}/peers")) if mutual_tls else view
     except ApiError as error:
-        return GatewayView(pod=pod, error=str(error))
-    return GatewayView(pod=pod, config=config)
+        return replace(view, error=str(error))

@@ -10,6 +10,8 @@ from stacks.config.model import ClusterSettings, Settings
 
 SYSTEM = "multicluster-system"
 DAPR = "dapr-system"
+DAPR_ROOTS = "dapr-trust-bundle"
+"""The ConfigMap in which Dapr says which roots its sidecars trust."""
 GATEWAY = "gateway"
 CONTROLLER = "controller"
 HUB = "multicluster-hub"
@@ -25,10 +27,11 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayView:
-    """One gateway pod's own account."""
+    """One gateway pod's own account. `peers`: of mutual TLS, where there is any."""
 
     pod: str
     config: Object | None = None
+    peers: Object | None = None
     error: str = ""
 
 

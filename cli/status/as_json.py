@@ -8,6 +8,7 @@ from cli.doctor.platform import dapr, dapr_version, platform_checks
 from cli.observe.callers import Callers
 from cli.observe.serving import RouteView, ServingCluster
 from cli.observe.view import ClusterView, Object, Platform, key_of, spec, status
+from cli.status import between
 from cli.status.chosen import ALL, Chosen, problems
 from cli.status.rows import (
     SHOWN_CONDITIONS,
@@ -28,6 +29,7 @@ def as_json(platform: Platform, chosen: Chosen = ALL) -> dict[str, Any]:
         "healthy": not wrong,
         "problems": [check.as_json() for check in wrong],
         "clusters": [_cluster(view, chosen) for view in platform.clusters if chosen.cluster(view.name)],
+        "between": between.as_json(platform, chosen),
     }
 
 

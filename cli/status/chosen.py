@@ -12,10 +12,10 @@ from cli.observe.callers import Callers
 from cli.observe.serving import RouteView
 from cli.observe.view import Key
 
-CLUSTERS, TRAFFIC = "clusters", "traffic"
+CLUSTERS, TRAFFIC, BETWEEN = "clusters", "traffic", "between"
 KINDS = {
     CLUSTERS: "", "exports": "ServiceExport", "imports": "ServiceImport", "policies": "GlobalTrafficPolicy",
-    TRAFFIC: "",
+    TRAFFIC: "", BETWEEN: "",
 }  # fmt: skip
 """What `--kind` may say, and the objects that it means."""
 NAMED = re.compile(r"([a-z0-9.-]+)/([a-z0-9.-]+)(?= |$)")

@@ -13,6 +13,7 @@ from cli.doctor.platform import dapr, dapr_version, platform_checks
 from cli.observe.callers import Callers
 from cli.observe.serving import RouteView, parts_of
 from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Object, Platform, key_of, spec, status
+from cli.status import between
 from cli.status.chosen import ALL, Chosen, problems
 from cli.status.rows import (
     SHOWN_CONDITIONS,
@@ -36,6 +37,7 @@ def render(platform: Platform, before: Platform | None = None, chosen: Chosen = 
     )  # fmt: skip
     wrong = problems(platform_checks(platform), chosen)
     shown: list[Table | str] = [table for table in tables if table.row_count]
+    shown += between.render(platform, chosen, _table)
     if not shown and not wrong:
         shown = ["All that was asked for is well." if chosen.wrong else "There is nothing of that kind here."]
     return Group(*shown, *_problems(platform, wrong))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OFF, STRICT = "off", "strict"
-MODES = (OFF, "permissive", STRICT)
+MODES = (OFF, "accept", "permissive", STRICT)
 PORT = 15443
 """Where gateways listen for those of other clusters."""
 # What the gateway's own code has in kube/authority.py; a test compares.
 CA_SECRET = "gateway-ca"  # noqa: S105 - the name of the Secret
 CERTIFICATE_SECRET = "gateway-certificate"  # noqa: S105 - the name of the Secret
+OWN_CA_SECRET = "gateway-own-ca"  # noqa: S105 - the name of the Secret
 FOLDER = "/etc/gateway/certificate"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .mutual_tls import CA_SECRET, CERTIFICATE_SECRET
+from .mutual_tls import CA_SECRET, CERTIFICATE_SECRET, OWN_CA_SECRET
 
 Rule = dict[str, Any]
 
@@ -61,11 +61,12 @@ CONTROLLER_PEERS: tuple[Rule, ...] = (
     rule(GROUP, ["peers/status"], ["patch"]),
 )
 
-# In its own namespace then: the cluster's CA and the certificate of its gateways. RBAC cannot tell which ones
-# are created: the admission policy does.
+# In its own namespace then: the cluster's CA and the certificate of its gateways, and a CA of the user's.
+# RBAC cannot tell which ones are created: the admission policy does.
 CONTROLLER_CERTIFICATES: tuple[Rule, ...] = (
     rule("", ["secrets"], ["create"]),
     rule("", ["secrets"], ["get", "patch"], [CA_SECRET, CERTIFICATE_SECRET]),
+    rule("", ["secrets"], ["get"], [OWN_CA_SECRET]),
 )
 
 # The hub, in every cluster it follows, its own included.

@@ -321,9 +321,10 @@ def add_mutual_tls_mode(parser: argparse.ArgumentParser) -> None:
         type=MutualTls,
         choices=list(MutualTls),
         default=MutualTls.OFF,
-        metavar="{off,permissive,strict}",
-        help="how gateways of different clusters talk: over plain HTTP; over TLS with those of which a Peer "
-        "object says where they listen for it, else over plain HTTP; or over TLS alone (default: off)",
+        metavar="{off,accept,permissive,strict}",
+        help="how gateways of different clusters talk: over plain HTTP; so, but over TLS with those who ask "
+        "by it; over TLS with those of which a Peer object says where they listen for it, else over plain "
+        "HTTP; or over TLS alone (default: off)",
     )
 
 
@@ -370,7 +371,7 @@ def make_server(args: argparse.Namespace) -> GatewayServer:
     if wanted != (args.peers is not None) or wanted != (args.certificate is not None):
         raise ValueError(
             f"--mutual-tls {args.mutual_tls.value} is given with --peers {args.peers} and --certificate "
-            f"{args.certificate}: permissive and strict need both of them, off needs none"
+            f"{args.certificate}: off needs none of them, any other both"
         )
     limits = change_limits(Limits(), args.limit)
     return GatewayServer(

@@ -93,12 +93,14 @@ class GatewaySettings(Section):
     limits: dict[LimitName, Annotated[float, Field(ge=0)]] = Field(
         default={}, description="Other bounds of the gateway, by the names of `gateway run --limit`."
     )
-    mutual_tls: Annotated[Literal["off", "permissive", "strict"], BeforeValidator(_off)] = Field(
+    mutual_tls: Annotated[Literal["off", "accept", "permissive", "strict"], BeforeValidator(_off)] = Field(
         default="off",
-        description="How gateways of different clusters talk: over plain HTTP; over TLS, each proving its "
-        "cluster by a certificate, with those that listen for it, else over plain HTTP; over TLS alone.",
+        description="How gateways of different clusters talk: over plain HTTP; so, but over TLS with those "
+        "who ask by it; over TLS, each proving its cluster by a certificate, with those that listen for it, "
+        "else over plain HTTP; over TLS alone.",
     )
-    certificate_hours: Annotated[float, Field(gt=0, le=8760)] = Field(
+    # Certificates begin a quarter of an hour before they are made; to mount a Secret takes a kubelet minutes.
+    certificate_hours: Annotated[float, Field(ge=0.5, le=8760)] = Field(
         default=24,
         description="How long a certificate of gateways counts; at half of it another one is made.",
     )

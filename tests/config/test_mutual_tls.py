@@ -57,6 +57,8 @@ def test_gateways_talk_plainly_unless_they_are_told(dev: Config) -> None:
             {**two_existing(context="two", gatewayPort=30081, peersPort=30080), **REGISTRY},
             "clusters[2].peersPort = '192.0.2.1:30080': cluster-1 has its gateway there.",
         ),
+        # It begins a quarter of an hour before it is made: half of its time would be over.
+        ({"gateway": {"certificateHours": 0.25}}, "gateway.certificateHours = 0.25: "),
         (
             {"gateway": {"certificateHours": 48, "rootDays": 7}},
             "gateway.certificateHours = 48: is more than a quarter of gateway.rootDays, which is 7.",

@@ -26,6 +26,8 @@ ORDER = (
     "test_doctor",
     "test_of_others",
     "test_take_down",
+    # An environment of its own, when the machine is free of the other one.
+    "test_mutual_tls_e2e",
 )
 
 

@@ -50,6 +50,21 @@ def gateway_image(kubectl: Kubectl) -> str:
     return kubectl(*where, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
 
 
+def kubeconfigs(env: dict[str, str], folder: Path) -> dict[str, Kubectl]:
+    """kubectl on every cluster of the environment that `env` is of; their kubeconfigs lie in the folder."""
+    printed = subprocess.run(
+        ["pulumi", "stack", "output", "kubeconfigs", "--show-secrets"],
+        env=env, cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    found = {}
+    for name, text in json.loads(printed).items():
+        path = folder / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+        found[name] = Kubectl(env, path)
+    return found
+
+
 @dataclass(frozen=True)
 class Call:
     """One request."""
@@ -167,17 +182,8 @@ class Clusters:
 
     def __init__(self, env: dict[str, str], folder: Path) -> None:
         self.env, self.folder = env, folder
-        printed = subprocess.run(
-            ["pulumi", "stack", "output", "kubeconfigs", "--show-secrets"],
-            env=env, cwd=ROOT, capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-        for name, text in json.loads(printed).items():
-            path = folder / name
-            path.touch(mode=0o600)
-            path.write_text(text)
-        self.asking = Kubectl(env, folder / "cluster-2")
-        self.hurt = Kubectl(env, folder / "cluster-1")
-        self.other = Kubectl(env, folder / "cluster-3")
+        found = kubeconfigs(env, folder)
+        self.asking, self.hurt, self.other = (found[f"cluster-{number}"] for number in (2, 1, 3))
 
     def docker(self, *arguments: str) -> None:
         subprocess.run(["docker", *arguments], env=self.env, check=True, capture_output=True, timeout=120)

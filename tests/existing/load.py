@@ -17,11 +17,11 @@ PATIENCE = 20.0
 class Load:
     """Asks as long as the block lasts. Every other caller keeps its connection, the rest open new ones."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, callers: int = CALLERS) -> None:
         self._where = urlsplit(url)
         self._ended = threading.Event()
         self._threads = [
-            threading.Thread(target=self._ask, args=(bool(number % 2),)) for number in range(CALLERS)
+            threading.Thread(target=self._ask, args=(bool(number % 2),)) for number in range(callers)
         ]
         self.answered = 0
         self.failed: list[str] = []

@@ -175,6 +175,8 @@ class Cluster:
     objects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     """What its gateway routes by, see `follow`."""
+    peers: dict[str, Any] | None = None
+    """What its gateway tells of mutual TLS."""
     ejected: set[str] = field(default_factory=set)
     error: str = ""
     names: dict[str, str] = field(default_factory=lambda: {SELF: "", "nodeapp.dapr-test": ""})
@@ -255,7 +257,9 @@ class World:
             return ClusterView(environment="dev", settings=config, error=cluster.error)
         objects = {kind: tuple(listed) for kind, listed in cluster.objects.items()}
         gateways = (
-            (GatewayView(pod="gateway-1", config=cluster.config),) if self._gateway_ready(cluster) else ()
+            (GatewayView(pod="gateway-1", config=cluster.config, peers=cluster.peers),)
+            if self._gateway_ready(cluster)
+            else ()
         )
         return ClusterView(
             environment="dev", settings=config, version="v1.34.4", objects=objects, gateways=gateways

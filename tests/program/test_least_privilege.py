@@ -80,6 +80,7 @@ def test_what_could_grant_is_bound_to_names() -> None:
         ("serviceaccounts/token", "multicluster-hub"),
         ("secrets", "multicluster-hub-bootstrap"),
         ("secrets", "gateway-ca", "gateway-certificate"),
+        ("secrets", "gateway-own-ca"),
     }
     for name, rule in RULES:
         by_name = {"serviceaccounts/token", "secrets"} & set(rule["resources"]) and name != "HUB_OWN"
@@ -98,7 +99,11 @@ def test_secrets_are_read_by_the_hub_and_certificates_by_the_controller_at_home(
         if "secrets" in rule["resources"] and set(rule["verbs"]) & set(rbac.READ)
     ]
     certificates = ["gateway-ca", "gateway-certificate"]
-    assert reading == [("CONTROLLER_CERTIFICATES", certificates), ("HUB_OWN", None)]
+    assert reading == [
+        ("CONTROLLER_CERTIFICATES", certificates),
+        ("CONTROLLER_CERTIFICATES", ["gateway-own-ca"]),
+        ("HUB_OWN", None),
+    ]
     bound = run("dev")
     assert not any("secrets" in str(role["rules"]) for role in _ours(bound, "ClusterRole"))
     roles = {role["metadata"]["name"]: role for role in _ours(bound, "Role")}

@@ -15,7 +15,7 @@ import components
 from components.mesh import mutual_tls, rbac
 from components.mesh.mesh_args import MeshMutualTls
 from components.mesh.mesh_reading import check
-from gateway.kube import authority
+from gateway.kube import acknowledgement, authority
 
 CERTIFICATE = {
     "name": "certificate",
@@ -89,6 +89,34 @@ def test_gateways_prove_by_certificates_whose_they_are(mesh: Callable[..., Recor
     assert made.find("east-membership-cluster").inputs["spec"]["gatewayPeersPort"] == 30443
 
 
+def test_the_network_policy_lets_through_what_mutual_tls_asks_for(mesh: Callable[..., Recorder]) -> None:
+    """Gateways of other clusters come from any address; the controller asks its gateways for `/peers`."""
+    made = mesh(mutual_tls=STRICT, east={"peers_port": 30443, "admin_from": ()})
+    policy = made.find("east-admin-policy").inputs
+    listening = {port["name"]: port["containerPort"] for port in container(made, "east-gateway")["ports"]}
+    assert listening == {"http": 8080, "east-west": 15080, "peers": 15443, "admin": 9090}
+    assert listening["admin"] == acknowledgement.ADMIN_PORT
+    for name in ("http", "peers"):
+        assert {} in admitted(policy, listening[name]), f"anybody comes to the port {name}"
+    system = policy["metadata"]["namespace"]
+    for name in ("east-gateway", "east-controller"):
+        assert made.find(f"{name}-deployment").inputs["metadata"]["namespace"] == system
+    assert {"podSelector": {}} in admitted(policy, listening["admin"]), "all pods of the namespace"
+    assert {} not in admitted(policy, listening["admin"])
+    assert policy["spec"]["policyTypes"] == ["Ingress"], "the hub goes to the APIs of members"
+
+
+def admitted(policy: dict[str, Any], port: int) -> list[dict[str, Any]]:
+    """Who comes to a TCP port, as a NetworkPolicy says it; {} is anybody."""
+    return [
+        who
+        for rule in policy["spec"]["ingress"]
+        for one in rule["ports"]
+        if one["protocol"] == "TCP" and one["port"] <= port <= one.get("endPort", one["port"])
+        for who in rule.get("from", [{}])
+    ]
+
+
 def test_a_load_balancer_publishes_both_ports(mesh: Callable[..., Recorder]) -> None:
     east = {"gateway_port": 80, "peers_port": 8443}
     ports = (
@@ -116,7 +144,7 @@ def test_without_it_a_port_for_gateways_alone_means_nothing(mesh: Callable[..., 
 @pytest.mark.parametrize(
     ("plane", "member", "tls", "words"),
     [
-        ({}, {}, {"mode": "on"}, "mutual_tls: mode is 'on': choose from off, permissive, strict"),
+        ({}, {}, {"mode": "on"}, "mutual_tls: mode is 'on': choose from off, accept, permissive, strict"),
         ({}, {}, {"mode": "strict"}, "east has no `peers_port`, and mutual_tls is strict"),
         ({}, {"peers_port": 30443}, {}, "east: gateway_port and peers_port are ports of one Service"),
         ({"peers_node_port": 443}, {}, {}, "hub: peers_node_port is 443: choose one from 30000 to 32767"),
@@ -135,7 +163,5 @@ def test_the_names_are_those_of_the_gateway() -> None:
         authority.CA_SECRET,
         authority.CERTIFICATE_SECRET,
     )
-    assert rbac.CONTROLLER_CERTIFICATES[1]["resourceNames"] == [
-        authority.CA_SECRET,
-        authority.CERTIFICATE_SECRET,
-    ]
+    named = [rule["resourceNames"] for rule in rbac.CONTROLLER_CERTIFICATES[1:]]
+    assert named == [[authority.CA_SECRET, authority.CERTIFICATE_SECRET], [authority.OWN_CA_SECRET]]

@@ -105,7 +105,7 @@ def test_options_that_do_not_go_together_are_refused(
 ) -> None:
     command = ["serve", "--objects", str(tmp_path), "--cluster-key", HERE, "--listen", "127.0.0.1:0"]
     assert main([*command, *more]) == 1
-    assert "permissive and strict need both" in capsys.readouterr().err
+    assert "off needs none of them, any other both" in capsys.readouterr().err
 
 
 def test_serve_does_not_start_without_the_certificate_it_was_given(

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from gateway.core.certificates import Leaf
+from gateway.core.certificates import Leaf, fingerprint
 from gateway.core.identity import BY_NAME, BY_PATH, NO_KEYS, PeersKeys, named
 from gateway.core.issuing import Issuer, issue, make_root
 from gateway.core.peers import MutualTls
 from gateway.core.snapshot import compile_snapshot
 from gateway.edge.accesslog import AccessLog
+from gateway.edge.contexts import PeerTls
 from gateway.edge.server import GatewayServer
 
 KEYS = PeersKeys((b"1" * 32,))
@@ -266,6 +267,22 @@ async def test_permissive_gateways_take_both_and_ask_who_can_over_tls(net: Any, 
     assert b"client-cluster" not in world.heads[-1].lower(), "whose word nobody could check"
 
 
+async def test_on_the_way_back_gateways_take_both_and_ask_nobody_over_tls(
+    net: Any, make: Any, ok: Any
+) -> None:
+    """So that none of them is asked over TLS any more when the first stops to listen for it."""
+    world = World(net, make, ok, MutualTls.ACCEPT)
+    await world.start(peers=KEYS)
+    world.c2.swap(*world.imported, world.c1.peer(world.c1.peers), peers=KEYS)
+    assert (await world.call())[0] == 200
+    assert world.c1.handshakes() == {}, "though a Peer says where c1 listens"
+    world.c2.mode = MutualTls.PERMISSIVE
+    world.c2.swap(*world.imported, world.c1.peer(world.c1.peers), peers=KEYS)
+    assert (await world.call())[0] == 200, "who is not on its way back yet"
+    assert world.c1.handshakes() == {("accepted", "ok"): 1}
+    assert b"X-Gateway-Client-Cluster: default/default/default/c2\r\n" in world.heads[-1]
+
+
 async def test_only_targets_of_an_export_may_call_it(world: World) -> None:
     await world.start(export=world.make.export(targetClusters=[world.make.key("c3")]))
     status, head, body = await world.call()
@@ -489,7 +506,11 @@ async def test_refused_handshakes_are_logged_and_counted(world: World, tmp_path:
     page = b"".join((await world.c1.server.metrics()).parts).decode()
     assert 'gateway_tls_handshakes_total{side="accepted",result="ok"} 1' in page
     assert 'side="accepted",result="peer-did-not-return-a-certificate"} 1' in page
-    assert "gateway_certificate_expiry_seconds " in page
+    assert f"gateway_certificate_expiry_seconds {int(world.c1.leaf.until.timestamp())}\n" in page
+    root = world.c2.root.certificate
+    labels = f'cluster="{world.c2.key}",root="{fingerprint(root)}"'
+    ends = int(root.not_valid_after_utc.timestamp())
+    assert f"gateway_root_expiry_seconds{{{labels}}} {ends}\n" in page
     await world.c1.server.drain(0.05)
     os.close(writing)
     lines = [json.loads(line) for line in os.read(reading, 1 << 16).splitlines()]
@@ -497,6 +518,26 @@ async def test_refused_handshakes_are_logged_and_counted(world: World, tmp_path:
     assert [line["reason"] for line in lines] == ["tls-peer-did-not-return-a-certificate", "local"]
     assert lines[1]["caller"] == world.c2.key
     assert {line["listener"] for line in lines} == {"peers"}
+
+
+async def test_a_gateway_tells_whom_it_asks_over_tls_and_who_proves_it_by_what(world: World) -> None:
+    await world.start()
+    c1, root = world.c1, fingerprint(world.c1.root.certificate)
+    page = world.c2.server.registry.runtime.peer_tls.describe()
+    assert page["certificate"] is True
+    assert (page["since"], page["until"]) == (
+        world.c2.leaf.since.isoformat(),
+        world.c2.leaf.until.isoformat(),
+    )
+    assert page["peers"] == {c1.key: [root]}
+    assert page["gateways"] == {c1.key: f"127.0.0.1:{c1.peers}"}
+    counts = c1.root.certificate.not_valid_before_utc, c1.root.certificate.not_valid_after_utc
+    assert page["roots"] == {root: {"since": counts[0].isoformat(), "until": counts[1].isoformat()}}
+    page = c1.server.registry.runtime.peer_tls.describe()
+    assert page["gateways"] == {}, "c2 listens for nobody"
+    assert PeerTls().describe() == {
+        "certificate": False, "since": None, "until": None, "peers": {}, "roots": {}, "gateways": {},
+    }  # fmt: skip
 
 
 async def test_before_it_has_a_certificate_a_gateway_lets_nobody_in(net: Any, make: Any, ok: Any) -> None:

@@ -49,9 +49,14 @@ class Authority:
         return (self.current.certificate, *following, *retired)
 
 
-def begin(cluster_key: str, now: datetime, lifetimes: Lifetimes = DEFAULT_LIFETIMES) -> Authority:
-    """The authority of a cluster that has none. ValueError for what is no cluster key."""
-    root = make_root(cluster_key, now, lifetimes.root)
+def begin(
+    cluster_key: str, now: datetime, lifetimes: Lifetimes = DEFAULT_LIFETIMES, *, given: Issuer | None = None
+) -> Authority:
+    """The authority of a cluster that has none. `given`: the user's own CA.
+
+    ValueError for what is no cluster key.
+    """
+    root = given if given is not None else make_root(cluster_key, now, lifetimes.root)
     return Authority(root, issue(root, cluster_key, now, lifetimes.leaf))
 
 
@@ -61,15 +66,20 @@ def advance(
     now: datetime,
     known: Collection[str],
     lifetimes: Lifetimes = DEFAULT_LIFETIMES,
+    *,
+    given: Issuer | None = None,
 ) -> Authority:
     """What there is to be now; `before` itself when nothing is due.
 
     `known`: fingerprints of the roots of this cluster that the gateways of every other one trust.
+    `given`: the user's own CA, which follows whatever issues now; then no root is made here.
     """
     after = before
     if after.retired_until is not None and now >= after.retired_until:
         after = replace(after, retired=None, retired_until=None)
-    if after.following is None and now >= _half(after.current.certificate):
+    if given is not None:
+        after = _followed(after, None if given.certificate == after.current.certificate else given)
+    elif after.following is None and now >= _half(after.current.certificate):
         after = replace(after, following=make_root(cluster_key, now, lifetimes.root))
     following = after.following
     if following is not None and after.retired is None and fingerprint(following.certificate) in known:
@@ -85,6 +95,12 @@ def advance(
     ):
         after = replace(after, leaf=issue(after.current, cluster_key, now, lifetimes.leaf))
     return after
+
+
+def _followed(before: Authority, following: Issuer | None) -> Authority:
+    """With this root to issue next, or none. One that has not issued yet is missed by nobody."""
+    one, other = (issuer and issuer.certificate for issuer in (before.following, following))
+    return before if one == other else replace(before, following=following)
 
 
 def _half(root: Certificate) -> datetime:

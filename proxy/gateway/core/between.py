@@ -49,7 +49,7 @@ class Between:
         self, ports: Mapping[int, list[WeightedCluster]], report: Callable[[FieldError], None]
     ) -> None:
         """Have the clusters of an import asked over TLS: those that listen for it, or with `strict` all."""
-        if self.mutual_tls is MutualTls.OFF:
+        if self.mutual_tls in (MutualTls.OFF, MutualTls.ACCEPT):
             return
         for clusters in ports.values():
             clusters[:] = [self._secured(cluster, report) for cluster in clusters]

@@ -18,6 +18,8 @@ from gateway.core.route import Endpoint
 from gateway.core.spiffe import CLUSTER_KEY
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from cryptography.x509 import Certificate
 
 MOST_ROOTS = 4
@@ -29,6 +31,8 @@ class MutualTls(Enum):
 
     OFF = "off"
     """Plain HTTP."""
+    ACCEPT = "accept"
+    """Plain HTTP, and TLS from those who ask by it still: on the way back, before nobody listens any more."""
     PERMISSIVE = "permissive"
     """TLS with whoever listens for it, else plain HTTP: while clusters change over one by one."""
     STRICT = "strict"
@@ -83,10 +87,25 @@ class PeerTable:
 
     def fingerprints(self) -> dict[str, list[str]]:
         """What tells the roots of each cluster apart."""
+        found: dict[str, list[str]] = {key: [] for key in self.peers}
+        for key, name, _ in self._named_roots():
+            found[key].append(name)
+        return found
+
+    def lifetimes(self) -> list[tuple[str, str, datetime, datetime]]:
+        """Each root: its cluster, what tells it apart, and from when to when it counts."""
+        return [
+            (key, name, root.not_valid_before_utc, root.not_valid_after_utc)
+            for key, name, root in self._named_roots()
+        ]
+
+    def _named_roots(self) -> list[tuple[str, str, Certificate]]:
+        if not self.peers:
+            return []
         # 9 MiB that a gateway without mutual TLS does not need.
         from gateway.core.certificates import fingerprint  # noqa: PLC0415
 
-        return {key: [fingerprint(root) for root in peer.roots] for key, peer in self.peers.items()}
+        return [(key, fingerprint(root), root) for key, peer in self.peers.items() for root in peer.roots]
 
     def roots(self, keys: Iterable[str]) -> list[bytes]:
         """The roots of these clusters in DER."""

@@ -137,23 +137,37 @@ class PeerTls:
         self.handshakes[key] = self.handshakes.get(key, 0) + 1
 
     def describe(self) -> dict[str, object]:
-        """What has been loaded, for whoever waits until all gateways have."""
+        """What has been loaded, for whoever waits until all gateways have, or looks who knows whom.
+
+        `peers`: fingerprints of the roots by cluster; `roots`: from when to when each counts; `gateways`: the
+        clusters that are asked over TLS, and where.
+        """
         own, table = self.contexts.own, self.contexts.table
         return {
             "certificate": own is not None and own.until.timestamp() > time.time(),
+            "since": own.since.isoformat() if own is not None else None,
             "until": own.until.isoformat() if own is not None else None,
-            "peers": table.fingerprints() if table.peers else {},
+            "peers": table.fingerprints(),
+            "roots": {
+                name: {"since": since.isoformat(), "until": until.isoformat()}
+                for _, name, since, until in table.lifetimes()
+            },
+            "gateways": {
+                key: str(peer.endpoint) for key, peer in table.peers.items() if peer.endpoint is not None
+            },
         }
 
     def gauges(self) -> dict[str, int]:
-        """For metrics: handshakes, and when this gateway's own certificate ends."""
-        own = self.contexts.own
+        """For metrics: handshakes, and when this gateway's own certificate and the roots of others end."""
+        own, table = self.contexts.own, self.contexts.table
         found = {
             f'gateway_tls_handshakes_total{{side="{side}",result="{result}"}}': count
             for (side, result), count in sorted(self.handshakes.items())
         }
         if own is not None:
             found["gateway_certificate_expiry_seconds"] = int(own.until.timestamp())
+        for key, name, _, until in table.lifetimes():
+            found[f'gateway_root_expiry_seconds{{cluster="{key}",root="{name}"}}'] = int(until.timestamp())
         return found
 
 

@@ -37,8 +37,10 @@ from gateway.kube.resources import PEER, SECRET, Resource
 
 CA_SECRET = "gateway-ca"  # noqa: S105  a name
 CERTIFICATE_SECRET = "gateway-certificate"  # noqa: S105  a name
+OWN_CA_SECRET = "gateway-own-ca"  # noqa: S105  a name
+"""A CA of the user's, as cert-manager keeps one: read, and never written."""
 ROUND_SECONDS = 10.0
-"""How often it is looked whether something is due, which means three reads."""
+"""How often it is looked whether something is due, which means four reads."""
 
 FOLLOWING, RETIRED, RETIRED_UNTIL = "following", "retired.crt", "retired-until"
 TLS = "kubernetes.io/tls"
@@ -112,18 +114,21 @@ class AuthorityKeeper:
         loaded: Callable[[], Awaitable[Loaded | None]],
         *,
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
+        announced: bool = True,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`namespace`: that of the gateways. `loaded`: what all of them have, None while that is not known.
-        `clock` tells the time, with its zone.
+        `announced`: other clusters are told that these gateways listen, when they do. `clock` tells the time,
+        with its zone.
         """
         self._client = client
         self._namespace = namespace
         self._key = cluster_key
         self._loaded = loaded
         self._lifetimes = lifetimes
+        self._announced = announced
         self._clock = clock
-        self._error = ""
+        self._error = self._own_error = ""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -142,19 +147,20 @@ class AuthorityKeeper:
         now = self._clock()
         ca, certificate = await self._read(CA_SECRET), await self._read(CERTIFICATE_SECRET)
         peer = await self._get(PEER, "", peer_name(self._key))
+        own = self._own(await self._read(OWN_CA_SECRET), now)
         if ca is None:
-            after = begin(self._key, now, self._lifetimes)
+            after = begin(self._key, now, self._lifetimes, given=own)
             log.info("%s has a new certificate authority", self._key)
         else:
             first = partial(self._first, now)
             before = decode(_data(ca), self._leaf(certificate), self._key, first)
             known = texts(section(peer, "status"), "known")
-            after = advance(before, self._key, now, known, self._lifetimes)
+            after = advance(before, self._key, now, known, self._lifetimes, given=own)
         # In this order: whatever is used was kept and published before.
         await self._write(CA_SECRET, "Opaque", ca, encode(after))
         loaded = await self._loaded()
         listening = spec_of(peer or {}).get("listening") is True if loaded is None else loaded.certificate
-        await self._publish(peer, own_peer(self._key, after, listening=listening))
+        await self._publish(peer, own_peer(self._key, after, listening=listening and self._announced))
         await self._write(
             CERTIFICATE_SECRET, TLS, certificate, {"tls.crt": after.leaf.chain, "tls.key": after.leaf.key}
         )
@@ -169,6 +175,24 @@ class AuthorityKeeper:
             if texts(section(peer, "status"), "trusted") != trusted:
                 patch = {"status": {"trusted": trusted}}
                 await self._client.merge(PEER, *key_of(peer), patch, status=True)
+
+    def _own(self, secret: Object | None, now: datetime) -> Issuer | None:
+        """The user's CA; None while there is none that can issue, and then what is there goes on."""
+        if secret is None:
+            return None
+        data = _data(secret)
+        try:
+            found = read_issuer(data.get("tls.crt", b""), data.get("tls.key", b""), self._key)
+            if now >= (ended := found.certificate.not_valid_after_utc):
+                raise CertificateError(f"it has ended at {ended.isoformat()}")  # noqa: TRY301
+        except CertificateError as error:
+            if str(error) != self._own_error:  # once per cause
+                self._own_error = str(error)
+                where = f"{self._namespace}/{OWN_CA_SECRET}"
+                log.error("the CA in Secret %s is not used: %s", where, error)  # noqa: TRY400
+            return None
+        self._own_error = ""
+        return found
 
     def _first(self, now: datetime, issuer: Issuer) -> Leaf:
         return issue(issuer, self._key, now, self._lifetimes.leaf)

@@ -76,7 +76,12 @@ class Controller:
         self._authority: AuthorityKeeper | None = None
         if lifetimes is not None:
             self._authority = AuthorityKeeper(
-                client, identity.namespace, viewpoint.cluster_key, self._loaded, lifetimes=lifetimes
+                client,
+                identity.namespace,
+                viewpoint.cluster_key,
+                self._loaded,
+                lifetimes=lifetimes,
+                announced=viewpoint.mutual_tls is not MutualTls.ACCEPT,
             )
         self._elected = Elected(client, identity.namespace, CONTROLLER, name, timing)
 

@@ -31,6 +31,18 @@ PAGES = {{
     "/unreachable": (502, "dial tcp 127.0.0.1:6445:\\n connection refused"),
     "/page": (200, "no JSON at all"),
 }}
+GATEWAY = {{
+    "metadata": {{"name": "gateway-1", "namespace": "multicluster-system", "labels": {{"app": "gateway"}}}},
+    "spec": {{"containers": [{{"ports": [{{"name": "admin", "containerPort": 9090}}]}}]}},
+    "status": {{"conditions": [{{"type": "Ready", "status": "True"}}]}},
+}}
+SYSTEM = "/api/v1/namespaces/multicluster-system/pods"
+PAGES[SYSTEM] = (200, {{"items": [GATEWAY]}})
+PAGES[SYSTEM + "/gateway-1:9090/proxy/config"] = (200, {{"cluster": "a/b/c/d"}})
+PAGES[SYSTEM + "/gateway-1:9090/proxy/peers"] = (200, {{"peers": {{"a/b/c/e": []}}}})
+TRUST = "/api/v1/namespaces/dapr-system/configmaps?fieldSelector=metadata.name%3Ddapr-trust-bundle"
+BUNDLE = {{"metadata": {{"name": "dapr-trust-bundle", "namespace": "dapr-system"}}}}
+PAGES[TRUST] = (200, {{"items": [BUNDLE]}})
 LIST = (200, {{"items": [{{"metadata": {{"name": "one", "namespace": "dapr-test"}}}}]}})
 POLICY = (200, {{"items": [{{"metadata": {{"name": "one", "namespace": "of-a-user"}}}}]}})
 
@@ -157,6 +169,7 @@ async def test_a_platform_is_read_as_far_as_it_answers(cluster: Api) -> None:
     assert read.one("Service", "of-a-user", "one") is not None, "a policy names a service there"
     assert "could not find" in read.unread["ServiceExport"]
     assert "HTTPEndpoint" not in read.unread, "older versions of Dapr have none"
+    assert read.one("ConfigMap", "dapr-system", "dapr-trust-bundle") is not None
     assert other.error == "no kubeconfig"
 
 
@@ -179,3 +192,12 @@ async def test_a_second_look_asks_at_once_for_what_the_first_found_and_waits_les
     monkeypatch.setattr(collect, "AGAIN_SECONDS", 0.0)
     third = await observe("dev", settings, {"cluster-1": cluster}, before=first)
     assert third.cluster("cluster-1").error == "does not answer within 0 s"
+
+
+async def test_gateways_are_asked_about_mutual_tls_where_there_is_any(cluster: Api) -> None:
+    settings = parse(CONFIG)
+    (told,) = (await observe("dev", settings, {"cluster-1": cluster})).cluster("cluster-1").gateways
+    assert (told.pod, told.config, told.peers) == ("gateway-1", {"cluster": "a/b/c/d"}, None)
+    settings = parse({**CONFIG, "gateway": {"mutualTls": "permissive"}})
+    (told,) = (await observe("dev", settings, {"cluster-1": cluster})).cluster("cluster-1").gateways
+    assert (told.config, told.peers) == ({"cluster": "a/b/c/d"}, {"peers": {"a/b/c/e": []}})

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.core.authority import Authority, Lifetimes, advance, begin
 from gateway.core.certificates import fingerprint, is_issued_by, read_leaf_certificate
+from gateway.core.issuing import make_root
 
 KEY = "default/default/default/here"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -76,3 +77,43 @@ def test_no_root_follows_while_one_is_being_retired() -> None:
     third = advance(more, KEY, at + 5.5 * HOUR, (), times)
     assert third.following is not None
     assert third.retired is None, "a certificate ends with its root"
+
+
+def test_a_ca_of_the_users_issues_from_the_beginning() -> None:
+    given = make_root(KEY, NOW)
+    found = begin(KEY, NOW, TIMES, given=given)
+    assert found.roots == (given.certificate,)
+    assert advance(found, KEY, NOW, (), TIMES, given=given) is found, "nothing is due"
+    late = advance(found, KEY, NOW + timedelta(days=3000), (), TIMES, given=given)
+    assert late.following is None, "who made it renews it"
+
+
+def test_a_ca_of_the_users_follows_what_issued_before_when_all_know_it() -> None:
+    given, found = make_root(KEY, NOW), begun()
+    both = advance(found, KEY, NOW, (), TIMES, given=given)
+    assert both.roots == (found.current.certificate, given.certificate)
+    assert is_issued_by(read_leaf_certificate(both.leaf), [found.current.certificate])
+    assert advance(both, KEY, NOW, (), TIMES, given=given) is both
+    other = make_root(KEY, NOW)
+    assert advance(both, KEY, NOW, prints(both), TIMES, given=other).current is found.current, (
+        "nobody knows this one"
+    )
+    changed = advance(both, KEY, NOW, prints(both), TIMES, given=given)
+    assert changed.current == given
+    assert changed.retired == found.current.certificate
+    assert is_issued_by(read_leaf_certificate(changed.leaf), [given.certificate])
+
+
+def test_a_root_that_was_to_follow_is_dropped_for_a_ca_of_the_users_and_one_of_ours_follows_it_later() -> (
+    None
+):
+    found = begun()
+    half = NOW + timedelta(days=51)
+    given = make_root(KEY, half, timedelta(days=10))
+    waiting = advance(found, KEY, half, (), TIMES)
+    both = advance(waiting, KEY, half, (), TIMES, given=given)
+    assert both.following == given
+    changed = advance(both, KEY, half, prints(both), TIMES, given=given)
+    without = advance(changed, KEY, half + timedelta(days=6), (), TIMES)
+    assert without.current == given
+    assert without.following is not None, "it is gone, and what it left ends"

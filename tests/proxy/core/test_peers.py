@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from gateway.core.dialling import STRICT
 from gateway.core.forward import request_start
 from gateway.core.health_check import health_check_request
 from gateway.core.identity import BY_NAME, BY_PATH, PeersKeys, named
-from gateway.core.issuing import Issuer, issue, make_root
+from gateway.core.issuing import CLOCK_SKEW, ROOT_LIFETIME, Issuer, issue, make_root
 from gateway.core.limits import Limits
 from gateway.core.objects import CONTROLLER, HUB, MANAGED_BY
 from gateway.core.peers import Caller, MutualTls, PeerTable, UnknownPeerError
@@ -65,6 +65,20 @@ def test_a_certificate_proves_its_cluster_by_that_clusters_roots_alone() -> None
         assert caught.value.reason == reason
     with pytest.raises(UnknownPeerError):
         PeerTable().identify(der(ROOTS[C1], C1))
+
+
+def test_a_table_tells_which_roots_it_knows_and_until_when() -> None:
+    new = make_root(C1, NOW, timedelta(days=2))
+    table = compiled(peer(C1, 0, ROOTS[C1], new), peer(C2)).snapshot.table
+    old, of_c2 = (fingerprint(ROOTS[key].certificate) for key in (C1, C2))
+    assert table.fingerprints() == {C1: [old, fingerprint(new.certificate)], C2: [of_c2]}
+    began = NOW - CLOCK_SKEW
+    assert table.lifetimes() == [
+        (C1, old, began, NOW + ROOT_LIFETIME),
+        (C1, fingerprint(new.certificate), began, NOW + timedelta(days=2)),
+        (C2, of_c2, began, NOW + ROOT_LIFETIME),
+    ]
+    assert (PeerTable().fingerprints(), PeerTable().lifetimes()) == ({}, [])
 
 
 def test_without_mutual_tls_peers_are_not_read() -> None:
@@ -136,7 +150,7 @@ def test_how_another_cluster_is_asked(make: Any, mode: MutualTls, listens: bool)
     found = compiled(*imported, peer(C1, 8443 if listens else 0), mode=mode, peers=KEYS)
     plain, tag = (Endpoint("127.0.0.1", 8080),), KEYS.sign(C1, "demo/app", 3000, BY_NAME)
     secured = (Endpoint("127.0.0.1", 8443, C1),)
-    if mode is not MutualTls.OFF and listens:
+    if mode in (MutualTls.PERMISSIVE, MutualTls.STRICT) and listens:
         assert remote(found) == (secured, NAMED, b""), "the certificate takes the tag's place"
     elif mode is MutualTls.STRICT:
         assert remote(found)[0] == (), "nobody is asked without"

@@ -15,7 +15,7 @@ from proxy.kube.mini_api import MiniApi
 from gateway.core.authority import Lifetimes
 from gateway.core.certificates import CertificateError, fingerprint, is_issued_by, read_leaf, read_roots
 from gateway.core.certificates import read_leaf_certificate as parsed
-from gateway.core.issuing import issue, make_root
+from gateway.core.issuing import Issuer, issue, make_root
 from gateway.core.peers import MutualTls
 from gateway.kube.acknowledgement import MOST_BYTES, Loaded, agreed, ask_all
 from gateway.kube.authority import AuthorityKeeper
@@ -25,6 +25,7 @@ from gateway.kube.client_config import from_kubeconfig
 KEY = "default/default/default/here"
 SYSTEM = "multicluster-system"
 CA, CERTIFICATE = (("secrets", SYSTEM, name) for name in ("gateway-ca", "gateway-certificate"))
+OWN = "secrets", SYSTEM, "gateway-own-ca"
 PEER = "peers", "", "here"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 ROOT = make_root(KEY, NOW).pem
@@ -35,7 +36,7 @@ class World:
     """A cluster's API, and what keeps its authority at a time that the test sets."""
 
     def __init__(self, api: MiniApi, client: KubeClient) -> None:
-        self.api = api
+        self.api, self.client = api, client
         self.now = NOW
         self.loaded: Loaded | None = None
         self.keeper = AuthorityKeeper(client, SYSTEM, KEY, self.ask, lifetimes=TIMES, clock=lambda: self.now)
@@ -52,6 +53,12 @@ class World:
 
     def roots(self) -> list[Any]:
         return [root for pem in self.api.objects[PEER]["spec"]["roots"] for root in read_roots(pem, KEY)]
+
+    async def put_own(self, ca: Issuer) -> None:
+        """As cert-manager keeps it."""
+        pems = {"tls.crt": ca.pem, "tls.key": ca.key_pem}
+        data = {name: b64encode(pem).decode() for name, pem in pems.items()}
+        await self.api.put(*OWN, type="kubernetes.io/tls", data=data)
 
     async def all_know(self) -> None:
         """As the hub says it."""
@@ -140,6 +147,53 @@ async def test_a_ca_that_cannot_be_read_is_left_alone_and_named(
     assert "PRIVATE" not in caplog.text
 
 
+async def test_a_ca_of_the_users_is_taken_over_when_all_know_it_and_its_secret_is_left_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.keeper.keep()
+    (ours,) = world.roots()
+    theirs = make_root(KEY, NOW, timedelta(days=90))
+    await world.put_own(theirs)
+    await world.keeper.keep()
+    assert world.roots() == [ours, theirs.certificate]
+    assert is_issued_by(parsed(world.leaf()), [ours]), "not before all know it"
+    await world.all_know()
+    await world.keeper.keep()
+    assert is_issued_by(parsed(world.leaf()), [theirs.certificate])
+    assert world.data(OWN)["tls.crt"] == theirs.pem
+    assert set(world.data(OWN)) == {"tls.crt", "tls.key"}
+    world.now = theirs.certificate.not_valid_after_utc - timedelta(days=1)
+    await world.keeper.keep()
+    assert world.roots() == [theirs.certificate], "who made it renews it"
+    again = make_root(KEY, world.now)
+    await world.put_own(again)
+    await world.keeper.keep()
+    await world.all_know()
+    await world.keeper.keep()
+    assert is_issued_by(parsed(world.leaf()), [again.certificate])
+    assert "PRIVATE" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("days", "key", "words"),
+    [(-1, KEY, "it has ended at 2026-06-30T12:00:00"), (90, "a/b/c/d", "could issue for other clusters")],
+)
+async def test_a_ca_of_the_users_that_cannot_issue_is_named_once_and_what_is_there_goes_on(
+    world: World, caplog: pytest.LogCaptureFixture, days: int, key: str, words: str
+) -> None:
+    await world.put_own(make_root(key, NOW - timedelta(days=2), timedelta(days=days + 2)))
+    for _ in range(2):
+        await world.keeper.keep()
+    assert is_issued_by(parsed(world.leaf()), world.roots())
+    said = [record.getMessage() for record in caplog.records if "is not used" in record.getMessage()]
+    assert len(said) == 1
+    assert "Secret multicluster-system/gateway-own-ca" in said[0]
+    assert words in said[0]
+    await world.put_own(theirs := make_root(KEY, NOW))
+    await world.keeper.keep()
+    assert theirs.certificate in world.roots()
+
+
 async def test_what_cannot_be_done_is_said_once_and_tried_again(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, net: Any
 ) -> None:
@@ -182,6 +236,20 @@ async def test_a_cluster_says_what_all_its_gateways_have_loaded(world: World) ->
     await world.keeper.keep()
     assert world.api.objects[PEER]["spec"]["listening"] is False
     assert world.api.objects["peers", "", "other"]["status"] == {"trusted": []}
+
+
+async def test_a_cluster_on_its_way_back_says_that_it_does_not_listen_though_it_does(world: World) -> None:
+    world.loaded = Loaded(certificate=True)
+    await world.keeper.keep()
+    assert world.api.objects[PEER]["spec"]["listening"] is True
+    keeper = AuthorityKeeper(
+        world.client, SYSTEM, KEY, world.ask, lifetimes=TIMES, announced=False, clock=lambda: world.now
+    )
+    await keeper.keep()
+    assert world.api.objects[PEER]["spec"]["listening"] is False
+    world.loaded = None
+    await keeper.keep()
+    assert world.api.objects[PEER]["spec"]["listening"] is False
 
 
 def test_what_one_gateway_lacks_is_not_loaded() -> None:

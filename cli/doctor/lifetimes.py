@@ -1,0 +1,47 @@
+"""How old a certificate or token is, when it ends, and whether somebody should look after it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cli.doctor.check import Result
+
+WARNS_AT = 1 / 3
+"""What is left of its time when it should long have been renewed, which happens at half of it."""
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+MOST = 2
+"""Minutes up to so many hours, and hours up to so many days."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lifetime:
+    """From when to when something counts, in seconds since 1970."""
+
+    since: float
+    until: float
+
+    def result(self, now: float) -> Result:
+        """A failure when it has ended, a warning when a third of its time is left."""
+        left = self.until - now
+        if left <= 0:
+            return "fail"
+        return "warn" if left < (self.until - self.since) * WARNS_AT else "ok"
+
+    def seen(self, now: float) -> str:
+        """Age and end in words."""
+        left = self.until - now
+        end = f"ends in {span(left)}" if left > 0 else f"ended {span(-left)} ago"
+        return f"{span(now - self.since)} old, {end}"
+
+
+def span(seconds: float) -> str:
+    """A time as people say it: 90 minutes, 23 hours, 3650 days."""
+    for unit, word, most in ((MINUTE, "minute", MOST * HOUR), (HOUR, "hour", MOST * DAY)):
+        if seconds < most:
+            return _count(seconds / unit, word)
+    return _count(seconds / DAY, "day")
+
+
+def _count(number: float, word: str) -> str:
+    whole = round(number)
+    return f"{whole} {word}{'' if whole == 1 else 's'}"

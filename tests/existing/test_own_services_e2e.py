@@ -202,7 +202,7 @@ def test_helm_takes_the_name_that_an_import_has_when_it_is_told_to(
 def test_a_canary_in_another_cluster_is_a_changed_policy_and_one_pulumi_up_away(
     hub: Kubectl, settings: dict[str, Any], tell: Any
 ) -> None:
-    """The hub has pods of its own by now, and exports them: only such a Service is taken over for all callers."""
+    """The hub has pods by now: its callers follow the policy only if it exports the service too."""
     del settings["exports"][0]["backendRefs"]
     settings["exports"][0]["clusters"] = ["east", "hub"]
     targets = [

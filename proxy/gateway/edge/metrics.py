@@ -32,6 +32,7 @@ class Metrics:
         self.connections = 0
         self.answers: dict[tuple[int, str], int] = {}
         """Answers made by the gateway itself, by status and reason."""
+        self.most_gone = MOST_GONE
         self._retired: dict[Labels, ClusterState] = {}
         self._ejections: dict[Place, int] = {}
 
@@ -47,7 +48,7 @@ class Metrics:
                 gone = self._retired.pop(labels, None)
                 # A new sum each time: a page in the making goes on with the old one and the route itself.
                 self._retired[labels] = _sum([cluster] if gone is None else [gone, cluster])
-                if len(self._retired) > MOST_GONE:
+                if len(self._retired) > self.most_gone:
                     del self._retired[next(iter(self._retired))]
 
     def retire_ejections(self, service: str, cluster: str, ejections: int) -> None:
@@ -55,7 +56,7 @@ class Metrics:
         if ejections:
             place = (service, cluster)
             self._ejections[place] = self._ejections.pop(place, 0) + ejections
-            if len(self._ejections) > MOST_GONE:
+            if len(self._ejections) > self.most_gone:
                 del self._ejections[next(iter(self._ejections))]
 
     def gone_ejections(self) -> dict[Place, int]:

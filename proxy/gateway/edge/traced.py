@@ -34,7 +34,7 @@ def traced(runtime: Runtime, downstream: Downstream, routed: RoutedHead, tracer:
         fields = without_trace(head.kept, context)
         return TracedExchange(runtime, downstream, routed, tracer, fields, trace, parent, flags)
     if context is None:
-        fields = without_trace(head.kept, context)
+        fields = without_trace(head.kept, None)
         head.kept = fields + traced_field(trace, tracer.span_id(), flags)
     return Exchange(runtime, downstream, routed)
 

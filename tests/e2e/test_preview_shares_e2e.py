@@ -46,7 +46,7 @@ SETTLED_CALLS = 40
 SETTLED_SECONDS = 60.0
 """Bound for a policy to be followed, a pod to start, or a lost cluster to be left out."""
 POLICIES: Mapping[str, list[dict[str, Any]]] = {
-    "Locality": [{"cluster": LOST}],
+    "Locality": [],
     "FailOver": [{"cluster": LOST, "weight": 3}, {"cluster": "cluster-3", "weight": 1}],
     "ActiveActive": [
         {"cluster": ASKING, "weight": 2},

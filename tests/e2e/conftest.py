@@ -21,6 +21,7 @@ ORDER = (
     "test_every_caller",
     "test_app_id",
     "test_dapr_mtls",
+    "test_preview_shares_e2e",
     "test_failures",
     "test_drill",
     "test_doctor",

@@ -6,7 +6,9 @@ certificate of gateways names one cluster and nothing else, and a root of that c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha1, sha256
@@ -16,6 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 
 from gateway.core.spiffe import cluster_of, spiffe_id, trust_domain
 
@@ -26,7 +29,7 @@ MOST_PEM_BYTES = 32 * 1024
 CaKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 FAULTS = (
     ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
+    x509.UnsupportedGeneralNameType, CryptographyDeprecationWarning,
 )  # fmt: skip
 """What the library raises for a certificate that is one and cannot be read all the same."""
 
@@ -146,9 +149,18 @@ def der_of(certificate: x509.Certificate) -> bytes:
 def read_der(der: bytes) -> x509.Certificate:
     """CertificateError when it cannot be read."""
     try:
-        return x509.load_der_x509_certificate(der)
+        with _strictly():
+            return x509.load_der_x509_certificate(der)
     except FAULTS as error:
         raise CertificateError(f"certificate cannot be read: {error}") from error
+
+
+@contextmanager
+def _strictly() -> Iterator[None]:
+    """What the library reads with a warning alone, such as a serial number that is none, is refused."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CryptographyDeprecationWarning)
+        yield
 
 
 def read_certificates(pem: bytes) -> list[x509.Certificate]:
@@ -157,7 +169,8 @@ def read_certificates(pem: bytes) -> list[x509.Certificate]:
     if not pem.strip():
         return []
     try:
-        return x509.load_pem_x509_certificates(pem)
+        with _strictly():
+            return x509.load_pem_x509_certificates(pem)
     except FAULTS as error:
         raise CertificateError(f"certificate cannot be read: {error}: give PEM") from error
 

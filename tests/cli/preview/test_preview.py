@@ -250,6 +250,22 @@ def test_what_the_settings_do_not_allow_is_refused_after_it_was_shown(
     assert refused.value.code == 2
 
 
+def test_a_cluster_beyond_its_capacity_with_another_lost_is_refused_where_the_settings_say_so(
+    folder: Paths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = {**FAIL_OVER, "lbType": "ActiveActive"}
+    small = {"policies": [shared], "clusters[3].capacity": 60}
+    write(folder, **small)
+    assert preview(folder, "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (found["level"], found["reason"], NAMES[found["lost"]]) == ("warn", "OverCapacity", "cluster-1")
+    write(folder, **small, preview={"overCapacity": "error"})
+    with pytest.raises(UserError, match="without cluster-1, cluster-3 gets 75 % of all calls"):
+        preview(folder, "--traffic")
+    write(folder, **small, preview={"overCapacity": "ignore"})
+    assert preview(folder, "--traffic") == 0
+
+
 def test_what_is_there_now_comes_from_the_state(
     folder: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

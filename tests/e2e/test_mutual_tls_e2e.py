@@ -37,6 +37,7 @@ from e2e.tls_mesh import (
 )
 from existing.load import Load as OutsideLoad
 
+from gateway.core.certificates import fingerprint, is_issued_by, read_certificates
 from gateway.core.identity import BY_NAME, named
 from gateway.core.issuing import issue, make_root
 
@@ -202,25 +203,32 @@ def test_a_cluster_that_an_export_does_not_name_is_refused(mesh: TlsMesh, dialle
     assert dialled.tls(of_hub["tls.key"] + of_hub["tls.crt"], "shop/other").startswith(b"HTTP/1.1 200 ")
 
 
-def test_new_certificates_on_both_sides_fail_no_call(mesh: TlsMesh, tell: Any) -> None:
-    """As when somebody deletes them because their keys may have been seen."""
+def test_another_root_on_one_side_and_another_certificate_on_the_other_fail_no_call(
+    mesh: TlsMesh, tell: Any
+) -> None:
+    """Somebody brings a CA of their own, and deletes a certificate because its key may have been seen."""
     before = {name: mesh.page(name)["since"] for name in (EAST, WEST)}
+    theirs = make_root(key(EAST), datetime.now(UTC))
+
+    def renewed(name: str) -> bool:
+        return mesh.page(name).get("since") not in (None, before[name])
+
     with (
         Load(mesh.clusters[WEST], NAME, callers=CALLERS) as inside,
         OutsideLoad(DOOR, AT_THE_DOOR) as outside,
     ):
         inside.until(lambda: inside.served(EAST), "calls flow")
         began = time.time()
-        for name in (EAST, WEST):
-            mesh.clusters[name](*SYSTEM, "delete", "secret", "gateway-certificate")
-        taken = eventually(
-            lambda: all(mesh.page(name).get("since") not in (None, before[name]) for name in (EAST, WEST)),
-            "the gateways have their new certificates",
-        )
+        mesh.bring_ca(EAST, theirs.pem, theirs.key_pem)
+        mesh.clusters[WEST](*SYSTEM, "delete", "secret", "gateway-certificate")
+        eventually(lambda: renewed(EAST) and renewed(WEST), "the gateways have their new certificates")
         inside.until(lambda: inside.served(EAST), "calls flow on")
-        report = {"taken_after": taken, **inside.report(began)}
+        report = {**inside.report(began), "seconds": round(time.time() - began, 1)}
     tell(report | {"at_the_door": outside.answered, "failed_there": outside.failed[:5]})
     assert (report["failed"], outside.failed) == (0, [])
+    issued = read_certificates(mesh.secret(EAST, "gateway-certificate")["tls.crt"])[0]
+    assert is_issued_by(issued, [theirs.certificate])
+    assert fingerprint(theirs.certificate) in mesh.page(WEST)["peers"][key(EAST)]
 
 
 def test_the_way_back_fails_no_call_either(mesh: TlsMesh, tell: Any) -> None:

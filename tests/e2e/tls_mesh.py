@@ -188,6 +188,15 @@ class TlsMesh:
         peers = json.loads(self.clusters[name]("get", "peers.flomesh.io", "-o", "json"))["items"]
         return [peer["spec"]["gateway"]["ip"] for peer in peers if "gateway" in peer["spec"]]
 
+    def bring_ca(self, name: str, certificate: bytes, private: bytes) -> None:
+        """A CA of the user's for a cluster, as cert-manager keeps one."""
+        secret = {
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+            "metadata": {"name": "gateway-own-ca"},
+            "stringData": {"tls.crt": certificate.decode(), "tls.key": private.decode()},
+        }  # fmt: skip
+        self.clusters[name](*SYSTEM, "apply", "-f", "-", stdin=json.dumps(secret))
+
     def secret(self, name: str, secret: str) -> dict[str, bytes]:
         found = json.loads(self.clusters[name](*SYSTEM, "get", "secret", secret, "-o", "json"))
         return {entry: b64decode(value) for entry, value in found["data"].items()}

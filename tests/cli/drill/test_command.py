@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,6 +179,17 @@ def test_what_is_taken_is_written_down_before(
     assert not journal.exists
 
 
+@pytest.fixture
+def as_on_a_terminal() -> Iterator[None]:
+    """Who runs tests in the background may have these signals ignored, as nohup does."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, old in before.items():
+        signal.signal(number, old)
+
+
+@pytest.mark.usefixtures("as_on_a_terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_with_everything_put_back(
     paths: Paths, acts: Acts, monkeypatch: pytest.MonkeyPatch, number: int

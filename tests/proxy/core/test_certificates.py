@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -283,6 +284,15 @@ def test_a_key_that_nobody_can_read_is_said() -> None:
     root = x509.load_der_x509_certificate(odd).public_bytes(serialization.Encoding.PEM)
     with pytest.raises(CertificateError, match=r"the key of .* cannot be read"):
         read_roots(root.decode(), HERE)
+
+
+def test_a_serial_number_that_is_none_is_refused() -> None:
+    """The library reads it with a warning today, and will not one day."""
+    below_zero = x509.load_pem_x509_certificate(custom()).public_bytes(serialization.Encoding.DER)
+    below_zero = below_zero.replace(bytes.fromhex("020107"), bytes.fromhex("020187"), 1)
+    for read in (read_der, lambda der: read_roots(ssl.DER_cert_to_PEM_cert(der), HERE)):
+        with pytest.raises(CertificateError, match="serial number"):
+            read(below_zero)
 
 
 def test_text_that_is_no_text_is_no_certificate() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from rich.markup import escape
@@ -19,16 +20,11 @@ from airgap import daemon
 from airgap.lock import HeldError, exclusive
 from airgap.report import Report, output_console
 from cli import demo, docker_objects, hub_tokens, lanes, others, preflight, settings, toolchain
-from cli.doctor import command as doctor
 from cli.drill import command as drill
 from cli.engine import Engine
 from cli.errors import UserError
-from cli.explain import command as explain
-from cli.gather import command as gather
-from cli.graph import command as graph
 from cli.paths import Paths
 from cli.preview import command as traffic
-from cli.status import command as status
 
 
 def run(arguments: argparse.Namespace, progress: Report) -> int:
@@ -238,11 +234,24 @@ E2E_LANES: Mapping[str, Sequence[str]] = {
 NO_TESTS_COLLECTED = 5  # pytest's exit code; with -k, one of the lanes may have none
 
 Command = Callable[[argparse.Namespace, Paths, Report], int]
+
+
+def _of(package: str) -> Command:
+    """A command with a package of its own, imported when it runs: to import all takes longer than to look."""
+
+    def command(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
+        code: int = import_module(f"cli.{package}.command").run(arguments, paths, progress)
+        return code
+
+    return command
+
+
 COMMANDS: Mapping[str, Command] = {
     "init": init, "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env,
     "test": test, "check": check,
-    "status": status.run, "doctor": doctor.run, "graph": graph.run,
-    "explain": explain.run, "gather": gather.run, "bench": bench, "drill": drill.run,
+    "status": _of("status"), "doctor": _of("doctor"), "graph": _of("graph"),
+    "explain": _of("explain"), "gather": _of("gather"), "bench": bench,
+    "drill": drill.run,
 }  # fmt: skip
 CHANGING = {"init", "up", "preview", "demo", "drill", "destroy"}
 AT_ONCE = {"drill"}

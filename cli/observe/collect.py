@@ -114,7 +114,7 @@ async def _cluster(
 
 async def _answers(view: ClusterView, settings: Settings, api: Api, more: set[str]) -> ClusterView:
     """`more`: namespaces to look into that the settings do not name."""
-    known = {*namespaces(settings), *more}
+    known = {*namespaces(settings), *more} - {DNS}  # of which only an archive has something to say
     of_dapr = {} if view.settings.dapr == "none" else ON_MEMBERS
     listed = EVERYWHERE | (ON_THE_PLANE if view.settings.role == "control-plane" else of_dapr)
     if of_dapr:

@@ -13,13 +13,13 @@ from e2e.patient import Patient
 
 pytestmark = pytest.mark.e2e
 
-NAMESPACE = "bazaar"
+NAMESPACE = "market"
 HERE = ("-n", NAMESPACE)
-CALL = "cluster-2 → bazaar/stall at cluster-1"
-HOME = "cluster-1 → bazaar/stall at cluster-1"
-DOOR = "front door → bazaar/stall at cluster-1"
-ELSEWHERE = "cluster-3 → bazaar/stall"
-EXPORT = "cluster-1: ServiceExport bazaar/stall"
+CALL = "cluster-2 → market/stall at cluster-1"
+HOME = "cluster-1 → market/stall at cluster-1"
+DOOR = "front door → market/stall at cluster-1"
+ELSEWHERE = "cluster-3 → market/stall"
+EXPORT = "cluster-1: ServiceExport market/stall"
 SERVER = """
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Answer(BaseHTTPRequestHandler):
@@ -55,7 +55,7 @@ def app(image: str) -> list[dict[str, Any]]:
 def export(port: int = 80) -> dict[str, Any]:
     return {
         "apiVersion": "flomesh.io/v1alpha1", "kind": "ServiceExport", "metadata": metadata(),
-        "spec": {"rules": [{"portNumber": port, "path": "/bazaar/stall", "pathType": "Prefix"}]},
+        "spec": {"rules": [{"portNumber": port, "path": "/market/stall", "pathType": "Prefix"}]},
     }  # fmt: skip
 
 
@@ -104,13 +104,13 @@ def test_nothing_is_wrong_with_what_kubectl_made(patient: Patient) -> None:
     ours = {name: check for name, check in patient.examine().items() if NAMESPACE in name}
     assert {CALL, HOME, DOOR, ELSEWHERE} <= set(ours)
     assert {check.result for check in ours.values()} == {"ok"}, ours
-    assert "cluster-3 has no namespace bazaar" in ours[ELSEWHERE].seen
+    assert "cluster-3 has no namespace market" in ours[ELSEWHERE].seen
 
 
 def test_an_app_of_others_that_is_scaled_to_zero(patient: Patient) -> None:
     patient.kubectl["cluster-1"](*HERE, "scale", "deployment/stall", "--replicas=0")
     check = patient.shows(CALL, "app pod")
-    assert "bazaar/stall in cluster-1: Deployment stall is scaled to zero" in check.seen
+    assert "market/stall in cluster-1: Deployment stall is scaled to zero" in check.seen
     patient.heal(check)
 
 
@@ -126,6 +126,6 @@ def test_an_export_of_a_port_that_the_service_lacks(patient: Patient) -> None:
 
 def test_a_policy_of_others_that_targets_an_unknown_cluster(patient: Patient) -> None:
     apply(patient, "cluster-2", policy("cluster-9"))
-    check = patient.shows("cluster-2 → bazaar/stall at default/default/default/cluster-9", "policy")
+    check = patient.shows("cluster-2 → market/stall at default/default/default/cluster-9", "policy")
     assert "The settings do not have it, kubectl made it" in check.hint
     apply(patient, "cluster-2", policy())

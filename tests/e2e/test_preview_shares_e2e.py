@@ -186,16 +186,18 @@ class Bazaar:
     def __init__(self, kubectl: Mapping[str, Kubectl], preview: Preview) -> None:
         self.kubectl, self._preview = kubectl, preview
         self.policies = {
-            name: next(one for one in preview.objects(name)[ASKING] if one["kind"] == "GlobalTrafficPolicy")
-            for name in POLICIES
+            name: _of(preview.objects(name)[ASKING], "GlobalTrafficPolicy")[0] for name in POLICIES
         }
 
     def open(self) -> None:
         """Namespaces, pods, Services and exports in all clusters, and a pod to call from."""
-        for cluster, listed in self._preview.objects("Locality").items():
-            if cluster in WITH_PODS:
-                made = [one for one in listed if one["kind"] != "GlobalTrafficPolicy"]
-                self._apply(cluster, *made, self._pods(cluster))
+        planned = self._preview.objects("FailOver")
+        made = {name: planned[name] for name in WITH_PODS}
+        for cluster, listed in made.items():
+            self._apply(cluster, *_of(listed, "Namespace", "Service"), self._pods(cluster))
+        # Last, as the program makes them: an import would derive the Service where there is none yet.
+        for cluster, listed in made.items():
+            self._apply(cluster, *_of(listed, "ServiceExport"))
         self._apply(ASKING, self._caller())
         for cluster in WITH_PODS:
             self.kubectl[cluster](*HERE, "rollout", "status", f"deployment/{SERVICE}", "--timeout=120s")
@@ -228,7 +230,8 @@ class Bazaar:
         where = ("-n", "multicluster-system", "get", "pods", "-l", "app=gateway", "-o", "json")
         pods = json.loads(self.kubectl[ASKING](*where))["items"]
         targets = {
-            one["clusterKey"]: one.get("weight", 100) for one in self.policies[policy]["spec"]["targets"]
+            one["clusterKey"]: one.get("weight", 100)
+            for one in self.policies[policy]["spec"].get("targets", [])
         }
         return all(self._weights(pod, policy).items() >= targets.items() for pod in pods)
 
@@ -270,6 +273,10 @@ class Bazaar:
     def _python(self, cluster: str, script: str) -> dict[str, Any]:
         image = gateway_image(self.kubectl[cluster])
         return {"name": "python", "image": image, "command": ["python", "-c", script]}
+
+
+def _of(listed: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    return [one for one in listed if one["kind"] in kinds]
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,10 +16,12 @@ class HeldError(Exception):
 
 
 @contextmanager
-def exclusive(cache: Path, purpose: str, report: Report, *, wait: bool = True) -> Iterator[None]:
+def exclusive(
+    cache: Path, purpose: str, report: Report, *, refused: Callable[[str], bool] = lambda _: False
+) -> Iterator[None]:
     """Hold the lock; a second run waits and says for whom. The kernel frees it when a run dies.
 
-    Raises HeldError in place of waiting unless `wait`.
+    Raises HeldError in place of waiting for a holder that is `refused`.
     """
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "stack.lock").open("a+") as handle:
@@ -28,7 +30,7 @@ def exclusive(cache: Path, purpose: str, report: Report, *, wait: bool = True) -
         except BlockingIOError:
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
-            if not wait:
+            if refused(holder):
                 raise HeldError(holder) from None
             with report.step(f"Waiting for another ./stack ({holder})"):
                 fcntl.flock(handle, fcntl.LOCK_EX)

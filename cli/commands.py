@@ -37,8 +37,12 @@ def run(arguments: argparse.Namespace, progress: Report) -> int:
         paths, arguments.environment
     )  # refuse an unknown environment before waiting or building
     purpose = f"./stack {arguments.command} {arguments.environment}"
+
+    def refused(holder: str) -> bool:
+        return arguments.command in AT_ONCE and f" {arguments.environment}, process" in holder
+
     try:
-        with exclusive(paths.cache, purpose, progress, wait=arguments.command not in AT_ONCE):
+        with exclusive(paths.cache, purpose, progress, refused=refused):
             drill.put_back_left(arguments.environment, paths, progress)
             return command(arguments, paths, progress)
     except HeldError as error:
@@ -255,4 +259,4 @@ COMMANDS: Mapping[str, Command] = {
 }  # fmt: skip
 CHANGING = {"init", "up", "preview", "demo", "drill", "destroy"}
 AT_ONCE = {"drill"}
-"""Of these those that refuse while another one works, in place of waiting."""
+"""Of these those that refuse while another one works on the environment, in place of waiting."""

@@ -42,12 +42,16 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
     refuse_absent(engine)
     engine.refuse_working()
     journal = Journal(engine.folder)
+    found: Report | None = None
     with Tools.of(engine, chosen) as tools, process.terminated_as_interrupted():
         try:
             found = asyncio.run(_drill(engine, chosen, asked, tools, progress))
         finally:
-            _put_back(tools, journal, progress, wait=False)
-    _tell(found, arguments, progress)
+            try:
+                _put_back(tools, journal, progress, wait=False)
+            finally:  # what was found is told, also when something could not be put back
+                if found is not None:
+                    _tell(found, arguments, progress)
     return 0 if found.passed else 1
 
 

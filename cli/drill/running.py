@@ -60,7 +60,8 @@ class Drill:
             await self._watch(step, lambda last: self._is_over(last, back, before))
         end = time.time()
         await self.traffic.settle()
-        return report(self.plan, self.traffic.calls(), Times(lost=lost, back=back, end=end), self.budget)
+        calls = begun(self.traffic.calls(), 0.0, end)
+        return report(self.plan, calls, Times(lost=lost, back=back, end=end), self.budget)
 
     async def _before(self, step: Step) -> float:
         """Until who serves is known: percent of the calls that go where nothing will go.

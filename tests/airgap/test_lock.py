@@ -52,6 +52,9 @@ def test_who_does_not_wait_is_told_for_whom_it_would(tmp_path: Path) -> None:
     with exclusive(tmp_path, "./stack up dev", quiet()[0]):
         assert holder(tmp_path).startswith("./stack up dev, process ")
         refused = pytest.raises(HeldError, match=r"\./stack up dev, process")
-        with refused, exclusive(tmp_path, "./stack drill dev", quiet()[0], wait=False):
+        with (
+            refused,
+            exclusive(tmp_path, "./stack drill dev", quiet()[0], refused=lambda held: "up dev" in held),
+        ):
             pass
     assert not holder(tmp_path), "what is written there is of one that has ended"

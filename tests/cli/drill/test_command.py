@@ -234,6 +234,21 @@ def test_a_budget_that_does_not_hold_is_exit_code_1(
     assert "✗ fail-back: not in the time of the drill, at most 0.1 s" in capsys.readouterr().out
 
 
+def test_the_report_is_told_also_when_something_could_not_be_put_back(
+    paths: Paths, acts: Acts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def put_back(tools: object, loss: Loss, *, wait: bool) -> None:
+        if isinstance(loss, Client):
+            raise UserError("the server does not answer")
+        acts.put_back(tools, loss, wait=wait)
+
+    monkeypatch.setattr(act, "put_back", put_back)
+    with pytest.raises(UserError, match="could be put back"):
+        run(paths, *LOSE)
+    assert "Without the gateway of cluster-1" in capsys.readouterr().out
+    assert Journal(paths.environment("dev")).losses() == [Client(cluster="cluster-2")]
+
+
 @pytest.mark.parametrize("called", ["up", "destroy", "demo", "drill"])
 def test_what_a_killed_drill_left_is_put_back_by_whatever_comes_next(
     paths: Paths, acts: Acts, monkeypatch: pytest.MonkeyPatch, called: str

@@ -19,6 +19,7 @@ from airgap import daemon
 from airgap.lock import HeldError, exclusive
 from airgap.report import Report, output_console
 from cli import demo, docker_objects, hub_tokens, lanes, others, preflight, settings, toolchain
+from cli.dashboard import command as dashboard
 from cli.doctor import command as doctor
 from cli.drill import command as drill
 from cli.engine import Engine
@@ -231,7 +232,7 @@ E2E_LANES: Mapping[str, Sequence[str]] = {
     # Clusters of somebody else first: later they load the machine while the other lane counts failed calls.
     "parts": [
         f"tests/{name}"
-        for name in ("existing", "airgap", "plugins", "package", "program", "proxy", "interop")
+        for name in ("existing", "airgap", "plugins", "package", "program", "proxy", "interop", "browser")
     ],
     "platform": ["tests/e2e"],
 }
@@ -241,7 +242,7 @@ Command = Callable[[argparse.Namespace, Paths, Report], int]
 COMMANDS: Mapping[str, Command] = {
     "init": init, "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env,
     "test": test, "check": check,
-    "status": status.run, "doctor": doctor.run, "graph": graph.run,
+    "status": status.run, "dashboard": dashboard.run, "doctor": doctor.run, "graph": graph.run,
     "explain": explain.run, "gather": gather.run, "bench": bench, "drill": drill.run,
 }  # fmt: skip
 CHANGING = {"init", "up", "preview", "demo", "drill", "destroy"}

@@ -23,6 +23,7 @@ ORDER = (
     "test_dapr_mtls",
     "test_failures",
     "test_drill",
+    "test_dashboard",
     "test_doctor",
     "test_of_others",
     "test_take_down",

@@ -62,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
     shape.add_argument("--json", action="store_true", help="print JSON in place of tables")
     shape.add_argument("--watch", action="store_true", help="refresh every two seconds until Ctrl-C")
 
+    _dashboard(_command(commands, "dashboard"))
+
     doctor = _command(commands, "doctor")
     _environment(doctor)
     doctor.add_argument("--json", action="store_true", help="print JSON in place of a list")
@@ -157,6 +159,18 @@ def _command(commands: Any, name: str) -> argparse.ArgumentParser:
 
 def _environment(command: argparse.ArgumentParser) -> None:
     command.add_argument("environment", nargs="?", default="dev", help="default: dev (Pulumi.dev.yaml)")
+
+
+def _dashboard(dashboard: argparse.ArgumentParser) -> None:
+    _environment(dashboard)
+    dashboard.add_argument("--port", type=_port, default=0, metavar="N", help="default: any that is free")
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isascii() and text.isdecimal() else 0
+    if not 0 < port < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give one from 1 to 65535")
+    return port
 
 
 def _supply(command: argparse.ArgumentParser) -> None:

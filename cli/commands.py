@@ -231,7 +231,7 @@ E2E_LANES: Mapping[str, Sequence[str]] = {
     # Clusters of somebody else first: later they load the machine while the other lane counts failed calls.
     "parts": [
         f"tests/{name}"
-        for name in ("existing", "airgap", "plugins", "package", "program", "proxy", "interop")
+        for name in ("existing", "airgap", "plugins", "package", "program", "proxy", "interop", "browser")
     ],
     "platform": ["tests/e2e"],
 }
@@ -253,7 +253,7 @@ def _of(package: str) -> Command:
 COMMANDS: Mapping[str, Command] = {
     "init": init, "up": up, "preview": preview, "demo": walk, "destroy": destroy, "env": env,
     "test": test, "check": check,
-    "status": _of("status"), "doctor": _of("doctor"), "graph": _of("graph"),
+    "status": _of("status"), "dashboard": _of("dashboard"), "doctor": _of("doctor"), "graph": _of("graph"),
     "explain": _of("explain"), "gather": _of("gather"), "bench": bench,
     "drill": drill.run,
 }  # fmt: skip

@@ -74,6 +74,17 @@ examples:   ./stack status dev --watch
             ./stack status dev --wrong
             ./stack status dev --kind traffic --service 'shop/*' --cluster cluster-2
             ./stack status dev --json""",
+    "dashboard": """\
+show the platform live, as a page in your browser
+
+Serves a page on loopback and prints its address: clusters, gateways, services, policies and who serves
+whom, with requests, errors, latency and ejections of now. Filter by service and namespace; look into a
+service for its conditions, why its calls go where they go, and what the doctor says of it. Clusters are
+read over connections that stay open. Who does not know the address cannot read the page. Changes nothing.
+
+exit codes: 0 ended by Ctrl-C, 1 failed, 2 the settings or the command line are wrong
+examples:   ./stack dashboard dev
+            ./stack dashboard dev --port 8642""",
     "doctor": """\
 name what is wrong, and what to do about it
 

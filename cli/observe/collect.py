@@ -104,16 +104,16 @@ async def _cluster(
     if api is None:
         return view
     if before is None:
-        return await _answers(replace(view, error=""), settings, api, set())
+        return await look_at(replace(view, error=""), settings, api, set())
     try:
         async with asyncio.timeout(AGAIN_SECONDS):
-            return await _answers(replace(view, error=""), settings, api, _concerned(before))
+            return await look_at(replace(view, error=""), settings, api, concerned(before))
     except TimeoutError:
         return replace(view, error=f"does not answer within {AGAIN_SECONDS:g} s")
 
 
-async def _answers(view: ClusterView, settings: Settings, api: Api, more: set[str]) -> ClusterView:
-    """`more`: namespaces to look into that the settings do not name."""
+async def look_at(view: ClusterView, settings: Settings, api: Api, more: set[str]) -> ClusterView:
+    """The view with all that a cluster answers. `more`: namespaces beside those of the settings."""
     known = {*namespaces(settings), *more} - {DNS}  # of which only an archive has something to say
     of_dapr = {} if view.settings.dapr == "none" else ON_MEMBERS
     listed = EVERYWHERE | (ON_THE_PLANE if view.settings.role == "control-plane" else of_dapr)
@@ -131,12 +131,12 @@ async def _answers(view: ClusterView, settings: Settings, api: Api, more: set[st
     pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
     mutual_tls = settings.gateway.mutual_tls != "off"
     async with asyncio.TaskGroup() as tasks:
-        rest = tasks.create_task(_read(view, api, _within(_concerned(view) - known)))
+        rest = tasks.create_task(_read(view, api, _within(concerned(view) - known)))
         gateways = [tasks.create_task(_gateway(api, pod, mutual_tls=mutual_tls)) for pod in pods]
     return replace(rest.result(), gateways=tuple(one.result() for one in gateways))
 
 
-def _concerned(view: ClusterView) -> set[str]:
+def concerned(view: ClusterView) -> set[str]:
     """Namespaces with services and callers in them, whether or not the settings name them."""
     return {key_of(obj)[0] for kind in NAMED for obj in view.all(kind)}
 
@@ -168,10 +168,14 @@ async def _list(api: Api, kind: str, path: str) -> tuple[Object, ...] | str:
 
 async def _gateway(api: Api, running: Object, *, mutual_tls: bool) -> GatewayView:
     pod = key_of(running)[1]
-    admin = f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:{admin_port(running)}/proxy"
     view = GatewayView(pod=pod)
     try:
-        view = replace(view, config=await api.json(f"{admin}/config"))
-        return replace(view, peers=await api.json(f"{admin}/peers")) if mutual_tls else view
+        view = replace(view, config=await api.json(admin_path(running, "config")))
+        return replace(view, peers=await api.json(admin_path(running, "peers"))) if mutual_tls else view
     except ApiError as error:
         return replace(view, error=str(error))
+
+
+def admin_path(running: Object, page: str) -> str:
+    """Where the API server passes on what is asked of a gateway pod's admin pages."""
+    return f"/api/v1/namespaces/{SYSTEM}/pods/{key_of(running)[1]}:{admin_port(running)}/proxy/{page}"

@@ -24,6 +24,7 @@ ORDER = (
     "test_preview_shares_e2e",
     "test_failures",
     "test_drill",
+    "test_dashboard",
     "test_doctor",
     "test_of_others",
     "test_take_down",

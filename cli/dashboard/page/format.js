@@ -1,0 +1,35 @@
+// Numbers as people read them.
+
+const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const TENTH = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+
+/** Per second. */
+export function rate(value) {
+  return value >= 100 ? WHOLE.format(value) : TENTH.format(value);
+}
+
+export function milliseconds(value) {
+  if (value === null) return "–";
+  return value >= 1000 ? `${TENTH.format(value / 1000)} s` : `${TENTH.format(value)} ms`;
+}
+
+/** A part of requests: in whole percent, unless that would hide some. */
+export function percent(value) {
+  return value > 0 && value < 1 ? `${TENTH.format(value)} %` : `${WHOLE.format(value)} %`;
+}
+
+/** Seconds from one moment to another, roughly. */
+export function duration(seconds) {
+  const size = Math.abs(seconds);
+  const [unit, length] = size < 120 ? ["s", 1] : size < 7200 ? ["min", 60] : size < 172800 ? ["h", 3600] : ["days", 86400];
+  return `${WHOLE.format(size / length)} ${unit}`;
+}
+
+export function clock(at) {
+  return new Date(at * 1000).toLocaleTimeString("en-GB");
+}
+
+/** A gauge: bytes as MiB, others as they are. */
+export function fact(name, value) {
+  return name.startsWith("memory") ? `${TENTH.format(value / 1048576)} MiB` : WHOLE.format(value);
+}

@@ -43,9 +43,13 @@ import collections, http.client, json, sys
 host, port, path, times, fields = json.loads(sys.argv[1])
 said, connection = collections.Counter(), http.client.HTTPConnection(host, port, timeout=20)
 for _ in range(times):
-    connection.request("GET", path, headers=fields)
-    answer = connection.getresponse()
-    said[f"{answer.status} {answer.read().decode()}"] += 1
+    try:
+        connection.request("GET", path, headers=fields)
+        answer = connection.getresponse()
+        said[f"{answer.status} {answer.read().decode()}"] += 1
+    except OSError as error:
+        connection.close()
+        said[type(error).__name__] += 1
 print(json.dumps(said))
 """
 
@@ -129,7 +133,7 @@ def ask(
     times: int = 1,
     fields: dict[str, str] | None = None,
 ) -> Counter[str]:
-    """Answers, each `status body`, to so many requests from a pod of theirs."""
+    """Answers, each `status body` or the name of an error, to so many requests from a pod of theirs."""
     asked = json.dumps([host, port, path, times, fields or {}])
     where = ("-n", "shop", "exec", "deployment/client", "--", "python3", "-c", ASK_MANY)
     return Counter(json.loads(kubectl(*where, asked)))

@@ -176,6 +176,24 @@ def _is_divided(answers: Counter[str], stable: str, canary: str) -> None:
     assert abs(answers[f"200 / on 8080 {canary}"] - MANY * 5 / 100) <= 3, answers
 
 
+def test_a_changed_policy_is_one_pulumi_up_away(hub: Kubectl, settings: dict[str, Any], tell: Any) -> None:
+    policy = settings["policies"][0]
+    before = dict(policy)
+    del policy["targets"]
+    policy["lbType"] = "Locality"
+    tell({"seconds": _plain_up(settings)})
+    _until(
+        lambda: not any(answer.startswith("200") for answer in shop.ask(hub, "checkout", times=5)),
+        "calls stay in a cluster that has nobody",
+    )
+    policy |= before
+    tell({"seconds": _plain_up(settings)})
+    _until(
+        lambda: all(answer.endswith(" of east") for answer in shop.ask(hub, "checkout", times=20)),
+        "calls go to the other cluster again",
+    )
+
+
 def test_helm_takes_the_name_that_an_import_has_when_it_is_told_to(
     machine: theirs.Machine, hub: Kubectl
 ) -> None:
@@ -197,25 +215,6 @@ def test_helm_takes_the_name_that_an_import_has_when_it_is_told_to(
         lambda: shop.ask(hub, "checkout", times=20) == {"200 / on 8080 by 1 of hub": 20},
         "FailOver keeps calls in a cluster that has pods",
     )
-
-
-def test_a_canary_in_another_cluster_is_a_changed_policy_and_one_pulumi_up_away(
-    hub: Kubectl, settings: dict[str, Any], tell: Any
-) -> None:
-    """The hub has pods by now: its callers follow the policy only if it exports the service too."""
-    del settings["exports"][0]["backendRefs"]
-    settings["exports"][0]["clusters"] = ["east", "hub"]
-    targets = [
-        {"clusterKey": "default/default/default/hub", "weight": 95},
-        {"cluster": "east", "weight": 5, "match": CANARY},
-    ]
-    settings["policies"][0] |= {"lbType": "ActiveActive", "targets": targets}
-    tell({"seconds": _plain_up(settings)})
-    _until(
-        lambda: shop.ask(hub, "checkout", times=20, fields=MARKED) == {"200 / on 8080 by 1 of east": 20},
-        "what is marked goes to the other cluster",
-    )
-    _is_divided(shop.ask(hub, "checkout", times=MANY), "by 1 of hub", "by 1 of east")
 
 
 def _plain_up(settings: dict[str, Any]) -> float:

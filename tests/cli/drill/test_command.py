@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,16 +177,6 @@ def test_what_is_taken_is_written_down_before(
         run(paths, *LOSE)
     assert acts.said[0].startswith("put back deployment/gateway"), "some of it may have been done"
     assert not journal.exists
-
-
-@pytest.fixture
-def as_on_a_terminal() -> Iterator[None]:
-    """Who runs tests in the background may have these signals ignored, as nohup does."""
-    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    yield
-    for number, old in before.items():
-        signal.signal(number, old)
 
 
 @pytest.mark.usefixtures("as_on_a_terminal")

@@ -102,11 +102,15 @@ class Sampler:
 
     def _page(self, cluster: str, kubectl: Kubectl, pod: str) -> None:
         text = kubectl("get", "--raw", f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:9090/proxy/metrics")
-        most = self.gauges.setdefault(cluster, {})
+        sums: dict[str, float] = {}
         for line in text.splitlines():
-            name, _, value = line.partition(" ")
-            if not name.startswith("#") and "{" not in name:
-                most[name] = max(most.get(name, 0.0), float(value))
+            series, _, value = line.rpartition(" ")
+            name = series.partition("{")[0]
+            if not name.startswith("#") and not name.endswith("_bucket"):
+                sums[name] = sums.get(name, 0.0) + float(value)
+        most = self.gauges.setdefault(cluster, {})
+        for name, value in sums.items():
+            most[name] = max(most.get(name, 0.0), value)
 
 
 def started_again(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:

@@ -178,7 +178,7 @@ def test(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     with exclusive(paths.cache, "./stack test e2e", progress):
         env = toolchain.prepare(paths, progress).env
     progress.summary()
-    suite = ["-m", "e2e", "-v", "--durations=10", *wanted]
+    suite = ["-m", "e2e and not long", "-v", "--durations=10", *wanted]
     side_by_side = {lane: [*pytest, *folders, *suite] for lane, folders in E2E_LANES.items()}
     try:
         with daemon.in_use():  # what one lane destroys last must not be the end of the other's daemon

@@ -174,11 +174,12 @@ run the fast tests, or `test e2e` on real clusters
 `fast` needs no Docker. `e2e` brings the environment dev up, breaks it in many ways and takes it down
 again; it refuses to when dev is up already. Beside that, in a lane of their own, run the tests of single
 parts on real ones. Each line says which lane wrote it. What stands after the suite goes to pytest; with
-that, the fast tests run one lane after another, on the terminal.
+that, the fast tests run one lane after another, on the terminal. `-m long` runs those that CI leaves out.
 
 exit codes: those of pytest
 examples:   ./stack test
-            ./stack test e2e -k membership""",
+            ./stack test e2e -k membership
+            ./stack test e2e -m long""",
     "check": """\
 format, lint, types, import layers, dead code, documents
 

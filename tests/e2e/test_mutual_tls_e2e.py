@@ -41,7 +41,7 @@ from gateway.core.certificates import fingerprint, is_issued_by, read_certificat
 from gateway.core.identity import BY_NAME, named
 from gateway.core.issuing import issue, make_root
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 MARK = "a-body-that-nobody-reads"
 NAME = f"http://echo.shop:{PORT}/x"

@@ -128,13 +128,8 @@ def _unbroken(progress: Progress) -> Iterator[None]:
     def wait(_number: int, _frame: FrameType | None) -> None:
         progress.note("Still putting back what was taken away; it ends by itself.")
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, wait) for number in numbers}
-    try:
+    with process.handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), wait):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _tell(found: Report, arguments: argparse.Namespace, progress: Progress) -> None:

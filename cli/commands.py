@@ -20,7 +20,6 @@ from airgap import daemon
 from airgap.lock import HeldError, exclusive
 from airgap.report import Report, output_console
 from cli import demo, docker_objects, hub_tokens, lanes, others, preflight, settings, toolchain
-from cli.drill import command as drill
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.paths import Paths
@@ -43,7 +42,7 @@ def run(arguments: argparse.Namespace, progress: Report) -> int:
 
     try:
         with exclusive(paths.cache, purpose, progress, refused=refused):
-            drill.put_back_left(arguments.environment, paths, progress)
+            import_module("cli.drill.command").put_back_left(arguments.environment, paths, progress)
             return command(arguments, paths, progress)
     except HeldError as error:
         raise UserError(
@@ -255,7 +254,7 @@ COMMANDS: Mapping[str, Command] = {
     "test": test, "check": check,
     "status": _of("status"), "dashboard": _of("dashboard"), "doctor": _of("doctor"), "graph": _of("graph"),
     "explain": _of("explain"), "gather": _of("gather"), "bench": bench,
-    "drill": drill.run,
+    "drill": _of("drill"),
 }  # fmt: skip
 CHANGING = {"init", "up", "preview", "demo", "drill", "destroy"}
 AT_ONCE = {"drill"}

@@ -28,28 +28,28 @@ def _certificate(platform: Platform, view: ClusterView, *, without: Result) -> I
     pages = pages_of(view)
     if not pages:
         return  # that no gateway is ready, or one does not tell, is a check of its own
-    lives = [_life(page["since"], page["until"]) for page in pages if page["until"]]
-    if len(lives) < len(pages):
-        seen = f"{len(pages) - len(lives)} of {len(pages)} gateways have none yet"
+    lifetimes = [_lifetime(page["since"], page["until"]) for page in pages if page["until"]]
+    if len(lifetimes) < len(pages):
+        seen = f"{len(pages) - len(lifetimes)} of {len(pages)} gateways have none yet"
         yield check(view, what, without, seen, hint)
         return
-    first = min(lives, key=lambda life: life.until)
+    first = min(lifetimes, key=lambda lifetime: lifetime.until)
     yield check(view, what, first.result(platform.at), first.seen(platform.at), hint)
 
 
 def _root(platform: Platform, view: ClusterView) -> Iterator[Check]:
     """By what others know it. A root that is followed by another one may end."""
     known = {
-        root: _life(page["roots"][root]["since"], page["roots"][root]["until"])
+        root: _lifetime(page["roots"][root]["since"], page["roots"][root]["until"])
         for other in platform.clusters
         for page in pages_of(other)
         for root in page["peers"].get(view.key) or ()
     }
     if not known:
         return
-    root, life = max(known.items(), key=lambda item: item[1].until)
-    seen = f"{root}, {life.seen(platform.at)}"
-    yield check(view, "root", life.result(platform.at), seen, hints.logs(view.settings, CONTROLLER))
+    root, lifetime = max(known.items(), key=lambda item: item[1].until)
+    seen = f"{root}, {lifetime.seen(platform.at)}"
+    yield check(view, "root", lifetime.result(platform.at), seen, hints.logs(view.settings, CONTROLLER))
 
 
 def _calls(platform: Platform, view: ClusterView) -> Iterator[Check]:
@@ -78,5 +78,5 @@ def _hint(platform: Platform, view: ClusterView, pair: Pair) -> str:
     return f"Wait a minute or two after ./stack up; else {hints.logs(other.settings, CONTROLLER)}"
 
 
-def _life(since: str, until: str) -> Lifetime:
+def _lifetime(since: str, until: str) -> Lifetime:
     return Lifetime(since=time_of(since), until=time_of(until))

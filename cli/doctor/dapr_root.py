@@ -29,10 +29,10 @@ def dapr_root_checks(platform: Platform, view: ClusterView) -> Iterator[Check]:
     except ValueError as error:
         yield check(view, WHAT, "warn", f"cannot be read: {error}", look)
         return
-    lives = [
+    lifetimes = [
         Lifetime(since=one.not_valid_before_utc.timestamp(), until=one.not_valid_after_utc.timestamp())
         for one in found
     ]
-    last = max(lives, key=lambda life: life.until)
+    last = max(lifetimes, key=lambda lifetime: lifetime.until)
     hint = OURS if view.settings.dapr == "install" else THEIRS
     yield check(view, WHAT, last.result(platform.at), last.seen(platform.at), hint)

@@ -23,9 +23,9 @@ def token_checks(platform: Platform, plane: ClusterView) -> Iterator[Check]:
         if token is None:
             yield check(plane, what, "fail", "there is none", hints.logs(plane.settings, HUB))
             continue
-        life = Lifetime(since=token.issued, until=token.expires)
-        result = life.result(platform.at)
+        lifetime = Lifetime(since=token.issued, until=token.expires)
+        result = lifetime.result(platform.at)
         error = f"; not renewed: {token.error}" if token.error else ""
         ended = result == "fail"
         hint = hints.begin_again(platform.environment) if ended else hints.logs(plane.settings, HUB)
-        yield check(plane, what, result, f"{life.seen(platform.at)}{error}", hint)
+        yield check(plane, what, result, f"{lifetime.seen(platform.at)}{error}", hint)

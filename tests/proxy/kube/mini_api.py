@@ -6,6 +6,8 @@ import asyncio
 import json
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
@@ -195,3 +197,14 @@ def _patched(found: Any, patch: Any) -> Any:
 
 def _status(code: int, message: str) -> web.Response:
     return web.json_response({"kind": "Status", "code": code, "message": message}, status=code)
+
+
+@asynccontextmanager
+async def serving(*apis: MiniApi) -> AsyncIterator[None]:
+    """They answer while the block lasts, each with the namespace of the demo."""
+    for api in apis:
+        await api.start()
+        await api.put("namespaces", "", "demo")
+    yield
+    for api in apis:
+        await api.stop()

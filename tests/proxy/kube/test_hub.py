@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from proxy.kube.mini_api import GOOD, MiniApi, Path
+from proxy.kube.mini_api import GOOD, MiniApi, Path, serving
 
 from gateway.core.app_ids import APP_ID
 from gateway.kube import connection
@@ -101,12 +101,8 @@ async def until(check: Callable[[], bool], what: str) -> None:
 async def quiet_world() -> AsyncIterator[World]:
     """Without a hub yet."""
     made = World()
-    for api in (made.home, made.one, made.two):
-        await api.start()
-        await api.put("namespaces", "", "demo")
-    yield made
-    for api in (made.home, made.one, made.two):
-        await api.stop()
+    async with serving(made.home, made.one, made.two):
+        yield made
 
 
 @pytest.fixture

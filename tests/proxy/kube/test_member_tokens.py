@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from proxy.kube.mini_api import MiniApi
+from proxy.kube.mini_api import MiniApi, serving
 from proxy.kube.test_hub import CLUSTER_1, World, until
 
 from gateway.core.member_token import MemberToken, TokenRequest, fingerprint
@@ -58,12 +58,8 @@ class Tokens(World):
 @pytest.fixture
 async def world() -> AsyncIterator[Tokens]:
     made = Tokens()
-    for api in (made.home, made.one, made.two):
-        await api.start()
-        await api.put("namespaces", "", "demo")
-    yield made
-    for api in (made.home, made.one, made.two):
-        await api.stop()
+    async with serving(made.home, made.one, made.two):
+        yield made
 
 
 async def test_the_credential_to_begin_with_buys_one_token_and_is_gone(

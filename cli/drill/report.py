@@ -38,6 +38,8 @@ class Numbers:
     slowest: float
     before: Mapping[str, float]
     during: Mapping[str, float]
+    settled: Mapping[str, float]
+    """Of the end of the loss, when who was to be found out had been."""
     after: Mapping[str, float]
     reasons: Mapping[str, int]
     """How often which failure was seen."""
@@ -131,6 +133,7 @@ def numbers(calls: Sequence[Call], times: Times, budget: DrillSettings) -> Numbe
         slowest=round(max((call.seconds for call in since), default=0.0), 2),
         before=parts(begun(calls, 0.0, times.lost)),
         during=parts(begun(calls, times.lost, times.back)),
+        settled=parts(begun(calls, times.back - QUIET_SECONDS, times.back)),
         after=parts(begun(calls, times.end - WINDOW_SECONDS)),
         reasons=dict(Counter(call.why for call in failed).most_common()),
     )
@@ -201,5 +204,6 @@ def _slow(call: Call, slow_seconds: float) -> bool:
 def _json(found: Numbers) -> dict[str, Any]:
     return {
         "requests": found.requests, "failed": found.failed, "slow": found.slow, "slowest": found.slowest,
-        "before": found.before, "during": found.during, "after": found.after, "reasons": found.reasons,
+        "before": found.before, "during": found.during, "settled": found.settled, "after": found.after,
+        "reasons": found.reasons,
     }  # fmt: skip

@@ -155,7 +155,7 @@ def test_a_drill_takes_away_puts_back_and_reports(
     assert run(paths, *LOSE, "--json", "--junit", str(file)) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["lost"], found["passed"]) == ("the gateway of cluster-1", True)
-    assert found["all"]["during"] == {"cluster-3": 100.0}
+    assert found["all"]["during"] == found["all"]["settled"] == {"cluster-3": 100.0}
     assert 'failures="0"' in file.read_text()
     assert [said.partition(" of ")[0] for said in acts.said] == [
         "take deployment/gateway", "put back deployment/gateway", "put back the client pod in cluster-2",

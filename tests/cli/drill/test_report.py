@@ -74,6 +74,12 @@ def test_a_request_under_way_when_it_was_lost_counts() -> None:
     assert seen(made(call(LOST - 1, seconds=5.0)))["detection"] == 4.0
 
 
+def test_who_is_lost_but_ends_its_work_has_no_part_once_that_is_settled() -> None:
+    found = made(*(call(LOST + number / 10, "cluster-1") for number in range(30)))
+    assert found.all.during == {"cluster-1": 4.8, "cluster-3": 95.2}
+    assert found.all.settled == {"cluster-3": 100.0}
+
+
 def test_a_request_that_failed_long_before_is_not_the_losss_fault() -> None:
     assert made(call(LOST - 5, status=503)).passed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def ask_all(paths: list[str]) -> str:
+def ask_all(paths: Sequence[str]) -> str:
     """A wrk script that asks for these paths in turn. The step keeps neighbours apart."""
     listed = ",".join(quoted(path) for path in paths)
     return (

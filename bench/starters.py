@@ -17,6 +17,9 @@ from bench.setting import BODIES, CLUSTER, Bench, free_port, gateway_objects, pa
 ROUTE_SECONDS = 300.0
 """Until Traefik has read ten thousand routes."""
 
+KEPT, KEPT_OF_MANY = 512, 64
+"""Idle connections of one service. nginx sets aside memory for as many, for each service."""
+
 ONE_CORE = {"GOMAXPROCS": "1"}
 """For what is written in Go: as many threads as cores, and it is pinned to one."""
 
@@ -45,38 +48,67 @@ def start_gateway(
 
 def start_nginx(bench: Bench, backend: int, routes: int = 1, *, log: bool = False) -> Running:
     port = free_port()
-    (bench.folder / "nginx-routes.conf").write_text(
-        "".join(f"location {path} {{ proxy_pass http://application; }}\n" for path in paths(routes))
-    )
+    for file, text in nginx_routes(routes, backend).items():
+        (bench.folder / file).write_text(text)
     logged = "/dev/null bench buffer=64k flush=1s" if log else "off"
-    config = write(bench, "nginx.conf", backend=backend, port=port, nginx_log=logged)
+    config = write(bench, "nginx.conf", port=port, nginx_log=logged)
     return start_peer(bench, "nginx", port, "-c", str(config))
 
 
 def start_haproxy(bench: Bench, backend: int, routes: int = 1, *, log: bool = False) -> Running:
     port = free_port()
-    (bench.folder / "haproxy.map").write_text("".join(f"{path} application\n" for path in paths(routes)))
+    for file, text in haproxy_routes(routes, backend).items():
+        (bench.folder / file).write_text(text)
     lines = "log global\n    option httplog" if log else "no log"
-    config = write(bench, "haproxy.cfg", backend=backend, port=port, haproxy_log_lines=lines)
-    return start_peer(bench, "haproxy", port, "-db", "-f", str(config))
+    config = write(bench, "haproxy.cfg", port=port, haproxy_log_lines=lines)
+    backends = bench.folder / "haproxy-backends.cfg"
+    return start_peer(bench, "haproxy", port, "-db", "-f", str(config), "-f", str(backends))
 
 
 def start_traefik(bench: Bench, backend: int, routes: int = 1, *, log: bool = False) -> Running:
     port = free_port()
     lines = "accessLog: {format: json, bufferingSize: 1000}" if log else ""
     config = write(bench, "traefik.yml", port=port, traefik_log_lines=lines)
-    write(bench, "traefik-routes.yml", backend=backend, traefik_routers=traefik_routers(routes))
+    write(bench, "traefik-routes.yml", **traefik_routes(routes, backend))
     running = start_peer(bench, "traefik", port, f"--configfile={config}")
     await_route(running, paths(routes)[-1])
     return running
 
 
-def traefik_routers(routes: int) -> str:
-    """A router for each path, as YAML below `routers`."""
-    return "".join(
-        f"    route-{number}: {{rule: 'PathPrefix(`{path}`)', service: application}}\n"
+def nginx_routes(routes: int, backend: int) -> dict[str, str]:
+    """Files for nginx by name: a location for each path, and an upstream of its own for each."""
+    kept = KEPT if routes == 1 else KEPT_OF_MANY
+    upstreams = "".join(
+        f"upstream service-{number} {{ server 127.0.0.1:{backend}; keepalive {kept}; "
+        "keepalive_requests 100000000; }\n"
+        for number in range(routes)
+    )
+    locations = "".join(
+        f"location {path} {{ proxy_pass http://service-{number}; }}\n"
         for number, path in enumerate(paths(routes))
     )
+    return {"nginx-upstreams.conf": upstreams, "nginx-locations.conf": locations}
+
+
+def haproxy_routes(routes: int, backend: int) -> dict[str, str]:
+    """Files for HAProxy by name: the map of paths, and a backend for each."""
+    backends = "".join(
+        f"backend service-{number}\n    server one 127.0.0.1:{backend} maxconn 2000 pool-max-conn {KEPT}\n"
+        for number in range(routes)
+    )
+    routed = "".join(f"{path} service-{number}\n" for number, path in enumerate(paths(routes)))
+    return {"haproxy.map": routed, "haproxy-backends.cfg": backends}
+
+
+def traefik_routes(routes: int, backend: int) -> dict[str, str]:
+    """For Traefik a router and a service for each path, as YAML below `routers` and `services`."""
+    routers = "".join(
+        f"    route-{number}: {{rule: 'PathPrefix(`{path}`)', service: service-{number}}}\n"
+        for number, path in enumerate(paths(routes))
+    )
+    server = f'{{loadBalancer: {{serversTransport: kept, servers: [{{url: "http://127.0.0.1:{backend}"}}]}}}}'
+    services = "".join(f"    service-{number}: {server}\n" for number in range(routes))
+    return {"traefik_routers": routers, "traefik_services": services}
 
 
 Starter = Callable[..., Running]

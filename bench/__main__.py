@@ -15,11 +15,12 @@ from types import FrameType
 from typing import Any
 
 from airgap.report import Report, SupplyError, output_console
+from bench.commands import complete
 from bench.compiled import compiled_gateway
 from bench.figures import as_json
 from bench.installed import find_peers, require
 from bench.page import page, picture
-from bench.programs import BenchError
+from bench.programs import BenchError, interpreter
 from bench.sections import SECTIONS
 from bench.setting import Bench
 
@@ -87,7 +88,7 @@ def machine() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "CPU": model,
         "Linux": kernel,
-        "Python": platform.python_version(),
+        "Python": complete([interpreter(), "--version"], cwd=ROOT).split()[-1],
         "load average": f"{os.getloadavg()[0]:.0f}",
     }
 

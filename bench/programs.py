@@ -120,8 +120,20 @@ def pinned(core: int, argv: Sequence[str]) -> list[str]:
     return tied(["taskset", "-c", str(core), *argv])
 
 
+def interpreter() -> str:
+    """The Python that the gateway runs on: Debian's, as in its image, where it is installed.
+
+    Ours may be built in any way: one made from its sources with their defaults does a tenth less. It has to
+    be of our version, since it runs what was compiled and installed for ours.
+    """
+    return (
+        shutil.which(f"python{sys.version_info.major}.{sys.version_info.minor}", path="/usr/bin")
+        or sys.executable
+    )
+
+
 def gateway_argv(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "gateway", *arguments]
+    return [interpreter(), "-m", "gateway", *arguments]
 
 
 def find(command: str) -> str | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +46,8 @@ class Bench:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"PYTHONPATH": str(self.gateway)}
+        """The gateway and what it is made of, for a Python that is not ours."""
+        return {"PYTHONPATH": f"{self.gateway}{os.pathsep}{sysconfig.get_path('purelib')}"}
 
 
 class PeerFile(Template):

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from bench import load
+from bench.between import HOST, make_proofs
 from bench.figures import OURS, Result, Row
 from bench.programs import BenchError, Running
 from bench.setting import UPLOAD, Bench, paths
-from bench.starters import about_peers, peers, start_backend, start_gateway
+from bench.starters import SECURE, about_peers, peers, start_backend, start_between, start_gateway
 from bench.traffic import FIELD_SETS, mixed, unlike
 
 SOME, MANY = 1000, 10_000
@@ -38,6 +39,11 @@ NOTES = (
         "Each route leads to a service of its own, as in a cluster: no program can send a request of one "
         "service over a connection to another. The peers are set up so, too, with an upstream or backend for "
         "each. That costs all of them much more than the routes do: see the case of one service."
+    ),
+    (
+        "Mutual TLS to another cluster: to one service, whose application asks for the proxy's certificate. "
+        "All prove who they are by the gateway's kind of certificates, and check the same root; TLS 1.3 with "
+        "the cipher that OpenSSL chooses by itself. Traefik takes no certificate without a DNS name."
     ),
     (
         "The same head: the load generator sends one head of two fields again and again, and answers differ "
@@ -70,6 +76,8 @@ class Case:
     asked: int = SOME
     """Of the routes, how many at most are asked for, by turns."""
     log: bool = False
+    secure: bool = False
+    """By mutual TLS to one service of another cluster."""
     beside: str = ""
     """Another gateway that is measured in the same turns."""
     turns: int = TURNS
@@ -94,6 +102,7 @@ REAL = (
         beside=NO_LOG,
         goal=1.0,
     ),
+    Case("32 connections, real traffic, mutual TLS to another cluster", senders=ALL, secure=True),
     Case(
         "real traffic, 10,000 routes, 1,000 of them asked for",
         senders=ALL,
@@ -114,7 +123,7 @@ SAME = (
     Case("the same head, 10,000 routes, one asked for", routes=MANY, asked=1, beside=FEWER_ROUTES),
     Case("the same heads, 10,000 routes, 1,000 of them asked for", routes=MANY),
 )
-QUICK = (*(REAL[number] for number in (0, 7, 8)), *(SAME[number] for number in (0, 3, 6)))
+QUICK = (*(REAL[number] for number in (0, 7, 8, 9)), *(SAME[number] for number in (0, 3, 6)))
 TAIL_GOAL = 0.91
 """Of the p99 latency: at most 1.1 times the peer's."""
 BESIDE = {
@@ -137,14 +146,20 @@ def _case(bench: Bench, case: Case, notes: list[str]) -> list[Row]:
 
         def application(proxy: str) -> int:
             """Each has its own, which holds no connections of others that are not at work."""
-            return running.enter_context(start_backend(bench, f"application-{proxy}")).port
+            return running.enter_context(start_backend(bench, f"application-{proxy}", proofs)).port
 
-        proxies = [running.enter_context(start_gateway(bench, application(OURS), case.routes, log=case.log))]
+        bench.step.update(f"{case.what}: starting")
+        proofs = make_proofs(bench.folder) if case.secure else None
+        if proofs:
+            ours = start_between(bench, application(OURS), proofs)
+        else:
+            ours = start_gateway(bench, application(OURS), case.routes, log=case.log)
+        proxies = [running.enter_context(ours)]
         for name, starter in peers(bench).items():
-            bench.step.update(f"{case.what}: starting")
-            proxies.append(
-                running.enter_context(starter(bench, application(name), case.routes, log=case.log))
-            )
+            if name in SECURE or not proofs:
+                more = {"log": case.log, **({"proofs": proofs} if proofs else {})}
+                started = starter(bench, application(name), case.routes, **more)
+                proxies.append(running.enter_context(started))
         fewer = case.routes
         if case.beside:
             fewer = min(case.asked, case.routes) if case.beside == FEWER_ROUTES else case.routes
@@ -195,7 +210,7 @@ def _script(bench: Bench, case: Case, targets: Sequence[str]) -> Path:
     """What is asked for, as a file for wrk. Of real traffic it is another one each time."""
     script = bench.folder / "load.lua"
     if case.senders:
-        text = unlike(mixed(case.senders), targets)
+        text = unlike(mixed(case.senders), targets, HOST if case.secure else "")
     elif len(targets) > 1:
         text = load.ask_all(targets)
     else:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
+from bench.between import CALLER, Proofs
 from bench.programs import BenchError, Running, gateway_argv, start
 from bench.setting import BODIES, CLUSTER, Bench, free_port, gateway_objects, paths, render
 
@@ -24,13 +25,17 @@ ONE_CORE = {"GOMAXPROCS": "1"}
 """For what is written in Go: as many threads as cores, and it is pinned to one."""
 
 
-def start_backend(bench: Bench, name: str = "application") -> Running:
-    """The application: nginx that answers from memory, small answers with its port."""
+def start_backend(bench: Bench, name: str = "application", proofs: Proofs | None = None) -> Running:
+    """The application: nginx that answers from memory, small answers with its port.
+
+    `proofs`: by mutual TLS.
+    """
     files, port = bench.folder / "files", free_port()
     files.mkdir(exist_ok=True)
     for body, size in BODIES.items():
         (files / body).write_bytes(b"x" * size)
-    config = write(bench, "backend.conf", f"{name}.conf", backend=port, name=name)
+    tls = {"tls": "ssl" if proofs else "", "tls_lines": proofs.application if proofs else ""}
+    config = write(bench, "backend.conf", f"{name}.conf", backend=port, name=name, **tls)
     return start(name, ["nginx", "-c", str(config)], core=bench.load_core, port=port, folder=bench.folder)
 
 
@@ -46,18 +51,46 @@ def start_gateway(
     return start(name, argv, core=bench.proxy_core, port=port, folder=bench.folder, env=bench.environment)
 
 
-def start_nginx(bench: Bench, backend: int, routes: int = 1, *, log: bool = False) -> Running:
+def start_between(bench: Bench, member: int, proofs: Proofs) -> Running:
+    """The gateway of a caller's cluster, before another cluster's."""
+    objects, port = bench.folder / "caller-objects.json", free_port()
+    objects.write_text(proofs.objects(member))
+    argv = gateway_argv(
+        *[
+            "serve",
+            "--objects",
+            str(objects),
+            "--cluster-key",
+            CALLER,
+            "--listen",
+            f"127.0.0.1:{free_port()}",
+        ],
+        *["--east-west", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{free_port()}", "--no-access-log"],
+        *["--mutual-tls", "strict", "--peers", f"127.0.0.1:{free_port()}"],
+        *["--certificate", str(proofs.certificate)],
+    )
+    return start(
+        "gateway", argv, core=bench.proxy_core, port=port, folder=bench.folder, env=bench.environment
+    )
+
+
+def start_nginx(
+    bench: Bench, backend: int, routes: int = 1, *, log: bool = False, proofs: Proofs | None = None
+) -> Running:
     port = free_port()
-    for file, text in nginx_routes(routes, backend).items():
+    for file, text in nginx_routes(routes, backend, "https" if proofs else "http").items():
         (bench.folder / file).write_text(text)
     logged = "/dev/null bench buffer=64k flush=1s" if log else "off"
-    config = write(bench, "nginx.conf", port=port, nginx_log=logged)
+    lines = proofs.nginx if proofs else ""
+    config = write(bench, "nginx.conf", port=port, nginx_log=logged, tls_lines=lines)
     return start_peer(bench, "nginx", port, "-c", str(config))
 
 
-def start_haproxy(bench: Bench, backend: int, routes: int = 1, *, log: bool = False) -> Running:
+def start_haproxy(
+    bench: Bench, backend: int, routes: int = 1, *, log: bool = False, proofs: Proofs | None = None
+) -> Running:
     port = free_port()
-    for file, text in haproxy_routes(routes, backend).items():
+    for file, text in haproxy_routes(routes, backend, proofs.haproxy if proofs else "").items():
         (bench.folder / file).write_text(text)
     lines = "log global\n    option httplog" if log else "no log"
     config = write(bench, "haproxy.cfg", port=port, haproxy_log_lines=lines)
@@ -75,7 +108,7 @@ def start_traefik(bench: Bench, backend: int, routes: int = 1, *, log: bool = Fa
     return running
 
 
-def nginx_routes(routes: int, backend: int) -> dict[str, str]:
+def nginx_routes(routes: int, backend: int, scheme: str = "http") -> dict[str, str]:
     """Files for nginx by name: a location for each path, and an upstream of its own for each."""
     kept = KEPT if routes == 1 else KEPT_OF_MANY
     upstreams = "".join(
@@ -84,16 +117,17 @@ def nginx_routes(routes: int, backend: int) -> dict[str, str]:
         for number in range(routes)
     )
     locations = "".join(
-        f"location {path} {{ proxy_pass http://service-{number}; }}\n"
+        f"location {path} {{ proxy_pass {scheme}://service-{number}; }}\n"
         for number, path in enumerate(paths(routes))
     )
     return {"nginx-upstreams.conf": upstreams, "nginx-locations.conf": locations}
 
 
-def haproxy_routes(routes: int, backend: int) -> dict[str, str]:
+def haproxy_routes(routes: int, backend: int, tls: str = "") -> dict[str, str]:
     """Files for HAProxy by name: the map of paths, and a backend for each."""
     backends = "".join(
-        f"backend service-{number}\n    server one 127.0.0.1:{backend} maxconn 2000 pool-max-conn {KEPT}\n"
+        f"backend service-{number}\n"
+        f"    server one 127.0.0.1:{backend} maxconn 2000 pool-max-conn {KEPT} {tls}\n"
         for number in range(routes)
     )
     routed = "".join(f"{path} service-{number}\n" for number, path in enumerate(paths(routes)))
@@ -113,6 +147,8 @@ def traefik_routes(routes: int, backend: int) -> dict[str, str]:
 
 Starter = Callable[..., Running]
 STARTERS: Mapping[str, Starter] = {"nginx": start_nginx, "haproxy": start_haproxy, "traefik": start_traefik}
+SECURE = {"nginx", "haproxy"}
+"""Those that can be given `proofs`."""
 
 
 def peers(bench: Bench) -> dict[str, Starter]:

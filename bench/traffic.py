@@ -22,8 +22,10 @@ CHROME = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 Safari/537.36"
 )
 
+SHOP = "shop.example.com"
+
 SIDECAR = (
-    "Host: shop.example.com",
+    f"Host: {SHOP}",
     "User-Agent: fasthttp",
     "Content-Type: application/json",
     "Accept-Encoding: gzip",
@@ -37,7 +39,7 @@ SIDECAR = (
     "X-Request-Id: {trace}",
 )
 BROWSER = (
-    "Host: shop.example.com",
+    f"Host: {SHOP}",
     "Connection: keep-alive",
     'Sec-Ch-Ua: "Chromium";v="128", "Not;A=Brand";v="24", "Google Chrome";v="128"',
     "Sec-Ch-Ua-Mobile: ?0",
@@ -55,7 +57,7 @@ BROWSER = (
     "X-Request-Id: {trace}",
 )
 GRPC_GATEWAY = (
-    "Host: shop.example.com",
+    f"Host: {SHOP}",
     "User-Agent: Go-http-client/1.1",
     "Content-Type: application/json",
     "Accept: application/json",
@@ -105,9 +107,13 @@ def mixed(senders: Sequence[str]) -> list[Shape]:
     return [shape for turn in zip(*map(shapes, senders), strict=True) for shape in turn]
 
 
-def unlike(asked: Sequence[Shape], paths: Sequence[str]) -> str:
-    """A script that sends these by turns to all paths, each with identifiers of its own, in any run."""
+def unlike(asked: Sequence[Shape], paths: Sequence[str], host: str = "") -> str:
+    """A script that sends these by turns to all paths, each with identifiers of its own, in any run.
+
+    `host`: asked for in place of theirs.
+    """
     makers = ",\n".join(f"  function(path, trace, id) return {_expression(shape)} end" for shape in asked)
+    makers = makers.replace(f"Host: {SHOP}\\", f"Host: {host or SHOP}\\")
     listed = ",".join(quoted(path) for path in paths)
     return (
         f"{REPORT}local makers = {{\n{makers}\n}}\nlocal paths = {{{listed}}}\nlocal asked = 0\n"

@@ -177,7 +177,7 @@ def test(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     with exclusive(paths.cache, "./stack test e2e", progress):
         env = toolchain.prepare(paths, progress).env
     progress.summary()
-    suite = ["-m", "e2e and not long", "-v", "--durations=10", *wanted]
+    suite = ["-m", "e2e and not long", "-v", "--durations=40", *wanted]
     side_by_side = {lane: [*pytest, *folders, *suite] for lane, folders in E2E_LANES.items()}
     try:
         with daemon.in_use():  # what one lane destroys last must not be the end of the other's daemon
@@ -204,7 +204,8 @@ def bench(arguments: argparse.Namespace, paths: Paths, _progress: Report) -> int
     """Become the measurements: a program of their own, which knows nothing of the commands."""
     quick = ["--quick"] if arguments.quick else []
     argv = [sys.executable, "-m", "bench", f"--cache={paths.cache}", *quick, *arguments.sections]
-    os.execve(sys.executable, argv, os.environ)  # noqa: S606
+    path = os.pathsep.join([str(paths.root), str(paths.root / "proxy")])
+    os.execve(sys.executable, argv, {**os.environ, "PYTHONPATH": path})  # noqa: S606
 
 
 def _engine(arguments: argparse.Namespace, paths: Paths, progress: Report) -> Engine:

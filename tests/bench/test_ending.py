@@ -83,7 +83,7 @@ def start_bench(tmp_path: Path) -> Measurement:
     process = subprocess.Popen(
         [sys.executable, "-c", BENCH, str(server), str(told), str(order)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'proxy'}"},
         stderr=subprocess.PIPE,
         text=True,
     )

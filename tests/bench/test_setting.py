@@ -34,8 +34,10 @@ def test_the_gateway_gets_a_route_with_a_policy_for_each_path(routes: int) -> No
 def test_a_peers_file_needs_nothing_but_what_it_is_given(name: str) -> None:
     numbers = {name: number for number, name in enumerate(("backend", "port", "admin", "one", "two"))}
     words = {"folder": "/f", "name": "n", "path": "/service-0", "nginx_log": "off"}
-    lines = {"haproxy_log_lines": "no log", "traefik_log_lines": "", "traefik_routers": "    a: {}",
-             "traefik_services": "    a: {}"}  # fmt: skip
+    lines = {
+        "haproxy_log_lines": "no log", "traefik_log_lines": "", "traefik_routers": "    a: {}", "tls": "",
+        "tls_lines": "", "traefik_services": "    a: {}",
+    }  # fmt: skip
     assert "@{" not in render(name, **numbers, **words, **lines)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,16 +67,6 @@ def quoted(text: str) -> str:
     """A string of Lua."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\r", "\\r").replace("\n", "\\n")
     return f'"{escaped}"'
-
-
-def ask_all(paths: Sequence[str]) -> str:
-    """A wrk script that asks for these paths in turn. The step keeps neighbours apart."""
-    listed = ",".join(quoted(path) for path in paths)
-    return (
-        f"{REPORT}local paths = {{{listed}}}\nlocal asked = {{}}\nlocal at = 0\n"
-        'function init() for i, path in ipairs(paths) do asked[i] = wrk.format("GET", path) end end\n'
-        f"function request() at = (at + 7) % {len(paths)} return asked[at + 1] end\n"
-    )
 
 
 def upload(size: int) -> str:

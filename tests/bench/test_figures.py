@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench.figures import Result, Row, as_json, percentile, quartiles, turns
-from bench.load import Load, NoAnswerError, ask_all, parse, upload
+from bench.load import Load, NoAnswerError, parse, upload
 from bench.page import page, picture
 from bench.programs import BenchError
 
@@ -78,12 +78,6 @@ def test_a_run_with_failures_is_no_measurement(line: str) -> None:
 def test_a_run_without_answers_is_no_measurement() -> None:
     with pytest.raises(NoAnswerError, match="no answers"):
         parse("unable to connect")
-
-
-def test_every_path_is_asked_for_in_turn() -> None:
-    script = ask_all([f"/{number}" for number in range(10)])
-    assert '{"/0","/1"' in script
-    assert "% 10" in script
 
 
 def test_a_body_goes_with_every_request() -> None:

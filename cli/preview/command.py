@@ -1,37 +1,24 @@
-"""`./stack preview`: what `up` would change, and who would serve whom then.
-
-The program and the gateway meet in files here, too: one says what objects there would be, the other what it
-would make of them. Each runs as a process of its own.
-"""
+"""`./stack preview`: what `up` would change, and who would serve whom then."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from airgap.report import Report, output_console
-from cli import preflight, process, settings
+from cli import preflight
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.environment import engine_of
 from cli.paths import Paths
 from cli.preview import objects, render
+from cli.preview.foreseen import Planned, ask, planned
 from stacks.config.model import Settings
-from stacks.outlook import assumed as pods
-from stacks.outlook import outlook, what_if
-from stacks.outlook.assumed import Assumed, Objects
+from stacks.outlook import outlook
+from stacks.outlook.assumed import Assumed, with_pods
 from stacks.outlook.outlook import Finding, Outlook
-
-SECONDS = 300.0
-"""Patience for the program's objects."""
 
 
 def alone(arguments: argparse.Namespace) -> bool:
@@ -53,8 +40,9 @@ def show(arguments: argparse.Namespace, engine: Engine, progress: Report) -> Non
         progress.note("Who would serve whom can be told for the bundled mesh alone, not for flomesh.")
         return
     without = [_key(chosen, name) for name in arguments.without]
-    said, assumed = _planned(paths, environment, chosen)
-    then = _ask(chosen, assumed.objects, said, without)
+    said = planned(paths, environment, chosen)
+    assumed = said.assumed
+    then = ask(chosen, assumed.objects, said, without)
     before = _before(engine, chosen, said, without)
     found = outlook.findings(then, chosen)
     if arguments.json:
@@ -93,34 +81,10 @@ def _key(chosen: Settings, name: str) -> str:
     return keys[name]
 
 
-def _planned(paths: Paths, environment: str, chosen: Settings) -> tuple[dict[str, Any], Assumed]:
-    """What the program would make."""
-    with tempfile.TemporaryDirectory(prefix="multicluster-dapr-") as folder:  # mode 0700
-        file = Path(folder) / "stack.yaml"
-        file.write_text(yaml.safe_dump(settings.merged(paths, environment)))
-        argv = [sys.executable, "-m", "stacks.program.planned", str(file)]
-        said = json.loads(_output(argv, paths.root))
-    return said, pods.with_pods(said["objects"], chosen)
-
-
-def _before(engine: Engine, chosen: Settings, said: dict[str, Any], without: Sequence[str]) -> Outlook | None:
+def _before(engine: Engine, chosen: Settings, said: Planned, without: Sequence[str]) -> Outlook | None:
     """Who serves whom as the last `up` left it; None where there was none."""
     if not engine.exists():
         return None
     resources = engine.state()["deployment"].get("resources") or []
-    there = pods.with_pods(objects.of_state(resources, chosen), chosen)
-    return _ask(chosen, there.objects, said, without, lose_each=False)
-
-
-def _ask(
-    chosen: Settings, listed: Objects, said: dict[str, Any], without: Sequence[str], *, lose_each: bool = True
-) -> Outlook:
-    """What the gateway makes of these objects."""
-    try:
-        return what_if.ask(chosen, listed, said, without=without, lose_each=lose_each)
-    except what_if.WhatIfError as error:
-        raise UserError(str(error)) from error
-
-
-def _output(argv: Sequence[str], folder: Path) -> str:
-    return process.output(argv, env={**os.environ, "PYTHONPATH": str(folder)}, timeout=SECONDS)
+    there = with_pods(objects.of_state(resources, chosen), chosen)
+    return ask(chosen, there.objects, said, without, lose_each=False)

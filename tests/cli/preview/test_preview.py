@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from config.environments import changed, read_environment
+from platforms.repository import repository
 from rich.console import Console
 
 from airgap.report import Report
@@ -25,7 +26,6 @@ from stacks.config.model import Settings
 from stacks.outlook import assumed, outlook
 from stacks.outlook.outlook import Outlook, Row, Served
 
-ROOT = Path(__file__).resolve().parents[3]
 KEY = "default/default/default/"
 NAMES = {f"{KEY}{name}": name for name in ("control-plane", "cluster-1", "cluster-2", "cluster-3")}
 PROVIDER = "urn:pulumi:dev::multicluster-dapr::pulumi:providers:kubernetes::cluster-1-kubernetes::1-2-3"
@@ -198,12 +198,7 @@ def test_the_table_shows_matches_losses_and_what_was_before() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Paths:
-    """A repository with this program and an environment `own`, which has never been up."""
-    root = tmp_path / "root"
-    root.mkdir()
-    for name in ("stacks", "components", "proxy", "apps"):
-        (root / name).symlink_to(ROOT / name)
-    return Paths(root=root, cache=tmp_path / "cache", state=tmp_path / "state")
+    return repository(tmp_path)
 
 
 def write(paths: Paths, **changes: Any) -> None:

@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     _environment(graph)
     graph.add_argument("--live", action="store_true", help="as the clusters are now")
     graph.add_argument(
-        "--output", metavar="FILE", help="default: topology-<env>.svg in this folder; - prints it"
+        "--output", metavar="FILE", help="default: topology-<env>.html in this folder; - prints it"
     )
 
     destroy = _command(commands, "destroy")

@@ -142,14 +142,17 @@ Passwords, keys, tokens and kubeconfigs are replaced. What could not be had is l
 exit codes: 0 written, 1 not
 example:    ./stack gather dev --output report.tar.gz""",
     "graph": """\
-draw the topology as SVG
+draw the topology as a page in one file
 
-Draws clusters, ports, apps, exports, policies, hub and Redis from the settings; with --live as the
-clusters are now: what is reachable, what is programmed, and the shares in force.
+Writes the drawing of ./stack dashboard as one HTML file. It opens in any browser without a server and
+asks nobody for anything; filters, details and keys work in it. By the settings alone, before anything
+runs: clusters, addresses, apps, exports, policies, who would serve whom, also with a cluster lost, and
+what would go wrong. With --live as the clusters are now, once: shares in force, conditions, why calls
+go where they go, and what doctor says.
 
-exit codes: 0 written, 1 not
+exit codes: 0 written, 1 not, 2 the settings or the command line are wrong
 examples:   ./stack graph dev
-            ./stack graph dev --live --output topology.svg""",
+            ./stack graph dev --live --output topology.html""",
     "destroy": """\
 remove everything the environment made
 

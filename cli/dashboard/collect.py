@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -58,17 +59,26 @@ class Collector:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        clusters = [one for one in self._running.settings.clusters if one.name in self._running.apis]
         async with asyncio.TaskGroup() as tasks:
-            for config in clusters:
-                tasks.create_task(self._follow(config, self._running.apis[config.name]))
+            for config, api in self._asked():
+                tasks.create_task(self._follow(config, api))
             tasks.create_task(self._check())
+
+    async def once(self) -> Moment:
+        """Every cluster read one time: how it is, and nothing of what moves."""
+        await asyncio.gather(
+            *(self._read(config, Reader(self._running, config, api)) for config, api in self._asked())
+        )
+        self._problems = failed(platform_checks(self._platform()))
+        moment = self._moment()
+        # None is due again: one that took long makes the others no older.
+        return replace(
+            moment, shows="moment", readings=[replace(one, due=math.inf) for one in moment.readings]
+        )
 
     def frame(self, query: Query) -> Frame:
         """What is known now."""
-        readings = [self._readings[config.name] for config in self._running.settings.clusters]
-        moment = Moment(platform=self._platform(), readings=readings, problems=self._problems)
-        return frame(moment, query, time.time())
+        return frame(self._moment(), query, time.time())
 
     def next_change(self) -> asyncio.Event:
         """Set by the next reading that tells of something else than traffic."""
@@ -78,6 +88,15 @@ class Collector:
         """What the doctor says about a service or a cluster, at most `DOCTOR_SECONDS` old."""
         at, checks = await self._doctor.examine()
         return {"at": at, "checks": [check.as_json() for check in checks if about(check, subject)]}
+
+    def _asked(self) -> list[tuple[ClusterSettings, Api]]:
+        """The clusters with an API to ask."""
+        apis = self._running.apis
+        return [(one, apis[one.name]) for one in self._running.settings.clusters if one.name in apis]
+
+    def _moment(self) -> Moment:
+        readings = [self._readings[config.name] for config in self._running.settings.clusters]
+        return Moment(platform=self._platform(), readings=readings, problems=self._problems)
 
     def _platform(self) -> Platform:
         views = (

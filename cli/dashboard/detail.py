@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
+from cli.dashboard.configured import configured
 from cli.dashboard.metrics import Calls, quantile
 from cli.dashboard.reading import Reading
+from cli.dashboard.schema import CallerFrame, MatchFrame, PartFrame
 from cli.dashboard.words import Query
 from cli.errors import UserError
 from cli.explain.decision import explain
@@ -31,12 +33,12 @@ GATEWAY_FACTS = {
 def detail(platform: Platform, readings: Sequence[Reading], query: Query, at: float) -> dict[str, Any] | None:
     """What is known of the service or cluster that is looked into; None when none is."""
     if query.service:
-        return _service(platform, readings, query, at)
+        return of_service(platform, readings, query, at)
     found = next((one for one in readings if query.cluster and one.view.name == query.cluster), None)
-    return _cluster(platform, found) if found else None
+    return of_cluster(platform, found) if found else None
 
 
-def _service(platform: Platform, readings: Sequence[Reading], query: Query, at: float) -> dict[str, Any]:
+def of_service(platform: Platform, readings: Sequence[Reading], query: Query, at: float) -> dict[str, Any]:
     """`callers`: who serves those in each cluster; `why`: hop by hop, for those of one that is asked for.
 
     What a gateway brings to pods of its own cluster it counts together, from whomever it came: that is
@@ -55,14 +57,21 @@ def _service(platform: Platform, readings: Sequence[Reading], query: Query, at: 
             for reading in readings
             if (calls := reading.rates.flows.get((query.service, reading.view.key)))
         ],
-        "exports": list(_objects(readings, "ServiceExport", query.service)),
-        "imports": list(_objects(readings, "ServiceImport", query.service)),
-        "policies": list(_objects(readings, "GlobalTrafficPolicy", query.service)),
-        "why": _why(platform, query),
+        **objects(readings, query.service),
+        "why": why(platform, query),
     }
 
 
-def _callers(platform: Platform, reading: Reading, service: str) -> Iterator[dict[str, Any]]:
+def objects(readings: Sequence[Reading], service: str) -> dict[str, Any]:
+    """Exports, imports and policies of a service, in each cluster that has them."""
+    return {
+        "exports": list(_objects(readings, "ServiceExport", service)),
+        "imports": list(_objects(readings, "ServiceImport", service)),
+        "policies": list(_objects(readings, "GlobalTrafficPolicy", service)),
+    }
+
+
+def _callers(platform: Platform, reading: Reading, service: str) -> Iterator[CallerFrame]:
     view = reading.view
     for route in _routes(view, service):
         if route.door == "east-west":
@@ -72,41 +81,51 @@ def _callers(platform: Platform, reading: Reading, service: str) -> Iterator[dic
             yield _row(platform, reading, f"from outside, {route.where.partition(' ')[2]}", route)
 
 
-def _row(platform: Platform, reading: Reading, who: str, served: RouteView | Callers) -> dict[str, Any]:
-    return {
-        "cluster": reading.view.name,
-        "who": who,
-        "policy": served.policy,
-        "direct": served.direct if isinstance(served, Callers) else "",
-        "shares": _shares(platform, reading, served.service, served.clusters),
-        "matches": [
-            {"headers": headers, "shares": _shares(platform, reading, served.service, clusters)}
-            for headers, clusters in served.matches
-        ],
-    }
+def _row(platform: Platform, reading: Reading, who: str, served: RouteView | Callers) -> CallerFrame:
+    def parts(clusters: Shares) -> list[PartFrame]:
+        return [
+            part(
+                platform.short(one.cluster),
+                one.backend,
+                one.percent,
+                ejected=one.ejected,
+                calls=reading.rates.flows.get((served.service, one.cluster)) if one.remote else None,
+            )
+            for one in clusters
+        ]
+
+    return CallerFrame(
+        cluster=reading.view.name,
+        who=who,
+        policy=served.policy,
+        direct=served.direct if isinstance(served, Callers) else "",
+        parts=parts(served.clusters),
+        matches=[MatchFrame(headers=headers, parts=parts(clusters)) for headers, clusters in served.matches],
+        lost=[],
+    )
 
 
-def _shares(platform: Platform, reading: Reading, service: str, clusters: Shares) -> list[dict[str, Any]]:
-    return [
-        {
-            "cluster": platform.short(one.cluster),
-            "backend": one.backend,
-            "weight": one.weight,
-            "percent": one.percent,
-            "ejected": one.ejected,
-            **_flow(reading.rates.flows.get((service, one.cluster), Calls()) if one.remote else Calls()),
-        }
-        for one in clusters
-    ]
+def part(
+    cluster: str, backend: str, percent: float, *, ejected: bool = False, calls: Calls | None = None
+) -> PartFrame:
+    """What a cluster gets of some requests."""
+    flow = _flow(calls or Calls())
+    return PartFrame(cluster=cluster, backend=backend, percent=percent, ejected=ejected, **flow)
 
 
-def _flow(calls: Calls) -> dict[str, Any]:
+class _Flow(TypedDict):
+    rps: float
+    errors: float
+    p95: float | None
+
+
+def _flow(calls: Calls) -> _Flow:
     p95 = quantile(calls, 0.95)
-    return {
-        "rps": round(calls.requests, 2),
-        "errors": round(calls.errors, 2),
-        "p95": None if p95 is None else round(p95 * 1000, 1),
-    }
+    return _Flow(
+        rps=round(calls.requests, 2),
+        errors=round(calls.errors, 2),
+        p95=None if p95 is None else round(p95 * 1000, 1),
+    )
 
 
 def _objects(readings: Sequence[Reading], kind: str, service: str) -> Iterator[dict[str, Any]]:
@@ -141,7 +160,7 @@ def _says(kind: str, obj: Object) -> str:
     return f"{spec(obj).get('lbType')} to {', '.join(targets) or 'every exporter'}"
 
 
-def _why(platform: Platform, query: Query) -> list[dict[str, Any]]:
+def why(platform: Platform, query: Query) -> list[dict[str, Any]]:
     """Each hop of calls from the cluster that is asked for, as `./stack explain` says them."""
     view = next((one for one in platform.clusters if query.source and one.name == query.source), None)
     if view is None:
@@ -167,12 +186,14 @@ def _routes(view: ClusterView, service: str) -> list[RouteView]:
     return routes(listed)
 
 
-def _cluster(platform: Platform, reading: Reading) -> dict[str, Any]:
+def of_cluster(platform: Platform, reading: Reading) -> dict[str, Any]:
+    """Its settings, membership and gateways, and what moves there."""
     view = reading.view
     busiest = sorted(reading.rates.flows.items(), key=lambda flow: -flow[1].requests)[:MOST_FLOWS]
     return {
         "cluster": view.name,
         "key": view.key,
+        "settings": [list(row) for row in configured(platform.settings, view.settings)],
         "gateways": [
             {
                 "pod": gateway.pod,

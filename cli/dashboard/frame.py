@@ -10,11 +10,21 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cli.dashboard.configured import address
 from cli.dashboard.detail import detail
 from cli.dashboard.metrics import Calls, quantile
 from cli.dashboard.rates import joined
 from cli.dashboard.reading import Reading, ServiceAt
-from cli.dashboard.schema import ClusterFrame, Frame, LinkFrame, ServiceFrame, State, Totals, Traffic
+from cli.dashboard.schema import (
+    ClusterFrame,
+    Frame,
+    LinkFrame,
+    ServiceFrame,
+    Shows,
+    State,
+    Totals,
+    Traffic,
+)
 from cli.dashboard.words import Query
 from cli.doctor.check import Check
 from cli.observe.view import GATEWAY, SYSTEM, Platform, spec, status
@@ -31,6 +41,15 @@ class Moment:
     platform: Platform
     readings: Sequence[Reading]
     problems: Sequence[Check] = ()
+    shows: Shows = "traffic"
+    assumed: str = ""
+    untold: str = ""
+
+
+@dataclass
+class _Cluster:
+    exports: int = 0
+    policies: int = 0
 
 
 @dataclass
@@ -57,16 +76,20 @@ def frame(moment: Moment, query: Query, at: float) -> Frame:
     index = {reading.view.key: number for number, reading in enumerate(readings)}
     services: defaultdict[str, _Service] = defaultdict(_Service)
     links: defaultdict[tuple[int, int], _Link] = defaultdict(_Link)
+    clusters = [_Cluster() for _ in readings]
     for number, reading in enumerate(readings):
         for name, here in reading.services.items():
-            _add_service(services[name], number, here)
+            _add_service(services[name], clusters[number], number, here)
             if query.matches(name):
                 _add_links(links, number, here, index)
     between = _add_traffic(moment, index, services, links, query)
     problems = _problems_by_cluster(moment)
     return Frame(
         environment=moment.platform.environment,
+        shows=moment.shows,
         at=at,
+        assumed=moment.assumed,
+        untold=moment.untold,
         totals=Totals(
             clusters=len(readings),
             reachable=sum(reading.reach(at) == "up" for reading in readings),
@@ -75,13 +98,35 @@ def frame(moment: Moment, query: Query, at: float) -> Frame:
             between=traffic(between),
             problems=len(moment.problems),
         ),
-        clusters=[_cluster(reading, problems.get(reading.view.name, 0), at) for reading in readings],
+        clusters=[
+            _cluster(moment, reading, count, problems.get(reading.view.name, 0), at)
+            for reading, count in zip(readings, clusters, strict=True)
+        ],
         services=[_service(name, one) for name, one in sorted(services.items()) if query.matches(name)],
         namespaces=sorted({name.partition("/")[0] for name in services}),
         links=[_link(pair, link) for pair, link in sorted(links.items())],
         problems=[check.as_json() for check in moment.problems[:MOST_PROBLEMS]],
         detail=detail(moment.platform, readings, query, at),
     )
+
+
+def links_by_service(readings: Sequence[Reading]) -> dict[str, list[tuple[int, int, int, float, int]]]:
+    """The links of a frame by each service alone, without traffic: what makes those of some services.
+
+    Each is source, target, services, percent and ejected, as `LinkFrame` has them.
+    """
+    index = {reading.view.key: number for number, reading in enumerate(readings)}
+    found: defaultdict[str, defaultdict[tuple[int, int], _Link]] = defaultdict(lambda: defaultdict(_Link))
+    for number, reading in enumerate(readings):
+        for name, here in reading.services.items():
+            _add_links(found[name], number, here, index)
+    return {
+        name: [
+            (*pair, one.services, round(one.percent, 2), one.ejected) for pair, one in sorted(links.items())
+        ]
+        for name, links in found.items()
+        if links
+    }
 
 
 def traffic(calls: Calls) -> Traffic:
@@ -95,10 +140,12 @@ def traffic(calls: Calls) -> Traffic:
     )
 
 
-def _add_service(service: _Service, number: int, here: ServiceAt) -> None:
+def _add_service(service: _Service, cluster: _Cluster, number: int, here: ServiceAt) -> None:
     if here.exported:
         service.exporters.append(number)
+        cluster.exports += 1
     if here.policy:
+        cluster.policies += 1
         service.policies[here.policy] = service.policies.get(here.policy, 0) + 1
     service.fault = service.fault or here.fault
     service.ejected = service.ejected or here.ejected
@@ -186,7 +233,7 @@ def _link(pair: tuple[int, int], link: _Link) -> LinkFrame:
     )
 
 
-def _cluster(reading: Reading, problems: int, at: float) -> ClusterFrame:
+def _cluster(moment: Moment, reading: Reading, count: _Cluster, problems: int, at: float) -> ClusterFrame:
     view, rates, reach = reading.view, reading.rates, reading.reach(at)
     flows = rates.flows.items()
     gauges = [track.counters.totals for track in reading.tracks.values()]
@@ -197,10 +244,13 @@ def _cluster(reading: Reading, problems: int, at: float) -> ClusterFrame:
         name=view.name,
         key=view.key,
         role=view.settings.role,
+        address=address(moment.platform.settings, view.settings),
+        exports=count.exports,
+        policies=count.policies,
         reach=reach,
         seen=reading.seen,
         error=reading.error,
-        state="bad" if problems or reach != "up" else "warn" if ejected else "good",
+        state="bad" if problems or reach in ("down", "silent") else "warn" if ejected else "good",
         problems=problems,
         kubernetes=view.version,
         ready=int(status(gateway).get("readyReplicas") or 0),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cli.dashboard.metrics import Counters
 from cli.dashboard.rates import Rates, Track, summed
 from cli.dashboard.schema import Reach
-from cli.observe.serving import RouteView, routes
+from cli.observe.serving import routes
 from cli.observe.view import ClusterView, Object, key_of, spec, status
 
 SILENT_SECONDS = 1.5
@@ -40,7 +40,7 @@ class ServiceAt(NamedTuple):
 class Reading:
     """A cluster. `view` is what was seen last, at `seen`; `error` what it, or the way to it, says instead.
 
-    `due` is when it is read again.
+    `due` is when it is read again. `planned`: it stands in the settings, and nobody was asked.
     """
 
     view: ClusterView
@@ -51,9 +51,12 @@ class Reading:
     """By gateway pod."""
     services: Mapping[str, ServiceAt] = field(default_factory=dict)
     rates: Rates = field(default_factory=Rates)
+    planned: bool = False
 
     def reach(self, at: float) -> Reach:
         """Whether it answers."""
+        if self.planned:
+            return "planned"
         if self.error:
             return "down"
         return "up" if at - max(self.seen, self.due) < SILENT_SECONDS else "silent"
@@ -93,7 +96,9 @@ def services_of(view: ClusterView) -> dict[str, ServiceAt]:
     front_door = view.settings.role == "control-plane"
     for route in routes(view.config):
         if route.door == "east-west" or (front_door and route.door == "north-south"):
-            found[route.service] = _routed(found.get(route.service, ServiceAt()), route)
+            serving = tuple(Serving(one.cluster, one.percent, one.ejected) for one in route.clusters)
+            at = found.get(route.service, ServiceAt())
+            found[route.service] = routed(at, serving, leaves=route.leaves and bool(serving))
         else:
             found.setdefault(route.service, ServiceAt())
     return found
@@ -107,9 +112,9 @@ def fault_of(kind: str, obj: Object) -> str:
     return ""
 
 
-def _routed(at: ServiceAt, route: RouteView) -> ServiceAt:
-    serving = tuple(Serving(one.cluster, one.percent, one.ejected) for one in route.clusters)
-    nobody = route.leaves and serving and not any(one.percent for one in serving)
+def routed(at: ServiceAt, serving: tuple[Serving, ...], *, leaves: bool) -> ServiceAt:
+    """The service with one more route. `leaves`: its requests may go to another cluster, if there is any."""
+    nobody = leaves and not any(one.percent for one in serving)
     return at._replace(
         serving=at.serving + serving,
         ejected=at.ejected or any(one.ejected for one in serving),

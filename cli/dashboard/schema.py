@@ -10,8 +10,12 @@ from __future__ import annotations
 from typing import Any, Literal, TypedDict
 
 State = Literal["good", "warn", "bad"]
-Reach = Literal["up", "silent", "down"]
-"""silent: has not answered for a while, nor refused; down: it, or the way to it, says that it does not."""
+Reach = Literal["up", "silent", "down", "planned"]
+"""silent: has not answered for a while, nor refused; down: it, or the way to it, says that it does not;
+planned: it stands in the settings, and nobody was asked."""
+Shows = Literal["traffic", "moment", "settings"]
+"""What a frame is of. traffic: what moves, of which the next frame tells more; moment: clusters as they were
+once, when nothing was measured; settings: what they lead to, before anything runs."""
 
 
 class Traffic(TypedDict):
@@ -29,6 +33,10 @@ class ClusterFrame(TypedDict):
     name: str
     key: str
     role: str
+    address: str
+    """Of gateway and API server, by the settings."""
+    exports: int
+    policies: int
     reach: Reach
     seen: float
     error: str
@@ -79,6 +87,48 @@ class LinkFrame(TypedDict):
     traffic: Traffic
 
 
+class PartFrame(TypedDict):
+    """What a cluster gets of some requests, in percent. `backend`: a Service, where there are several.
+
+    What moves there counts for all who call the service from the same cluster.
+    """
+
+    cluster: str
+    backend: str
+    percent: float
+    ejected: bool
+    rps: float
+    errors: float
+    p95: float | None
+
+
+class MatchFrame(TypedDict):
+    """Requests that have these headers."""
+
+    headers: str
+    parts: list[PartFrame]
+
+
+class LossFrame(TypedDict):
+    """Who would serve instead while a cluster is lost."""
+
+    cluster: str
+    parts: list[PartFrame]
+
+
+class CallerFrame(TypedDict):
+    """Callers of one service in one cluster, by their names for it. `direct`: why they pass no gateway."""
+
+    cluster: str
+    who: str
+    policy: str
+    direct: str
+    parts: list[PartFrame]
+    matches: list[MatchFrame]
+    lost: list[LossFrame]
+    """Foretold of settings alone."""
+
+
 class Totals(TypedDict):
     """Of the whole environment, whatever is filtered."""
 
@@ -95,7 +145,12 @@ class Frame(TypedDict):
     """One moment. `services` and `links` are those that the query asks for, `detail` what it looks into."""
 
     environment: str
+    shows: Shows
     at: float
+    assumed: str
+    """What is taken for granted, as nobody was asked; empty when somebody was."""
+    untold: str
+    """Why it is not told who serves whom; empty when it is."""
     totals: Totals
     clusters: list[ClusterFrame]
     services: list[ServiceFrame]

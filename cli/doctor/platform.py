@@ -221,7 +221,7 @@ def redis(platform: Platform) -> Iterator[Check]:
     """The Redis container; Redis elsewhere is asked from a pod, on each path."""
     if platform.settings.redis.mode != "container" or not platform.docker:
         return
-    name = redis_container(platform.environment)
+    name = _redis_container(platform.environment)
     state = platform.containers.get(name)
     result: Result = "ok" if state == "running" else "fail"
     hint = (
@@ -231,6 +231,6 @@ def redis(platform: Platform) -> Iterator[Check]:
     yield Check(group="platform", name="Redis", result=result, seen=seen, hint=hint)
 
 
-def redis_container(environment: str) -> str:
+def _redis_container(environment: str) -> str:
     """What components/redis/redis.py calls it."""
     return f"multicluster-dapr-{environment}-redis"

@@ -1,1 +1,1 @@
-"""The topology as a picture: a model from settings or clusters, a layout, and SVG. Pure."""
+"""The live page's drawing of one moment as a file: of clusters as they are, or of the settings before."""

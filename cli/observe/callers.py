@@ -61,11 +61,6 @@ class Callers:
         """Whether these say the Service's own name."""
         return OWN_NAME in self.names
 
-    @property
-    def by_app_id(self) -> bool:
-        """Whether these are Dapr apps that say an app-id."""
-        return any(name.startswith(APP_ID) for name in self.names)
-
 
 def callers(view: ClusterView) -> list[Callers]:
     """The callers of every imported service in a cluster."""

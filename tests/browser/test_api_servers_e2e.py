@@ -19,6 +19,8 @@ from platforms.world import CONFIG, SERVICE, World
 
 from cli.dashboard.collect import Collector
 from cli.dashboard.server import Server
+from cli.graph import command, inline
+from cli.graph.picture import of_clusters
 from cli.observe.api import ClientConfig, open_apis
 from cli.observe.environment import Running
 from stacks.config.loading import parse
@@ -49,8 +51,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-async def shown(servers: dict[str, ApiServer], browser: str, tmp_path: Path) -> AsyncIterator[Page]:
-    """The page of both, live."""
+async def running(servers: dict[str, ApiServer], tmp_path: Path) -> AsyncIterator[Running]:
+    """The environment of both."""
     program = tmp_path / "bin" / "kubectl"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {kube_binary()} kubectl "$@"\n')
@@ -62,7 +64,14 @@ async def shown(servers: dict[str, ApiServer], browser: str, tmp_path: Path) -> 
     async with AsyncExitStack() as stack:
         apis = await stack.enter_async_context(open_apis(configs, env))
         engine = cast("Any", SimpleNamespace(environment="dev"))
-        collector = Collector(Running(engine=engine, settings=settings, apis=apis, missing={}))
+        yield Running(engine=engine, settings=settings, apis=apis, missing={})
+
+
+@pytest.fixture
+async def shown(running: Running, browser: str) -> AsyncIterator[Page]:
+    """The page of both, live."""
+    async with AsyncExitStack() as stack:
+        collector = Collector(running)
         reading = asyncio.create_task(collector.run())
         stack.callback(reading.cancel)
         server = await stack.enter_async_context(Server(collector))
@@ -92,6 +101,20 @@ async def test_a_policy_that_is_written_is_shown_within_a_second(
         await shown.until(f"{POLICIES} === '{lb_type} in 1'", CHANGE_SECONDS)
         took[lb_type] = round(time.monotonic() - began, 2)
     tell(took)
+
+
+async def test_a_picture_of_them_is_taken_at_once(
+    running: Running, servers: dict[str, ApiServer], browser: str, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(servers["cluster-2"].kubectl, "apply", "-f", "-", stdin=policy("FailOver"))
+    moment = await Collector(running).once()
+    file = tmp_path / "topology.html"
+    file.write_text(inline.page(command.files_of_the_page(), of_clusters(moment, moment.problems)))
+    async with page(browser) as found:
+        await found.open(file.as_uri())
+        await found.until(f"{POLICIES} === 'FailOver in 1'")
+        assert await found.ask("document.querySelectorAll('#clusters .up').length") == 2
+        assert not found.errors
 
 
 async def test_a_cluster_that_is_killed_is_shown_within_three_seconds_and_so_is_its_return(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
-from harness.browser import Page, chromium, page
+from harness.browser import Page, chromium, kept_picture, page
 from platforms.frames import FakeCollector
 from platforms.moments import calls, large
 from platforms.world import SERVICE, key
 
 from cli.dashboard.frame import Moment
 from cli.dashboard.server import Server
+from cli.dashboard.words import Query
 
 pytestmark = pytest.mark.e2e
 
@@ -24,14 +23,6 @@ GROUND = "getComputedStyle(document.body).backgroundColor"
 LIVE = "document.querySelector('#connection.live') && document.querySelector('#services tbody tr')"
 DETAIL = "document.querySelector('#detail').innerText"
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
-
-
-def kept_picture(name: str, picture: bytes) -> None:
-    """In CI, keep what was shown."""
-    if kept := os.environ.get("CI_KEEP"):
-        file = Path(kept) / "dashboard" / f"{name}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(picture)
 
 
 @cache
@@ -123,7 +114,7 @@ async def test_the_keys_are_listed_and_the_map_turned_by_a_key(shown: Page) -> N
     await shown.press("Escape")
     await shown.until("!document.querySelector('#help').open")
     await shown.press("m")
-    await shown.until("document.querySelector('#map svg.matrix rect.moving')")
+    await shown.until("document.querySelector('#map svg.matrix .moving rect')")
 
 
 async def test_light_and_dark_follow_the_system_until_somebody_chooses(shown: Page) -> None:
@@ -189,6 +180,6 @@ class TestLarge:
             "select.dispatchEvent(new Event('change')); })()"
         )
         await shown.until(f"{ROWS} === 2", 20.0)
-        assert source.asked[-1].namespace == "ns-11"
+        assert Query(text="service-11", namespace="ns-11") in source.asked
         await shown.press("Escape")
         await shown.until(f"{ROWS} === 500", 20.0)

@@ -9,13 +9,12 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e.commands import ENVIRONMENT, ROOT
 from e2e.load import Clusters, Load
-from harness.browser import Page, chromium, page
+from harness.browser import Page, chromium, kept_picture, page
 
 pytestmark = pytest.mark.e2e
 
@@ -79,10 +78,7 @@ async def shown(
         await found.open(address)
         await found.until("document.querySelectorAll('#clusters .up').length === 4", BACK_SECONDS)
         yield found
-        if kept := os.environ.get("CI_KEEP"):
-            file = Path(kept) / "dashboard" / f"platform-{request.node.name}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(await found.picture())
+        kept_picture(f"platform-{request.node.name}", await found.picture())
         assert not found.errors
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -130,6 +131,14 @@ class Page:
     async def picture(self) -> bytes:
         """What is shown, as PNG."""
         return base64.b64decode((await self.send("Page.captureScreenshot", format="png"))["data"])
+
+
+def kept_picture(name: str, picture: bytes) -> None:
+    """In CI, keep what was shown."""
+    if kept := os.environ.get("CI_KEEP"):
+        file = Path(kept) / "dashboard" / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(picture)
 
 
 @contextmanager

@@ -15,13 +15,17 @@ const maps = { ring: ring(choose), matrix: matrix(choose) };
 let shown = null;
 
 function draw(frame) {
+  set(document.body, { "data-shows": frame.shows });
   overview.update(frame);
   const kind = state.map || (frame.clusters.length > MOST_ON_A_RING ? "matrix" : "ring");
   maps[kind].update(frame);
   const name = frame.links.length ? kind : `${kind} alone`;
-  if (shown !== name) replace($("map"), maps[kind].element, frame.links.length ? null : nothing());
+  if (shown !== name) replace($("map"), maps[kind].element, frame.links.length ? null : nothing(frame.untold));
   shown = name;
   set($("map"), { "data-kind": kind });
+  say($("map-title"), frame.shows === "settings" ? "Who would serve whom" : "Who serves whom");
+  set($("assumed"), { hidden: !frame.assumed });
+  say($("assumed"), frame.assumed);
   detail.update(frame);
 }
 
@@ -61,9 +65,12 @@ $("map-kind").addEventListener("click", turn);
 $("theme").addEventListener("click", flip);
 $("help-open").addEventListener("click", KEYS["?"]);
 
+// The header may have two lines: what is fixed below it follows.
+new ResizeObserver(([{ target }]) => document.body.style.setProperty("--head", `${target.offsetHeight}px`)).observe(document.querySelector("body > header"));
+
 theme();
 overview.overview();
-follow(draw, (how) => {
+follow(draw, (how, words) => {
   set($("connection"), { class: `pill ${how}` });
-  say($("connection"), how === "live" ? "live" : "no frames: is ./stack dashboard still running?");
+  say($("connection"), words);
 });

@@ -1,7 +1,7 @@
 // Totals, clusters, services and problems.
 
 import { h, keep, say, set } from "./dom.js";
-import { duration, milliseconds, rate } from "./format.js";
+import { count, day, duration, milliseconds, purpose, rate } from "./format.js";
 import { draw, remember, sparkline } from "./sparkline.js";
 import { choose, state } from "./state.js";
 
@@ -19,11 +19,12 @@ const NUMBERS = new Set(["rps", "errors", "p50", "p95"]);
 const SHOWN_EXPORTERS = 3;
 const MOST_CARDS = 16;
 let sorted = "name";
+let last = null;
 
 export function overview() {
   for (const [key, title] of COLUMNS) {
     const button = h("button", { type: "button", "data-key": key }, title);
-    button.addEventListener("click", () => { sorted = key; });
+    button.addEventListener("click", () => { sorted = key; services(last); });
     $("services").tHead.rows[0].append(h("th", { scope: "col", class: NUMBERS.has(key) ? "number" : null }, button));
   }
   $("services").tBodies[0].addEventListener("keydown", walk);
@@ -31,10 +32,11 @@ export function overview() {
 
 export function update(frame) {
   say($("environment"), frame.environment);
-  document.title = `${frame.environment}: ${rate(frame.totals.served.rps)}/s`;
+  last = frame;
+  document.title = `${frame.environment}: ${frame.shows === "traffic" ? `${rate(frame.totals.served.rps)}/s` : day(frame.at)}`;
   totals(frame);
   $("clusters").classList.toggle("many", frame.clusters.length > MOST_CARDS);
-  keep($("clusters"), frame.clusters, (one) => one.name, makeCluster, (element, one) => updateCluster(element, one, frame.at));
+  keep($("clusters"), frame.clusters, (one) => one.name, makeCluster, (element, one) => updateCluster(element, one, frame));
   services(frame);
   set($("problems-section"), { hidden: !frame.problems.length });
   keep($("problems"), frame.problems, (one) => one.group + one.name, makeProblem, updateProblem);
@@ -42,13 +44,16 @@ export function update(frame) {
 
 function totals(frame) {
   const { totals: sums } = frame;
-  const told = [
-    ["clusters", `${sums.reachable}/${sums.clusters}`, sums.reachable < sums.clusters],
-    ["services", String(sums.services), false],
+  const moves = [
     ["requests/s", rate(sums.served.rps), false],
     ["between clusters/s", rate(sums.between.rps), false],
     ["errors/s", rate(sums.served.errors), sums.served.errors > 0],
     ["p95", milliseconds(sums.served.p95), false],
+  ];
+  const told = [
+    frame.shows === "settings" ? ["clusters", String(sums.clusters), false] : ["clusters", `${sums.reachable}/${sums.clusters}`, sums.reachable < sums.clusters],
+    ["services", String(sums.services), false],
+    ...(frame.shows === "traffic" ? moves : [["policies", String(frame.clusters.reduce((sum, one) => sum + one.policies, 0)), false]]),
     ["problems", String(sums.problems), sums.problems > 0],
   ];
   keep($("totals"), told, ([name]) => name, ([name]) => h("div", {}, h("dt", {}, name), h("dd")), (element, [, value, bad]) => {
@@ -63,21 +68,23 @@ function makeCluster(cluster) {
   return h("li", {}, button);
 }
 
-function updateCluster(element, cluster, at) {
+function updateCluster(element, cluster, { at, shows }) {
   const [name, note, spark, numbers, error] = element.firstChild.children;
   const until = cluster.certificate === null ? "" : `, certificate for ${duration(cluster.certificate - at)}`;
   set(element, { class: `${cluster.state} ${cluster.reach}`, "data-name": cluster.name });
   set(element.firstChild, { title: cluster.key });
   say(name, cluster.name);
   const gateways = cluster.wanted ? `${cluster.ready}/${cluster.wanted} gateways` : "no gateway";
-  say(note, cluster.reach === "up" ? `${cluster.kubernetes}, ${gateways}${until}` : `${cluster.reach}${cluster.seen ? ` for ${duration(at - cluster.seen)}` : ""}`);
+  const since = cluster.seen ? ` for ${duration(at - cluster.seen)}` : "";
+  const notes = { up: `${cluster.kubernetes}, ${gateways}${until}`, planned: cluster.address };
+  say(note, notes[cluster.reach] ?? `${cluster.reach}${since}`);
   remember(`cluster ${cluster.name}`, at, cluster.served.rps);
   draw(spark, `cluster ${cluster.name}`);
-  const told = [`${rate(cluster.served.rps)}/s served`, `${rate(cluster.sent.rps)}/s sent`];
+  const told = shows === "traffic" ? [`${rate(cluster.served.rps)}/s served`, `${rate(cluster.sent.rps)}/s sent`] : cluster.reach === "down" ? [] : [purpose(cluster)];
   if (cluster.served.errors + cluster.sent.errors > 0) told.push(`${rate(cluster.served.errors + cluster.sent.errors)} errors/s`);
   if (cluster.retries) told.push(`${rate(cluster.retries)} retries/s`);
   if (cluster.ejected) told.push(`${cluster.ejected} ejected`);
-  if (cluster.problems) told.push(cluster.problems === 1 ? "1 problem" : `${cluster.problems} problems`);
+  if (cluster.problems) told.push(count(cluster.problems, "problem"));
   say(numbers, told.join(" · "));
   say(error, cluster.error);
 }
@@ -142,6 +149,7 @@ function makeProblem() {
 
 function updateProblem(element, problem) {
   const [name, seen, hint] = element.children;
+  set(element, { class: problem.result });
   say(name, problem.name);
   say(seen, problem.seen);
   say(hint, problem.hint ?? "");

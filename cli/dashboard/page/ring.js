@@ -1,7 +1,7 @@
 // Clusters on a ring, and the calls between them: for as many as people can follow.
 
 import { h, keep, s, say, set } from "./dom.js";
-import { percent, rate } from "./format.js";
+import { percent, purpose, rate, told } from "./format.js";
 
 const WIDTH = 900;
 const HEIGHT = 460;
@@ -11,7 +11,7 @@ export function ring(look) {
   const links = s("g", {});
   const nodes = s("g", {});
   const svg = s("svg", { class: "ring", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "group", "aria-label": "Clusters and calls between them" },
-    s("defs", {}, ...["idle", "moving", "bad"].map(arrow)), links, nodes);
+    s("defs", {}, ...["idle", "shared", "moving", "bad"].map(arrow)), links, nodes);
   return { element: svg, update: (frame) => update(frame, links, nodes, look) };
 }
 
@@ -26,7 +26,7 @@ function update(frame, links, nodes, look) {
   keep(links, shown, (link) => `${link.source}-${link.target}`, makeLink, (element, link) => updateLink(element, link, at, frame));
   keep(nodes, frame.clusters, (cluster) => cluster.name, (cluster) => makeNode(cluster, look), (element, cluster) => {
     const { x, y } = at[frame.clusters.indexOf(cluster)];
-    updateNode(element, cluster, x, y);
+    updateNode(element, cluster, frame, x, y);
   });
 }
 
@@ -47,7 +47,7 @@ function updateLink(element, link, at, frame) {
   const [title, line, flow, label] = element.children;
   const moving = link.traffic.rps > 0;
   const bad = link.ejected > 0 || link.traffic.errors > 0 || frame.clusters[link.target].reach === "down";
-  const kind = bad ? "bad" : moving ? "moving" : "idle";
+  const kind = bad ? "bad" : moving ? "moving" : frame.shows === "traffic" ? "idle" : "shared";
   const { d, middle } = curve(at[link.source], at[link.target]);
   set(element, { class: `link ${kind}` });
   set(line, { d, "marker-end": `url(#arrow-${kind})` });
@@ -57,7 +57,7 @@ function updateLink(element, link, at, frame) {
   set(label, { x: middle.x.toFixed(1), y: middle.y.toFixed(1) });
   const share = link.ejected && !link.percent ? "ejected" : percent(link.percent);
   say(label, moving ? `${share} · ${rate(link.traffic.rps)}/s` : share);
-  say(title, `${frame.clusters[link.source].name} → ${frame.clusters[link.target].name}: ${link.services} services, ${share}, ${rate(link.traffic.rps)} requests/s, ${rate(link.traffic.errors)} errors/s`);
+  say(title, told(link, frame));
 }
 
 /** Bent to the right of its direction, so that there and back are two lines; it ends at the target's box. */
@@ -88,15 +88,16 @@ function makeNode(cluster, look) {
   return element;
 }
 
-function updateNode(element, cluster, x, y) {
+function updateNode(element, cluster, frame, x, y) {
   const [, name, note] = element.children;
-  const word = cluster.reach === "up" ? `${rate(cluster.served.rps)}/s served` : cluster.reach;
+  const lost = cluster.reach === "silent" || cluster.reach === "down";
+  const word = lost ? cluster.reach : frame.shows === "traffic" ? `${rate(cluster.served.rps)}/s served` : purpose(cluster);
   set(element, { class: `node ${cluster.state} ${cluster.reach}`, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, "aria-label": `${cluster.name}, ${word}` });
   say(name, cluster.name.length > 20 ? `${cluster.name.slice(0, 19)}…` : cluster.name);
   say(note, word);
 }
 
-/** Said where nothing crosses. */
-export function nothing() {
-  return h("p", { class: "quiet" }, "No policy lets calls leave their cluster.");
+/** Said where nothing crosses, as far as it is told. */
+export function nothing(untold) {
+  return h("p", { class: "quiet" }, untold || "No policy lets calls leave their cluster.");
 }

@@ -205,6 +205,20 @@ async def test_all_clusters_are_read_side_by_side_and_a_change_is_told(
         work.cancel()
 
 
+async def test_all_clusters_are_read_one_time_for_a_picture(
+    running: Running, apis: dict[str, FakeApi]
+) -> None:
+    apis["cluster-3"].error = ApiError("connection refused", 502)
+    found = await Collector(running).once()
+    later = found.platform.at + 60
+    assert [one.reach(later) for one in found.readings] == ["up", "up", "up", "down"]
+    assert [one.error for one in found.readings] == ["", "", "", "connection refused"]
+    assert found.shows == "moment"
+    assert found.readings[2].services[NODEAPP].policy == "FailOver"
+    assert not any(one.rates.flows for one in found.readings)
+    assert any(one.name.startswith("cluster-3: ") for one in found.problems)
+
+
 def test_the_pause_leaves_gateways_and_this_machine_alone_for_most_of_the_time() -> None:
     assert pause(took=0.1, paged=0.01, work=0.001, clusters=4) == LEAST_PAUSE
     assert pause(took=2.0, paged=0.01, work=0.001, clusters=4) == 3.0

@@ -127,7 +127,7 @@ def test_the_detail_of_a_service_says_who_serves_whom_and_what_its_objects_say()
     assert found is not None
     (caller,) = [one for one in found["callers"] if one["cluster"] == "cluster-2"]
     assert (caller["who"], caller["policy"]) == ("its pods", "FailOver")
-    shares = {one["cluster"]: (one["percent"], one["rps"]) for one in caller["shares"]}
+    shares = {one["cluster"]: (one["percent"], one["rps"]) for one in caller["parts"]}
     assert shares["cluster-1"] == (50, 40)
     assert found["served"] == []
     assert {one["cluster"] for one in found["exports"]} == {"cluster-1", "cluster-3"}
@@ -141,7 +141,7 @@ def test_what_is_brought_to_pods_is_told_once_for_all_callers() -> None:
     found = told(World(), Query(service=NODEAPP), cluster_1=flows)["detail"]
     assert found is not None
     assert [(one["cluster"], one["rps"]) for one in found["served"]] == [("cluster-1", 50)]
-    assert {share["rps"] for one in found["callers"] for share in one["shares"]} == {0}
+    assert {share["rps"] for one in found["callers"] for share in one["parts"]} == {0}
 
 
 def test_why_is_what_explain_says_of_the_callers_that_are_asked_for() -> None:

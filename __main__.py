@@ -42,4 +42,5 @@ async def main() -> pulumi.Inputs:
     return outputs.outputs(built, pulumi.get_stack())
 
 
+sdk.keep_quiet()
 pulumi.run(main)

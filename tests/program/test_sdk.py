@@ -1,4 +1,4 @@
-"""What the program keeps the SDK from doing: looking at all values again."""
+"""What the program keeps the SDK from doing: looking at all values again, and saying what nobody reads."""
 
 from __future__ import annotations
 
@@ -50,3 +50,18 @@ def looked_at(monkeypatch: pytest.MonkeyPatch, *, begun: bool) -> int:
 def test_values_are_not_looked_at_again_for_each_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert looked_at(monkeypatch, begun=True) < RESOURCES
     assert looked_at(monkeypatch, begun=False) > 10 * RESOURCES, "the SDK has learnt it: sdk.begun can go"
+
+
+@pytest.mark.parametrize(("option", "said"), [("", False), ("false", False), ("true", True), ("1", True)])
+def test_debug_messages_are_sent_when_the_engine_shows_them(
+    option: str, said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulumi.log, "debug", pulumi.log.debug)  # put back at the end
+    sent: list[str] = []
+    monkeypatch.setattr(pulumi.log, "_log", lambda _engine, _severity, message, *_: sent.append(message))
+    monkeypatch.setattr(pulumi.log, "get_engine", object)
+    monkeypatch.setenv(sdk.DEBUG, option)
+    sdk.keep_quiet()
+    pulumi.log.debug("a resource is registered")
+    pulumi.log.warn("a disk is full")
+    assert sent == (["a resource is registered"] if said else []) + ["a disk is full"]

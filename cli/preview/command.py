@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from cli import preflight, process, settings
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.environment import engine_of
+from cli.observe.view import Object
 from cli.paths import Paths
 from cli.preview import objects, render
 from stacks.config.model import Settings
 from stacks.outlook import assumed as pods
 from stacks.outlook import outlook, what_if
 from stacks.outlook.assumed import Assumed, Objects
+from stacks.outlook.handed import Handed
 from stacks.outlook.outlook import Finding, Outlook
 
 SECONDS = 300.0
@@ -41,21 +43,36 @@ def alone(arguments: argparse.Namespace) -> bool:
 
 def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Show who would serve whom, and no more: nothing is prepared and no engine changes anything."""
-    show(arguments, engine_of(paths, arguments.environment, progress), progress)
+    engine = engine_of(paths, arguments.environment, progress)
+    show(arguments, engine, progress, engine.resources() if engine.exists() else None, None)
     return 0
 
 
-def show(arguments: argparse.Namespace, engine: Engine, progress: Report) -> None:
-    """Print it. Raises UserError when something would go wrong that the settings do not allow."""
+def show(
+    arguments: argparse.Namespace,
+    engine: Engine,
+    progress: Report,
+    resources: Sequence[Object] | None,
+    known: Handed | None,
+) -> None:
+    """Print it.
+
+    `resources`: what the state holds, None where there is no stack; `known`: from the program, if it ran.
+    Raises UserError when something would go wrong that the settings do not allow.
+    """
     paths, environment = engine.toolchain.paths, engine.environment
     chosen = preflight.checked_settings(paths, environment)
     if chosen.mesh != "bundled":
         progress.note("Who would serve whom can be told for the bundled mesh alone, not for flomesh.")
         return
     without = [_key(chosen, name) for name in arguments.without]
-    said, assumed = _planned(paths, environment, chosen)
-    then = _ask(chosen, assumed.objects, said, without)
-    before = _before(engine, chosen, said, without)
+    said = known.said if known else _planned(paths, environment)
+    assumed = pods.with_pods(said["objects"], chosen)
+    if known and not without:
+        then = outlook.read(known.told, chosen)
+    else:
+        then = _ask(chosen, assumed.objects, said, without)
+    before = _before(resources, chosen, said, without)
     found = outlook.findings(then, chosen)
     if arguments.json:
         print(json.dumps(as_json(environment, then, before, assumed, found), indent=2, ensure_ascii=False))
@@ -93,31 +110,40 @@ def _key(chosen: Settings, name: str) -> str:
     return keys[name]
 
 
-def _planned(paths: Paths, environment: str, chosen: Settings) -> tuple[dict[str, Any], Assumed]:
+def _planned(paths: Paths, environment: str) -> dict[str, Any]:
     """What the program would make."""
     with tempfile.TemporaryDirectory(prefix="multicluster-dapr-") as folder:  # mode 0700
         file = Path(folder) / "stack.yaml"
         file.write_text(yaml.safe_dump(settings.merged(paths, environment)))
         argv = [sys.executable, "-m", "stacks.program.planned", str(file)]
-        said = json.loads(_output(argv, paths.root))
-    return said, pods.with_pods(said["objects"], chosen)
+        said: dict[str, Any] = json.loads(_output(argv, paths.root))
+    return said
 
 
-def _before(engine: Engine, chosen: Settings, said: dict[str, Any], without: Sequence[str]) -> Outlook | None:
+def _before(
+    resources: Sequence[Object] | None, chosen: Settings, said: Mapping[str, Any], without: Sequence[str]
+) -> Outlook | None:
     """Who serves whom as the last `up` left it; None where there was none."""
-    if not engine.exists():
+    if resources is None:
         return None
-    resources = engine.state()["deployment"].get("resources") or []
+    if not resources:
+        return Outlook(rows=(), lost={}, problems=())
     there = pods.with_pods(objects.of_state(resources, chosen), chosen)
     return _ask(chosen, there.objects, said, without, lose_each=False)
 
 
 def _ask(
-    chosen: Settings, listed: Objects, said: dict[str, Any], without: Sequence[str], *, lose_each: bool = True
+    chosen: Settings,
+    listed: Objects,
+    said: Mapping[str, Any],
+    without: Sequence[str],
+    *,
+    lose_each: bool = True,
 ) -> Outlook:
     """What the gateway makes of these objects."""
     try:
-        return what_if.ask(chosen, listed, said, without=without, lose_each=lose_each)
+        told = what_if.ask(chosen, listed, said, without=without, lose_each=lose_each)
+        return outlook.read(told, chosen)
     except what_if.WhatIfError as error:
         raise UserError(str(error)) from error
 

@@ -114,14 +114,19 @@ class Engine:
         """Bring the environment to what the configuration says, with the engine's own progress display.
 
         With `refresh` the engine first looks for what others have changed or deleted. `replace` are URNs of
-        what is to be made again, `**` for any part of one.
+        what is to be made again, `**` for any part of one. The engine keeps a log unless the last `up` has
+        succeeded: of what is all there it tells little, at the price of half of its work.
         """
         flags = ["--yes", "--skip-preview", *self._recreate(self._repair())]
         for urn in replace:
             flags += ["--replace", urn]
         flags += ["--refresh"] if refresh else []
         hint = "Run ./stack up again: it goes on where it stopped."
-        self._operate("up", flags, hint, {})
+        succeeded = self.folder / "succeeded"
+        more = {} if succeeded.exists() else self.toolchain.logging
+        succeeded.unlink(missing_ok=True)
+        self._operate("up", flags, hint, more)
+        succeeded.touch()
 
     def up_quietly(self) -> None:
         """The same without display, for changes made on the way; output is shown only when it fails."""
@@ -140,7 +145,7 @@ class Engine:
         resources = self._repair()
         docker_objects.remove_orphan_clusters(self.toolchain.env, self.environment, resources, self.progress)
         hint = "Run ./stack destroy again: it goes on where it stopped."
-        self._operate("destroy", ["--yes", "--skip-preview"], hint, {})
+        self._operate("destroy", ["--yes", "--skip-preview"], hint, self.toolchain.logging)
         self._output(["stack", "rm", self.environment, "--yes", "--preserve-config"])
         self._found = False
         if self.passphrase_file.exists():

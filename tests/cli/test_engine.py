@@ -119,6 +119,39 @@ def test_temporary_files_end_with_their_run_or_before_the_next_one(engine: Engin
     assert left.name not in recorded(tmp_path)
 
 
+def test_the_engine_keeps_a_log_of_an_up_unless_the_last_one_succeeded(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Path(engine.toolchain.exports["PATH"].split(os.pathsep)[0]) / "pulumi"
+    kept = f'test "$PULUMI_HOME" != "{engine.toolchain.paths.pulumi_home}" || echo "logged $1" >> "$RECORD"'
+    script.write_text(PULUMI.replace("case", f"{kept}; test ! -e broken || exit 255\ncase", 1))
+
+    def logged() -> list[str]:
+        found = [line for line in recorded(tmp_path).splitlines() if line.startswith("logged ")]
+        (tmp_path / "RECORD").unlink()
+        return found
+
+    engine.up()
+    assert logged() == ["logged up"]
+    engine.up()
+    assert logged() == []
+    monkeypatch.setattr(engine, "_repair", list)
+    broken = engine.toolchain.paths.root / "broken"
+    broken.touch()
+    with pytest.raises(UserError, match="pulumi up failed"):
+        engine.up()
+    broken.unlink()
+    assert logged() == []
+    engine.up()
+    assert logged() == ["logged up"]
+    engine.ensure()
+    engine.preview([], diff=False, told=tmp_path / "told")
+    engine.up_quietly()
+    assert logged() == []
+    engine.destroy()
+    assert logged() == ["logged destroy"]
+
+
 def test_the_backend_is_asked_for_an_environment_until_it_knows_it(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "LISTED").write_text("[]")
     assert not engine.exists()

@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from airgap.report import Report, output_console
 from cli import preflight, process, settings
 from cli.engine import Engine
@@ -25,6 +23,7 @@ from cli.observe.environment import engine_of
 from cli.observe.view import Object
 from cli.paths import Paths
 from cli.preview import objects, render
+from stacks.config import documents
 from stacks.config.model import Settings
 from stacks.outlook import assumed as pods
 from stacks.outlook import outlook, what_if
@@ -114,7 +113,7 @@ def _planned(paths: Paths, environment: str) -> dict[str, Any]:
     """What the program would make."""
     with tempfile.TemporaryDirectory(prefix="multicluster-dapr-") as folder:  # mode 0700
         file = Path(folder) / "stack.yaml"
-        file.write_text(yaml.safe_dump(settings.merged(paths, environment)))
+        file.write_text(documents.dump(settings.merged(paths, environment)))
         argv = [sys.executable, "-m", "stacks.program.planned", str(file)]
         said: dict[str, Any] = json.loads(_output(argv, paths.root))
     return said

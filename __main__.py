@@ -8,11 +8,11 @@ import pulumi
 
 from stacks.config import kubeconfigs, loading, packages, present, registry, supply
 from stacks.config.problem import Findings, SettingsError
-from stacks.program import namespaces, outputs, topology
+from stacks.program import namespaces, outputs, sdk, topology
 
 
-def main() -> None:
-    """Build the environment of the stack being run."""
+async def main() -> pulumi.Inputs:
+    """Build the environment of the stack being run; its outputs."""
     try:
         config = loading.load_settings()
         findings = Findings()
@@ -38,8 +38,9 @@ def main() -> None:
     for name, reason in answers.unanswered.items():
         pulumi.log.warn(f"cluster {name} could not be asked what it has already: {reason}")
     built = topology.build(config, artifacts, existing, pulumi.get_stack(), answers)
-    for name, value in outputs.outputs(built, pulumi.get_stack()).items():
-        pulumi.export(name, value)
+    await sdk.begun()
+    return outputs.outputs(built, pulumi.get_stack())
 
 
-main()
+sdk.keep_quiet()
+pulumi.run(main)

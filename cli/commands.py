@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -24,6 +25,7 @@ from cli.engine import Engine
 from cli.errors import UserError
 from cli.paths import Paths
 from cli.preview import command as traffic
+from stacks.outlook import handed
 
 
 def run(arguments: argparse.Namespace, progress: Report) -> int:
@@ -86,8 +88,11 @@ def preview(arguments: argparse.Namespace, paths: Paths, progress: Report) -> in
         return traffic.run(arguments, paths, progress)
     engine = _engine(arguments, paths, progress)
     engine.ensure()
-    engine.preview(diff=arguments.diff)
-    traffic.show(arguments, engine, progress)
+    resources = engine.resources()
+    with tempfile.TemporaryDirectory(prefix="multicluster-dapr-") as folder:  # mode 0700
+        told = Path(folder) / "traffic.json"
+        engine.preview(resources, diff=arguments.diff, told=told)
+        traffic.show(arguments, engine, progress, resources, handed.taken(told))
     return 0
 
 

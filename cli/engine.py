@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from cli import docker_objects, plain, process, settings
 from cli.errors import UserError
 from cli.paths import PROJECT
 from cli.toolchain import Toolchain
+from stacks.outlook import handed
 
 PARALLEL = "32"
 DYING_SECONDS = 3.0
@@ -31,6 +32,7 @@ class Engine:
         self.environment = environment
         self.progress = progress
         self.folder = toolchain.paths.environment(environment)
+        self._found = False
 
     @property
     def passphrase_file(self) -> Path:
@@ -85,11 +87,11 @@ class Engine:
         return self.exports["PULUMI_BACKEND_URL"] != f"file://{self.backend}"
 
     def exists(self) -> bool:
-        """Whether the backend knows this environment."""
-        if not self.shared and not self.backend.exists():
-            return False
-        listed = json.loads(self._output(["stack", "ls", "--json"]))
-        return any(row["name"] == self.environment for row in listed)
+        """Whether the backend knows this environment; asked until it does."""
+        if not self._found and (self.shared or self.backend.exists()):
+            listed = json.loads(self._output(["stack", "ls", "--json"]))
+            self._found = any(row["name"] == self.environment for row in listed)
+        return self._found
 
     def ensure(self, overrides: dict[str, Any] | None = None) -> None:
         """Create the stack when it is not there, and write the effective configuration."""
@@ -106,36 +108,46 @@ class Engine:
                 raise UserError(
                     f"pulumi stack init left no encryptionsalt in {effective}; its secrets would be lost."
                 )
+            self._found = True
 
     def up(self, *, refresh: bool = False, replace: Sequence[str] = ()) -> None:
         """Bring the environment to what the configuration says, with the engine's own progress display.
 
         With `refresh` the engine first looks for what others have changed or deleted. `replace` are URNs of
-        what is to be made again, `**` for any part of one.
+        what is to be made again, `**` for any part of one. The engine keeps a log unless the last `up` has
+        succeeded: of what is all there it tells little, at the price of half of its work.
         """
         flags = ["--yes", "--skip-preview", *self._recreate(self._repair())]
         for urn in replace:
             flags += ["--replace", urn]
         flags += ["--refresh"] if refresh else []
-        self._operate("up", flags, "Run ./stack up again: it goes on where it stopped.")
+        hint = "Run ./stack up again: it goes on where it stopped."
+        succeeded = self.folder / "succeeded"
+        more = {} if succeeded.exists() else self.toolchain.logging
+        succeeded.unlink(missing_ok=True)
+        self._operate("up", flags, hint, more)
+        succeeded.touch()
 
     def up_quietly(self) -> None:
         """The same without display, for changes made on the way; output is shown only when it fails."""
         self._output(["up", "--yes", "--skip-preview", "--parallel", PARALLEL], timeout=600)
 
-    def preview(self, *, diff: bool) -> None:
-        """Show what `up` would change."""
-        resources = self.state()["deployment"].get("resources") or [] if self.exists() else []
-        self._operate("preview", [*(["--diff"] if diff else []), *self._recreate(resources)], "")
+    def preview(self, resources: list[dict[str, Any]], *, diff: bool, told: Path) -> None:
+        """Show what `up` would change of these resources of the state.
+
+        The program writes to the file `told` what it asked the gateway (`stacks.outlook.handed`).
+        """
+        flags = [*(["--diff"] if diff else []), *self._recreate(resources)]
+        self._operate("preview", flags, "", {handed.VARIABLE: str(told)})
 
     def destroy(self) -> None:
         """Remove every resource, then the stack and everything kept about it."""
         resources = self._repair()
         docker_objects.remove_orphan_clusters(self.toolchain.env, self.environment, resources, self.progress)
-        self._operate(
-            "destroy", ["--yes", "--skip-preview"], "Run ./stack destroy again: it goes on where it stopped."
-        )
+        hint = "Run ./stack destroy again: it goes on where it stopped."
+        self._operate("destroy", ["--yes", "--skip-preview"], hint, self.toolchain.logging)
         self._output(["stack", "rm", self.environment, "--yes", "--preserve-config"])
+        self._found = False
         if self.passphrase_file.exists():
             settings.take_back_salt(self.toolchain.paths, self.environment)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -154,18 +166,22 @@ class Engine:
         """One output in clear."""
         return self.secret_outputs()[name]
 
+    def resources(self) -> list[dict[str, Any]]:
+        """What the state holds; nothing where there is none."""
+        return self.state()["deployment"].get("resources") or [] if self.exists() else []
+
     def state(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """The stack's state; its secrets are encrypted unless they are asked for."""
         flags = ["--show-secrets"] if show_secrets else []
         loaded: dict[str, Any] = json.loads(self._output(["stack", "export", *flags]))
         return loaded
 
-    def _operate(self, operation: str, flags: list[str], hint: str) -> None:
+    def _operate(self, operation: str, flags: list[str], hint: str, more: Mapping[str, str]) -> None:
         # Most of the work is waiting for clusters: the default of four times the cores would queue it.
         argv = ["pulumi", operation, "--stack", self.environment, "--parallel", PARALLEL, *flags]
         argv.append("--suppress-permalink=true")
         scratch = self._emptied_scratch()
-        env = {**self.env, "TMPDIR": str(scratch)}
+        env = {**self.env, "TMPDIR": str(scratch), **more}
         try:
             ended = process.foreground(argv, env=env, cwd=self.toolchain.paths.root)
         finally:

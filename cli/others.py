@@ -116,7 +116,7 @@ def _release_of(one: Object) -> str:
 
 def of_others(engine: Engine) -> list[str]:
     """What others have in namespaces that would be deleted; a cluster that does not answer is listed, too."""
-    resources = engine.state()["deployment"].get("resources") or [] if engine.exists() else []
+    resources = engine.resources()
     state = recorded(resources)
     if not state.namespaces:
         return []

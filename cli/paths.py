@@ -45,6 +45,11 @@ class Paths:
         return self.cache / "pulumi"
 
     @property
+    def quiet_home(self) -> Path:
+        """A PULUMI_HOME with the plugins of the other, in which the engine keeps no log."""
+        return self.cache / "pulumi-quiet"
+
+    @property
     def supply_map(self) -> Path:
         """The resolved artifacts, read by the program."""
         return self.cache / "supply.json"

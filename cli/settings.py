@@ -16,6 +16,7 @@ import yaml
 
 from cli.errors import UserError
 from cli.paths import PROJECT, Paths
+from stacks.config import documents
 
 SALT = "encryptionsalt"
 
@@ -44,7 +45,7 @@ def effective_file(paths: Paths, environment: str) -> Path:
 def read(path: Path) -> dict[str, Any]:
     """A stack file as a mapping with `config`. Raises UserError with the line of a syntax error."""
     try:
-        loaded = yaml.safe_load(path.read_text()) or {}
+        loaded = documents.load(path.read_text()) or {}
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}", code=2) from error
     if not isinstance(loaded, dict) or not isinstance(loaded.get("config") or {}, dict):
@@ -69,8 +70,8 @@ def refresh(paths: Paths, environment: str, overrides: Mapping[str, Any] | None 
     # that would look like a change of the user's.
     written = [read(target)["config"]] if target.exists() else []
     record = {"written": [*written, document["config"]], "changes": changes}
-    _replace(_record_file(paths, environment), yaml.safe_dump(record, sort_keys=False))
-    _replace(target, yaml.safe_dump(document, sort_keys=False))
+    _replace(_record_file(paths, environment), documents.dump(record))
+    _replace(target, documents.dump(document))
     return target
 
 
@@ -84,7 +85,7 @@ def _merged(paths: Paths, environment: str) -> tuple[dict[str, Any], dict[str, A
         return document, {}
     copy, said = read(target), document["config"]
     record_file = _record_file(paths, environment)
-    record = yaml.safe_load(record_file.read_text()) if record_file.exists() else {}
+    record = documents.load(record_file.read_text()) if record_file.exists() else {}
     changes: dict[str, Any] = record.get("changes") or {}
     written = record.get("written") or [copy["config"]]
     for key in {*copy["config"], *(key for one in written for key in one)}:

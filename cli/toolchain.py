@@ -48,6 +48,11 @@ class Toolchain:
     exports: Mapping[str, str] = field(repr=False)
 
     @property
+    def logging(self) -> dict[str, str]:
+        """What has the engine keep its log, for `gather`: it is worth its price where something is made."""
+        return {"PULUMI_HOME": str(self.paths.pulumi_home)} if self.mode == "airgap" else {}
+
+    @property
     def env(self) -> dict[str, str]:
         """The whole process environment for child processes."""
         return {**os.environ, **self.exports}
@@ -114,6 +119,7 @@ def prepare(paths: Paths, progress: Report, *, supply: str = "auto", mirror: str
         with progress.step("Images"):
             supply_map = images.ensure_supply(paths.cache, docker_host, progress)
         plugins.install_providers(paths.pulumi_home, Path(sys.executable), paths.root, providers)
+        plugins.install_quiet_home(paths.pulumi_home, paths.quiet_home)
         _write_if_changed(paths.supply_map, json.dumps(supply_map, indent=2, sort_keys=True))
     else:
         paths.supply_map.unlink(missing_ok=True)  # of an earlier time without the public registry
@@ -162,7 +168,9 @@ def compose(paths: Paths, mode: str, docker_host: str, made: Mapping[str, Path])
         # k3d mounts the daemon's socket into its nodes and would otherwise look for the usual one.
         exports["DOCKER_SOCK"] = docker_host.removeprefix("unix://")
     if mode == "airgap":
-        exports["PULUMI_HOME"] = str(paths.pulumi_home)  # elsewhere the user's own, with plugins it has
+        # Elsewhere it is the user's own, with plugins it has. An earlier version made no quiet one.
+        home = paths.quiet_home if paths.quiet_home.exists() else paths.pulumi_home
+        exports["PULUMI_HOME"] = str(home)
         exports["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
         exports["MULTICLUSTER_DAPR_SUPPLY"] = str(paths.supply_map)
         exports["K3D_IMAGE_TOOLS"] = _k3d_tools_image(paths)

@@ -92,8 +92,9 @@ def ready(pod: Mapping[str, Any]) -> bool:
 
 def plugins(env: Mapping[str, str]) -> Iterator[str]:
     """Warnings, errors and tracebacks, plugins' among them, from the engine's newest logs."""
-    home = Path(env.get("PULUMI_HOME") or Paths.here().pulumi_home)
-    for log in sorted((home / "logs").glob("organization*"), key=lambda path: path.stat().st_mtime)[-3:]:
+    homes = {Paths.here().pulumi_home, Path(env.get("PULUMI_HOME") or Path.home() / ".pulumi")}
+    logs = [log for home in homes for log in (home / "logs").glob("organization*")]
+    for log in sorted(logs, key=lambda path: path.stat().st_mtime)[-3:]:
         environment = log.stem.split("+")[-1].rpartition("-")[0]
         passphrase = Paths.here().environment(environment) / "passphrase"
         opened = {**env, "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase)}

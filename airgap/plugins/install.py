@@ -31,6 +31,18 @@ def install_providers(pulumi_home: Path, python: Path, source: Path, built: Mapp
             write_launcher(one, f'#!/bin/sh\nexec {shlex.quote(str(built[program]))} "$@"\n')
 
 
+def install_quiet_home(home: Path, quiet: Path) -> None:
+    """Make a PULUMI_HOME with the plugins of another, in which the engine keeps no log.
+
+    The engine logs all that it and the plugins tell each other, which is half of its work. It has no option
+    for that, but does without the log where it cannot make the folder for it.
+    """
+    quiet.mkdir(parents=True, exist_ok=True)
+    (quiet / "logs").touch()
+    if not (quiet / "plugins").is_symlink():
+        (quiet / "plugins").symlink_to(os.path.relpath(home / "plugins", quiet))
+
+
 def install_language_host(tool_dir: Path, python: Path, source: Path) -> None:
     """Make the language host's launcher in the folder of the real pulumi binary.
 

@@ -157,7 +157,8 @@ def whole_lines(text: str, *, cut: bool) -> str:
 
 def _engine_logs(archive: Archive, engine: Engine) -> None:
     """Of the newest operations; the engine has encrypted them with the environment's passphrase."""
-    home = Path(engine.exports.get("PULUMI_HOME") or os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    ours = engine.toolchain.logging.get("PULUMI_HOME")
+    home = Path(ours or os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     begun = engine.passphrase_file.stat().st_mtime if engine.passphrase_file.exists() else 0.0
     logs = [(log.stat(), log) for log in (home / "logs").glob(f"*+{PROJECT}+{engine.environment}-*")]
     large = [(s.st_mtime, log) for s, log in logs if s.st_size > OPERATION_BYTES and s.st_mtime >= begun]

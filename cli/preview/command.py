@@ -12,12 +12,14 @@ from cli import preflight
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.environment import engine_of
+from cli.observe.view import Object
 from cli.paths import Paths
 from cli.preview import objects, render
-from cli.preview.foreseen import Planned, ask, planned
+from cli.preview.foreseen import Planned, ask, plan_of, planned
 from stacks.config.model import Settings
 from stacks.outlook import outlook
 from stacks.outlook.assumed import Assumed, with_pods
+from stacks.outlook.handed import Handed
 from stacks.outlook.outlook import Finding, Outlook
 
 
@@ -28,22 +30,36 @@ def alone(arguments: argparse.Namespace) -> bool:
 
 def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Show who would serve whom, and no more: nothing is prepared and no engine changes anything."""
-    show(arguments, engine_of(paths, arguments.environment, progress), progress)
+    engine = engine_of(paths, arguments.environment, progress)
+    show(arguments, engine, progress, engine.resources() if engine.exists() else None, None)
     return 0
 
 
-def show(arguments: argparse.Namespace, engine: Engine, progress: Report) -> None:
-    """Print it. Raises UserError when something would go wrong that the settings do not allow."""
+def show(
+    arguments: argparse.Namespace,
+    engine: Engine,
+    progress: Report,
+    resources: Sequence[Object] | None,
+    known: Handed | None,
+) -> None:
+    """Print it.
+
+    `resources`: what the state holds, None where there is no stack; `known`: from the program, if it ran.
+    Raises UserError when something would go wrong that the settings do not allow.
+    """
     paths, environment = engine.toolchain.paths, engine.environment
     chosen = preflight.checked_settings(paths, environment)
     if chosen.mesh != "bundled":
         progress.note("Who would serve whom can be told for the bundled mesh alone, not for flomesh.")
         return
     without = [_key(chosen, name) for name in arguments.without]
-    said = planned(paths, environment, chosen)
+    said = plan_of(known.said, chosen) if known else planned(paths, environment, chosen)
     assumed = said.assumed
-    then = ask(chosen, assumed.objects, said, without)
-    before = _before(engine, chosen, said, without)
+    if known and not without:
+        then = outlook.read(known.told, chosen)
+    else:
+        then = ask(chosen, assumed.objects, said, without)
+    before = _before(resources, chosen, said, without)
     found = outlook.findings(then, chosen)
     if arguments.json:
         print(json.dumps(as_json(environment, then, before, assumed, found), indent=2, ensure_ascii=False))
@@ -81,10 +97,13 @@ def _key(chosen: Settings, name: str) -> str:
     return keys[name]
 
 
-def _before(engine: Engine, chosen: Settings, said: Planned, without: Sequence[str]) -> Outlook | None:
+def _before(
+    resources: Sequence[Object] | None, chosen: Settings, said: Planned, without: Sequence[str]
+) -> Outlook | None:
     """Who serves whom as the last `up` left it; None where there was none."""
-    if not engine.exists():
+    if resources is None:
         return None
-    resources = engine.state()["deployment"].get("resources") or []
+    if not resources:
+        return Outlook(rows=(), lost={}, problems=())
     there = with_pods(objects.of_state(resources, chosen), chosen)
     return ask(chosen, there.objects, said, without, lose_each=False)

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cli import process, settings
 from cli.errors import UserError
 from cli.paths import Paths
+from stacks.config import documents
 from stacks.config.model import Settings
-from stacks.outlook import what_if
+from stacks.outlook import outlook, what_if
 from stacks.outlook.assumed import Assumed, Objects, with_pods
 from stacks.outlook.outlook import Outlook
 
@@ -45,10 +44,15 @@ def planned(paths: Paths, environment: str, chosen: Settings) -> Planned:
     """What the program would make of an environment's settings."""
     with tempfile.TemporaryDirectory(prefix="multicluster-dapr-") as folder:  # mode 0700
         file = Path(folder) / "stack.yaml"
-        file.write_text(yaml.safe_dump(settings.merged(paths, environment)))
+        file.write_text(documents.dump(settings.merged(paths, environment)))
         argv = [sys.executable, "-m", "stacks.program.planned", str(file)]
         env = {**os.environ, "PYTHONPATH": str(paths.root)}
         said = json.loads(process.output(argv, env=env, timeout=SECONDS))
+    return plan_of(said, chosen)
+
+
+def plan_of(said: Mapping[str, Any], chosen: Settings) -> Planned:
+    """The same from what the program said."""
     return Planned(objects=said["objects"], assumed=with_pods(said["objects"], chosen), told=said)
 
 
@@ -57,6 +61,8 @@ def ask(
 ) -> Outlook:
     """What the gateways would make of these objects. Raises UserError."""
     try:
-        return what_if.ask(chosen, listed, said.told, without=without, lose_each=lose_each)
+        return outlook.read(
+            what_if.ask(chosen, listed, said.told, without=without, lose_each=lose_each), chosen
+        )
     except what_if.WhatIfError as error:
         raise UserError(str(error)) from error

@@ -10,8 +10,8 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-import yaml
 
+from ..documents import documents
 from ..joinable_cluster import JoinableCluster
 
 FOLDER = Path(__file__).parents[1] / "crds"
@@ -34,7 +34,7 @@ def load_definitions(folder: Path) -> tuple[Mapping[str, Any], ...]:
     """
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted(folder.glob("*.yaml")):
-        for document in yaml.safe_load_all(path.read_text()):
+        for document in documents(path):
             if not document:
                 continue
             if document.get("kind") != "CustomResourceDefinition":

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import yaml
-
+from ..documents import documents
 from .admission import Spec, binding_spec
 
 FOLDER = Path(__file__).parents[1] / "admission"
@@ -36,11 +35,11 @@ def load_guards(folder: Path) -> tuple[Guard, ...]:
 
 
 def _load(file: Path) -> Guard:
-    documents = list(yaml.safe_load_all(file.read_text()))
-    kinds = [document["kind"] for document in documents]
+    found = list(documents(file))
+    kinds = [document["kind"] for document in found]
     if kinds != ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]:
         raise ValueError(f"{file} holds {', '.join(kinds)}; give a policy, then its binding")
-    policy, binding = documents
+    policy, binding = found
     name = policy["metadata"]["name"]
     if binding["spec"] != binding_spec(name) or binding["metadata"] != policy["metadata"]:
         raise ValueError(f"{file}: the binding is not that of {name}, as components/mesh/admission.py has it")

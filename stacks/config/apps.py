@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from stacks.config import documents
 from stacks.config.packaged import ChartSettings
 from stacks.config.pods import (
     ALTERNATIVES,
@@ -22,7 +22,7 @@ from stacks.config.pods import (
 )
 from stacks.config.values import AppId, ClusterName, DnsLabel, Flag, Port, Section, ServiceName
 
-PRESETS: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
+PRESETS: Mapping[str, Mapping[str, Any]] = documents.load(
     Path(__file__).with_name("presets.yaml").read_text()
 )
 """Entries of `apps` to begin with, by the name that `app` has."""

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from stacks.config import documents
 from stacks.config.model import Settings
 from stacks.config.problem import Problem, SettingsError
 
@@ -73,7 +72,7 @@ class Supply:
 
 def resolve(settings: Settings, environ: Mapping[str, str] = os.environ) -> Supply:
     """The supply of this run. Raises SettingsError when it cannot provide what the settings ask for."""
-    versions = yaml.safe_load(VERSIONS_FILE.read_text())
+    versions = documents.load(VERSIONS_FILE.read_text())
     path = environ.get(ENVIRONMENT_VARIABLE)
     if settings.supply == "upstream" or (settings.supply == "auto" and not path):
         return from_upstream(settings, versions)

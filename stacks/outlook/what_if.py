@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stacks.config.model import Settings
-from stacks.outlook import outlook
 from stacks.outlook.assumed import Objects
-from stacks.outlook.outlook import Outlook
 
 SECONDS = 300.0
 """Patience: 64 clusters take a while."""
@@ -32,8 +30,8 @@ def ask(
     *,
     without: Sequence[str] = (),
     lose_each: bool = True,
-) -> Outlook:
-    """What the gateways would make of these objects.
+) -> Mapping[str, Any]:
+    """What the gateways would make of these objects, as `stacks.outlook.outlook` reads it.
 
     `said`: `hosts` and `paths` that the hub is told. `without`: keys of clusters that are lost already;
     `lose_each`: also what becomes of it with each other one lost. Raises WhatIfError.
@@ -46,7 +44,8 @@ def ask(
             file = Path(folder) / f"{cluster.name}.json"
             file.write_text(json.dumps({"kind": "List", "items": objects[cluster.name]}))
             argv.append(f"--objects={cluster.key}={file}")
-        return outlook.read(json.loads(_output(argv)), settings)
+        told: Mapping[str, Any] = json.loads(_output(argv))
+        return told
 
 
 def _output(argv: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pulumi
 
 from stacks.config.model import Settings
-from stacks.outlook import outlook, what_if
+from stacks.outlook import handed, outlook, what_if
 from stacks.outlook.assumed import with_pods
 from stacks.outlook.words import assumptions, merged, words
 from stacks.program.planned import planned
@@ -34,10 +34,12 @@ async def traffic(settings: Settings, environment: str) -> dict[str, Any]:
     assumed = with_pods(said["objects"], settings)
     try:
         # Beside the engine's work: a second of a processor.
-        then = await asyncio.to_thread(what_if.ask, settings, assumed.objects, said)
+        told = await asyncio.to_thread(what_if.ask, settings, assumed.objects, said)
     except what_if.WhatIfError as error:
         pulumi.log.warn(f"who would serve whom cannot be told: {error}")
         return {"left out": str(error)}
+    handed.hand_on(handed.Handed(said=said, told=told))
+    then = outlook.read(told, settings)
     found = outlook.findings(then, settings)
     for one in found:
         pulumi.log.warn(one.text)

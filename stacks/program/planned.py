@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-import yaml
 
 from components.mesh import dapr_sidecars
 from components.mesh.global_traffic_policy import policy_object
 from components.mesh.mesh_reading import granted, granted_host
 from components.mesh.service_export import export_object
 from components.mesh.workload import SYSTEM_NAMESPACE
+from stacks.config import documents
 from stacks.config.loading import parse_stack_file
 from stacks.config.model import ClusterSettings, Settings
 from stacks.program import bundled, pods, traffic
@@ -67,5 +67,5 @@ def _service(namespace: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    document = yaml.safe_load(Path(sys.argv[1]).read_text())
+    document = documents.load(Path(sys.argv[1]).read_text())
     json.dump(asyncio.run(planned(parse_stack_file(document))), sys.stdout)

@@ -119,6 +119,53 @@ def test_temporary_files_end_with_their_run_or_before_the_next_one(engine: Engin
     assert left.name not in recorded(tmp_path)
 
 
+def test_the_engine_keeps_a_log_of_an_up_unless_the_last_one_succeeded(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Path(engine.toolchain.exports["PATH"].split(os.pathsep)[0]) / "pulumi"
+    kept = f'test "$PULUMI_HOME" != "{engine.toolchain.paths.pulumi_home}" || echo "logged $1" >> "$RECORD"'
+    script.write_text(PULUMI.replace("case", f"{kept}; test ! -e broken || exit 255\ncase", 1))
+
+    def logged() -> list[str]:
+        found = [line for line in recorded(tmp_path).splitlines() if line.startswith("logged ")]
+        (tmp_path / "RECORD").unlink()
+        return found
+
+    engine.up()
+    assert logged() == ["logged up"]
+    engine.up()
+    assert logged() == []
+    monkeypatch.setattr(engine, "_repair", list)
+    broken = engine.toolchain.paths.root / "broken"
+    broken.touch()
+    with pytest.raises(UserError, match="pulumi up failed"):
+        engine.up()
+    broken.unlink()
+    assert logged() == []
+    engine.up()
+    assert logged() == ["logged up"]
+    engine.ensure()
+    engine.preview([], diff=False, told=tmp_path / "told")
+    engine.up_quietly()
+    assert logged() == []
+    engine.destroy()
+    assert logged() == ["logged destroy"]
+
+
+def test_the_backend_is_asked_for_an_environment_until_it_knows_it(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "LISTED").write_text("[]")
+    assert not engine.exists()
+    (tmp_path / "LISTED").write_text('[{"name": "dev"}]')
+    assert engine.exists()
+    assert engine.exists()
+    assert recorded(tmp_path).count("stack ls") == 2
+    engine.ensure()
+    engine.destroy()
+    (tmp_path / "LISTED").write_text("[]")
+    engine.backend.mkdir(parents=True)
+    assert not engine.exists()
+
+
 def test_what_is_to_be_made_again_is_named_to_the_engine(engine: Engine, tmp_path: Path) -> None:
     engine.up(replace=["**cluster-1-membership-bootstrap-token"])
     assert "--replace **cluster-1-membership-bootstrap-token" in recorded(tmp_path)
@@ -220,7 +267,7 @@ def test_a_cluster_that_is_gone_is_created_again(operation: str, engine: Engine,
     if operation == "up":
         engine.up()
     else:
-        engine.preview(diff=False)
+        engine.preview(resources, diff=False, told=tmp_path / "told")
     (ran,) = [line for line in recorded(tmp_path).splitlines() if line.startswith(f"{operation} ")]
     assert ran.count("--replace") == 1, ran
     assert f"--replace {resources[1]['urn']} " in ran

@@ -27,9 +27,12 @@ def paths(tmp_path: Path) -> Paths:
     root = tmp_path / "repository"
     root.mkdir()
     (root / "Pulumi.dev.yaml").write_text("config: {multicluster-dapr:mirror: one}\n")
-    (root / "cli").mkdir()
-    for name in ("__init__", "errors", "paths", "plain", "settings"):  # all that it takes
-        shutil.copy(ROOT / "cli" / f"{name}.py", root / "cli")
+    takes = {"cli": ("__init__", "errors", "paths", "plain", "settings")}
+    takes |= {"stacks": ("__init__",), "stacks/config": ("__init__", "documents")}
+    for folder, names in takes.items():  # all that it takes
+        (root / folder).mkdir()
+        for name in names:
+            shutil.copy(ROOT / folder / f"{name}.py", root / folder)
     return Paths(root=root, cache=tmp_path / "cache", state=tmp_path / "state" / "multicluster-dapr")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from airgap.plugins import install as plugins
 from airgap.report import Report
 from cli import toolchain
 from cli.errors import UserError
@@ -109,7 +110,16 @@ def test_a_tool_on_path_is_used_when_it_is_recent_enough(
 def test_the_users_own_pulumi_keeps_its_home_and_the_plugins_in_it(tmp_path: Path) -> None:
     paths = Paths(root=tmp_path, cache=tmp_path / "cache", state=tmp_path / "state")
     assert "PULUMI_HOME" not in toolchain.compose(paths, "upstream", "", {}).exports
+    assert toolchain.compose(paths, "upstream", "", {}).logging == {}
     assert toolchain.compose(paths, "airgap", "", {}).exports["PULUMI_HOME"] == str(paths.pulumi_home)
+
+
+def test_in_a_closed_network_the_engine_keeps_no_log_but_where_it_is_told_to(tmp_path: Path) -> None:
+    paths = Paths(root=tmp_path, cache=tmp_path / "cache", state=tmp_path / "state")
+    plugins.install_quiet_home(paths.pulumi_home, paths.quiet_home)
+    composed = toolchain.compose(paths, "airgap", "", {})
+    assert composed.exports["PULUMI_HOME"] == str(paths.quiet_home)
+    assert composed.logging == {"PULUMI_HOME": str(paths.pulumi_home)}
 
 
 def test_the_users_path_is_without_the_pulumi_of_an_environment(

@@ -13,6 +13,7 @@ from airgap.plugins.docker.plugin import DockerProvider
 from airgap.plugins.install import (
     install_language_host,
     install_providers,
+    install_quiet_home,
     launcher,
     plugin_versions,
     write_launcher,
@@ -49,6 +50,20 @@ def test_plugins_lie_where_the_engine_looks(tmp_path: Path, built: dict[str, Pat
     assert sorted(path.name for path in tools.iterdir()) == ["pulumi-language-python"], (
         "no temporary file stays"
     )
+
+
+def test_a_quiet_home_has_the_same_plugins_and_a_file_in_the_place_of_logs(
+    tmp_path: Path, built: dict[str, Path]
+) -> None:
+    home, quiet = tmp_path / "cache" / "pulumi", tmp_path / "cache" / "quiet"
+    for _ in range(2):
+        install_quiet_home(home, quiet)
+    install_providers(home, Path(sys.executable), REPOSITORY, built)
+    moved = (tmp_path / "cache").rename(tmp_path / "moved")
+    assert {one.name for one in (moved / "quiet" / "plugins").iterdir()} == {
+        f"resource-{name}-v{version}" for name, version in plugin_versions(REPOSITORY).items()
+    }
+    assert (moved / "quiet" / "logs").is_file()
 
 
 def test_a_program_where_a_launcher_belongs_is_replaced(tmp_path: Path) -> None:

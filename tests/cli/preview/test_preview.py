@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from pathlib import Path
@@ -23,8 +24,9 @@ from cli.paths import PROJECT, Paths
 from cli.preview import command, objects, render
 from stacks.config.loading import parse
 from stacks.config.model import Settings
-from stacks.outlook import assumed, outlook
+from stacks.outlook import assumed, handed, outlook, what_if
 from stacks.outlook.outlook import Outlook, Row, Served
+from stacks.program import foretold
 
 KEY = "default/default/default/"
 NAMES = {f"{KEY}{name}": name for name in ("control-plane", "cluster-1", "cluster-2", "cluster-3")}
@@ -277,12 +279,36 @@ def test_what_is_there_now_comes_from_the_state(
     ]
     monkeypatch.setattr(Engine, "exists", lambda _: True)
     monkeypatch.setattr(Engine, "state", lambda _: {"deployment": {"resources": resources}})
-    arguments = parser().parse_args(["preview", "own", "--json", "--without", "cluster-3"])
-    command.show(arguments, engine_of(folder, "own", Report()), Report())
+    assert preview(folder, "--json", "--without", "cluster-3") == 0
     said = json.loads(capsys.readouterr().out)
     assert [NAMES[one["client"]] for one in said["now"]["rows"]] == ["cluster-1"]
     assert f"{KEY}cluster-3" not in said["lost"]
     assert {NAMES[one["client"]] for one in said["rows"]} == {"control-plane", "cluster-1", "cluster-2"}
+
+
+def test_the_program_hands_on_what_it_asked_and_nobody_asks_again(
+    folder: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(folder, policies=[FAIL_OVER])
+    assert preview(folder, "--json") == 0
+    asked = json.loads(capsys.readouterr().out)
+    chosen = parse(changed(read_environment("dev"), {"policies": [FAIL_OVER]}))
+    file = folder.state / "handed.json"
+    folder.state.mkdir(exist_ok=True)
+    monkeypatch.setenv(handed.VARIABLE, str(file))
+    asyncio.run(foretold.traffic(chosen, "own"))
+    known = handed.taken(file)
+    assert known is not None
+    monkeypatch.setattr(what_if, "ask", None)
+    monkeypatch.setattr(command, "planned", None)
+    arguments = parser().parse_args(["preview", "own", "--json"])
+    command.show(arguments, engine_of(folder, "own", Report()), Report(), None, known)
+    assert json.loads(capsys.readouterr().out) == asked
+
+
+def test_nothing_is_handed_on_where_nobody_asks_for_it(folder: Paths) -> None:
+    handed.hand_on(handed.Handed(said={}, told={}))
+    assert handed.taken(folder.state / "handed.json") is None
 
 
 def test_nothing_is_told_of_another_mesh(folder: Paths, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,36 @@
+"""Two things that the SDK does for each resource, and that cost a program of hundreds most of its time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import pulumi
+
+DEBUG = "PULUMI_OPTION_DEBUG"
+"""The engine's option --debug as a variable, which the program can see as well."""
+
+
+def keep_quiet() -> None:
+    """Send none of the SDK's debug messages, unless the variable above asks for them.
+
+    There are five for each resource, and each is a call to the engine that the program waits for. Without
+    --debug the engine throws them away.
+    """
+    if os.environ.get(DEBUG, "").lower() not in {"1", "true"}:
+        setattr(pulumi.log, "debug", _unsaid)  # noqa: B010 - to the type checker a function is a constant
+
+
+def _unsaid(*_: Any, **__: Any) -> None:
+    pass
+
+
+async def begun() -> None:
+    """Return when all registrations that were asked for have begun.
+
+    At a program's end the SDK waits for the registrations that have begun, and only then for all values. Of
+    these it looks at every one that is missing whenever one of them is known, so the cost grows with their
+    square. Registrations begin when the program first lets the event loop go on.
+    """
+    await asyncio.sleep(0)

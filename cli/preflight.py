@@ -84,9 +84,7 @@ def holders(wanted: Iterable[int], ours: Container[int]) -> dict[int, str]:
     return {port: _listener(port).lstrip(": ") for port in wanted if port not in ours and not _free(port)}
 
 
-def _foreign(
-    wanted: Iterable[int], chosen: Settings, env: Mapping[str, str], environment: str
-) -> list[int]:
+def _foreign(wanted: Iterable[int], chosen: Settings, env: Mapping[str, str], environment: str) -> list[int]:
     busy = [port for port in wanted if not _free(port)]  # before asking the daemon: what starts now is ours
     ours = docker_objects.published_ports(env, environment)
     # A cluster that is there has the ports it was made with, and goes on without one that it may lack.

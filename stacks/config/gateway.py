@@ -103,7 +103,7 @@ class GatewaySettings(Section):
         "else over plain HTTP; over TLS alone. Default `permissive` where every member has a `peersPort`, "
         "else `off`.",
     )
-    # Certificates begin a quarter of an hour before they are made; to mount a Secret takes a kubelet minutes.
+    # At half of its time another one is made, which a kubelet takes minutes to bring.
     certificate_hours: Annotated[float, Field(ge=0.5, le=8760)] = Field(
         default=24,
         description="How long a certificate of gateways counts; at half of it another one is made.",

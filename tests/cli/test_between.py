@@ -185,10 +185,12 @@ def aged(hours: float) -> tuple[World, dict[str, Check]]:
 @pytest.mark.parametrize(
     ("hours", "result", "seen"),
     [
-        (1, "ok", "75 minutes old, ends in 23 hours"),
-        (15, "ok", "15 hours old, ends in 9 hours"),
-        (16, "warn", "16 hours old, ends in 8 hours"),
-        (25, "fail", "25 hours old, ended 60 minutes ago"),
+        # They begin two hours before they are made.
+        (1, "ok", "3 hours old, ends in 23 hours"),
+        (15, "ok", "17 hours old, ends in 9 hours"),
+        (16, "warn", "18 hours old, ends in 8 hours"),
+        (25, "fail", "27 hours old, ended 60 minutes ago"),
+        (-5, "fail", "begins in 3 hours: a clock is wrong, where it was made or here"),
     ],
 )
 def test_a_certificate_is_warned_of_at_a_third_of_its_time(hours: int, result: str, seen: str) -> None:

@@ -90,7 +90,7 @@ def test_two_environments_whose_ports_differ_do_not_meet(dev: Config) -> None:
             {**two_existing(context="two", gatewayPort=30081, peersPort=30080), **REGISTRY},
             "clusters[2].peersPort = '192.0.2.1:30080': cluster-1 has its gateway there.",
         ),
-        # It begins a quarter of an hour before it is made: half of its time would be over.
+        # The next one would come too late: a kubelet takes minutes to bring it.
         ({"gateway": {"certificateHours": 0.25}}, "gateway.certificateHours = 0.25: "),
         (
             {"gateway": {"certificateHours": 48, "rootDays": 7}},

@@ -220,6 +220,50 @@ async def test_who_has_no_certificate_of_a_known_cluster_is_not_let_in(world: Wo
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("ahead", [-1.0, 1.0])
+async def test_a_clock_that_is_an_hour_off_costs_no_call(world: World, ahead: float) -> None:
+    """Of c2, whose certificates c1 looks at, and which looks at those of c1: both were made just now."""
+    for member, hours in ((world.c2, ahead), (world.c1, -ahead)):
+        made = now() + timedelta(hours=hours)
+        member.root = make_root(member.key, made)
+        member.leaf = issue(member.root, member.key, made)
+    await world.start()
+    for _ in range(3):
+        assert (await world.call(method="POST", body=b"order"))[0] == 200
+    assert set(world.c1.handshakes()) == {("accepted", "ok")}
+
+
+async def test_a_clock_that_is_further_off_is_named_by_both_ends(world: World, tmp_path: Path) -> None:
+    """Till it is set right, and the certificate made again."""
+    await world.start()
+    early = issue(world.c2.root, world.c2.key, now() + timedelta(hours=3))
+    world.c2.server.set_certificate(early)
+    assert (await world.call(method="POST", body=b"order"))[0] == 502
+    assert await world.dial(early, tmp_path) == b""
+    assert world.heads == []
+    assert set(world.c1.handshakes()) == {("accepted", "certificate-verify-failed")}
+    world.c2.server.set_certificate(world.c2.leaf)
+    assert (await world.call())[0] == 200
+
+
+async def test_a_chain_that_has_ended_refuses_calls_until_there_is_another_one(world: World) -> None:
+    """An ended certificate of a root that counts, and a certificate that ended with its root."""
+    await world.start()
+    before = now() - timedelta(days=3)
+    ended_root = make_root(world.c2.key, before, timedelta(days=2))
+    ended = issue(world.c2.root, world.c2.key, before, timedelta(days=1))
+    for root, leaf in ((world.c2.root, ended), (ended_root, issue(ended_root, world.c2.key, before))):
+        world.c1.swap(*world.exported, world.c2.peer(0, root))
+        world.c2.server.set_certificate(leaf)
+        assert (await world.call(method="POST", body=b"order"))[0] == 502
+        assert world.c2.server.registry.runtime.peer_tls.describe()["certificate"] is False
+    assert set(world.c1.handshakes()) == {("accepted", "certificate-verify-failed")}
+    assert world.heads == []
+    world.c1.swap(*world.exported, world.c2.peer())
+    world.c2.server.set_certificate(world.c2.leaf)
+    assert (await world.call())[0] == 200, "nothing was restarted"
+
+
 async def test_a_compromised_member_speaks_for_no_other(world: World, tmp_path: Path) -> None:
     """Its CA issues in another's name, with and without the constraint; a CA of its own below it does."""
     await world.start()
@@ -624,4 +668,5 @@ async def test_all_connections_of_a_peer_may_be_made_again_at_once(world: World)
         (upstream,) = pool.connections
         dialled: Any = upstream.transport
         dialled.usable_until = 0
-    assert world.c1.handshakes() == {("accepted", "ok"): 40}
+    assert set(world.c1.handshakes()) == {("accepted", "ok")}
+    assert world.c1.handshakes()["accepted", "ok"] >= 40, "and health checks have one of their own"

@@ -1,4 +1,4 @@
-"""Bounds on handshakes with whoever has not proved to be anybody yet: how many are under way, how fast they come.
+"""Bounds on handshakes with whoever has proved nothing so far: how many at once, how fast they come.
 
 A handshake costs a gateway a millisecond and some 50 KiB before it knows who is there. Each that begins
 takes one from what its source address may have, and gives it back when it is done: who fails has used it up,

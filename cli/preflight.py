@@ -12,6 +12,7 @@ from cli import docker_objects, settings
 from cli.errors import UserError
 from cli.paths import Paths
 from stacks.config.checks.host import published_ports
+from stacks.config.defaults import default_peers_port
 from stacks.config.loading import parse_stack_file
 from stacks.config.model import Settings
 from stacks.config.problem import SettingsError
@@ -43,7 +44,7 @@ def check_ports(chosen: Settings, env: Mapping[str, str], environment: str) -> N
     """Refuse when something that is not ours listens on a port we will publish."""
     wanted = wanted_ports(chosen)
     deadline = time.monotonic() + SETTLE_SECONDS
-    while taken := _foreign(wanted, env, environment):
+    while taken := _foreign(wanted, chosen, env, environment):
         # A killed run's k3d may still be starting our nodes: the daemon listens before it says for whom.
         if time.monotonic() < deadline and any("docker-proxy" in _listener(port) for port in taken):
             time.sleep(1)
@@ -83,10 +84,16 @@ def holders(wanted: Iterable[int], ours: Container[int]) -> dict[int, str]:
     return {port: _listener(port).lstrip(": ") for port in wanted if port not in ours and not _free(port)}
 
 
-def _foreign(wanted: Iterable[int], env: Mapping[str, str], environment: str) -> list[int]:
+def _foreign(wanted: Iterable[int], chosen: Settings, env: Mapping[str, str], environment: str) -> list[int]:
     busy = [port for port in wanted if not _free(port)]  # before asking the daemon: what starts now is ours
     ours = docker_objects.published_ports(env, environment)
-    return [port for port in busy if port not in ours]
+    # A cluster that is there has the ports it was made with, and goes on without one that it may lack.
+    unwanted = {
+        cluster.peers_port
+        for cluster in chosen.clusters
+        if cluster.http_port in ours and cluster.peers_port == default_peers_port(cluster)
+    }
+    return [port for port in busy if port not in ours and port not in unwanted]
 
 
 def _free(port: int) -> bool:

@@ -9,12 +9,13 @@ from cli.doctor.check import Check, Result
 from cli.doctor.deployments import check
 from cli.doctor.lifetimes import Lifetime
 from cli.observe.between import Pair, is_asked_for, is_on, pages_of, pairs, time_of
-from cli.observe.view import CONTROLLER, ClusterView, Platform
+from cli.observe.view import CONTROLLER, HUB, ClusterView, Platform
 
 
 def certificate_checks(platform: Platform, view: ClusterView) -> Iterator[Check]:
     """Of one cluster: its gateways' certificate, the root that others trust, its calls to others."""
     if not is_on(platform):
+        yield from _plain(platform, view)
         return
     strict = platform.settings.gateway.mutual_tls == "strict"
     yield from _certificate(platform, view, without="fail" if strict else "warn")
@@ -74,8 +75,28 @@ def _hint(platform: Platform, view: ClusterView, pair: Pair) -> str:
         return hints.logs(view.settings, CONTROLLER)
     if other.settings.peers_port is None:
         return f"Set `peersPort` of {other.name}, and run ./stack up {platform.environment}"
-    # It is said when all gateways of that cluster have told its controller that they listen.
-    return f"Wait a minute or two after ./stack up; else {hints.logs(other.settings, CONTROLLER)}"
+    # It is said when all gateways of that cluster have told its controller that they listen, those of the
+    # caller can prove themselves to them, and the hub has reached them.
+    again = ""
+    if other.settings.source == "k3d":
+        again = (
+            f" A k3d cluster that was made without its port {other.settings.peers_port} publishes it when it "
+            f"is made again: pulumi up --replace '**{other.name}-k3d'."
+        )
+    return (
+        f"Wait a minute after ./stack up.{again} Else the hub says what it meets there: "
+        f"{hints.logs(platform.settings.control_plane, HUB)}; and the controller, whether its gateways have "
+        f"a certificate: {hints.logs(other.settings, CONTROLLER)}"
+    )
+
+
+def _plain(platform: Platform, view: ClusterView) -> Iterator[Check]:
+    """A member that cannot be asked over TLS, for nobody has said where."""
+    lacks = view.settings.role == "member" and view.settings.peers_port is None
+    if lacks and platform.settings.mesh == "bundled":
+        seen = "asked by other clusters over plain HTTP: it has no peersPort"
+        hint = "Set `peersPort` of each member, and run ./stack up: docs/existing-clusters.md says which"
+        yield check(view, "mutual TLS", "warn", seen, f"{hint} {platform.environment}")
 
 
 def _lifetime(since: str, until: str) -> Lifetime:

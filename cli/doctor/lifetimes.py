@@ -21,14 +21,16 @@ class Lifetime:
     until: float
 
     def result(self, now: float) -> Result:
-        """A failure when it has ended, a warning when a third of its time is left."""
+        """A failure when it has ended or not begun, a warning when a third of its time is left."""
         left = self.until - now
-        if left <= 0:
+        if left <= 0 or now < self.since:
             return "fail"
         return "warn" if left < (self.until - self.since) * WARNS_AT else "ok"
 
     def seen(self, now: float) -> str:
         """Age and end in words."""
+        if now < self.since:
+            return f"begins in {span(self.since - now)}: a clock is wrong, where it was made or here"
         left = self.until - now
         end = f"ends in {span(left)}" if left > 0 else f"ended {span(-left)} ago"
         return f"{span(now - self.since)} old, {end}"

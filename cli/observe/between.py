@@ -62,7 +62,9 @@ def _callees(view: ClusterView) -> set[str]:
 def _pair(platform: Platform, view: ClusterView, callee: str) -> Pair:
     name = platform.short(callee)
     if not is_asked_for(platform):
+        lacking = [one.name for one in platform.settings.members if one.peers_port is None]
         fault = f"gateway.mutualTls is {platform.settings.gateway.mutual_tls}"
+        fault += f", and {', '.join(lacking)} without peersPort" if lacking else ""
         return Pair(caller=view.key, callee=callee, over="plain HTTP", fault=fault)
     pages = pages_of(view)
     if not pages:

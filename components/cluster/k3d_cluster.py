@@ -30,16 +30,14 @@ class K3dCluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: K3dClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:cluster:K3dCluster", name, None, opts)
         config, gateway = args.config, args.config.gateway
-        file = pulumi.Output.from_input(args.network).apply(
-            lambda network: k3d_config.render(config, network)
-        )
+        network = pulumi.Output.from_input(args.network)
         created = command.local.Command(
             f"{name}-k3d",
             create=k3d_config.create_command(name=name, environment=config.environment),
             update=k3d_config.update_command(name=name),
             delete=k3d_config.delete_command(name=name),
-            stdin=file,
-            triggers=[file],
+            stdin=network.apply(lambda name: k3d_config.render(config, name)),
+            triggers=[network.apply(lambda name: k3d_config.identity(config, name))],
             # stdout is the kubeconfig: kept out of the log here, and out of plain state below.
             logging=command.local.Logging.STDERR,
             add_previous_output_in_env=False,

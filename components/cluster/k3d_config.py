@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -30,7 +30,8 @@ class K3dConfig:
 
     `gateway` is the network's first address: every container reaches every published port there.
     `archives` maps a name to a docker-archive file on the host, which the node imports at start.
-    `http_port` leads to `node_http_port` of the node, `peers_port` to its port for other clusters' gateways.
+    `http_port` leads to `node_http_port` of the node, `peers_port` to its port for other clusters' gateways;
+    with `may_lack_peers_port` a cluster that was made without that one is left as it is.
     `memory` limits the node, such as 4g. `pod_cidr` and `service_cidr` are None for those that k3s takes.
     """
 
@@ -44,6 +45,7 @@ class K3dConfig:
     archives: Mapping[str, str]
     node_http_port: int = GATEWAY_NODE_PORT
     peers_port: int | None = None
+    may_lack_peers_port: bool = False
     memory: str = ""
     pod_cidr: str | None = None
     service_cidr: str | None = None
@@ -93,6 +95,11 @@ def render(cluster: K3dConfig, network: str) -> str:
             for archive, path in sorted(cluster.archives.items())
         ]
     return yaml.safe_dump(config, sort_keys=False)
+
+
+def identity(cluster: K3dConfig, network: str) -> str:
+    """What a cluster is made again for when it changes: its file, without what it may lack."""
+    return render(replace(cluster, peers_port=None) if cluster.may_lack_peers_port else cluster, network)
 
 
 def create_command(*, name: str, environment: str) -> str:

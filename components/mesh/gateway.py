@@ -242,11 +242,12 @@ class Gateway(pulumi.ComponentResource):
             },
             cache=True,
             secrets=secrets,
-            files={"peers-key": (PEERS_KEY_FOLDER, peers_key.metadata["name"])},
-            # The controller makes it.
-            later_files=(
-                {"certificate": (mutual_tls.FOLDER, mutual_tls.CERTIFICATE_SECRET)} if tls.on else {}
-            ),
+            files={
+                "peers-key": (PEERS_KEY_FOLDER, peers_key.metadata["name"]),
+                # The controller makes it, once. Pods wait for it: into one that runs a kubelet would bring it
+                # a minute or two later.
+                **({"certificate": (mutual_tls.FOLDER, mutual_tls.CERTIFICATE_SECRET)} if tls.on else {}),
+            },
         )
         kubernetes.apps.v1.Deployment(
             f"{name}-deployment",

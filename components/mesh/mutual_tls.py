@@ -45,7 +45,7 @@ class MutualTls:
 
     def hub_arguments(self) -> list[str]:
         """Arguments of `gateway hub`."""
-        return ["--mutual-tls"] if self.on else []
+        return [f"--mutual-tls={self.mode}"] if self.on else []
 
 
 NO_TLS = MutualTls()

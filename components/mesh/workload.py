@@ -24,14 +24,13 @@ def pod_template(
     cache: bool,
     secrets: Mapping[str, tuple[str, str]] | None = None,
     files: Mapping[str, tuple[str, Any]] | None = None,
-    later_files: Mapping[str, tuple[str, str]] | None = None,
 ) -> dict[str, Any]:
     """Pod template of `gateway`: not root, read-only, probed on the admin port.
 
     `digest` is the image's content in full, for people. `cache` adds a writable folder for the last good
     objects. `secrets` are variables, each with a Secret and its key.
-    `files` are volumes, each with its folder and the Secret whose keys are files there, which follow it.
-    `later_files` are as well, of Secrets that something else makes: pods start without them.
+    `files` are volumes, each with its folder and the Secret whose keys are files there, which follow it; a
+    pod starts when the Secret is there.
     """
     container: dict[str, Any] = {
         "name": labels["app"],
@@ -83,11 +82,6 @@ def pod_template(
         mounts.append({"name": name, "mountPath": folder, "readOnly": True})
         # Read by the group of the pod (fsGroup) and by nobody else.
         volumes.append({"name": name, "secret": {"secretName": secret, "defaultMode": 0o440}})
-    for name, (folder, secret) in (later_files or {}).items():
-        mounts.append({"name": name, "mountPath": folder, "readOnly": True})
-        volumes.append(
-            {"name": name, "secret": {"secretName": secret, "defaultMode": 0o440, "optional": True}}
-        )
     if volumes:
         container["volumeMounts"] = mounts
         spec["volumes"] = volumes

@@ -97,11 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )
 
-    hub.add_argument(
-        "--mutual-tls",
-        action="store_true",
-        help="carry the roots of each cluster's certificates to the others, as Peer objects",
-    )
+    add_mutual_tls_mode(hub)
     hub.add_argument(
         "--paths",
         default="[]",

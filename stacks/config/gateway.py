@@ -55,6 +55,9 @@ def _off(value: object) -> object:
     return "off" if value is False else value
 
 
+MutualTls = Annotated[Literal["off", "accept", "permissive", "strict"], BeforeValidator(_off)]
+
+
 class GatewaySettings(Section):
     """The gateway of every cluster."""
 
@@ -93,13 +96,14 @@ class GatewaySettings(Section):
     limits: dict[LimitName, Annotated[float, Field(ge=0)]] = Field(
         default={}, description="Other bounds of the gateway, by the names of `gateway run --limit`."
     )
-    mutual_tls: Annotated[Literal["off", "accept", "permissive", "strict"], BeforeValidator(_off)] = Field(
-        default="off",
+    mutual_tls: MutualTls | None = Field(
+        default=None,
         description="How gateways of different clusters talk: over plain HTTP; so, but over TLS with those "
         "who ask by it; over TLS, each proving its cluster by a certificate, with those that listen for it, "
-        "else over plain HTTP; over TLS alone.",
+        "else over plain HTTP; over TLS alone. Default `permissive` where every member has a `peersPort`, "
+        "else `off`.",
     )
-    # Certificates begin a quarter of an hour before they are made; to mount a Secret takes a kubelet minutes.
+    # At half of its time another one is made, which a kubelet takes minutes to bring.
     certificate_hours: Annotated[float, Field(ge=0.5, le=8760)] = Field(
         default=24,
         description="How long a certificate of gateways counts; at half of it another one is made.",

@@ -70,7 +70,8 @@ class ClusterSettings(Section):
     )
     peers_port: Port | None = Field(
         default=None,
-        description="member: port at which others' gateways reach its own with mutual TLS; k3d: a host port.",
+        description="member: port at which others' gateways reach its own with mutual TLS; k3d: a host port, "
+        "default 20000 above `httpPort`.",
     )
     api_server: Url | None = Field(
         default=None, description="existing: API URL seen from the hub; default the context's."

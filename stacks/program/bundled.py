@@ -51,9 +51,9 @@ def join(shared: SharedResources, clusters: Mapping[str, PreparedCluster]) -> di
         pods=_pods(wanted.pods),
         service=_service(wanted.service),
     )
-    if wanted.mutual_tls != "off":
+    if (mode := wanted.mutual_tls or "off") != "off":
         args["mutual_tls"] = MeshMutualTls(
-            mode=wanted.mutual_tls, certificate_hours=wanted.certificate_hours, root_days=wanted.root_days
+            mode=mode, certificate_hours=wanted.certificate_hours, root_days=wanted.root_days
         )
     if metrics := wanted.metrics.model_dump(exclude_defaults=True):
         args["metrics"] = cast("MeshMetrics", metrics)

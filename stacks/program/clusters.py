@@ -12,6 +12,7 @@ from components.flomesh.osm_edge import mesh_namespace
 from components.image.image_import import ImageImport, ImageImportArgs
 from components.mesh.app_ids import CALLERS
 from components.pod_security import OF_APPS
+from stacks.config.defaults import default_peers_port
 from stacks.config.model import ClusterSettings, Settings
 from stacks.config.supply import Supply
 from stacks.program import namespaces
@@ -105,6 +106,7 @@ def _cluster(shared: SharedResources, config: ClusterSettings) -> Cluster:
                 pod_cidr=config.pod_cidr,
                 service_cidr=config.service_cidr,
                 peers_port=config.peers_port,
+                may_lack_peers_port=config.peers_port == default_peers_port(config),
             ),
         ),
         shared.local,

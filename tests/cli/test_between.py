@@ -18,6 +18,10 @@ from cli.status.as_json import as_json
 from cli.status.chosen import ALL, Chosen
 from cli.status.tables import render
 
+EXISTS = {
+    "source": "existing", "kubeconfig": "/k", "context": "three",
+    "gatewayHost": "192.0.2.3", "gatewayPort": 30080,
+}  # fmt: skip
 CERTIFICATE, ROOT = "cluster-1: gateways' certificate", "cluster-1: root"
 
 
@@ -93,7 +97,10 @@ def test_who_does_not_listen_yet_is_asked_over_plain_http_and_with_strict_not_at
     assert rows(world)["cluster-2", "cluster-3"][:2] == ["✗", f"plain HTTP: {fault}"]
     check = world.checks()["cluster-2: calls to cluster-3"]
     assert (check.result, check.seen) == ("warn", f"over plain HTTP: {fault}")
-    assert "Wait a minute or two" in check.hint
+    assert "Wait a minute after ./stack up" in check.hint
+    assert "without its port 8443" in check.hint
+    assert "pulumi up --replace '**cluster-3-k3d'" in check.hint, "Docker publishes ports only then"
+    assert "k3d kubeconfig write control-plane" in check.hint, "the hub says whom it does not reach"
     assert "k3d kubeconfig write cluster-3" in check.hint, "its own controller says why"
     assert world.checks()["cluster-2: calls to other clusters"].seen == "over mutual TLS to cluster-1"
     world.config["gateway"]["mutualTls"] = "strict"
@@ -101,9 +108,26 @@ def test_who_does_not_listen_yet_is_asked_over_plain_http_and_with_strict_not_at
     check = world.checks()["cluster-2: calls to cluster-3"]
     assert (check.result, check.seen) == ("fail", f"cluster-3 is not asked: {fault}")
     world.config["gateway"]["mutualTls"] = "permissive"
-    del world.config["clusters"][3]["peersPort"]
+    world.config["clusters"][3] = cluster_3 = {"name": "cluster-3", **EXISTS}
+    world.config["images"] = {"registry": "registry.example.org/mesh"}
     hint = "Set `peersPort` of cluster-3, and run ./stack up dev"
     assert world.checks()["cluster-2: calls to cluster-3"].hint == hint
+    cluster_3["peersPort"] = 30443
+    assert "k3d'" not in world.checks()["cluster-2: calls to cluster-3"].hint
+
+
+def test_a_member_that_nobody_can_ask_over_tls_is_named_with_what_to_set() -> None:
+    world = World()
+    assert "cluster-3: mutual TLS" not in world.checks(), "it is off, and could be on"
+    world.config["clusters"][3] = {"name": "cluster-3", **EXISTS}
+    world.config["images"] = {"registry": "registry.example.org/mesh"}
+    del world.config["gateway"]
+    text = " ".join(shown(world).split())
+    assert "plain HTTP, gateway.mutualTls is off, and cluster-3 without peersPort." in text
+    check = world.checks()["cluster-3: mutual TLS"]
+    assert check.result == "warn"
+    assert "Set `peersPort` of each member, and run ./stack up" in check.hint
+    assert "cluster-1: mutual TLS" not in world.checks()
 
 
 @pytest.mark.parametrize(
@@ -161,10 +185,12 @@ def aged(hours: float) -> tuple[World, dict[str, Check]]:
 @pytest.mark.parametrize(
     ("hours", "result", "seen"),
     [
-        (1, "ok", "75 minutes old, ends in 23 hours"),
-        (15, "ok", "15 hours old, ends in 9 hours"),
-        (16, "warn", "16 hours old, ends in 8 hours"),
-        (25, "fail", "25 hours old, ended 60 minutes ago"),
+        # They begin two hours before they are made.
+        (1, "ok", "3 hours old, ends in 23 hours"),
+        (15, "ok", "17 hours old, ends in 9 hours"),
+        (16, "warn", "18 hours old, ends in 8 hours"),
+        (25, "fail", "27 hours old, ended 60 minutes ago"),
+        (-5, "fail", "begins in 3 hours: a clock is wrong, where it was made or here"),
     ],
 )
 def test_a_certificate_is_warned_of_at_a_third_of_its_time(hours: int, result: str, seen: str) -> None:

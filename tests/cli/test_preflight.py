@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,28 @@ def test_a_port_our_own_containers_hold_is_fine(
     monkeypatch.setattr(docker_objects, "published_ports", lambda *_: {taken, *OTHERS})
     chosen = preflight.checked_settings(written(tmp_path, STACK.format(http=taken)), "dev")
     preflight.check_ports(chosen, {}, "dev")
+
+
+def test_a_port_that_follows_from_another_is_checked_until_the_cluster_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that runs has the ports it was made with: whoever has this one by now is in nobody's way."""
+    there: set[int] = set()
+    monkeypatch.setattr(docker_objects, "published_ports", lambda *_: there)
+    with socket.socket() as listener:
+        for port in range(30_000, 40_000):
+            with contextlib.suppress(OSError):
+                listener.bind(("127.0.0.1", port))
+                break
+        listener.listen()
+        file = STACK.format(http=free_port()).replace(f"httpPort: {OTHERS[3]}", f"httpPort: {port - 20_000}")
+        chosen = preflight.checked_settings(written(tmp_path, file), "dev")
+        with pytest.raises(
+            UserError, match=rf"port {port}, wanted by clusters\[1\]\.peersPort.*listens there"
+        ):
+            preflight.check_ports(chosen, {}, "dev")
+        there.add(port - 20_000)
+        preflight.check_ports(chosen, {}, "dev")
 
 
 @pytest.mark.parametrize(

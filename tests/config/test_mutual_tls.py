@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from config.conftest import Config
+from config.environments import read_environment
 from config.test_mistakes import EXISTING, changed, problems, two_existing
 
 from stacks.config import loading
+from stacks.config.checks.host import published_ports
 
 STRICT = {"gateway": {"mutualTls": "strict"}}
 PORTS = {f"clusters[{n}].peersPort": 8440 + n for n in (1, 2, 3)}
@@ -14,20 +16,51 @@ FLOMESH = {"mesh": "flomesh", "versions": "article"}
 REGISTRY = {"images": {"registry": "registry.example.org/m"}}
 
 
-def test_gateways_talk_plainly_unless_they_are_told(dev: Config) -> None:
-    assert loading.parse(dev).gateway.mutual_tls == "off"
+def chosen(config: Config) -> tuple[str | None, list[int | None]]:
+    """How gateways talk, and where those of each cluster are reached over TLS."""
+    settings = loading.parse(config)
+    return settings.gateway.mutual_tls, [cluster.peers_port for cluster in settings.clusters]
+
+
+def test_gateways_of_clusters_that_are_made_here_talk_over_tls_without_being_told(dev: Config) -> None:
+    assert chosen(dev) == ("permissive", [None, 20081, 20082, 20083])
+    assert chosen(changed(dev, STRICT)) == ("strict", [None, 20081, 20082, 20083])
+    assert chosen(changed(dev, PORTS)) == ("permissive", [None, 8441, 8442, 8443])
     said = changed(dev, {"gateway": {"mutualTls": False}})
-    assert loading.parse(said).gateway.mutual_tls == "off", "as YAML reads off"
-    assert loading.parse(changed(dev, {**STRICT, **PORTS})).gateway.mutual_tls == "strict"
-    assert not problems(changed(dev, {"gateway": {"mutualTls": "permissive"}})), "one cluster after another"
+    assert chosen(said) == ("off", [None, 20081, 20082, 20083]), "as YAML reads off"
+
+
+def test_gateways_talk_plainly_where_nobody_says_how_a_member_is_reached_over_tls(dev: Config) -> None:
+    one = {"clusters[1]": {"name": "cluster-1", **EXISTING}, **REGISTRY}
+    assert chosen(changed(dev, one)) == ("off", [None, None, 20082, 20083])
+    assert not problems(changed(dev, {**one, "gateway": {"mutualTls": "permissive"}})), "one after another"
+    said = changed(dev, {**one, "clusters[1].peersPort": 30443})
+    assert chosen(said)[0] == "permissive"
+    assert chosen(read_environment("article")) == ("off", [None] * 4), "FSM's gateways have no such thing"
+    high = changed(dev, {"clusters[1].httpPort": 45_535, "clusters[2].httpPort": 45_536})
+    assert chosen(high) == ("off", [None, 65_535, None, 20083]), "there is no such port"
+
+
+def test_two_environments_whose_ports_differ_do_not_meet(dev: Config) -> None:
+    others = loading.parse(read_environment("scale")).clusters
+    here = {port for cluster in loading.parse(dev).clusters for port in published_ports(cluster).values()}
+    assert not here & {port for cluster in others for port in published_ports(cluster).values()}
 
 
 @pytest.mark.parametrize(
     ("changes", "mistake"),
     [
         (
-            {**STRICT, "clusters[1].peersPort": 8441, "clusters[2].peersPort": 8442},
+            {**STRICT, "clusters[3]": {"name": "cluster-3", **EXISTING}, **REGISTRY},
             "clusters[3].peersPort: missing for cluster-3, and gateway.mutualTls is strict: nobody could",
+        ),
+        (
+            {"clusters[2].httpPort": 20081},
+            "clusters[2].httpPort = 20081: clusters[1].peersPort has the same port.",
+        ),
+        (
+            {"clusters[1].peersPort": 20082},
+            "clusters[2].peersPort = 20082: clusters[1].peersPort has the same port.",
         ),
         (
             {"clusters[0].peersPort": 8440},
@@ -57,7 +90,7 @@ def test_gateways_talk_plainly_unless_they_are_told(dev: Config) -> None:
             {**two_existing(context="two", gatewayPort=30081, peersPort=30080), **REGISTRY},
             "clusters[2].peersPort = '192.0.2.1:30080': cluster-1 has its gateway there.",
         ),
-        # It begins a quarter of an hour before it is made: half of its time would be over.
+        # The next one would come too late: a kubelet takes minutes to bring it.
         ({"gateway": {"certificateHours": 0.25}}, "gateway.certificateHours = 0.25: "),
         (
             {"gateway": {"certificateHours": 48, "rootDays": 7}},

@@ -11,7 +11,7 @@ from e2e.commands import ENVIRONMENT, ROOT, killed_up, stack, state_folder
 
 pytestmark = pytest.mark.e2e
 
-PORTS = (80, 81, 82, 83, 6379, 6444, 6445, 6446, 6447)
+PORTS = (80, 81, 82, 83, 6379, 6444, 6445, 6446, 6447, 20081, 20082, 20083)
 
 
 def _destroy_leaves_nothing(temporary: Path) -> None:

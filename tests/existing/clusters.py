@@ -75,12 +75,12 @@ def made(machine: Machine, node_image: str) -> Iterator[Path]:
                     NETWORK,
                 )
             )  # fmt: skip
-            config["ports"].append(
-                {
-                    "port": f"{GATEWAY}:{REDIS_NODE_PORT + number}:{REDIS_NODE_PORT}",
-                    "nodeFilters": ["server:0:direct"],
-                }
-            )
+            for outside, inside in (
+                (REDIS_NODE_PORT + number, REDIS_NODE_PORT),
+                (peers_port(number), peers_port(number)),
+            ):
+                port = {"port": f"{GATEWAY}:{outside}:{inside}", "nodeFilters": ["server:0:direct"]}
+                config["ports"].append(port)
             path = machine.folder / f"{name}.yaml"
             path.write_text(yaml.safe_dump(config))
             machine.run("k3d", "cluster", "create", "--config", str(path))
@@ -104,6 +104,8 @@ def settings(kubeconfig: Path) -> dict[str, Any]:
         cluster["kubeconfig"] = str(kubeconfig)
         cluster["context"] = f"k3d-theirs-{cluster['context']}"
         cluster["gatewayHost"], cluster["gatewayPort"] = GATEWAY, http_port(number)
+        if "peersPort" in cluster:
+            cluster["peersPort"] = peers_port(number)
     file["multicluster-dapr:images"]["registry"] = f"127.0.0.1:{REGISTRY_PORT}/multicluster"
     return {key.removeprefix("multicluster-dapr:"): value for key, value in file.items()}
 
@@ -116,6 +118,11 @@ def api_port(number: int) -> int:
 def http_port(number: int) -> int:
     """Port of a cluster's gateway: a node port, published on the host under the same number."""
     return 30180 + number
+
+
+def peers_port(number: int) -> int:
+    """Port of a cluster's gateway for those of others, in the same way."""
+    return 30480 + number
 
 
 def _registry_image(machine: Machine) -> str:

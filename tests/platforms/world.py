@@ -46,6 +46,7 @@ CONFIG: dict[str, Any] = {
             "rules": [{"portNumber": 3000, "path": "/nodeapp"}],
         }
     ],
+    "gateway": {"mutualTls": "off"},
     "policies": [
         {
             "cluster": "cluster-2",

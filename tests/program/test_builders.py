@@ -287,6 +287,7 @@ def test_a_membership_hands_the_hub_a_credential_to_begin_with(run: Any) -> None
         "group": "default",
         "gatewayHost": "172.28.0.1",
         "gatewayPort": 82,
+        "gatewayPeersPort": 20082,
         "kubeconfigSecretRef": {"name": "cluster-2-hub-bootstrap", "key": "kubeconfig"},
         "tokenRequest": {
             "namespace": "multicluster-system",

@@ -85,6 +85,23 @@ def test_an_address_is_bound_once() -> None:
     assert ports == ["127.0.0.1:6445:6443", "172.28.0.1:81:30080", "127.0.0.1:81:30080"]
 
 
+def test_a_cluster_is_not_made_again_for_a_port_that_it_may_lack() -> None:
+    """One that is older than the default of its port: Docker publishes ports when it makes a container."""
+
+    def of(**more: Any) -> k3d_config.K3dConfig:
+        return k3d_config.K3dConfig(
+            name="cluster-1", environment="dev", image="node:1", gateway="172.28.0.1",
+            bind_addresses=("127.0.0.1",), api_port=6445, http_port=81, archives={}, **more,
+        )  # fmt: skip
+
+    before = k3d_config.render(of(), "n")
+    after = of(peers_port=20081, may_lack_peers_port=True)
+    assert "172.28.0.1:20081:30443" in k3d_config.render(after, "n"), "one that is made now has it"
+    assert k3d_config.identity(after, "n") == before
+    said = of(peers_port=8441)
+    assert k3d_config.identity(said, "n") == k3d_config.render(said, "n") != before, "who asks gets it"
+
+
 @pytest.fixture
 def k3d(tmp_path: Path) -> Any:
     """A k3d of our own on PATH that knows the clusters in a folder; returns a function that runs a script."""

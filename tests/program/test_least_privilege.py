@@ -107,9 +107,13 @@ def test_secrets_are_read_by_the_hub_and_certificates_by_the_controller_at_home(
     bound = run("dev")
     assert not any("secrets" in str(role["rules"]) for role in _ours(bound, "ClusterRole"))
     roles = {role["metadata"]["name"]: role for role in _ours(bound, "Role")}
-    assert roles["multicluster-controller-own"]["rules"] == list(rbac.CONTROLLER_OWN), "without mutual TLS"
+    with_certificates = [*rbac.CONTROLLER_OWN, *rbac.CONTROLLER_CERTIFICATES]
+    assert roles["multicluster-controller-own"]["rules"] == with_certificates
     assert roles["multicluster-hub-own"]["rules"] == list(rbac.HUB_OWN)
     assert {role["metadata"]["namespace"] for role in roles.values()} == {"multicluster-system"}
+    bound = run("dev", lambda config: config.update({"gateway": {"mutualTls": "off"}}))
+    roles = {role["metadata"]["name"]: role for role in _ours(bound, "Role")}
+    assert roles["multicluster-controller-own"]["rules"] == list(rbac.CONTROLLER_OWN), "without mutual TLS"
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -132,7 +136,8 @@ def test_the_pods_meet_kubernetes_strictest_standard(environment: str, run: Any)
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
         for volume in pod.get("volumes", ()):
-            assert set(volume) == {"name", "secret" if volume["name"] == "peers-key" else "emptyDir"}
+            of_secret = volume["name"] in ("peers-key", "certificate")
+            assert set(volume) == {"name", "secret" if of_secret else "emptyDir"}
         for container in pod["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,

@@ -19,7 +19,7 @@ from gateway.kube import acknowledgement, authority
 
 CERTIFICATE = {
     "name": "certificate",
-    "secret": {"secretName": "gateway-certificate", "defaultMode": 0o440, "optional": True},
+    "secret": {"secretName": "gateway-certificate", "defaultMode": 0o440},
 }
 STRICT = MeshMutualTls(mode="strict", certificate_hours=0.5, root_days=2)
 
@@ -74,12 +74,12 @@ def test_gateways_prove_by_certificates_whose_they_are(mesh: Callable[..., Recor
         )
         said = container(made, f"{name}-controller")["args"]
         assert {"--mutual-tls=strict", "--certificate-hours=0.5", "--root-days=2"} <= set(said)
-        assert CERTIFICATE in pod(made, f"{name}-gateway")["volumes"], "the controller makes it later"
+        assert CERTIFICATE in pod(made, f"{name}-gateway")["volumes"], "pods wait for it"
         assert CERTIFICATE not in pod(made, f"{name}-controller").get("volumes", ())
         assert "peers" in rules(made, f"{name}-gateway")
         assert "peers/status" in rules(made, f"{name}-controller")
         assert "gateway-ca" in rules(made, f"{name}-controller-own")
-    assert "--mutual-tls" in container(made, "hub-hub")["args"]
+    assert "--mutual-tls=strict" in container(made, "hub-hub")["args"]
     for name in ("hub-hub-identity", "east-membership-identity"):
         assert "peers/status" in rules(made, name)
     http, peers = made.find("east-gateway-service").inputs["spec"]["ports"]

@@ -220,6 +220,50 @@ async def test_who_has_no_certificate_of_a_known_cluster_is_not_let_in(world: Wo
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("ahead", [-1.0, 1.0])
+async def test_a_clock_that_is_an_hour_off_costs_no_call(world: World, ahead: float) -> None:
+    """Of c2, whose certificates c1 looks at, and which looks at those of c1: both were made just now."""
+    for member, hours in ((world.c2, ahead), (world.c1, -ahead)):
+        made = now() + timedelta(hours=hours)
+        member.root = make_root(member.key, made)
+        member.leaf = issue(member.root, member.key, made)
+    await world.start()
+    for _ in range(3):
+        assert (await world.call(method="POST", body=b"order"))[0] == 200
+    assert set(world.c1.handshakes()) == {("accepted", "ok")}
+
+
+async def test_a_clock_that_is_further_off_is_named_by_both_ends(world: World, tmp_path: Path) -> None:
+    """Till it is set right, and the certificate made again."""
+    await world.start()
+    early = issue(world.c2.root, world.c2.key, now() + timedelta(hours=3))
+    world.c2.server.set_certificate(early)
+    assert (await world.call(method="POST", body=b"order"))[0] == 502
+    assert await world.dial(early, tmp_path) == b""
+    assert world.heads == []
+    assert set(world.c1.handshakes()) == {("accepted", "certificate-verify-failed")}
+    world.c2.server.set_certificate(world.c2.leaf)
+    assert (await world.call())[0] == 200
+
+
+async def test_a_chain_that_has_ended_refuses_calls_until_there_is_another_one(world: World) -> None:
+    """An ended certificate of a root that counts, and a certificate that ended with its root."""
+    await world.start()
+    before = now() - timedelta(days=3)
+    ended_root = make_root(world.c2.key, before, timedelta(days=2))
+    ended = issue(world.c2.root, world.c2.key, before, timedelta(days=1))
+    for root, leaf in ((world.c2.root, ended), (ended_root, issue(ended_root, world.c2.key, before))):
+        world.c1.swap(*world.exported, world.c2.peer(0, root))
+        world.c2.server.set_certificate(leaf)
+        assert (await world.call(method="POST", body=b"order"))[0] == 502
+        assert world.c2.server.registry.runtime.peer_tls.describe()["certificate"] is False
+    assert set(world.c1.handshakes()) == {("accepted", "certificate-verify-failed")}
+    assert world.heads == []
+    world.c1.swap(*world.exported, world.c2.peer())
+    world.c2.server.set_certificate(world.c2.leaf)
+    assert (await world.call())[0] == 200, "nothing was restarted"
+
+
 async def test_a_compromised_member_speaks_for_no_other(world: World, tmp_path: Path) -> None:
     """Its CA issues in another's name, with and without the constraint; a CA of its own below it does."""
     await world.start()
@@ -547,3 +591,82 @@ async def test_before_it_has_a_certificate_a_gateway_lets_nobody_in(net: Any, ma
     assert (await world.call())[0] == 502
     world.c1.server.set_certificate(leaf)
     assert (await world.call(method="POST", body=b"order"))[0] == 200
+
+
+class Flood:
+    """Connections from an address of its own, each of which begins a handshake and proves nothing."""
+
+    def __init__(self, port: int, source: str = "127.0.0.9") -> None:
+        self.port, self.source = port, source
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.context.check_hostname = False
+        self.context.verify_mode = ssl.CERT_NONE
+        self.context.set_alpn_protocols(["http/1.1"])
+
+    async def dial(self) -> bool:
+        """One handshake; whether the other side took part in it."""
+        try:
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", self.port, ssl=self.context, local_addr=(self.source, 0)
+            )
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def hold(self) -> asyncio.StreamWriter:
+        """A connection that says nothing."""
+        _, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(self.source, 0))
+        return writer
+
+
+async def test_a_flood_of_strangers_is_let_begin_few_handshakes_and_costs_others_none(world: World) -> None:
+    await world.start()
+    strangers = world.c1.server.registry.runtime.peer_tls.strangers
+    strangers.at_once, strangers.per_second = 20.0, 1.0
+    flood = Flood(world.c1.peers)
+    began = asyncio.get_running_loop().time()
+    async with asyncio.TaskGroup() as tasks:
+        tried = [tasks.create_task(flood.dial()) for _ in range(200)]
+        statuses = [(await world.call(method="POST", body=b"order"))[0] for _ in range(20)]
+    seconds = asyncio.get_running_loop().time() - began
+    let_begin = sum(task.result() for task in tried)
+    assert 20 <= let_begin <= 21 + seconds, "what one address may have, and what came with time"
+    assert set(statuses) == {200}
+    await world.net.until(lambda: sum(world.c1.handshakes().values()) > 200)
+    assert world.c1.handshakes()["accepted", "too-many"] == 200 - let_begin
+    assert world.c1.handshakes()["accepted", "peer-did-not-return-a-certificate"] == let_begin
+    page = (await world.net.ask(world.c1.server.addresses["admin"][1], "/metrics"))[2]
+    assert b'gateway_tls_handshakes_total{side="accepted",result="too-many"}' in page
+    assert strangers.under_way == 0
+    assert await Flood(world.c1.peers, "127.0.0.8").dial(), "another address has its own"
+
+
+async def test_handshakes_that_never_end_are_few_and_end_by_themselves(world: World) -> None:
+    await world.start(head_seconds=1.0)
+    strangers = world.c1.server.registry.runtime.peer_tls.strangers
+    strangers.most_under_way = 8
+    flood = Flood(world.c1.peers)
+    held = [await flood.hold() for _ in range(30)]
+    await world.net.until(lambda: world.c1.handshakes().get(("accepted", "too-many")) == 22)
+    assert strangers.under_way == 8
+    assert len(world.c1.server.downstreams.open) == 8, "nothing is kept of the others"
+    await world.net.until(lambda: strangers.under_way == 0)
+    assert (await world.call())[0] == 200
+    for writer in held:
+        writer.close()
+
+
+async def test_all_connections_of_a_peer_may_be_made_again_at_once(world: World) -> None:
+    """After another root, say: what proves who it is uses nothing up."""
+    await world.start()
+    strangers = world.c1.server.registry.runtime.peer_tls.strangers
+    strangers.at_once, strangers.per_second = 10.0, 0.0
+    for number in range(40):
+        assert (await world.call())[0] == 200, number
+        (pool,) = world.c2.server.registry.pools.values()
+        (upstream,) = pool.connections
+        dialled: Any = upstream.transport
+        dialled.usable_until = 0
+    assert set(world.c1.handshakes()) == {("accepted", "ok")}
+    assert world.c1.handshakes()["accepted", "ok"] >= 40, "and health checks have one of their own"

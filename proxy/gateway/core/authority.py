@@ -1,7 +1,8 @@
 """A cluster's certificate authority over time: when a root is made, when it issues, and when it goes. Pure.
 
 A root issues only when the gateways of every other cluster know it; the one before is trusted until its last
-certificate has ended. So nothing that is in use is ever unknown to anybody, and no connection breaks.
+certificate has ended. So nothing that is in use is ever unknown to anybody, and no connection breaks. Only
+one that has ended is followed at once, as when nobody was there for half of its time.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ def advance(
     elif after.following is None and now >= _half(after.current.certificate):
         after = replace(after, following=make_root(cluster_key, now, lifetimes.root))
     following = after.following
-    if following is not None and after.retired is None and fingerprint(following.certificate) in known:
+    if following is not None and now >= after.current.certificate.not_valid_after_utc:
+        # By a root that has ended nobody is anybody any more: there is nothing to wait for.
+        after = replace(after, current=following, following=None, retired=None, retired_until=None)
+    elif following is not None and after.retired is None and fingerprint(following.certificate) in known:
         after = replace(
             after,
             current=following,

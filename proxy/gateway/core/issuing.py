@@ -27,8 +27,9 @@ from gateway.core.spiffe import spiffe_id, trust_domain
 
 ROOT_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(hours=24)
-CLOCK_SKEW = timedelta(minutes=15)
-"""How much earlier than it is made a certificate begins: other clusters' clocks may be behind."""
+CLOCK_SKEW = timedelta(hours=2)
+"""How much earlier than it is made a certificate begins, by half of its time at most: other clusters' clocks
+may be behind. Nobody has its key before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _begin(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_before(now - min(CLOCK_SKEW, max(until - now, timedelta()) / 2))
         .not_valid_after(until)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )

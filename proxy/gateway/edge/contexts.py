@@ -11,7 +11,10 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.budget import DEFAULT_BUDGET
+from gateway.core.meter import CONNECTION_BYTES, TLS_BYTES
 from gateway.core.peers import NO_PEERS, PeerTable, UnknownPeerError
+from gateway.core.strangers import Strangers
 
 if TYPE_CHECKING:
     from gateway.core.certificates import Leaf
@@ -117,7 +120,9 @@ def _load(context: ssl.SSLContext, own: Leaf) -> None:
 class PeerTls:
     """TLS with other clusters' gateways in one process: what it stands on, and what became of handshakes."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int = DEFAULT_BUDGET.traffic) -> None:
+        """`memory`: bytes of all traffic of the process."""
+        self.strangers = Strangers(memory, TLS_BYTES + CONNECTION_BYTES)
         self.contexts = Contexts(None, NO_PEERS)
         self.open = 0
         """Connections that are open or in the handshake."""

@@ -31,7 +31,7 @@ class Runtime:
         tracer: Tracer | None = None,
     ) -> None:
         self.loop = loop
-        self.peer_tls = PeerTls()
+        self.peer_tls = PeerTls(budget.traffic)
         self.trusted = trusted
         self.limits = limits
         self.attempts = limits.attempts

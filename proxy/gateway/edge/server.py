@@ -18,7 +18,7 @@ from gateway.core.limits import Limits
 from gateway.core.rewrite import TARGETS
 from gateway.core.snapshot import Snapshot
 from gateway.core.trust import NOBODY, TrustedProxies
-from gateway.edge.accepted import Accepted
+from gateway.edge.accepted import Arrived
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.admin import AdminConnection, Page, Pages, json_page, metrics_page, text_page
 from gateway.edge.census import Census
@@ -215,10 +215,10 @@ class GatewayServer:
         if self._registry is not None:
             self._registry.runtime.peer_tls.take(own=certificate)
 
-    def _accept_peer(self) -> Accepted:
+    def _accept_peer(self) -> Arrived:
         registry = self.registry
-        client = Client(registry, self._downstreams, Listener.PEERS)
-        return Accepted(registry.runtime.peer_tls, client)
+        client = partial(Client, registry, self._downstreams, Listener.PEERS)
+        return Arrived(registry.runtime, client)
 
     def add_gauges(self, gauges: Callable[[], dict[str, int]]) -> None:
         """More for `/metrics`: what whoever feeds this server knows."""

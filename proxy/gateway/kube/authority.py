@@ -41,6 +41,8 @@ OWN_CA_SECRET = "gateway-own-ca"  # noqa: S105  a name
 """A CA of the user's, as cert-manager keeps one: read, and never written."""
 ROUND_SECONDS = 10.0
 """How often it is looked whether something is due, which means four reads."""
+SOON_SECONDS = 1.0
+"""The same while others wait: gateways have no certificate yet, or do not trust all that they are to."""
 
 FOLLOWING, RETIRED, RETIRED_UNTIL = "following", "retired.crt", "retired-until"
 TLS = "kubernetes.io/tls"
@@ -133,17 +135,19 @@ class AuthorityKeeper:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
+            settled = True
             try:
-                await self.keep()
+                settled = await self.keep()
                 self._error = ""
             except (KubeError, CertificateError) as error:
                 if str(error) != self._error:  # once per cause
                     self._error = str(error)
                     log.error("the certificate authority of %s: %s", self._key, error)  # noqa: TRY400
-            await asyncio.sleep(ROUND_SECONDS)
+            await asyncio.sleep(ROUND_SECONDS if settled else SOON_SECONDS)
 
-    async def keep(self) -> None:
-        """Do what is due. KubeError when something cannot be read or written, to be tried again."""
+    async def keep(self) -> bool:
+        """Do what is due; whether nobody waits for more. KubeError when something cannot be read or written,
+        to be tried again."""
         now = self._clock()
         ca, certificate = await self._read(CA_SECRET), await self._read(CERTIFICATE_SECRET)
         peer = await self._get(PEER, "", peer_name(self._key))
@@ -164,17 +168,20 @@ class AuthorityKeeper:
         await self._write(
             CERTIFICATE_SECRET, TLS, certificate, {"tls.crt": after.leaf.chain, "tls.key": after.leaf.key}
         )
-        if loaded is not None:
-            await self._acknowledge(loaded)
+        return loaded is not None and await self._acknowledge(loaded) and loaded.certificate
 
-    async def _acknowledge(self, loaded: Loaded) -> None:
-        """Say in the Peers of other clusters which of their roots all gateways here trust."""
-        peers, _, _ = await self._client.list(PEER)
-        for peer in filter(is_hub_peer, peers):
+    async def _acknowledge(self, loaded: Loaded) -> bool:
+        """Say in the Peers of other clusters which of their roots all gateways here trust. Whether there are
+        others, each of which is trusted by some root.
+        """
+        listed, _, _ = await self._client.list(PEER)
+        peers = list(filter(is_hub_peer, listed))
+        for peer in peers:
             trusted = sorted(loaded.roots.get(str(spec_of(peer).get("clusterKey")), ()))
             if texts(section(peer, "status"), "trusted") != trusted:
                 patch = {"status": {"trusted": trusted}}
                 await self._client.merge(PEER, *key_of(peer), patch, status=True)
+        return bool(peers) and all(loaded.roots.get(str(spec_of(peer).get("clusterKey"))) for peer in peers)
 
     def _own(self, secret: Object | None, now: datetime) -> Issuer | None:
         """The user's CA; None while there is none that can issue, and then what is there goes on."""

@@ -39,6 +39,8 @@ class ClusterView:
     """Its Peers. None: never read, or there is no mutual TLS."""
     peers_port: int = 0
     """Where its gateways listen with mutual TLS, at the address; 0: nowhere."""
+    peers_reached: bool = True
+    """The hub has reached its gateways there, or need not do so before others are told of it."""
     front_door: bool = False
     """It is the control plane, whose gateway serves the paths of all exporters."""
 

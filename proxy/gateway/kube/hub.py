@@ -13,8 +13,10 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gateway import process
 from gateway.core.claims import Grant
@@ -31,6 +33,7 @@ from gateway.core.objects import (
     spec_of,
     uid_of,
 )
+from gateway.core.peers import MutualTls
 from gateway.kube import finalizer
 from gateway.kube.admin import AdminServer
 from gateway.kube.client import KubeClient
@@ -47,6 +50,9 @@ from gateway.kube.status import status_patch
 from gateway.kube.timing import DEFAULT_TIMING, Timing
 from gateway.kube.token_keeper import TokenStore
 from gateway.kube.watch import Informer, Signal, without_managed_fields
+
+if TYPE_CHECKING:
+    from gateway.kube.peers_reached import Reached
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +76,10 @@ class Hub:
         *,
         grants: Sequence[Grant] = (),
         hosts: Sequence[HostGrant] = (),
-        mutual_tls: bool = False,
+        mutual_tls: MutualTls = MutualTls.OFF,
     ) -> None:
         """`namespace` holds the Secrets with the kubeconfigs of the members; `grants` are delegated paths,
-        `hosts` what exports may have. `mutual_tls`: gateways may prove by certificates whose they are."""
+        `hosts` what exports may have. `mutual_tls`: how gateways of different clusters talk."""
         self._client = client
         self._home_key = home_key
         self._metrics = metrics
@@ -85,8 +91,9 @@ class Hub:
         changed, keep = self._changed.set, without_managed_fields
         self._clusters = Informer(client, CLUSTER, changed, keep=keep, timing=timing)
         self._secrets = Informer(client, SECRET, changed, namespace=namespace, keep=keep, timing=timing)
-        self._mutual_tls = mutual_tls
-        self._home = Connection("home", changed, timing, home=client, mutual_tls=mutual_tls)
+        self._mutual_tls = mutual_tls is not MutualTls.OFF
+        self._reached = _reached(mutual_tls, changed)
+        self._home = Connection("home", changed, timing, home=client, mutual_tls=self._mutual_tls)
         self._tokens = TokenStore(client, namespace)
         self._remotes: dict[str, Connection] = {}
         """By name of the Cluster object."""
@@ -112,6 +119,8 @@ class Hub:
         finally:
             for connection in (self._home, *self._remotes.values()):
                 await connection.close(withdraw=False)
+            if self._reached is not None:
+                await self._reached.close()
             # Clusters that were just removed still get their imports taken back; each has its own time limit.
             await asyncio.gather(*self._leaving.values())
             self._metrics.managed.clear()
@@ -198,8 +207,12 @@ class Hub:
         now = time.time()
         self._undated |= {name for name, one in self._dated().items() if one.see(now)}
         views = [connection.view() for connection in connections]
+        if (reached := self._reached) is not None:
+            views = [replace(view, peers_reached=view.key in reached) for view in views]
         # In a thread: ten thousand exports take seconds, and checks and watches must not wait for them.
         made = await asyncio.to_thread(plan, views, self._grants, self._hosts)
+        if reached is not None:
+            reached.take(made.peers.listeners)
         for connection in connections:
             connection.take(made)
 
@@ -302,6 +315,16 @@ class Hub:
             log.warning("status of Cluster %s: %s", key_of(cluster)[1], error)
             return False
         return True
+
+
+def _reached(mutual_tls: MutualTls, on_change: Callable[[], None]) -> Reached | None:
+    """Who dials other clusters before they are asked over TLS. With `strict` they are not asked otherwise."""
+    if mutual_tls is not MutualTls.PERMISSIVE:
+        return None
+    # 9 MiB that a hub without mutual TLS does not need.
+    from gateway.kube.peers_reached import Reached  # noqa: PLC0415
+
+    return Reached(on_change)
 
 
 def _is_home(cluster: Object) -> bool:

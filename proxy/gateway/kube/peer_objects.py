@@ -10,6 +10,15 @@ from gateway.core.objects import CONTROLLER, HUB, MANAGED_BY, Key, Object, label
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """Where a cluster's gateways listen with mutual TLS, and by which of its roots, in PEM, they prove it."""
+
+    ip: str
+    port: int
+    roots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PeersPlan:
     """By cluster key, of those whose Peers were read."""
 
@@ -19,6 +28,8 @@ class PeersPlan:
     """Fingerprints of its roots that the gateways of all others trust."""
     faults: Mapping[str, str] = field(default_factory=dict)
     """What is said of a cluster whose roots cannot count."""
+    listeners: Mapping[str, Listener] = field(default_factory=dict)
+    """Clusters that say they listen, of which the hub's own cluster has not been told it yet."""
 
 
 NO_PEERS_PLAN = PeersPlan()

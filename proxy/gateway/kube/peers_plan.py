@@ -7,7 +7,7 @@ of a member that is down since the hub started, stays as it is.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from gateway.core.objects import (
 )
 from gateway.core.peers import MOST_ROOTS
 from gateway.kube.cluster_view import ClusterView
-from gateway.kube.peer_objects import PeersPlan, is_hub_peer, is_own_peer, peer_name
+from gateway.kube.peer_objects import Listener, PeersPlan, is_hub_peer, is_own_peer, peer_name
 from gateway.kube.resources import PEER
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ class _Own:
 
     pems: tuple[str, ...]
     fingerprints: frozenset[str]
+    issuing: str
+    """Fingerprint of the root that issues now: the first one."""
     listening: bool
 
 
@@ -53,9 +55,11 @@ def plan_peers(views: Sequence[ClusterView]) -> PeersPlan:
                 # Whatever a member serves, the plan for the others must go on; it counts as not read.
                 log.exception("%s: its roots cannot be evaluated", view.key)
                 faults[view.key] = f"its roots cannot be evaluated: {type(error).__name__}"
-    peers = {view.key: _wanted(view, views, own) for view in views if view.peers is not None}
+    listeners = _listeners(views, own)
+    unreached = {view.key for view in views if not view.peers_reached} & listeners.keys()
+    peers = {view.key: _wanted(view, views, own, unreached) for view in views if view.peers is not None}
     known = {key: _known(key, views, own) for key, said in own.items() if said is not None}
-    return PeersPlan(peers, known, faults)
+    return PeersPlan(peers, known, faults, listeners)
 
 
 def _own(view: ClusterView, faults: dict[str, str]) -> _Own | None:
@@ -74,11 +78,15 @@ def _own(view: ClusterView, faults: dict[str, str]) -> _Own | None:
     del roots[MOST_ROOTS:]
     # Written again by us: what stands around certificates in PEM goes nowhere.
     pems = tuple(pem_of(root).decode() for root in roots)
-    return _Own(pems, frozenset(map(fingerprint, roots)), spec_of(found).get("listening") is True)
+    listening = spec_of(found).get("listening") is True
+    return _Own(pems, frozenset(map(fingerprint, roots)), fingerprint(roots[0]), listening)
 
 
 def _wanted(
-    view: ClusterView, views: Sequence[ClusterView], own: Mapping[str, _Own | None]
+    view: ClusterView,
+    views: Sequence[ClusterView],
+    own: Mapping[str, _Own | None],
+    unreached: Collection[str],
 ) -> dict[Key, Mapping[str, Any]]:
     existing = view.peers or {}
     found: dict[Key, Mapping[str, Any]] = {}
@@ -91,9 +99,49 @@ def _wanted(
                 found[key] = _body(key[1], spec_of(existing[key]))
         elif (said := own[other.key]) is not None:
             spec: dict[str, Any] = {"clusterKey": other.key, "roots": list(said.pems)}
-            if said.listening and other.address is not None and other.peers_port:
-                spec["gateway"] = {"ip": other.address.ip, "port": other.peers_port}
+            gateway = _gateway(other, said)
+            told = _told(view, other.key) == gateway
+            if gateway is not None and (told or (other.key not in unreached and _prove(view, other, own))):
+                spec["gateway"] = gateway
             found[key] = _body(key[1], spec)
+    return found
+
+
+def _gateway(view: ClusterView, said: _Own) -> Object | None:
+    """Where its gateways listen with mutual TLS, as others are told it."""
+    if not said.listening or view.address is None or not view.peers_port:
+        return None
+    return {"ip": view.address.ip, "port": view.peers_port}
+
+
+def _told(view: ClusterView, key: str) -> Object | None:
+    """What a cluster has been told of where another one's gateways listen."""
+    peer = (view.peers or {}).get(("", peer_name(key)), {})
+    return section(spec_of(peer), "gateway") or None if is_hub_peer(peer) else None
+
+
+def _prove(view: ClusterView, other: ClusterView, own: Mapping[str, _Own | None]) -> bool:
+    """Whether the gateways of a cluster can prove to those of another one whose they are: all of them have a
+    certificate, and all of those trust the root that issues it. Who asks before that is refused.
+    """
+    said = own.get(view.key)
+    peer = (other.peers or {}).get(("", peer_name(view.key)), {})
+    trusted = texts(section(peer, "status"), "trusted") if is_hub_peer(peer) else ()
+    return said is not None and said.listening and said.issuing in trusted
+
+
+def _listeners(views: Sequence[ClusterView], own: Mapping[str, _Own | None]) -> dict[str, Listener]:
+    """Clusters that listen, but for those of which the hub's own cluster has been told so: by this hub or one
+    before it, which has reached them.
+    """
+    home = next((view for view in views if view.front_door), None)
+    found: dict[str, Listener] = {}
+    for view in views:
+        said = own.get(view.key)
+        gateway = _gateway(view, said) if said is not None else None
+        if said is None or gateway is None or (home is not None and _told(home, view.key) == gateway):
+            continue
+        found[view.key] = Listener(str(gateway["ip"]), int(gateway["port"]), said.pems)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from stacks.config.defaults import default_peers_port
 from stacks.config.model import ClusterSettings, Settings
 from stacks.config.problem import Problem
 
@@ -19,18 +20,18 @@ def published_ports(cluster: ClusterSettings) -> dict[str, int]:
 
 def unique_ports(settings: Settings) -> Iterator[Problem]:
     """Everything published shares the same host addresses."""
-    owners: dict[int, str] = {}
+    owners: dict[int, tuple[str, bool]] = {}
     uses = [
-        (f"clusters[{index}].{key}", port)
+        (f"clusters[{index}].{key}", port, key == "peersPort" and port == default_peers_port(cluster))
         for index, cluster in enumerate(settings.clusters)
         for key, port in published_ports(cluster).items()
     ]
     if settings.redis.mode == "container":
-        uses.append(("redis.port", settings.redis.port))
-    for path, port in uses:
-        if port in owners:
-            yield Problem(path, port, f"{owners[port]} has the same port", "Give each its own host port.")
-        owners.setdefault(port, path)
+        uses.append(("redis.port", settings.redis.port, False))
+    for path, port, follows in uses:
+        owner, also_follows = owners.setdefault(port, (path, follows))
+        if owner != path and not (follows and also_follows):  # else it is said of the ports they follow from
+            yield Problem(path, port, f"{owner} has the same port", "Give each its own host port.")
 
 
 def subnet_is_free(settings: Settings) -> Iterator[Problem]:

@@ -101,7 +101,7 @@ def test_a_link_is_cut_at_both_ends() -> None:
         Filtered(cluster="cluster-1", container=node.format("cluster-1"), peer="cluster-2",
                  host="172.28.0.1", ports=(82, 9443)),
         Filtered(cluster="cluster-2", container=node.format("cluster-2"), peer="cluster-1",
-                 host="172.28.0.1", ports=(81,)),
+                 host="172.28.0.1", ports=(81, 20081)),
     )  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def test_a_cluster_that_exists_has_its_end_of_a_link_cut_by_a_network_policy() -
     one, other = found.losses
     assert isinstance(one, Filtered)
     assert (one.host, one.ports) == ("192.0.2.7", (30080,))
-    assert other == Denied(cluster="cluster-2", peer="cluster-1", host="172.28.0.1", ports=(81,))
+    assert other == Denied(cluster="cluster-2", peer="cluster-1", host="172.28.0.1", ports=(81, 20081))
     assert "from cluster-2 its gateways may not connect (NetworkPolicy)" in found.meaning
 
 

@@ -65,6 +65,30 @@ def test_a_new_root_waits_until_all_know_it() -> None:
     assert gone.roots == (both.following.certificate,)
 
 
+def test_a_root_that_has_ended_is_followed_at_once() -> None:
+    """As after a controller that was down for half of its time, or a hub that told nobody of the next."""
+    found = begun()
+    end = found.current.certificate.not_valid_after_utc
+    late = end + 30 * HOUR
+    for before in (found, advance(found, KEY, end - HOUR, (), TIMES)):
+        after = advance(before, KEY, late, (), TIMES)
+        assert after.current is not found.current
+        assert before.following in (None, after.current)
+        assert after.roots == (after.current.certificate,), "what has ended proves nothing"
+        assert is_issued_by(read_leaf_certificate(after.leaf), after.roots)
+        assert after.leaf.since < late < after.leaf.until
+        assert advance(after, KEY, late, (), TIMES) is after
+
+
+def test_while_a_root_is_about_to_end_its_certificates_end_with_it() -> None:
+    found = begun()
+    end = found.current.certificate.not_valid_after_utc
+    after = advance(found, KEY, end - HOUR / 60, (), TIMES)
+    assert after.current is found.current, "others know no other one yet"
+    assert after.leaf.until == end
+    assert after.leaf.since < end - HOUR / 60
+
+
 def test_no_root_follows_while_one_is_being_retired() -> None:
     times = Lifetimes(root=timedelta(hours=10), leaf=timedelta(hours=24))
     found = begin(KEY, NOW, times)

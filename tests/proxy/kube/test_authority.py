@@ -198,6 +198,7 @@ async def test_what_cannot_be_done_is_said_once_and_tried_again(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, net: Any
 ) -> None:
     monkeypatch.setattr("gateway.kube.authority.ROUND_SECONDS", 0.005)
+    monkeypatch.setattr("gateway.kube.authority.SOON_SECONDS", 0.005)
     world.api.refused = {"peers"}
     running = asyncio.create_task(world.keeper.run())
     try:
@@ -224,7 +225,7 @@ async def test_a_cluster_says_what_all_its_gateways_have_loaded(world: World) ->
     assert own["listening"] is False
     assert "status" not in world.api.objects["peers", "", "other"], "nothing is known yet"
     world.loaded = Loaded(certificate=True, roots={"a/b/c/other": frozenset({"2", "1"})})
-    await world.keeper.keep()
+    assert await world.keeper.keep(), "nobody waits for more"
     assert world.api.objects[PEER]["spec"]["listening"] is True
     assert world.api.objects["peers", "", "other"]["status"] == {"trusted": ["1", "2"]}
     assert "status" not in world.api.objects["peers", "", "mine"]
@@ -236,6 +237,26 @@ async def test_a_cluster_says_what_all_its_gateways_have_loaded(world: World) ->
     await world.keeper.keep()
     assert world.api.objects[PEER]["spec"]["listening"] is False
     assert world.api.objects["peers", "", "other"]["status"] == {"trusted": []}
+
+
+@pytest.mark.parametrize(
+    ("loaded", "settled"),
+    [
+        (None, False),
+        (Loaded(certificate=False, roots={"a/b/c/other": frozenset("1")}), False),
+        (Loaded(certificate=True), False),
+        (Loaded(certificate=True, roots={"a/b/c/other": frozenset("1")}), True),
+    ],
+)
+async def test_it_is_looked_again_soon_while_others_wait_for_it(
+    world: World, loaded: Loaded | None, *, settled: bool
+) -> None:
+    world.loaded = loaded
+    assert not await world.keeper.keep(), "the hub has told nothing of others yet"
+    labels = {"labels": {"app.kubernetes.io/managed-by": "multicluster-hub"}}
+    spec = {"clusterKey": "a/b/c/other", "roots": ["x"]}
+    await world.api.put("peers", "", "other", metadata=labels, spec=spec)
+    assert await world.keeper.keep() is settled
 
 
 async def test_a_cluster_on_its_way_back_says_that_it_does_not_listen_though_it_does(world: World) -> None:
@@ -301,3 +322,38 @@ async def test_a_page_that_comes_in_pieces_is_read_whole_and_one_without_end_is_
         assert await ask_all(["127.0.0.1"], port) is None
         await ended.get()
         await ended.get()
+
+
+async def test_with_no_hub_for_many_lives_of_a_certificate_a_cluster_renews_its_own(world: World) -> None:
+    """Its CA is its own: whoever trusts its root needs nobody to bring anything."""
+    await world.keeper.keep()
+    roots = world.roots()
+    labels = {"labels": {"app.kubernetes.io/managed-by": "multicluster-hub"}}
+    await world.api.put("peers", "", "other", metadata=labels, spec={"clusterKey": "a/b/c/other"})
+    world.loaded = Loaded(certificate=True, roots={"a/b/c/other": frozenset({"1"})})
+    seen = set()
+    for _ in range(4 * 24):
+        world.now += timedelta(hours=1)
+        await world.keeper.keep()
+        leaf = world.leaf()
+        assert leaf.since <= world.now < leaf.until - timedelta(hours=11), "never near its end"
+        assert is_issued_by(parsed(leaf), roots)
+        seen.add(leaf.until)
+    assert len(seen) >= 8
+    assert world.roots() == roots
+
+
+async def test_a_controller_that_comes_back_after_its_root_has_ended_begins_with_another(
+    world: World,
+) -> None:
+    """The hub carries it to the others as it did the first, and calls go on when their gateways have it."""
+    await world.keeper.keep()
+    (old,) = world.roots()
+    world.now = old.not_valid_after_utc + timedelta(days=20)
+    await world.keeper.keep()
+    (new,) = world.roots()
+    assert new != old
+    assert is_issued_by(parsed(world.leaf()), [new])
+    assert world.leaf().since < world.now < world.leaf().until
+    assert "following.crt" not in world.data(CA)
+    assert "retired.crt" not in world.data(CA)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from gateway.core.authority import Lifetimes
 from gateway.core.certificates import fingerprint, read_roots
 from gateway.core.issuing import Issuer, make_root
 from gateway.core.objects import CONTROLLER, HUB, MANAGED_BY, Object
+from gateway.core.peers import MutualTls
 from gateway.kube.acknowledgement import Loaded
 from gateway.kube.authority import AuthorityKeeper
 from gateway.kube.client import KubeClient
@@ -23,6 +25,7 @@ from gateway.kube.client_config import from_kubeconfig
 from gateway.kube.cluster_view import Address, ClusterView
 from gateway.kube.hub import Hub
 from gateway.kube.hub_metrics import HubMetrics
+from gateway.kube.peer_objects import Listener
 from gateway.kube.peers_plan import plan_peers
 from gateway.kube.plan import plan
 from gateway.kube.timing import Timing
@@ -64,12 +67,21 @@ def told(name: str, **spec: Any) -> Object:
     }
 
 
+def trusted(name: str, *roots: Issuer, **spec: Any) -> Object:
+    """What a cluster has of another one whose roots all its gateways trust."""
+    return {**told(name, **spec), "status": {"trusted": prints(*roots or (ROOTS[name],))}}
+
+
 def prints(*roots: Issuer) -> list[str]:
     return sorted(fingerprint(root.certificate) for root in roots)
 
 
 def test_each_cluster_is_told_of_the_others_and_where_they_listen() -> None:
-    made = plan_peers([view("one"), view("two"), view("three", own("three", listening=False), port=0)])
+    made = plan_peers([
+        view("one"),
+        view("two", own("two"), trusted("one"), trusted("three")),
+        view("three", own("three", listening=False), port=0),
+    ])  # fmt: skip
     assert set(made.peers[key("one")]) == {("", "two"), ("", "three")}
     two = made.peers[key("one")]["", "two"]
     assert two["metadata"] == {"name": "two", "labels": {MANAGED_BY: HUB}}
@@ -79,13 +91,70 @@ def test_each_cluster_is_told_of_the_others_and_where_they_listen() -> None:
     }  # fmt: skip
     assert "gateway" not in made.peers[key("two")]["", "three"]["spec"]
     without = [
-        view("one", own("one", listening=False)),
-        view("two", port=0),
-        replace(view("three"), address=None),
+        view("one", own("one", listening=False), trusted("four")),
+        view("two", own("two"), trusted("four"), port=0),
+        replace(view("three", own("three"), trusted("four")), address=None),
     ]
     bodies = plan_peers([*without, view("four")]).peers[key("four")]
     assert len(bodies) == 3
     assert all("gateway" not in body["spec"] for body in bodies.values())
+
+
+GATEWAY = {"ip": "10.0.0.1", "port": 8443}
+NEW = make_root(key("one"), NOW)
+
+
+@pytest.mark.parametrize(
+    ("one", "of_one", "is_told"),
+    [
+        (own("one"), trusted("one"), True),
+        (own("one"), told("one"), False),
+        (own("one"), {**trusted("one"), "metadata": {"name": "one"}}, False),
+        (own("one", listening=False), trusted("one"), False),
+        (own("one", ROOTS["one"], NEW), trusted("one"), True),
+        (own("one", NEW, ROOTS["one"]), trusted("one"), False),
+        (own("one", NEW, ROOTS["one"]), trusted("one", ROOTS["one"], NEW), True),
+        (told("one"), trusted("one"), False),
+    ],
+    ids=[
+        "it is trusted", "not yet", "by nobody's word", "it has no certificate", "the root that issues is",
+        "only one that issues no more", "both are", "it takes no part",
+    ],
+)  # fmt: skip
+def test_who_cannot_prove_itself_yet_is_not_sent_to_others_over_tls(
+    one: Object, of_one: Object, *, is_told: bool
+) -> None:
+    """It would be refused, and a call with it."""
+    views = [view("one", one), view("two", own("two"), of_one)]
+    spec = plan_peers(views).peers[key("one")]["", "two"]["spec"]
+    assert (spec.get("gateway") == GATEWAY) is is_told
+    before = view("one", one, told("two", gateway=GATEWAY))
+    spec = plan_peers([before, views[1]]).peers[key("one")]["", "two"]["spec"]
+    assert spec["gateway"] == GATEWAY, "what it was told once is not taken back"
+
+
+def test_nobody_is_sent_where_the_hub_has_not_been() -> None:
+    home = replace(view("one", own("one"), trusted("two"), port=0), front_door=True)
+    two = replace(view("two", own("two"), trusted("one"), trusted("three")), peers_reached=False)
+    three = view("three", own("three"), trusted("two"))
+    made = plan_peers([home, two, three])
+    assert set(made.listeners) == {key("two"), key("three")}
+    listener = made.listeners[key("two")]
+    assert (listener.ip, listener.port, listener.roots) == ("10.0.0.1", 8443, (ROOTS["two"].pem.decode(),))
+    assert not [1 for name in ("one", "three") if "gateway" in made.peers[key(name)]["", "two"]["spec"]]
+    assert made.peers[key("two")]["", "three"]["spec"]["gateway"] == GATEWAY
+    made = plan_peers([home, replace(two, peers_reached=True), three])
+    assert made.peers[key("one")]["", "two"]["spec"]["gateway"] == GATEWAY
+    # What the hub's own cluster was told stays true when another hub begins; what a member says counts not.
+    of_before = told("two", gateway=GATEWAY)
+    member = view("three", own("three"), trusted("two"), of_before)
+    assert key("two") in plan_peers([home, two, member]).listeners
+    home = replace(view("one", own("one"), of_before, port=0), front_door=True)
+    made = plan_peers([home, two, three])
+    assert set(made.listeners) == {key("three")}
+    assert made.peers[key("three")]["", "two"]["spec"]["gateway"] == GATEWAY
+    moved = replace(two, address=Address("h", "10.0.0.2", 80))
+    assert key("two") in plan_peers([home, moved, three]).listeners, "another address is another place"
 
 
 def test_what_is_not_known_stays_and_what_is_gone_goes() -> None:
@@ -196,6 +265,13 @@ def roots_of(peer: Any) -> list[Any]:
 
 @pytest.fixture
 async def members() -> AsyncIterator[list[Member]]:
+    async with a_hub(MutualTls.STRICT) as found:
+        yield found
+
+
+@asynccontextmanager
+async def a_hub(mutual_tls: MutualTls) -> AsyncIterator[list[Member]]:
+    """The hub's own cluster and a member, both with mutual TLS."""
     found = []
     for name in ("control-plane", "two"):
         api = MiniApi()
@@ -211,7 +287,7 @@ async def members() -> AsyncIterator[list[Member]]:
         "kubeconfigSecretRef": {"name": "two-kubeconfig"},
     })  # fmt: skip
     timing = Timing(check=0.5, first_retry=0.02, last_retry=0.1)
-    hub = Hub(home.client, SYSTEM, HubMetrics(), timing=timing, mutual_tls=True)
+    hub = Hub(home.client, SYSTEM, HubMetrics(), timing=timing, mutual_tls=mutual_tls)
     running = asyncio.create_task(hub.run())
     yield found
     running.cancel()
@@ -253,6 +329,40 @@ async def test_a_root_goes_round_and_comes_back_as_known(members: list[Member], 
     member.now += timedelta(hours=24)
     await rounds(lambda: member.roots() == [new])
     await rounds(lambda: [fingerprint(root) for root in roots_of(home.peers()["two"])] == [new])
+
+
+async def test_a_running_hub_sends_nobody_where_it_has_not_been(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As to a k3d cluster that was made without the port: till then it is asked over plain HTTP."""
+    open_at, dialled = False, []
+
+    async def dial(listener: Listener, cluster: str) -> None:
+        dialled.append((listener.ip, listener.port, cluster))
+        if not open_at:
+            raise ConnectionRefusedError("Connection refused")
+
+    monkeypatch.setattr("gateway.kube.peers_reached.dial", dial)
+    monkeypatch.setattr("gateway.kube.peers_reached.Reached.__init__.__defaults__", (0.05,))
+    async with a_hub(MutualTls.PERMISSIVE) as (home, member):
+
+        async def settle(condition: Any) -> None:
+            for _ in range(200):
+                for one in (home, member):
+                    await one.keeper.keep()
+                if condition():
+                    return
+                await asyncio.sleep(0.02)
+            raise AssertionError({one.name: one.peers() for one in (home, member)})
+
+        await settle(lambda: len(dialled) > 2)
+        assert set(dialled) == {("10.0.0.2", 8443, key("two"))}
+        assert member.peers()["control-plane"]["status"], "all else is there"
+        assert home.peers()["two"]["status"]["trusted"]
+        assert "gateway" not in home.peers()["two"]["spec"]
+        open_at = True
+        await settle(lambda: "gateway" in home.peers()["two"]["spec"])
+        count = len(dialled)
+        await settle(lambda: True)
+        assert len(dialled) == count, "once is enough"
 
 
 async def test_a_cluster_that_leaves_is_nobodys_peer(members: list[Member], net: Any) -> None:

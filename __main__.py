@@ -42,5 +42,6 @@ async def main() -> pulumi.Inputs:
     return outputs.outputs(built, pulumi.get_stack())
 
 
+sdk.collect_nothing()
 sdk.keep_quiet()
 pulumi.run(main)

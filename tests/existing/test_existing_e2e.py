@@ -263,8 +263,10 @@ def test_charts_files_and_resources_of_dapr_come_and_go(machine: theirs.Machine,
 
 
 def _started(machine: theirs.Machine, kubeconfig: Path) -> set[str]:
-    pods = "get", "pods", "-n", "dapr-test", "-l", "app=node", "-o", "name"
-    return set(_kubectl(machine, kubeconfig, "east", *pods).split())
+    """Pods of the app, without those that are ending: `up` does not wait for their end."""
+    pods = "get", "pods", "-n", "dapr-test", "-l", "app=node", "-o", "json"
+    found = json.loads(_kubectl(machine, kubeconfig, "east", *pods))["items"]
+    return {pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]}
 
 
 def test_destroy_asks_before_objects_of_others_go(machine: theirs.Machine, kubeconfig: Path) -> None:

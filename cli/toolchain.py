@@ -50,7 +50,8 @@ class Toolchain:
     @property
     def logging(self) -> dict[str, str]:
         """What has the engine keep its log, for `gather`: it is worth its price where something is made."""
-        return {"PULUMI_HOME": str(self.paths.pulumi_home)} if self.mode == "airgap" else {}
+        quiet = self.exports.get("PULUMI_HOME") == str(self.paths.quiet_home)
+        return {"PULUMI_HOME": str(self.paths.pulumi_home)} if quiet else {}
 
     @property
     def env(self) -> dict[str, str]:

@@ -157,7 +157,7 @@ def whole_lines(text: str, *, cut: bool) -> str:
 
 def _engine_logs(archive: Archive, engine: Engine) -> None:
     """Of the newest operations; the engine has encrypted them with the environment's passphrase."""
-    ours = engine.toolchain.logging.get("PULUMI_HOME")
+    ours = {**engine.exports, **engine.toolchain.logging}.get("PULUMI_HOME")
     home = Path(ours or os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     begun = engine.passphrase_file.stat().st_mtime if engine.passphrase_file.exists() else 0.0
     logs = [(log.stat(), log) for log in (home / "logs").glob(f"*+{PROJECT}+{engine.environment}-*")]

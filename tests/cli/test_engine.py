@@ -9,6 +9,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     root.mkdir()
     (root / "Pulumi.dev.yaml").write_text("config: {}\n")
     paths = Paths(root=root, cache=tmp_path / "cache", state=tmp_path / "state")
-    exports = {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    exports = {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "PULUMI_HOME": str(paths.quiet_home)}
     made = Engine(Toolchain(paths=paths, mode="airgap", exports=exports), "dev", Report())
     made.backend.mkdir(parents=True)
     return made
@@ -150,6 +151,11 @@ def test_the_engine_keeps_a_log_of_an_up_unless_the_last_one_succeeded(
     assert logged() == []
     engine.destroy()
     assert logged() == ["logged destroy"]
+
+
+def test_a_home_that_is_not_ours_is_left_alone(engine: Engine) -> None:
+    theirs = replace(engine.toolchain, exports={"PULUMI_HOME": "/home/user/.pulumi"})
+    assert theirs.logging == {}
 
 
 def test_the_backend_is_asked_for_an_environment_until_it_knows_it(engine: Engine, tmp_path: Path) -> None:

@@ -87,8 +87,11 @@ class Engine:
         return self.exports["PULUMI_BACKEND_URL"] != f"file://{self.backend}"
 
     def exists(self) -> bool:
-        """Whether the backend knows this environment; asked until it does."""
-        if not self._found and (self.shared or self.backend.exists()):
+        """Whether the backend knows this environment.
+
+        One of ours is asked until it does: nobody else takes a stack away. Of a shared one others may.
+        """
+        if self.shared or (not self._found and self.backend.exists()):
             listed = json.loads(self._output(["stack", "ls", "--json"]))
             self._found = any(row["name"] == self.environment for row in listed)
         return self._found

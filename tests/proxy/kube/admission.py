@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from proxy.kube.world import eventually
 
 from components.mesh.admission import binding_spec
-from tests.harness.api_server import CONTENT_TYPES
+from tests.harness.api_server import BUSY_ANSWERS, CONTENT_TYPES, POLL_SECONDS
 
 GROUP = "admissionregistration.k8s.io/v1"
 
@@ -33,11 +35,16 @@ class Bound:
                 "Content-Type": CONTENT_TYPES["json" if method == "POST" else content],
             },
         )  # fmt: skip
-        try:
-            with urllib.request.urlopen(request, context=context, timeout=20) as answer:  # noqa: S310
-                return answer.status, ""
-        except urllib.error.HTTPError as error:
-            return error.code, str(json.loads(error.read())["message"])
+        for _ in range(BUSY_ANSWERS):
+            try:
+                with urllib.request.urlopen(request, context=context, timeout=20) as answer:  # noqa: S310
+                    return answer.status, ""
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.TOO_MANY_REQUESTS:
+                    return error.code, str(json.loads(error.read())["message"])
+                # It makes room for a kind that is new; every client of Kubernetes asks again.
+                time.sleep(POLL_SECONDS)
+        raise TimeoutError(f"{path} is answered 429 all the time")
 
 
 def also(server: Any, account: str, rules: Sequence[Mapping[str, Any]]) -> None:

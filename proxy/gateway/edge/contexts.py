@@ -91,19 +91,27 @@ class Contexts:
         return Identity(key, reason, message, since, until)
 
     def _make(self, protocol: int, keys: list[str]) -> ssl.SSLContext:
-        context = ssl.SSLContext(protocol)
-        context.check_hostname = False  # it knows nothing of SPIFFE IDs: `PeerTable.identify` does
-        context.verify_mode = ssl.CERT_REQUIRED
-        # Whatever is listed as a root is one, also where a larger CA stands above it.
-        context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.set_alpn_protocols([ALPN])
-        roots = b"".join(self.table.roots(keys))
-        if roots:
-            context.load_verify_locations(cadata=roots)
+        context = peer_context(protocol, b"".join(self.table.roots(keys)))
         if self.own is not None:
             _load(context, self.own)
         return context
+
+
+def peer_context(protocol: int, roots: bytes | str) -> ssl.SSLContext:
+    """For TLS with gateways that one of these roots vouches for, in DER or PEM.
+
+    It has no certificate of its own, and does not ask which cluster's they are.
+    """
+    context = ssl.SSLContext(protocol)
+    context.check_hostname = False  # it knows nothing of SPIFFE IDs: `PeerTable.identify` does
+    context.verify_mode = ssl.CERT_REQUIRED
+    # Whatever is listed as a root is one, also where a larger CA stands above it.
+    context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols([ALPN])
+    if roots:
+        context.load_verify_locations(cadata=roots)
+    return context
 
 
 def _load(context: ssl.SSLContext, own: Leaf) -> None:

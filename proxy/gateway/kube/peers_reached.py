@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from gateway.core.certificates import CertificateError, claimed_cluster, read_der
+from gateway.edge.contexts import peer_context
 from gateway.kube.peer_objects import Listener
 
 DIAL_SECONDS = 5.0
 AGAIN_SECONDS = 5.0
-ALPN = "http/1.1"
 
 log = logging.getLogger(__name__)
 
@@ -92,12 +92,7 @@ async def dial(listener: Listener, key: str) -> None:
     The hub has no certificate, and shows none: it goes when it has seen the other one's, and before it would
     have to. To a gateway it is one of those who try out the port.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False  # it knows nothing of SPIFFE IDs
-    context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.set_alpn_protocols([ALPN])
-    context.load_verify_locations(cadata="".join(listener.roots))
+    context = peer_context(ssl.PROTOCOL_TLS_CLIENT, "".join(listener.roots))
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing)
     reader, writer = await asyncio.open_connection(listener.ip, listener.port)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from functools import cache
 
 import pytest
-from harness.browser import Page, chromium, kept_picture, page
+from harness.browser import GROUND, Page, chromium, kept_picture, look_chosen_by_the_system, page
 from platforms.frames import FakeCollector
 from platforms.moments import calls, large
 from platforms.world import SERVICE, key
@@ -19,7 +19,6 @@ pytestmark = pytest.mark.e2e
 
 NODEAPP = "/".join(SERVICE)
 ROWS = "document.querySelectorAll('#services tbody tr').length"
-GROUND = "getComputedStyle(document.body).backgroundColor"
 LIVE = "document.querySelector('#connection.live') && document.querySelector('#services tbody tr')"
 DETAIL = "document.querySelector('#detail').innerText"
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
@@ -118,12 +117,7 @@ async def test_the_keys_are_listed_and_the_map_turned_by_a_key(shown: Page) -> N
 
 
 async def test_light_and_dark_follow_the_system_until_somebody_chooses(shown: Page) -> None:
-    await shown.prefer("light")
-    light = await shown.ask(GROUND)
-    await shown.prefer("dark")
-    await shown.until(f"{GROUND} !== '{light}'")
-    await shown.press("t")
-    await shown.until(f"{GROUND} === '{light}'")
+    light = await look_chosen_by_the_system(shown)
     await shown.prefer("light")
     assert await shown.ask(GROUND) == light
     await shown.ask("document.querySelector('#theme').click()")

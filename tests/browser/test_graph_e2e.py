@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.browser import Page, chromium, kept_picture, page
+from harness.browser import Page, chromium, kept_picture, look_chosen_by_the_system, page
 from platforms.frames import replaced
 from platforms.moments import large, moment
 from platforms.repository import repository, written
@@ -35,7 +35,6 @@ FAIL_OVER = {
 }  # fmt: skip
 TEXT = "document.body.innerText"
 DETAIL = "document.querySelector('#detail').innerText"
-GROUND = "getComputedStyle(document.body).backgroundColor"
 ROWS = "document.querySelectorAll('#services tbody tr').length"
 TITLES = "[...document.querySelectorAll('#map :is(.link, .cell) title')].map((one) => one.textContent)"
 LINK = re.compile(r"(\S+) → (\S+): (\d+) services?, up to ([\d.]+) %")
@@ -236,12 +235,7 @@ async def test_the_keyboard_filters_and_a_column_sorts(show: Show) -> None:
 
 async def test_light_and_dark_follow_the_system_until_somebody_chooses(show: Show) -> None:
     async with show(of_world(World())) as shown:
-        await shown.prefer("light")
-        light = await shown.ask(GROUND)
-        await shown.prefer("dark")
-        await shown.until(f"{GROUND} !== '{light}'")
-        await shown.press("t")
-        await shown.until(f"{GROUND} === '{light}'")
+        await look_chosen_by_the_system(shown)
 
 
 async def test_what_is_left_out_is_told(show: Show) -> None:

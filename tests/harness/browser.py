@@ -26,6 +26,8 @@ ANSWER_SECONDS = 30.0
 POLL_SECONDS = 0.05
 MOST_BYTES = 64 * 2**20
 """Of one message: a picture."""
+GROUND = "getComputedStyle(document.body).backgroundColor"
+"""Of the page, to be asked."""
 UNTIL = """new Promise((resolve) => {
   const look = () => { const found = (%s); if (found) resolve(found); else setTimeout(look, 20); };
   look();
@@ -164,6 +166,18 @@ def _port(file: Path, process: subprocess.Popen[bytes]) -> int:
         assert time.monotonic() < deadline, "chromium does not say where it listens"
         time.sleep(POLL_SECONDS)
     return int(file.read_text().splitlines()[0])
+
+
+async def look_chosen_by_the_system(shown: Page) -> str:
+    """Light and dark follow the system until somebody chooses by a key. Leaves the light ground chosen, and
+    returns it."""
+    await shown.prefer("light")
+    light = str(await shown.ask(GROUND))
+    await shown.prefer("dark")
+    await shown.until(f"{GROUND} !== '{light}'")
+    await shown.press("t")
+    await shown.until(f"{GROUND} === '{light}'")
+    return light
 
 
 @asynccontextmanager

@@ -151,14 +151,13 @@ def _case(bench: Bench, case: Case, notes: list[str]) -> list[Row]:
         else:
             ours = start_gateway(bench, application(OURS), case.routes, log=case.log)
         proxies = [running.enter_context(ours)]
+        more = {"proofs": proofs} if proofs else {}
         for name, starter in peers(bench).items():
             if name in SECURE or not proofs:
-                more = {"log": case.log, **({"proofs": proofs} if proofs else {})}
-                started = starter(bench, application(name), case.routes, **more)
+                started = starter(bench, application(name), case.routes, log=case.log, **more)
                 proxies.append(running.enter_context(started))
-        fewer = case.routes
+        fewer = min(case.asked, case.routes) if case.beside == FEWER_ROUTES else case.routes
         if case.beside:
-            fewer = min(case.asked, case.routes) if case.beside == FEWER_ROUTES else case.routes
             port = application(case.beside.replace(" ", "-"))
             proxies.append(running.enter_context(start_gateway(bench, port, fewer, name=case.beside)))
         figures: dict[str, dict[str, list[float]]] = {

@@ -56,18 +56,10 @@ def start_between(bench: Bench, member: int, proofs: Proofs) -> Running:
     objects, port = bench.folder / "caller-objects.json", free_port()
     objects.write_text(proofs.objects(member))
     argv = gateway_argv(
-        *[
-            "serve",
-            "--objects",
-            str(objects),
-            "--cluster-key",
-            CALLER,
-            "--listen",
-            f"127.0.0.1:{free_port()}",
-        ],
-        *["--east-west", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{free_port()}", "--no-access-log"],
-        *["--mutual-tls", "strict", "--peers", f"127.0.0.1:{free_port()}"],
-        *["--certificate", str(proofs.certificate)],
+        *["serve", "--objects", str(objects), "--cluster-key", CALLER, "--no-access-log"],
+        *["--listen", f"127.0.0.1:{free_port()}", "--east-west", f"127.0.0.1:{port}"],
+        *["--admin", f"127.0.0.1:{free_port()}", "--peers", f"127.0.0.1:{free_port()}"],
+        *["--mutual-tls", "strict", "--certificate", str(proofs.certificate)],
     )
     return start(
         "gateway", argv, core=bench.proxy_core, port=port, folder=bench.folder, env=bench.environment

@@ -89,6 +89,17 @@ async def test_counts_of_what_is_gone_are_bounded_and_the_oldest_goes_first(net:
         assert {labels[0]: value for labels, value in (await counted(server, name)).items()} == services, name
 
 
+async def test_each_status_is_counted_in_whatever_order_they_come(net: Any, make: Any) -> None:
+    _, _, server = await net.gateway(make.imported(c1=9), make.policy("FailOver", c1=1))
+    (route,) = server.registry.snapshot.host_routes()
+    (cluster,) = (one for one in server.registry.state(route).clusters if one.remote)
+    for status in (200, 200, 502, 200, 404, 404, 502):
+        observe(cluster, status, 0.01)
+    assert cluster.by_status() == {200: 3, 502: 2, 404: 2}
+    counts = {labels[3]: count for labels, count in (await counted(server, "gateway_requests_total")).items()}
+    assert counts == {"200": 3, "404": 2, "502": 2}
+
+
 def test_no_name_breaks_the_page() -> None:
     (series,) = by_service("gateway_ejections_total", {('a"b\\c\nd', "here"): 1})
     (family,) = text_string_to_metric_families(f"{series} 1\n")

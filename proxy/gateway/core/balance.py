@@ -75,12 +75,15 @@ class ClusterState:
         "logged",
         "mark",
         "next",
+        "one",
         "plain",
         "reason",
         "remote",
         "retries",
+        "row",
         "seconds",
         "sidecar",
+        "status",
         "turning",
         "weight",
     )
@@ -102,8 +105,13 @@ class ClusterState:
         self.kind = kind
         self.turning = self.weight > 0 and kind not in SCANNING
         """Its endpoints have their turns while all are well."""
+        self.one = endpoints[0] if len(endpoints) == 1 else None
+        """The only endpoint."""
         self.next = 0
         self.codes: dict[int, int] = {}
+        """Requests by the status they ended with, but for the last ones: those in a row had the same."""
+        self.status = 0
+        self.row = 0
         self.buckets = [0] * (len(LATENCY_BUCKETS) + 1)
         self.seconds = 0.0
         self.retries = 0
@@ -117,12 +125,28 @@ class ClusterState:
         self.mark = b""
         """What a request says once it was brought to this cluster's endpoints, once it has."""
 
+    def count(self, status: int) -> None:
+        """Count a request that has ended. Of thousands of clusters each look-up is far away in memory."""
+        if status != self.status:
+            codes = self.by_status()
+            self.status, self.row = status, 0
+            self.codes = codes
+        self.row += 1
+
+    def by_status(self) -> dict[int, int]:
+        """How many requests have ended with each status: a copy."""
+        codes = dict(self.codes)
+        if self.row:
+            codes[self.status] = codes.get(self.status, 0) + self.row
+        return codes
+
     def turn(self) -> EndpointHealth | None:
         """The endpoint whose turn it is, when there is nothing to compare and it is well."""
         if not self.turning:
             return None
-        endpoints = self.endpoints
-        health = endpoints[self.next % len(endpoints) if len(endpoints) > 1 else 0]
+        health = self.one
+        if health is None:
+            health = self.endpoints[self.next % len(self.endpoints)]
         if health.returned or health.down:
             return None
         self.next += 1

@@ -37,7 +37,7 @@ TOLD_CLIENTS = 1024
 """Clients beyond the limit of `clients` that are told so. More are just closed: telling costs too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """Bounds an operator may want to move. Times in seconds, sizes in bytes."""
 

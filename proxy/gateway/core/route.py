@@ -12,7 +12,7 @@ from gateway.core.sidecars import check_method
 from gateway.core.timeouts import NO_TIMEOUTS, Timeouts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Endpoint:
     """An address that is dialled: a pod of this cluster, or another cluster's gateway."""
 
@@ -29,7 +29,7 @@ DEFAULT_WEIGHT = 100
 """Of a cluster whose policy gives it none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WeightedCluster:
     """One cluster's part in serving a route."""
 
@@ -70,7 +70,7 @@ Priorities = tuple[tuple[WeightedCluster, ...], ...]
 """Clusters in order of preference."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Route:
     """Where requests of one path rule or one imported port may go.
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from gateway.core.affinity import Affinity, session_cookie
 from gateway.core.answers import DOUBTFUL, PASSED_FIELD
-from gateway.core.balance import Pick
+from gateway.core.balance import ClusterState, Pick
 from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody
 from gateway.core.heads import CHUNKED, UNTIL_CLOSE
 from gateway.core.health import EndpointHealth
 from gateway.core.request import RequestHead
 from gateway.core.response import ResponseHead
-from gateway.core.route import WeightedCluster
 from gateway.core.sidecars import not_invoked
 from gateway.edge.routed import RoutedHead
 
@@ -37,7 +36,7 @@ def by_a_stranger(answer: ResponseHead, health: EndpointHealth) -> bool:
     return doubtful(answer) and health.marks
 
 
-def by_a_sidecar(cluster: WeightedCluster, answer: ResponseHead, data: bytes, end: int) -> bool:
+def by_a_sidecar(cluster: ClusterState, answer: ResponseHead, data: bytes, end: int) -> bool:
     """Whether a Dapr sidecar answers that no application did. The body begins at `end` of `data`."""
     return cluster.sidecar is not None and not_invoked(answer.status, data[end:])
 

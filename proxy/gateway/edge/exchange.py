@@ -221,7 +221,7 @@ class Exchange(UpstreamUser):
         end = len(data) - answer.rest
         remote = pick.state.remote
         stranger = remote and by_a_stranger(answer, pick.health)
-        uninvoked = self.head.idempotent and by_a_sidecar(pick.state.cluster, answer, data, end)
+        uninvoked = self.head.idempotent and by_a_sidecar(pick.state, answer, data, end)
         if uninvoked or (remote and (turned_away(answer) or (stranger and self.head.idempotent))):
             # No application answered, or so it seems: go on if there is somewhere to go.
             if remote:  # a sidecar serves other applications too

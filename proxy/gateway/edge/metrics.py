@@ -107,8 +107,7 @@ class Metrics:
 
 def observe(cluster: ClusterState, status: int, seconds: float) -> None:
     """Count one finished request."""
-    codes = cluster.codes
-    codes[status] = codes.get(status, 0) + 1
+    cluster.count(status)
     at = 0
     while at < BUCKETS and LATENCY_BUCKETS[at] < seconds:
         at += 1
@@ -125,7 +124,7 @@ def by_service(name: str, counts: Mapping[Place, int]) -> dict[str, int]:
 
 
 def _counted(cluster: ClusterState) -> bool:
-    return bool(cluster.codes) or cluster.retries > 0
+    return bool(cluster.row or cluster.codes) or cluster.retries > 0
 
 
 def _labels(state: RouteState, cluster: ClusterState) -> Labels:
@@ -157,7 +156,7 @@ def _whole(clusters: Sequence[ClusterState]) -> ClusterState:
 def _sum(clusters: Sequence[ClusterState]) -> ClusterState:
     total = ClusterState(clusters[0].cluster, [])
     for cluster in clusters:
-        for code, count in cluster.codes.items():
+        for code, count in cluster.by_status().items():
             total.codes[code] = total.codes.get(code, 0) + count
         total.buckets = [mine + more for mine, more in zip(total.buckets, cluster.buckets, strict=True)]
         total.seconds += cluster.seconds
@@ -168,11 +167,11 @@ def _sum(clusters: Sequence[ClusterState]) -> ClusterState:
 
 def _counts(labels: Labels, cluster: ClusterState) -> str:
     start = f'gateway_requests_total{{{_names(labels)},code="'
-    return "".join([f'{start}{code}"}} {count}\n' for code, count in sorted(cluster.codes.items())])
+    return "".join([f'{start}{code}"}} {count}\n' for code, count in sorted(cluster.by_status().items())])
 
 
 def _histogram(labels: Labels, cluster: ClusterState) -> str:
-    if not cluster.codes:  # no request has ended here, only attempts
+    if not (cluster.row or cluster.codes):  # no request has ended here, only attempts
         return ""
     names = _names(labels)
     start = f'gateway_request_seconds_bucket{{{names},le="'

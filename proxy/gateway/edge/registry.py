@@ -256,7 +256,7 @@ class Registry:
         state = self._states.get(route)
         if state is None:
             return []
-        return [[sum(list(one.codes.values())) for one in priority] for priority in state.priorities]
+        return [[sum(one.by_status().values()) for one in priority] for priority in state.priorities]
 
     def states(self) -> list[RouteState]:
         """States of every route used so far, for metrics and `/config`."""

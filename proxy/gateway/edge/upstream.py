@@ -225,11 +225,16 @@ class Pool:
     """Connections to one endpoint. Users wait for one in order; the connection idle for the shortest time
     is taken first, so that the rest age and are closed by `expire`."""
 
-    __slots__ = ("connecting", "connections", "endpoint", "idle", "references", "runtime", "total", "waiting")
+    __slots__ = (
+        "connecting", "connections", "endpoint", "idle", "references", "runtime", "secure", "total",
+        "waiting",
+    )  # fmt: skip
 
     def __init__(self, runtime: Runtime, endpoint: Endpoint) -> None:
         self.runtime = runtime
         self.endpoint = endpoint
+        self.secure = bool(endpoint.peer)
+        """Over mutual TLS."""
         self.connections: set[Upstream] = set()
         """All that are open."""
         self.idle: list[Upstream] = []
@@ -266,7 +271,7 @@ class Pool:
 
     def _usable(self, upstream: Upstream) -> bool:
         """Whether who is there still counts as who was dialled."""
-        return not self.endpoint.peer or cast("Dialled", upstream.transport).usable()
+        return not self.secure or cast("Dialled", upstream.transport).usable()
 
     def release(self, upstream: Upstream) -> None:
         """Take back a connection that is ready for the next request."""

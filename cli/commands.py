@@ -188,8 +188,17 @@ def test(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
         with daemon.in_use():  # what one lane destroys last must not be the end of the other's daemon
             codes = lanes.run(side_by_side, cwd=paths.root, env=env, output=sys.stdout)
     finally:
-        daemon.stop_daemon(progress)
+        _stop_daemon(paths, progress)
     return worst(codes)
+
+
+def _stop_daemon(paths: Paths, progress: Report) -> None:
+    """Stop our own Docker daemon, unless a command is under way that has found it and goes on with it."""
+    try:
+        with exclusive(paths.cache, "./stack test e2e", progress, refused=lambda _: True):
+            daemon.stop_daemon(progress)
+    except HeldError as error:
+        progress.note(f"A Docker daemon of our own stays: another ./stack is at work ({error}).")
 
 
 def worst(codes: Sequence[int]) -> int:

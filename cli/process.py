@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -75,8 +76,29 @@ def terminated_as_interrupted() -> Iterator[None]:
     numbers = [signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # under nohup the end of the terminal means nothing
         numbers.append(signal.SIGHUP)
-    with handled(numbers, _interrupt):
-        yield
+    ended: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler):  # an event loop has its own, which ends tasks in order
+            handler(signal.SIGINT, frame)
+            return
+        # It is ignored, as in the background of a shell, and a loop has none. What is raised in here may come
+        # up wherever the program is just now, in a destructor too, where it would be lost.
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise KeyboardInterrupt from None
+        ended.append(number)
+        loop.call_soon_threadsafe(_cancel_all, loop)
+
+    with handled(numbers, interrupt):
+        try:
+            yield
+        except asyncio.CancelledError:
+            if ended:
+                raise KeyboardInterrupt from None
+            raise
 
 
 @contextmanager
@@ -92,9 +114,6 @@ def handled(
             signal.signal(number, old)
 
 
-def _interrupt(_number: int, frame: FrameType | None) -> None:
-    """As Ctrl-C in every way: an event loop has its own handler for that, which ends tasks in order."""
-    handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler):  # ignored, as in the background of a shell
-        raise KeyboardInterrupt
-    handler(signal.SIGINT, frame)
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    for task in asyncio.all_tasks(loop):
+        task.cancel()

@@ -10,7 +10,8 @@ from airgap.report import Report
 from cli import process, settings
 from cli.dashboard.collect import Collector
 from cli.dashboard.server import Server
-from cli.observe.environment import engine_of, running
+from cli.observe.environment import running
+from cli.observe.known import engine_of
 from cli.paths import Paths
 
 

@@ -25,7 +25,8 @@ from cli.drill.tools import Tools
 from cli.drill.traffic import Traffic
 from cli.engine import Engine
 from cli.errors import UserError
-from cli.observe.environment import engine_of, refuse_absent, running
+from cli.observe.environment import running
+from cli.observe.known import engine_of, refuse_absent
 from cli.paths import Paths
 from stacks.config.model import Settings
 

@@ -30,7 +30,8 @@ from cli.drill.calls import Call, begun
 from cli.drill.journal import Journal
 from cli.drill.losses import Client, Loss, Scaled, Stopped
 from cli.errors import UserError
-from cli.observe.environment import NotUpError, Running, refuse_absent
+from cli.observe.environment import Running
+from cli.observe.known import NotUpError, refuse_absent
 from cli.observe.view import Platform
 from cli.paths import PROJECT, Paths
 
@@ -250,7 +251,7 @@ def test_what_a_killed_drill_left_is_put_back_by_whatever_comes_next(
         acts.said.append("then")
         return 0
 
-    monkeypatch.setattr(commands, "COMMANDS", {called: then})
+    monkeypatch.setattr(commands, "command_of", lambda _: then)
     assert run(paths, called=called) == 0
     assert acts.said == [f"put back {left.words} and wait", "then"]
 

@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import asyncio, os, signal
-from cli import process
+from cli import ending
 
 class Gone:
     def __del__(self):
@@ -25,7 +25,7 @@ async def main():
 
 signal.signal(signal.SIGINT, signal.{handler})
 try:
-    with process.terminated_as_interrupted():
+    with ending.terminated_as_interrupted():
         asyncio.run(main())
 except KeyboardInterrupt:
     print("ended as by Ctrl-C")

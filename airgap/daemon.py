@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import docker
-from docker.errors import DockerException
-
 from airgap import debian
 from airgap.capabilities import install_wrapper, missing_on_this_machine
 from airgap.report import Report, SupplyError
@@ -24,6 +21,7 @@ SOCKET = RUN / "docker.sock"
 PIDFILE = RUN / "docker.pid"
 USERS = RUN / "users"
 SYSTEM_SOCKET = Path("/var/run/docker.sock")
+ANSWER_SECONDS = 5
 START_SECONDS = 60
 STOP_SECONDS = 60  # containers get ten seconds each to end
 
@@ -34,10 +32,13 @@ def own_host() -> str:
 
 def answers(host: str) -> bool:
     """Whether a Docker daemon answers at this DOCKER_HOST."""
-    if host.startswith("unix://") and not _accepts(host.removeprefix("unix://")):
-        return False
+    if host.startswith("unix://"):
+        return _answers_at(host.removeprefix("unix://"))
+    import docker  # noqa: PLC0415  a tenth of a second, which commands do without
+    from docker.errors import DockerException  # noqa: PLC0415
+
     try:
-        client = docker.DockerClient(base_url=host, timeout=5)
+        client = docker.DockerClient(base_url=host, timeout=ANSWER_SECONDS)
     except (DockerException, ValueError):
         return False
     try:
@@ -48,15 +49,16 @@ def answers(host: str) -> bool:
         client.close()
 
 
-def _accepts(path: str) -> bool:
-    """Whether anything listens on a Unix socket; the SDK would leak a failed attempt."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(5)
+def _answers_at(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(ANSWER_SECONDS)
         try:
-            probe.connect(path)
+            asking.connect(path)
+            asking.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+            with asking.makefile("rb") as answer:
+                return answer.readline(64).split()[1:2] == [b"200"]
         except OSError:
             return False
-        return True
 
 
 def running_daemon() -> str | None:
@@ -228,6 +230,9 @@ def _process(pidfile: Path, word: str) -> int | None:
 
 
 def _running_containers() -> int:
+    import docker  # noqa: PLC0415  a tenth of a second, which commands do without
+    from docker.errors import DockerException  # noqa: PLC0415
+
     client = docker.DockerClient(base_url=own_host(), timeout=10)
     try:
         return len(client.containers.list())

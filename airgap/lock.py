@@ -1,4 +1,8 @@
-"""One ./stack at a time changes things: a lock file in the cache that tells who holds it."""
+"""One ./stack at a time changes things: lock files in the cache that tell who holds them.
+
+One is the machine's: tools, images and the Docker daemon are shared by all environments. Each environment has
+one besides, for what happens to it alone. Whoever takes both takes the environment's first.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,20 @@ class HeldError(Exception):
 
 @contextmanager
 def exclusive(
-    cache: Path, purpose: str, report: Report, *, refused: Callable[[str], bool] = lambda _: False
+    cache: Path,
+    purpose: str,
+    report: Report,
+    *,
+    environment: str = "",
+    refused: Callable[[str], bool] = lambda _: False,
 ) -> Iterator[None]:
-    """Hold the lock; a second run waits and says for whom. The kernel frees it when a run dies.
+    """Hold the machine's lock, or that of an environment; a second run waits and says for whom.
 
-    Raises HeldError in place of waiting for a holder that is `refused`.
+    The kernel frees it when a run dies. Raises HeldError in place of waiting for a holder that is `refused`.
     """
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "stack.lock").open("a+") as handle:
+    file = _file(cache, environment)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -41,10 +51,10 @@ def exclusive(
         yield
 
 
-def holder(cache: Path) -> str:
+def holder(cache: Path, environment: str = "") -> str:
     """Who holds the lock now, in the words of its purpose; empty when nobody does."""
     try:
-        with (cache / "stack.lock").open() as handle:
+        with _file(cache, environment).open() as handle:
             said = handle.read().strip()
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
@@ -52,3 +62,7 @@ def holder(cache: Path) -> str:
     except BlockingIOError:
         return said or "unknown"
     return ""
+
+
+def _file(cache: Path, environment: str) -> Path:
+    return cache / "locks" / f"{environment}.lock" if environment else cache / "stack.lock"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from airgap.report import Report, SupplyError
-from cli import commands
 from cli.arguments import parser
-from cli.errors import UserError
 
 
 def main() -> int:
     """Parse, run, and turn every expected failure into one message and an exit code."""
     arguments = parser().parse_args()
+    # Only now: who asks for help, or mistypes, is answered before anything that acts is loaded.
+    from airgap.report import Report, SupplyError  # noqa: PLC0415
+    from cli import commands  # noqa: PLC0415
+    from cli.errors import UserError  # noqa: PLC0415
+
     progress = Report()
     try:
         return commands.run(arguments, progress)

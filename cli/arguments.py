@@ -6,10 +6,9 @@ import argparse
 from typing import Any
 
 from cli import product
+from cli.choices import KINDS, MODES
 from cli.help import HELP
 from cli.paths import PROJECT, ROOT
-from cli.status.chosen import KINDS
-from cli.toolchain import MODES
 
 DESCRIPTION = """\
 Stand up, check and take down a multi-cluster Dapr platform: four k3d clusters, Dapr, Redis,

@@ -7,17 +7,26 @@ pause, so that the time from the object's change to the first call that follows 
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+from rich.table import Table
+
+from airgap.report import Report, output_console
+from cli import toolchain
 from cli.calls import Answer, CallLoop, ClientPod, PolicyWatch, http_get
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.local_calls import ExporterPods
+from cli.paths import Paths
 
 NAMESPACE = "dapr-test"
 SERVICE = "nodeapp"
@@ -252,3 +261,22 @@ def _change(
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:
     """The table for machines."""
     return {"passed": all(row.passed for row in rows), "rows": [asdict(row) for row in rows]}
+
+
+def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
+    """Run the demo and print its table; 1 when any answer is not as expected."""
+    engine = Engine(toolchain.existing(paths), arguments.environment, progress)
+    rows = walk(engine, progress.note)
+    table = Table(title="The article's walk", title_justify="left")
+    for column in ("", "step", "expected", "seen"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row("✔" if row.passed else "✗", escape(row.step), escape(row.expected), escape(row.seen))
+    output_console().print(table)
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(as_json(rows), indent=2, ensure_ascii=False) + "\n")
+    failed = [row.step for row in rows if not row.passed]
+    if failed:
+        raise UserError(f"{len(failed)} of {len(rows)} answers were not as expected: {', '.join(failed)}.")
+    progress.note(f"All {len(rows)} answers as expected.")
+    return 0

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Engine:
         self.progress = progress
         self.folder = toolchain.paths.environment(environment)
         self._found = False
+        self._asked: Future[dict[str, Any]] | None = None
 
     @property
     def passphrase_file(self) -> Path:
@@ -160,8 +162,17 @@ class Engine:
         loaded: dict[str, Any] = json.loads(self._output(["stack", "output", "--json"]))
         return loaded
 
+    def ask_ahead(self) -> None:
+        """Begin to ask for `secret_outputs`, which takes half a second: the next call waits for it."""
+        if self.folder.exists() or self.shared:
+            self._asked = ThreadPoolExecutor(max_workers=1).submit(self._secret_outputs)
+
     def secret_outputs(self) -> dict[str, Any]:
         """All outputs in clear; for handing a kubeconfig to kubectl through a private file."""
+        asked, self._asked = self._asked, None
+        return asked.result() if asked is not None else self._secret_outputs()
+
+    def _secret_outputs(self) -> dict[str, Any]:
         loaded: dict[str, Any] = json.loads(self._output(["stack", "output", "--json", "--show-secrets"]))
         return loaded
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -67,34 +66,3 @@ def foreground(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None 
     finally:
         signal.signal(signal.SIGINT, before)
     return Ended(code, bool(signals))
-
-
-@contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, and a terminal that goes, end the block as Ctrl-C does, so that all it started is ended."""
-    numbers = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # under nohup the end of the terminal means nothing
-        numbers.append(signal.SIGHUP)
-    with handled(numbers, _interrupt):
-        yield
-
-
-@contextmanager
-def handled(
-    numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]
-) -> Iterator[None]:
-    """Signals go to this handler while the block lasts, and to those that they had afterwards."""
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
-
-
-def _interrupt(_number: int, frame: FrameType | None) -> None:
-    """As Ctrl-C in every way: an event loop has its own handler for that, which ends tasks in order."""
-    handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler):  # ignored, as in the background of a shell
-        raise KeyboardInterrupt
-    handler(signal.SIGINT, frame)

@@ -25,9 +25,12 @@ import yaml
 
 from airgap.images.docker_build import ImageBuilder, Recipe, Source, connect
 from airgap.report import Report, SupplyError
-from cli import oci_archive, process, product, toolchain
+from cli import oci_archive, process, product
+from cli.choices import MODES
 from cli.errors import UserError
 from cli.paths import ROOT, Paths
+from cli.prepare import prepare
+from cli.toolchain import Toolchain
 
 DESCRIPTION = """\
 Make a version of the product: two Python packages, the gateway's image, and lists of what is in them.
@@ -73,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--no-image", action="store_true", help="leave out the image, which needs Docker")
     made.add_argument(
         "--supply",
-        choices=toolchain.MODES,
+        choices=MODES,
         default="auto",
         help="where the image's base comes from, as in up",
     )
@@ -196,7 +199,7 @@ def bills(tools: Path, source: Path, release: Release, environment: Mapping[str,
 def image(release: Release, source: Path, supply: str, progress: Report) -> None:
     """The gateway's image as an OCI archive, built as the program builds it, with its version as label."""
     version, output, paths = release.version, release.output, Paths.here()
-    prepared = toolchain.prepare(paths, progress, supply=supply)
+    prepared = prepare(paths, progress, supply=supply)
     base, compiler = _bases(prepared, source)
     revision = _git(release.root, "rev-parse", "HEAD")
     recipe = Recipe(
@@ -226,7 +229,7 @@ def image(release: Release, source: Path, supply: str, progress: Report) -> None
         )  # fmt: skip
 
 
-def _bases(prepared: toolchain.Toolchain, source: Path) -> tuple[str, str]:
+def _bases(prepared: Toolchain, source: Path) -> tuple[str, str]:
     """The images that ours lies on and is compiled on."""
     if prepared.mode == "airgap":
         images = json.loads(prepared.paths.supply_map.read_text())["images"]

@@ -7,17 +7,18 @@ import asyncio
 from contextlib import suppress
 
 from airgap.report import Report
-from cli import process, settings
+from cli import ending, settings
 from cli.dashboard.collect import Collector
 from cli.dashboard.server import Server
-from cli.observe.environment import engine_of, running
+from cli.observe.environment import running
+from cli.observe.known import engine_of
 from cli.paths import Paths
 
 
 def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Serve the page. 0 when it was ended by Ctrl-C."""
     settings.source_file(paths, arguments.environment)
-    with process.terminated_as_interrupted(), suppress(KeyboardInterrupt):
+    with ending.terminated_as_interrupted(), suppress(KeyboardInterrupt):
         asyncio.run(_serve(arguments, paths, progress))
     progress.note("The page is closed.")
     return 0

@@ -23,7 +23,8 @@ from cli.doctor.reachability import ask_all
 from cli.doctor.survey import survey
 from cli.engine import Engine
 from cli.errors import UserError
-from cli.observe.environment import NotUpError, Running, engine_of, running
+from cli.observe.environment import Running, running
+from cli.observe.known import NotUpError, engine_of
 from cli.observe.view import Platform
 from cli.paths import Paths
 

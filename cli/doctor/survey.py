@@ -17,11 +17,11 @@ from airgap.capabilities import missing_on_this_machine
 from airgap.gobuild import is_built
 from airgap.programs import Program
 from airgap.report import SupplyError
-from cli import docker_objects, preflight, settings, toolchain
+from cli import docker_objects, preflight, prepare, settings
 from cli.doctor.machine import Docker, Machine, Tool
 from cli.doctor.registries import LANGUAGE_REGISTRIES
 from cli.errors import UserError
-from cli.observe.environment import present_toolchain
+from cli.observe.known import present_toolchain
 from cli.paths import Paths
 from stacks.config.loading import parse_stack_file
 from stacks.config.model import ClusterSettings, Settings
@@ -33,7 +33,7 @@ def survey(paths: Paths, environment: str) -> Machine:
     chosen, problems = _settings(paths, environment)
     env = present_toolchain(paths).env
     with ThreadPoolExecutor() as pool:
-        answers = pool.submit(toolchain.public_registry_answers)
+        answers = pool.submit(prepare.public_registry_answers)
         language = {name: pool.submit(ask) for name, ask in LANGUAGE_REGISTRIES.items()}
         clusters = chosen.clusters if chosen else ()
         others = {c.name: pool.submit(_ask_api, env, c) for c in clusters if c.source == "existing"}
@@ -58,7 +58,7 @@ def survey(paths: Paths, environment: str) -> Machine:
             available_memory=available_memory(Path("/proc/meminfo").read_text()),
             running_clusters=running,
             tools=_tools(paths, env),
-            oldest_tools={name: oldest for name, (_, oldest) in toolchain.TOOLS_ON_PATH.items()},
+            oldest_tools={name: oldest for name, (_, oldest) in prepare.TOOLS_ON_PATH.items()},
             go=_tool("go", env),
             registries={n: asked.result() for n, asked in language.items()} if mode == "airgap" else {},
             kubeconfigs={name: asked.result() for name, asked in others.items()},
@@ -83,8 +83,8 @@ def _programs(mode: str, env: Mapping[str, str]) -> list[Program]:
     """What `up` would build when it is not in the cache."""
     if mode == "airgap":
         return tools.to_build([*tools.NAMES, *tools.OF_AIRGAP]) + images.to_build()
-    found = {name: _tool(name, env) for name in toolchain.TOOLS_ON_PATH}
-    oldest = {name: version for name, (_, version) in toolchain.TOOLS_ON_PATH.items()}
+    found = {name: _tool(name, env) for name in prepare.TOOLS_ON_PATH}
+    oldest = {name: version for name, (_, version) in prepare.TOOLS_ON_PATH.items()}
     return tools.to_build([name for name, tool in found.items() if (tool.version or (0, 0)) < oldest[name]])
 
 
@@ -92,15 +92,15 @@ def _tools(paths: Paths, env: Mapping[str, str]) -> dict[str, Tool]:
     built = tools.present_tools(paths.cache)
     return {
         name: Tool(path=str(built[name]), built=True) if name in built else _tool(name, env)
-        for name in toolchain.TOOLS_ON_PATH
+        for name in prepare.TOOLS_ON_PATH
     }
 
 
 def _tool(name: str, env: Mapping[str, str]) -> Tool:
     """A program on PATH and its version."""
     path = shutil.which(name, path=env["PATH"])
-    arguments, _ = toolchain.TOOLS_ON_PATH.get(name, (("version",), (0, 0)))
-    return Tool(path=path, version=toolchain.version_of(path, arguments)) if path else Tool()
+    arguments, _ = prepare.TOOLS_ON_PATH.get(name, (("version",), (0, 0)))
+    return Tool(path=path, version=prepare.version_of(path, arguments)) if path else Tool()
 
 
 def _docker() -> Docker:

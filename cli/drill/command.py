@@ -14,7 +14,7 @@ from types import FrameType
 from airgap import daemon
 from airgap.report import Report as Progress
 from airgap.report import output_console
-from cli import preflight, process, toolchain
+from cli import ending, preflight, toolchain
 from cli.drill import act, show, wanted
 from cli.drill.journal import Journal
 from cli.drill.losses import Client
@@ -25,7 +25,8 @@ from cli.drill.tools import Tools
 from cli.drill.traffic import Traffic
 from cli.engine import Engine
 from cli.errors import UserError
-from cli.observe.environment import engine_of, refuse_absent, running
+from cli.observe.environment import running
+from cli.observe.known import engine_of, refuse_absent
 from cli.paths import Paths
 from stacks.config.model import Settings
 
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
     engine.refuse_working()
     journal = Journal(engine.folder)
     found: Report | None = None
-    with Tools.of(engine, chosen) as tools, process.terminated_as_interrupted():
+    with Tools.of(engine, chosen) as tools, ending.terminated_as_interrupted():
         try:
             found = asyncio.run(_drill(engine, chosen, asked, tools, progress))
         finally:
@@ -128,7 +129,7 @@ def _unbroken(progress: Progress) -> Iterator[None]:
     def wait(_number: int, _frame: FrameType | None) -> None:
         progress.note("Still putting back what was taken away; it ends by itself.")
 
-    with process.handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), wait):
+    with ending.handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), wait):
         yield
 
 

@@ -7,23 +7,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from airgap import lock, tools
-from airgap.report import Report, SupplyError
-from cli import docker_objects, preflight, toolchain
+from airgap import lock
+from cli import docker_objects, preflight
 from cli.drill.journal import Journal
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.api import Api, open_apis
 from cli.observe.client_config import client_configs
 from cli.observe.collect import observe
+from cli.observe.known import refuse_absent
 from cli.observe.view import Platform
-from cli.paths import Paths
-from cli.toolchain import Toolchain
 from stacks.config.model import Settings
-
-
-class NotUpError(UserError):
-    """The environment has never been brought up, or was destroyed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +43,8 @@ class Running:
         """What a drill has taken away and not put back, and whether it is at work still."""
         if not (said := Journal(self.engine.folder).said()):
             return ""
-        working = lock.holder(self.engine.toolchain.paths.cache)
-        if working.startswith(f"./stack drill {self.engine.environment},"):
+        working = lock.holder(self.engine.toolchain.paths.cache, self.engine.environment)
+        if working.startswith("./stack drill "):
             return f"{said} ({working}, is at work)"
         return f"{said}; that drill ended without putting it back"
 
@@ -59,28 +53,6 @@ class Running:
             return docker_objects.states(self.engine.toolchain.env, self.engine.environment)
         except UserError:
             return None  # no Docker: clusters of someone else need none, and doctor's machine checks tell
-
-
-def engine_of(paths: Paths, environment: str, progress: Report) -> Engine:
-    """The engine of an environment on this machine as it is; makes nothing."""
-    return Engine(present_toolchain(paths), environment, progress)
-
-
-def present_toolchain(paths: Paths) -> Toolchain:
-    """The machine as it is, even when DOCKER_HOST names a daemon that is silent."""
-    try:
-        return toolchain.existing(paths)
-    except SupplyError:
-        mode = "airgap" if paths.supply_map.exists() else "upstream"
-        return toolchain.compose(paths, mode, "", tools.present_tools(paths.cache))
-
-
-def refuse_absent(engine: Engine) -> None:
-    """Raise NotUpError when the environment is not up, not even half-way."""
-    if not engine.exists():
-        raise NotUpError(
-            f"environment {engine.environment!r} is not up; run ./stack up {engine.environment} first."
-        )
 
 
 @asynccontextmanager

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from airgap.report import Report, output_console
 from cli import preflight
 from cli.engine import Engine
 from cli.errors import UserError
-from cli.observe.environment import engine_of
+from cli.observe.known import engine_of
 from cli.observe.view import Object
 from cli.paths import Paths
+from cli.prepare import prepared_engine
 from cli.preview import objects, render
 from cli.preview.foreseen import Planned, ask, plan_of, planned
 from stacks.config.model import Settings
-from stacks.outlook import outlook
+from stacks.outlook import handed, outlook
 from stacks.outlook.assumed import Assumed, with_pods
 from stacks.outlook.handed import Handed
 from stacks.outlook.outlook import Finding, Outlook
@@ -29,9 +32,21 @@ def alone(arguments: argparse.Namespace) -> bool:
 
 
 def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
-    """Show who would serve whom, and no more: nothing is prepared and no engine changes anything."""
-    engine = engine_of(paths, arguments.environment, progress)
-    show(arguments, engine, progress, engine.resources() if engine.exists() else None, None)
+    """Prepare the machine, then show the changes, and who would serve whom.
+
+    When that is `alone` what is wanted, nothing is prepared and no engine changes anything.
+    """
+    if alone(arguments):
+        engine = engine_of(paths, arguments.environment, progress)
+        show(arguments, engine, progress, engine.resources() if engine.exists() else None, None)
+        return 0
+    engine = prepared_engine(arguments, paths, progress)
+    engine.ensure()
+    resources = engine.resources()
+    with tempfile.TemporaryDirectory(prefix="multicluster-dapr-") as folder:  # mode 0700
+        told = Path(folder) / "traffic.json"
+        engine.preview(resources, diff=arguments.diff, told=told)
+        show(arguments, engine, progress, resources, handed.taken(told))
     return 0
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from cli.choices import BETWEEN
 from cli.doctor.lifetimes import span
 from cli.observe.between import Pair, is_asked_for, pairs
 from cli.observe.view import Platform
-from cli.status.chosen import ALL, BETWEEN, Chosen
+from cli.status.chosen import ALL, Chosen
 
 
 def as_json(platform: Platform, chosen: Chosen = ALL) -> list[dict[str, Any]]:

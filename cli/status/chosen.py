@@ -7,17 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from cli.choices import KINDS
 from cli.doctor.check import Check, failed
 from cli.observe.callers import Callers
 from cli.observe.serving import RouteView
 from cli.observe.view import Key
 
-CLUSTERS, TRAFFIC, BETWEEN = "clusters", "traffic", "between"
-KINDS = {
-    CLUSTERS: "", "exports": "ServiceExport", "imports": "ServiceImport", "policies": "GlobalTrafficPolicy",
-    TRAFFIC: "", BETWEEN: "",
-}  # fmt: skip
-"""What `--kind` may say, and the objects that it means."""
 NAMED = re.compile(r"([a-z0-9.-]+)/([a-z0-9.-]+)(?= |$)")
 """The service in the name of a check."""
 

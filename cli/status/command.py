@@ -3,71 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import time
 
-from rich.console import Console
-from rich.live import Live
-
-from airgap.report import Report, output_console
-from cli import settings as settings_files
-from cli.doctor.platform import platform_checks
-from cli.errors import UserError
-from cli.observe.environment import Running, engine_of, running
+from airgap.report import Report
+from cli import settings
+from cli.observe.known import engine_of
 from cli.paths import Paths
-from cli.status.as_json import as_json
-from cli.status.chosen import Chosen, problems
-from cli.status.tables import render
-
-REFRESH_SECONDS = 2.0
 
 
 def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     """Show it once, or until Ctrl-C. 0 when all that is shown is well, 1 when something is not."""
-    settings_files.source_file(paths, arguments.environment)
-    console = output_console()
+    settings.source_file(paths, arguments.environment)
+    engine = engine_of(paths, arguments.environment, progress)
+    engine.ask_ahead()
+    from cli.status.show import show  # noqa: PLC0415  takes as long to load as the engine to answer
+
     try:
-        return asyncio.run(_show(arguments, paths, progress, console))
+        return show(engine, arguments)
     except KeyboardInterrupt:
         if arguments.watch:
             return 0  # that is how watching ends
         raise
-
-
-def wanted(arguments: argparse.Namespace) -> Chosen:
-    """The rows that the command line asks for."""
-    return Chosen(
-        clusters=frozenset(arguments.cluster),
-        namespaces=frozenset(arguments.namespace),
-        services=tuple(arguments.service),
-        kinds=frozenset(arguments.kind),
-        wrong=arguments.wrong,
-    )
-
-
-async def _show(arguments: argparse.Namespace, paths: Paths, progress: Report, console: Console) -> int:
-    chosen = wanted(arguments)
-    async with running(engine_of(paths, arguments.environment, progress)) as environment:
-        names = [cluster.name for cluster in environment.settings.clusters]
-        if unknown := sorted(chosen.clusters - set(names)):
-            raise UserError(f"--cluster {unknown[0]}: there is none. Known: {', '.join(names)}.", code=2)
-        if arguments.watch:
-            await _watch(environment, chosen, console)
-        platform = await environment.look()
-    if arguments.json:
-        print(json.dumps(as_json(platform, chosen), indent=2))
-    else:
-        console.print(render(platform, chosen=chosen))
-    return 1 if problems(platform_checks(platform), chosen) else 0
-
-
-async def _watch(environment: Running, chosen: Chosen, console: Console) -> None:
-    """One frame after the other, for ever."""
-    platform = await environment.look()
-    with Live(render(platform, chosen=chosen), console=console, auto_refresh=False) as live:
-        while True:
-            shown = time.monotonic()
-            before, platform = platform, await environment.look(platform)
-            live.update(render(platform, before, chosen), refresh=True)
-            await asyncio.sleep(max(0.0, REFRESH_SECONDS - (time.monotonic() - shown)))

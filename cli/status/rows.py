@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cli.choices import CLUSTERS, TRAFFIC
 from cli.doctor.platform import dapr
 from cli.observe import serving
 from cli.observe.callers import Callers, callers
 from cli.observe.serving import RouteView
 from cli.observe.view import GATEWAY, SYSTEM, ClusterView, Key, Object, key_of, spec, status
-from cli.status.chosen import CLUSTERS, TRAFFIC, Chosen, is_well
+from cli.status.chosen import Chosen, is_well
 
 SHOWN_CONDITIONS = {
     "ServiceExport": ("Valid", "Conflict", "Programmed"),

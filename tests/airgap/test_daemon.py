@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,33 @@ def test_a_policy_left_by_a_killed_run_is_removed(tmp_path: Path) -> None:
     with debian._services_stay_down(policy):
         pass
     assert not policy.exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_one"),
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\nOK", True),
+        (b"HTTP/1.0 503 Service Unavailable\r\n\r\n", False),
+        (b"", False),
+    ],
+)
+def test_a_daemon_is_one_that_says_so(answer: bytes, is_one: bool) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(daemon.SOCKET))
+        listener.listen()
+
+        def once() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(100)
+                client.sendall(answer)
+
+        answering = threading.Thread(target=once)
+        answering.start()
+        assert (daemon.running_daemon() == daemon.own_host()) is is_one
+        answering.join()
+
+
+def test_a_daemon_on_another_machine_is_asked_as_well() -> None:
+    assert not daemon.answers("tcp://127.0.0.1:9")
+    assert not daemon.answers("not an address")

@@ -58,3 +58,16 @@ def test_who_does_not_wait_is_told_for_whom_it_would(tmp_path: Path) -> None:
         ):
             pass
     assert not holder(tmp_path), "what is written there is of one that has ended"
+
+
+def test_environments_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    progress, text = quiet()
+    with (
+        exclusive(tmp_path, "./stack up dev", quiet()[0]),
+        exclusive(tmp_path, "./stack drill dev", progress, environment="dev"),
+        exclusive(tmp_path, "./stack drill mine", progress, environment="mine"),
+    ):
+        assert holder(tmp_path, "dev").startswith("./stack drill dev, process ")
+        assert holder(tmp_path, "mine").startswith("./stack drill mine, process ")
+        assert not holder(tmp_path, "theirs")
+    assert "Waiting" not in text.getvalue()

@@ -26,6 +26,7 @@ echo "$@" >> "$RECORD"
 case "$*" in
   *"stack ls"*) cat "$LISTED" ;;
   *"stack export"*) cat "$STATE" ;;
+  *"stack output"*) echo '{"kubeconfigs": {}}' ;;
   *"stack import"*) for last; do case "$last" in *.json) cp "$last" "$IMPORTED" ;; esac; done ;;
   *"stack init"*) echo 'encryptionsalt: v1:salt' >> Pulumi.dev.yaml ;;
 esac
@@ -71,6 +72,20 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 def recorded(tmp_path: Path) -> str:
     return (tmp_path / "RECORD").read_text()
+
+
+def test_what_is_asked_ahead_is_asked_once_and_counts_once(engine: Engine, tmp_path: Path) -> None:
+    engine.ask_ahead()
+    assert engine.secret_outputs() == {"kubeconfigs": {}}
+    assert recorded(tmp_path).count("stack output --json --show-secrets") == 1
+    engine.secret_outputs()  # they may be others by now
+    assert recorded(tmp_path).count("stack output --json --show-secrets") == 2
+
+
+def test_nothing_is_asked_ahead_of_an_environment_that_is_not_there(engine: Engine, tmp_path: Path) -> None:
+    shutil.rmtree(engine.folder)
+    engine.ask_ahead()
+    assert not (tmp_path / "RECORD").exists()
 
 
 def test_a_backend_of_the_users_is_shared_and_one_of_ours_is_not(

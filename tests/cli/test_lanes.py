@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from cli import lanes
-from cli.commands import worst
+from cli.developing import worst
 
 SAYS_AND_ENDS = "import sys; print(sys.argv[1]); print('second line'); sys.exit(int(sys.argv[2]))"
 CLEANS_UP = """\

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli import commands, others
+from cli import others, take_down
 from cli.errors import UserError
 from cli.observe.api import ApiError
 
@@ -132,13 +132,13 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 def test_nothing_of_others_is_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)
-    commands._ask_for_others([], "existing")
+    take_down._ask_for_others([], "existing")
 
 
 @pytest.mark.parametrize("answer", ["y", "YES"])
 def test_a_yes_goes_on(terminal: Callable[[str], None], answer: str) -> None:
     terminal(answer)
-    commands._ask_for_others(["Secret shop/key in east"], "existing")
+    take_down._ask_for_others(["Secret shop/key in east"], "existing")
 
 
 @pytest.mark.parametrize("answer", ["", "n", "what?"])
@@ -147,7 +147,7 @@ def test_anything_else_deletes_nothing(
 ) -> None:
     terminal(answer)
     with pytest.raises(UserError, match=r"nothing was deleted"):
-        commands._ask_for_others([f"Secret shop/{n} in east" for n in range(others.SHOWN + 3)], "existing")
+        take_down._ask_for_others([f"Secret shop/{n} in east" for n in range(others.SHOWN + 3)], "existing")
     shown = capsys.readouterr().out
     assert "Secret shop/19 in east" in shown
     assert "and 3 more" in shown
@@ -156,4 +156,4 @@ def test_anything_else_deletes_nothing(
 def test_a_script_has_to_say_yes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     with pytest.raises(UserError, match=r"Secret shop/key in east\n.*destroy existing --yes"):
-        commands._ask_for_others(["Secret shop/key in east"], "existing")
+        take_down._ask_for_others(["Secret shop/key in east"], "existing")

@@ -11,7 +11,7 @@ from rich.console import Console
 from cli.arguments import parser
 from cli.observe.callers import callers
 from cli.status.as_json import as_json
-from cli.status.command import wanted
+from cli.status.show import wanted
 from cli.status.tables import render, served_by
 
 

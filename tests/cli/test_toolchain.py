@@ -13,7 +13,7 @@ from rich.console import Console
 
 from airgap.plugins import install as plugins
 from airgap.report import Report
-from cli import toolchain
+from cli import prepare, toolchain
 from cli.errors import UserError
 from cli.paths import Paths
 
@@ -50,35 +50,35 @@ def registry() -> Iterator[str]:
 
 
 def test_a_registry_that_asks_for_a_token_means_upstream(registry: str, progress: Report) -> None:
-    assert toolchain.choose_mode("auto", progress, registry) == "upstream"
+    assert prepare.choose_mode("auto", progress, registry) == "upstream"
 
 
 def test_a_proxy_that_forbids_means_airgap(
     registry: str, monkeypatch: pytest.MonkeyPatch, progress: Report
 ) -> None:
     monkeypatch.setattr(Registry, "status", 403)
-    assert toolchain.choose_mode("auto", progress, registry) == "airgap"
+    assert prepare.choose_mode("auto", progress, registry) == "airgap"
 
 
 def test_no_network_means_airgap(progress: Report) -> None:
-    assert toolchain.choose_mode("auto", progress, NOBODY) == "airgap"
+    assert prepare.choose_mode("auto", progress, NOBODY) == "airgap"
 
 
 def test_a_configured_air_gap_asks_nobody(progress: Report) -> None:
-    assert toolchain.choose_mode("airgap", progress, "not a url") == "airgap"
+    assert prepare.choose_mode("airgap", progress, "not a url") == "airgap"
 
 
 def test_upstream_without_a_public_registry_is_refused_with_what_to_do(progress: Report) -> None:
     with pytest.raises(UserError, match=r"does not answer.*--supply airgap.*`mirror`") as refused:
-        toolchain.choose_mode("upstream", progress, NOBODY)
+        prepare.choose_mode("upstream", progress, NOBODY)
     assert len(str(refused.value).splitlines()) == 1
 
 
 def test_upstream_is_taken_where_the_registry_or_a_mirror_of_it_can_be_had(
     registry: str, progress: Report
 ) -> None:
-    assert toolchain.choose_mode("upstream", progress, registry) == "upstream"
-    assert toolchain.choose_mode("upstream", progress, NOBODY, mirrors=lambda: True) == "upstream"
+    assert prepare.choose_mode("upstream", progress, registry) == "upstream"
+    assert prepare.choose_mode("upstream", progress, NOBODY, mirrors=lambda: True) == "upstream"
 
 
 @pytest.mark.parametrize(("printed", "has"), [("https://mirror.example.org/ ", True), ("\n", False)])
@@ -89,9 +89,9 @@ def test_mirrors_of_the_users_docker_daemon_count(
     docker.write_text(f"#!/bin/sh\necho '{printed}'\n")
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert toolchain.daemon_has_mirrors() is has
+    assert prepare.daemon_has_mirrors() is has
     docker.unlink()
-    assert not toolchain.daemon_has_mirrors()
+    assert not prepare.daemon_has_mirrors()
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_tool_on_path_is_used_when_it_is_recent_enough(
     tool = tmp_path / "pulumi"
     tool.write_text(f"#!/bin/sh\necho '{printed}'\n")
     tool.chmod(0o755)
-    assert ("pulumi" in toolchain.tools_on_path(progress, str(tmp_path))) is used
+    assert ("pulumi" in prepare.tools_on_path(progress, str(tmp_path))) is used
 
 
 def test_the_users_own_pulumi_keeps_its_home_and_the_plugins_in_it(tmp_path: Path) -> None:
@@ -139,4 +139,4 @@ def test_an_environment_needs_no_more_than_the_engine(tmp_path: Path, progress: 
     (theirs / "pulumi").chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(theirs))
-        assert toolchain.engine_alone(paths, progress).exports["PATH"] == str(theirs)
+        assert prepare.engine_alone(paths, progress).exports["PATH"] == str(theirs)

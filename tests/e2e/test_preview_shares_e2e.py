@@ -30,9 +30,9 @@ from e2e.commands import ROOT
 from e2e.load import Clusters, Kubectl, gateway_image
 
 from airgap.report import Report
-from cli import commands
 from cli.arguments import parser
 from cli.paths import PROJECT, Paths
+from cli.preview import command
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
@@ -149,7 +149,7 @@ class Preview:
         (self.root / "Pulumi.own.yaml").write_text(yaml.safe_dump(settings(policy, local=local)))
         printed = io.StringIO()
         with redirect_stdout(printed):
-            commands.preview(parser().parse_args(["preview", "own", "--json"]), self.paths, Report())
+            command.run(parser().parse_args(["preview", "own", "--json"]), self.paths, Report())
         said: dict[str, Any] = json.loads(printed.getvalue())
         return said
 

@@ -30,7 +30,8 @@ from cli.drill.calls import Call, begun
 from cli.drill.journal import Journal
 from cli.drill.losses import Client, Loss, Scaled, Stopped
 from cli.errors import UserError
-from cli.observe.environment import NotUpError, Running, refuse_absent
+from cli.observe.environment import Running
+from cli.observe.known import NotUpError, refuse_absent
 from cli.observe.view import Platform
 from cli.paths import PROJECT, Paths
 
@@ -250,7 +251,7 @@ def test_what_a_killed_drill_left_is_put_back_by_whatever_comes_next(
         acts.said.append("then")
         return 0
 
-    monkeypatch.setattr(commands, "COMMANDS", {called: then})
+    monkeypatch.setattr(commands, "command_of", lambda _: then)
     assert run(paths, called=called) == 0
     assert acts.said == [f"put back {left.words} and wait", "then"]
 
@@ -265,7 +266,8 @@ def test_what_was_in_a_cluster_that_is_gone_is_forgotten(paths: Paths, acts: Act
 
 def test_it_does_not_wait_for_another_that_works(paths: Paths, acts: Acts) -> None:
     refused = pytest.raises(UserError, match=r"does not wait for another \./stack \(\./stack up dev, process")
-    with exclusive(paths.cache, "./stack up dev", Report()), refused:
+    up = exclusive(paths.cache, "./stack up dev", Report(), environment="dev")
+    with exclusive(paths.cache, "./stack up other", Report()), up, refused:
         run(paths, *LOSE)
     assert not acts.said
 
@@ -303,7 +305,7 @@ def test_status_and_doctor_name_what_is_away(paths: Paths) -> None:
     (check,) = drill_check(environment)
     assert check.seen.endswith(": cluster-1; that drill ended without putting it back")
     assert check.hint.startswith("./stack drill dev --undo puts it back")
-    with exclusive(paths.cache, "./stack drill dev", Report()):
+    with exclusive(paths.cache, "./stack drill dev", Report(), environment="dev"):
         (check,) = drill_check(environment)
     assert f"(./stack drill dev, process {os.getpid()}, is at work)" in check.seen
 

@@ -15,11 +15,10 @@ from platforms.repository import repository
 from rich.console import Console
 
 from airgap.report import Report
-from cli import commands
 from cli.arguments import parser
 from cli.engine import Engine
 from cli.errors import UserError
-from cli.observe.environment import engine_of
+from cli.observe.known import engine_of
 from cli.paths import PROJECT, Paths
 from cli.preview import command, objects, render
 from stacks.config.loading import parse
@@ -210,7 +209,7 @@ def write(paths: Paths, **changes: Any) -> None:
 
 
 def preview(paths: Paths, *words: str) -> int:
-    return commands.preview(parser().parse_args(["preview", "own", *words]), paths, Report())
+    return command.run(parser().parse_args(["preview", "own", *words]), paths, Report())
 
 
 def test_the_settings_alone_say_who_would_serve_whom(

@@ -1,4 +1,4 @@
-"""What commands do around their work."""
+"""What `./stack test e2e` does when it ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from airgap.lock import exclusive
 from airgap.report import Report
-from cli import commands
+from cli import developing
 from cli.paths import Paths
 
 
@@ -16,7 +16,7 @@ from cli.paths import Paths
 def stopped(monkeypatch: pytest.MonkeyPatch) -> list[Report]:
     """Filled when our own Docker daemon would be stopped."""
     calls: list[Report] = []
-    monkeypatch.setattr(commands.daemon, "stop_daemon", calls.append)
+    monkeypatch.setattr(developing.daemon, "stop_daemon", calls.append)
     return calls
 
 
@@ -25,8 +25,8 @@ def test_tests_that_end_leave_the_daemon_to_a_command_that_goes_on_with_it(
 ) -> None:
     paths, report = Paths(root=tmp_path, cache=tmp_path, state=tmp_path), Report()
     with exclusive(paths.cache, "./stack up mine", report):
-        commands._stop_daemon(paths, report)
+        developing.stop_daemon(paths, report)
     assert not stopped
     assert "stays: another ./stack is at work (./stack up mine" in capsys.readouterr().err
-    commands._stop_daemon(paths, report)
+    developing.stop_daemon(paths, report)
     assert stopped == [report]

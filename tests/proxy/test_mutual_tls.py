@@ -443,7 +443,7 @@ async def test_a_certificate_that_ends_under_way_is_not_used_to_its_end(world: W
 async def test_a_request_closes_few_of_many_connections_that_count_no_more(world: World) -> None:
     """After a root was taken away, say: it would wait until hundreds are closed."""
     await world.start()
-    many = 3 * UNUSABLE_AT_ONCE
+    many = 24
     callers = [await world.net.connect(world.c2.east) for _ in range(many)]
     for _, writer in callers:
         writer.write(b"POST /x HTTP/1.1\r\nHost: app.demo\r\nContent-Length: 1\r\n\r\n")

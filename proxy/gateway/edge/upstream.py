@@ -21,7 +21,7 @@ REUSE_SECONDS: Final = 1.0
 """How long a connection may have been idle to be used for a request that cannot be replayed: well below
 the 5 s after which the quickest of common servers (Node.js) close theirs."""
 
-UNUSABLE_AT_ONCE: Final = 8
+UNUSABLE_AT_ONCE: Final = 2
 """Connections by a certificate that counts no more which one request closes: with TLS each costs as much as
 half a request, and there may be hundreds. The others are found by later requests, or expire."""
 EXPIRED_AT_ONCE: Final = 64

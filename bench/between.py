@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from gateway.core.issuing import issue, make_root
 
@@ -62,26 +63,41 @@ class Proofs:
         """By which the application proves who it is."""
         return self.folder / "member.root"
 
+    def peer(self, key: str, port: int | None = None) -> dict[str, Any]:
+        """What the other cluster's gateways read of one: its root, and where its gateways listen for them."""
+        name = name_of(key)
+        spec = {"clusterKey": key, "roots": [(self.folder / f"{name}.root").read_text()]}
+        listening = {} if port is None else {"gateway": {"ip": "127.0.0.1", "port": port}}
+        return {"kind": "Peer", "metadata": {"name": name}, "spec": {**spec, **listening}}
+
+    def arguments(self, key: str, port: int) -> list[str]:
+        """By which a cluster's gateway listens for the other's there, and proves who it is."""
+        certificate = str(self.folder / name_of(key))
+        return ["--mutual-tls", "strict", "--peers", f"127.0.0.1:{port}", "--certificate", certificate]
+
     def objects(self, port: int) -> str:
         """The gateway's objects: a service of the other cluster, and where that listens."""
         named = {"name": "service-0", "namespace": "bench"}
         target = {"host": "127.0.0.1", "ip": "127.0.0.1", "port": port, "path": "/service-0"}
         ports = [{"port": 80, "endpoints": [{"clusterKey": MEMBER, "target": target}]}]
-        gateway = {"ip": "127.0.0.1", "port": port}
-        peer = {"clusterKey": MEMBER, "roots": [self.root.read_text()], "gateway": gateway}
         items = [
             {"kind": "ServiceImport", "metadata": named, "spec": {"ports": ports}},
             {"kind": "GlobalTrafficPolicy", "metadata": named, "spec": {"lbType": "ActiveActive"}},
-            {"kind": "Peer", "metadata": {"name": "member"}, "spec": peer},
+            self.peer(MEMBER, port),
         ]
         return json.dumps({"kind": "List", "items": items})
+
+
+def name_of(key: str) -> str:
+    """A cluster's name, of its key."""
+    return key.rpartition("/")[2]
 
 
 def make_proofs(folder: Path) -> Proofs:
     """Both clusters' roots, and a certificate of each; good for a day."""
     now = datetime.now(UTC)
     for key in (CALLER, MEMBER):
-        name = key.rpartition("/")[2]
+        name = name_of(key)
         root = make_root(key, now)
         leaf = issue(root, key, now)
         (folder / name).mkdir(exist_ok=True)

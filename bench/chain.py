@@ -12,9 +12,11 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from bench.hop_objects import KEY, caller_objects, caller_resources, exporter_objects
+from bench import between
+from bench.hop_objects import caller_objects, caller_resources, exporter_objects
 from bench.programs import Running, gateway_argv, start
 from bench.setting import Bench, free_port
 from bench.starters import ONE_CORE, start_backend
@@ -49,40 +51,62 @@ class Chain:
 def start_chain(bench: Bench, running: ExitStack) -> Chain:
     """All programs; the sidecars where there is a daprd."""
     backend = running.enter_context(start_backend(bench)).port
-    local, remote = _two_ports()
-    chain = Chain(backend, local, remote)
-    north = free_port()
-    for name, objects, ports in (
-        (OTHER_GATEWAY, exporter_objects(backend), ["--listen", f"127.0.0.1:{north}"]),
-        (
-            NEAR_GATEWAY,
-            caller_objects(backend, north, local, remote),
-            ["--listen", f"127.0.0.1:{free_port()}", "--service-ports", f"{local}-{remote}"],
-        ),
-    ):
-        chain.admin[name] = free_port()
-        chain.programs[name] = running.enter_context(_start_gateway(bench, chain, name, objects, ports))
+    chain = start_gateways(bench, running, backend, between.make_proofs(bench.folder))
     if "daprd" in bench.peers:
         inside = free_port()
         chain.programs[CALLEE] = running.enter_context(
             _start_sidecar(bench, LOCAL_ID, inside, {}, "--app-port", str(backend))
         )
         chain.programs[CALLER] = running.enter_context(
-            _start_sidecar(bench, "caller", free_port(), caller_resources(remote, inside))
+            _start_sidecar(bench, "caller", free_port(), caller_resources(chain.remote, inside))
         )
     return chain
 
 
+def start_gateways(bench: Bench, running: ExitStack, backend: int, proofs: between.Proofs) -> Chain:
+    """Those of both clusters, in front of an application."""
+    local, remote = _two_ports()
+    chain = Chain(backend, local, remote)
+    north, peers = free_port(), free_port()
+    for name, key, objects, ports in (
+        (
+            OTHER_GATEWAY,
+            between.MEMBER,
+            exporter_objects(backend, proofs),
+            ["--listen", f"127.0.0.1:{north}", *proofs.arguments(between.MEMBER, peers)],
+        ),
+        (
+            NEAR_GATEWAY,
+            between.CALLER,
+            caller_objects(backend, (north, peers), local, remote, proofs),
+            [
+                *["--listen", f"127.0.0.1:{free_port()}", "--service-ports", f"{local}-{remote}"],
+                *proofs.arguments(between.CALLER, free_port()),
+            ],
+        ),
+    ):
+        chain.admin[name] = free_port()
+        chain.programs[name] = running.enter_context(
+            _start_gateway(bench, key, chain.admin[name], objects, ports)
+        )
+    return chain
+
+
+def objects_file(bench: Bench, key: str) -> Path:
+    """What the gateway of a cluster reads, and follows."""
+    return bench.folder / f"objects-{between.name_of(key)}.json"
+
+
 def _start_gateway(
-    bench: Bench, chain: Chain, name: str, objects: Sequence[Mapping[str, Any]], ports: Sequence[str]
+    bench: Bench, key: str, admin: int, objects: Sequence[Mapping[str, Any]], ports: Sequence[str]
 ) -> Running:
     """With its access log, which is what a cluster's gateways have by default."""
-    cluster = "a" if name == NEAR_GATEWAY else "b"
-    file, east = bench.folder / f"objects-{cluster}.json", free_port()
+    cluster = between.name_of(key)
+    file, east = objects_file(bench, key), free_port()
     file.write_text(json.dumps({"kind": "List", "items": objects}))
     argv = gateway_argv(
-        *["serve", "--objects", str(file), "--cluster-key", KEY.format(cluster), *ports],
-        *["--east-west", f"127.0.0.1:{east}", "--admin", f"127.0.0.1:{chain.admin[name]}", "--access-log"],
+        *["serve", "--objects", str(file), "--cluster-key", key, *ports],
+        *["--east-west", f"127.0.0.1:{east}", "--admin", f"127.0.0.1:{admin}", "--access-log"],
     )
     core, environment = bench.proxy_core, bench.environment
     return start(f"gateway-{cluster}", argv, core=core, port=east, folder=bench.folder, env=environment)

@@ -1,8 +1,8 @@
 """Objects of two clusters for the gateways in `chain`, as hub and controller leave them. Pure.
 
-Cluster `a` is the caller's. It has the application itself, as the Service `local`, which is taken over: its
-pods are known from the Service beside it. `b` exports the Service `remote`, which `a` imports. Each has a
-service port at `a`.
+The caller's cluster has the application itself, as the Service `local`, which is taken over: its pods are
+known from the Service beside it. The member exports the Service `remote`, which the caller's imports. Each
+has a service port there. Between them is mutual TLS.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bench.between import CALLER, MEMBER, Proofs
+
 NAMESPACE = "bench"
-KEY = "default/default/default/{}"
 PATH = "/remote"
 PORT = 80
 """Of both Services."""
@@ -21,8 +22,8 @@ REMOTE_ID = "remote"
 """App-id behind an HTTPEndpoint."""
 
 
-def exporter_objects(backend: int) -> list[dict[str, Any]]:
-    """Those of cluster `b`, whose gateway serves its pods by path."""
+def exporter_objects(backend: int, proofs: Proofs) -> list[dict[str, Any]]:
+    """Those of the member, whose gateway serves its pods."""
     rule = {"path": PATH, "pathType": "Prefix", "portNumber": PORT}
     return [
         {"kind": "Service", "metadata": _named("remote"), "spec": _ports()},
@@ -32,13 +33,20 @@ def exporter_objects(backend: int) -> list[dict[str, Any]]:
             "metadata": _named("remote"),
             "spec": {"rules": [rule], "pathRewrite": {"from": f"^{PATH}/?", "to": "/"}},
         },
+        proofs.peer(CALLER),
     ]
 
 
-def caller_objects(backend: int, north: int, local: int, remote: int) -> list[dict[str, Any]]:
-    """Those of cluster `a`, as its controller leaves them. `north`: where the gateway of `b` serves paths."""
+def caller_objects(
+    backend: int, member: tuple[int, int], local: int, remote: int, proofs: Proofs
+) -> list[dict[str, Any]]:
+    """Those of the caller's cluster, as its controller leaves them.
+
+    `member`: where the member's gateway serves paths, and where it listens for other gateways.
+    """
+    north, peers = member
     target = {"host": "127.0.0.1", "ip": "127.0.0.1", "port": north, "path": PATH}
-    ports = [{"port": PORT, "endpoints": [{"clusterKey": KEY.format("b"), "target": target}]}]
+    ports = [{"port": PORT, "endpoints": [{"clusterKey": MEMBER, "target": target}]}]
     taken = {f"{MESH}/selector": '{"app":"local"}'}
     return [
         {"kind": "Service", "metadata": {**_named("local"), "annotations": taken}, "spec": _ports()},
@@ -55,10 +63,11 @@ def caller_objects(backend: int, north: int, local: int, remote: int) -> list[di
         _gateways("local", local),
         {"kind": "ServiceImport", "metadata": _named("local"), "spec": {"ports": ports}},
         {"kind": "GlobalTrafficPolicy", "metadata": _named("local"), "spec": {"lbType": "FailOver",
-            "targets": [{"clusterKey": KEY.format("b")}]}},
+            "targets": [{"clusterKey": MEMBER}]}},
         _gateways("remote", remote),
         {"kind": "ServiceImport", "metadata": _named("remote"), "spec": {"ports": ports}},
         {"kind": "GlobalTrafficPolicy", "metadata": _named("remote"), "spec": {"lbType": "ActiveActive"}},
+        proofs.peer(MEMBER, peers),
     ]  # fmt: skip
 
 

@@ -39,9 +39,10 @@ NOTES = (
     (
         "Direct: to the application. Taken over: by a service port of the caller's gateway, which sends "
         "it to a pod of its own cluster; callers of a local Service's name get this while it is taken "
-        "over. Other cluster: by an imported Service, through a gateway of each cluster. App-id, other "
-        "cluster: the same, called by app-id at a sidecar that has an HTTPEndpoint. App-id, Dapr's own: "
-        "from sidecar to sidecar within a cluster."
+        "over. Other cluster: by an imported Service, through a gateway of each cluster, with mutual TLS "
+        "between the two, as is the default. App-id, other cluster: the same, called by app-id at a "
+        "sidecar that has an HTTPEndpoint. App-id, Dapr's own: from sidecar to sidecar within a cluster, "
+        "in the clear."
     ),
     (
         f"Latency is of {RATE} GET calls a second with small answers, one after another over {CONNECTIONS} "

@@ -12,6 +12,7 @@ TITLES = {
     "hops": "What a hop costs",
     "policy": "From a policy's change to the first request that follows it",
     "failover": "When a cluster dies under load",
+    "rotation": "When a cluster has another root and certificate",
     "stack": "Whole environments",
 }
 PICTURED = ("proxy", "memory")

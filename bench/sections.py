@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bench import failover, hops, memory, platform, policy, proxy
+from bench import failover, hops, memory, platform, policy, proxy, rotation
 from bench.figures import Result
 from bench.setting import Bench
 
@@ -15,6 +15,7 @@ SECTIONS: Mapping[str, Section] = {
     "hops": hops.measure,
     "policy": policy.measure,
     "failover": failover.measure,
+    "rotation": rotation.measure,
     "stack": platform.measure,
 }
 WITH_PEERS = {"proxy", "memory", "failover"}

@@ -58,8 +58,7 @@ def start_between(bench: Bench, member: int, proofs: Proofs) -> Running:
     argv = gateway_argv(
         *["serve", "--objects", str(objects), "--cluster-key", CALLER, "--no-access-log"],
         *["--listen", f"127.0.0.1:{free_port()}", "--east-west", f"127.0.0.1:{port}"],
-        *["--admin", f"127.0.0.1:{free_port()}", "--peers", f"127.0.0.1:{free_port()}"],
-        *["--mutual-tls", "strict", "--certificate", str(proofs.certificate)],
+        *["--admin", f"127.0.0.1:{free_port()}", *proofs.arguments(CALLER, free_port())],
     )
     return start(
         "gateway", argv, core=bench.proxy_core, port=port, folder=bench.folder, env=bench.environment

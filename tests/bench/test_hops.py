@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+from bench import between
+from bench.between import MEMBER, make_proofs
 from bench.chain import CALLER, NEAR_GATEWAY, OTHER_GATEWAY, Chain
 from bench.figures import Result, as_json
-from bench.hop_objects import KEY, caller_objects, exporter_objects
+from bench.hop_objects import caller_objects, exporter_objects
 from bench.hop_rows import ALL, BUSY, DIRECT, PACED, Turn, rows
 from bench.hops import ways
 from bench.load import unlike
 from bench.page import page
 from bench.programs import Running
 from bench.quiet import note
+from gateway.core.peers import MutualTls
 from gateway.core.snapshot import compile_snapshot
 
-BACKEND, NORTH, LOCAL, REMOTE = 8000, 8001, 20000, 20001
+BACKEND, NORTH, PEERS, LOCAL, REMOTE = 8000, 8001, 8443, 20000, 20001
 BOTH = (NEAR_GATEWAY, OTHER_GATEWAY)
 
 
-def test_a_service_port_of_the_callers_gateway_leads_to_the_pods_of_the_service_that_was_taken_over() -> None:
-    objects = caller_objects(BACKEND, NORTH, LOCAL, REMOTE)
-    compiled = compile_snapshot(objects, KEY.format("a"), listening=range(LOCAL, REMOTE + 1))
+def test_a_service_port_of_the_callers_gateway_leads_to_the_pods_of_the_service_that_was_taken_over(
+    tmp_path: Path,
+) -> None:
+    objects = caller_objects(BACKEND, (NORTH, PEERS), LOCAL, REMOTE, make_proofs(tmp_path))
+    compiled = compile_snapshot(
+        objects, between.CALLER, listening=range(LOCAL, REMOTE + 1), mutual_tls=MutualTls.STRICT
+    )
     assert compiled.problems == ()
     local, *others = compiled.snapshot.ports[LOCAL].clusters
-    assert (local.key, [str(one) for one in local.endpoints]) == (KEY.format("a"), [f"127.0.0.1:{BACKEND}"])
-    assert [other.key for other in others] == [KEY.format("b")], "its policy lets requests leave"
+    assert (local.key, [str(one) for one in local.endpoints]) == (between.CALLER, [f"127.0.0.1:{BACKEND}"])
+    assert [other.key for other in others] == [MEMBER], "its policy lets requests leave"
     only = compiled.snapshot.ports[REMOTE].clusters
-    assert [str(one) for cluster in only for one in cluster.endpoints] == [f"127.0.0.1:{NORTH}"]
+    (endpoint,) = [one for cluster in only for one in cluster.endpoints]
+    assert (endpoint.port, endpoint.peer) == (PEERS, MEMBER), "over mutual TLS, where it listens for that"
 
 
-def test_the_other_gateway_exports_what_the_first_one_imports() -> None:
-    compiled = compile_snapshot(exporter_objects(BACKEND), KEY.format("b"))
+def test_the_other_gateway_exports_what_the_first_one_imports(tmp_path: Path) -> None:
+    objects = exporter_objects(BACKEND, make_proofs(tmp_path))
+    compiled = compile_snapshot(objects, MEMBER, mutual_tls=MutualTls.STRICT)
     assert compiled.problems == ()
     found = compiled.snapshot.paths.find(b"/remote/orders/1")
     assert found is not None
     assert str(found.clusters[0].endpoints[0]) == f"127.0.0.1:{BACKEND}"
+    assert set(compiled.snapshot.table.peers) == {between.CALLER}
 
 
 class Unstarted(Running):

@@ -28,8 +28,9 @@ ORDER = (
     "test_doctor",
     "test_of_others",
     "test_take_down",
-    # An environment of its own, when the machine is free of the other one.
+    # Environments of their own, when the machine is free of the other one.
     "test_mutual_tls_e2e",
+    "test_trust_e2e",
 )
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,18 +12,17 @@ from typing import Any
 
 import pytest
 from e2e.capture import Capture, is_tls
-from e2e.commands import ROOT, stack
+from e2e.commands import ROOT
 from e2e.load import Load
+from e2e.tls_client import Dialled
 from e2e.tls_mesh import (
     EAST,
     ENVIRONMENT,
-    FILE,
     GATEWAY,
     HUB,
     NODE_PORT,
     PEERS_NODE_PORT,
     PORT,
-    SERVICE,
     SUBNET,
     SYSTEM,
     WEST,
@@ -34,11 +31,11 @@ from e2e.tls_mesh import (
     http_port,
     key,
     peers_port,
+    tls_mesh,
 )
 from existing.load import Load as OutsideLoad
 
 from gateway.core.certificates import fingerprint, is_issued_by, read_certificates
-from gateway.core.identity import BY_NAME, named
 from gateway.core.issuing import issue, make_root
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -56,13 +53,8 @@ AT_THE_DOOR = 4
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsMesh]:
     """The environment without mutual TLS, as it is before anybody asks for it."""
-    made = TlsMesh(tmp_path_factory.mktemp("tls"))
-    try:
-        made.up("off")
+    with tls_mesh(tmp_path_factory.mktemp("tls"), "off") as made:
         yield made
-    finally:
-        stack("destroy", ENVIRONMENT, "--yes")
-        FILE.unlink()
 
 
 def seen(mesh: TlsMesh, body: str) -> tuple[str, Capture]:
@@ -135,49 +127,6 @@ def test_between_clusters_there_are_records_of_tls_and_nothing_else(mesh: TlsMes
     for stream, data in found.items():
         assert is_tls(data), f"{stream} begins with {data[:40]!r}"
         assert MARK.encode() not in data
-
-
-class Dialled:
-    """What a client gets at the port that gateways of other clusters come to."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def plain(self) -> bytes:
-        with socket.create_connection((GATEWAY, peers_port(EAST)), timeout=20) as connection:
-            try:
-                return self._ask(connection, SERVICE)
-            except ConnectionError:
-                return b""
-
-    def tls(self, certificate: bytes = b"", service: str = SERVICE) -> bytes:
-        """With a certificate and its key in PEM, or none. Nothing when it is not let in."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        context.set_alpn_protocols(["http/1.1"])
-        if certificate:
-            file = self._folder / "client.pem"
-            file.touch(mode=0o600)
-            file.write_bytes(certificate)
-            context.load_cert_chain(file)
-        with socket.create_connection((GATEWAY, peers_port(EAST)), timeout=20) as connection:
-            try:
-                with context.wrap_socket(connection) as secure:
-                    return self._ask(secure, service)
-            except (ssl.SSLError, ConnectionError):
-                return b""
-
-    @staticmethod
-    def _ask(connection: socket.socket, service: str) -> bytes:
-        field = named(service, PORT, BY_NAME)
-        connection.sendall(
-            b"GET /x HTTP/1.1\r\nHost: x\r\nX-Gateway-Service: %b\r\nConnection: close\r\n\r\n" % field
-        )
-        answer = b""
-        while data := connection.recv(65536):
-            answer += data
-        return answer
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import json
 import subprocess
 import time
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -163,22 +164,21 @@ class TlsMesh:
 
     def page(self, name: str) -> dict[str, Any]:
         """What the gateway of a cluster tells of mutual TLS; nothing while none is ready."""
+        return dict(json.loads(self.admin(name, "peers") or "{}"))
+
+    def admin(self, name: str, page: str) -> str:
+        """An admin page of the gateway of a cluster; nothing while none is ready."""
         kubectl = self.clusters[name]
         pods = json.loads(kubectl(*SYSTEM, "get", "pods", "-l", "app=gateway", "-o", "json"))["items"]
         for pod in pods:
             if not pod["metadata"].get("deletionTimestamp"):
-                where = (
-                    f"/api/v1/namespaces/multicluster-system/pods/{pod['metadata']['name']}:9090/proxy/peers"
-                )
+                where = f"/api/v1/namespaces/{SYSTEM[1]}/pods/{pod['metadata']['name']}:9090/proxy/{page}"
                 done = subprocess.run(
-                    kubectl.argv("get", "--raw", where),
-                    env=self.env,
-                    capture_output=True,
-                    text=True,
+                    kubectl.argv("get", "--raw", where), env=self.env, capture_output=True, text=True,
                     check=False,
-                )
-                return json.loads(done.stdout) if done.returncode == 0 else {}
-        return {}
+                )  # fmt: skip
+                return done.stdout if done.returncode == 0 else ""
+        return ""
 
     def asks_over_tls(self, caller: str, callee: str) -> bool:
         return key(callee) in self.page(caller).get("gateways", {})
@@ -200,6 +200,18 @@ class TlsMesh:
     def secret(self, name: str, secret: str) -> dict[str, bytes]:
         found = json.loads(self.clusters[name](*SYSTEM, "get", "secret", secret, "-o", "json"))
         return {entry: b64decode(value) for entry, value in found["data"].items()}
+
+
+@contextmanager
+def tls_mesh(folder: Path, mode: str) -> Iterator[TlsMesh]:
+    """The environment with this `gateway.mutualTls` to begin with, as long as the block lasts."""
+    made = TlsMesh(folder)
+    try:
+        made.up(mode)
+        yield made
+    finally:
+        stack("destroy", ENVIRONMENT, "--yes")
+        FILE.unlink()
 
 
 def _list(*objects: dict[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from gateway.core.issuing import Issuer, issue, make_root
 from gateway.core.peers import MutualTls
 from gateway.core.snapshot import compile_snapshot
 from gateway.edge.accesslog import AccessLog
-from gateway.edge.contexts import PeerTls
+from gateway.edge.contexts import PeerTls, usable_until
 from gateway.edge.server import GatewayServer
+from gateway.edge.upstream import UNUSABLE_AT_ONCE
 
 KEYS = PeersKeys((b"1" * 32,))
 NAMED = named("demo/app", 3000, BY_NAME)
@@ -427,7 +428,7 @@ async def test_a_certificate_that_ends_under_way_is_not_used_to_its_end(world: W
     (upstream,) = pool.connections
     dialled: Any = upstream.transport
     left = dialled.usable_until - now().timestamp()
-    assert 0 < left < 24 * 3600 * 0.91, "the last tenth is spared"
+    assert 24 * 3600 * 0.5 < left < 24 * 3600 * 0.91, "the last tenth is spared, and some of what is before"
     dialled.usable_until = 0
     assert (await world.call())[0] == 200
     assert world.c2.handshakes() == {("dialled", "ok"): 2}
@@ -437,6 +438,47 @@ async def test_a_certificate_that_ends_under_way_is_not_used_to_its_end(world: W
     status, head, _ = await world.call()
     assert status == 200, "c1 asks who it is, and finds the certificate good"
     assert b"Refused" not in head
+
+
+async def test_a_request_closes_few_of_many_connections_that_count_no_more(world: World) -> None:
+    """After a root was taken away, say: it would wait until hundreds are closed."""
+    await world.start()
+    many = 24
+    callers = [await world.net.connect(world.c2.east) for _ in range(many)]
+    for _, writer in callers:
+        writer.write(b"POST /x HTTP/1.1\r\nHost: app.demo\r\nContent-Length: 1\r\n\r\n")
+    await world.net.until(lambda: world.c1.handshakes().get(("accepted", "ok"), 0) >= many)
+    (pool,) = world.c2.server.registry.pools.values()
+    for _, writer in callers:
+        writer.write(b"x")
+    await world.net.until(lambda: len(pool.idle) == many)
+    for upstream in pool.idle:
+        dialled: Any = upstream.transport
+        dialled.usable_until = 0
+    assert (await world.call())[0] == 200
+    assert len(pool.idle) == many - UNUSABLE_AT_ONCE + 1
+    for _ in range(10):
+        assert (await world.call())[0] == 200
+    assert len(pool.idle) == many - UNUSABLE_AT_ONCE + 1, "the one that is good is met first"
+
+
+@pytest.mark.parametrize(
+    ("made", "last", "first"),
+    [
+        (0.0, 900.0, 600.0),
+        (600.0, 900.0, 600.0),
+        (800.0, 900.0, 800.0),
+        (900.0, 900.0, 900.0),
+        (950.0, 900.0, 900.0),
+    ],
+)
+def test_connections_by_one_certificate_are_replaced_one_by_one(
+    made: float, last: float, first: float
+) -> None:
+    """Between six and nine tenths of its time. One that is made meanwhile is used for a part of the rest."""
+    parts = [usable_until(0.0, 1000.0, made, part / 10) for part in range(11)]
+    assert (parts[0], parts[-1]) == pytest.approx((last, first))
+    assert parts == sorted(parts, reverse=True)
 
 
 async def test_the_wrong_cluster_at_the_address_gets_no_request(world: World) -> None:

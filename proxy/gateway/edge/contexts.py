@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 ALPN: Final = "http/1.1"
 
-SPARE: Final = 10
+SPARE: Final = 0.1
 """A connection is not used for new requests in the last tenth of its certificates' time: clocks differ."""
-
+SPREAD: Final = 0.3
+"""Before that, a part of the time over which connections by one certificate are replaced, each at a moment of
+its own: all at once would cost more handshakes than requests can wait for."""
 
 MOST_KNOWN: Final = 1024
 """Certificates whose identity is kept: each cluster has one or two, but a hostile one can make any number."""
@@ -32,16 +34,16 @@ MOST_KNOWN: Final = 1024
 class Identity:
     """What a certificate proves, under some contexts."""
 
-    __slots__ = ("key", "message", "reason", "until", "usable_until")
+    __slots__ = ("key", "message", "reason", "since", "until")
 
     def __init__(self, key: str, reason: str, message: str, since: float, until: float) -> None:
         self.key = key
         """The cluster; empty for nobody, and then `reason` and `message` say why."""
         self.reason = reason
         self.message = message
+        self.since = since
         self.until = until
-        """On the wall clock."""
-        self.usable_until = usable_until(since, until)
+        """Both on the wall clock."""
 
 
 class Contexts:
@@ -49,10 +51,10 @@ class Contexts:
 
     def __init__(self, own: Leaf | None, table: PeerTable) -> None:
         self.own = own
-        self.usable_until = 0.0
-        """Of connections by the own certificate, on the wall clock."""
+        self.since = self.until = 0.0
+        """Of the own certificate, on the wall clock."""
         if own is not None:
-            self.usable_until = usable_until(own.since.timestamp(), own.until.timestamp())
+            self.since, self.until = own.since.timestamp(), own.until.timestamp()
         self.table = table
         self._known: dict[bytes, Identity] = {}
         self._clients: dict[str, ssl.SSLContext] = {}
@@ -184,9 +186,13 @@ class PeerTls:
         return found
 
 
-def usable_until(since: float, until: float) -> float:
-    """Until when connections by a certificate of that time are used for new requests."""
-    return until - (until - since) / SPARE
+def usable_until(since: float, until: float, now: float, part: float) -> float:
+    """Until when a connection that is made now, by a certificate of that time, is used for new requests.
+
+    `part`: where in the time over which connections are replaced, from 0 for its end to 1 for its beginning.
+    """
+    end = until - (until - since) * SPARE
+    return end - min((until - since) * SPREAD, max(end - now, 0.0)) * part
 
 
 def seconds_left(until: float) -> float:

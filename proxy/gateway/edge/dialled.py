@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
+import time
 from typing import Any, Final
 
-from gateway.edge.contexts import ALPN, PeerTls, seconds_left
+from gateway.edge.contexts import ALPN, PeerTls, seconds_left, usable_until
 from gateway.edge.tls import TlsTransport
 
 DIALLED: Final = "dialled"
@@ -44,7 +46,11 @@ class Dialled(TlsTransport):
         if reason:
             self.fail(ssl.SSLError(f"{message} ({reason})"), reason)
             return
-        self.usable_until = min(found.usable_until, self.contexts.usable_until)
+        now, part = time.time(), random.random()  # noqa: S311  no secret
+        self.usable_until = min(
+            usable_until(found.since, found.until, now, part),
+            usable_until(self.contexts.since, self.contexts.until, now, part),
+        )
         self.peers.count(DIALLED, "ok")
         if not self.ready.done():
             self.ready.set_result(None)

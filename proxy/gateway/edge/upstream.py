@@ -21,6 +21,12 @@ REUSE_SECONDS: Final = 1.0
 """How long a connection may have been idle to be used for a request that cannot be replayed: well below
 the 5 s after which the quickest of common servers (Node.js) close theirs."""
 
+UNUSABLE_AT_ONCE: Final = 2
+"""Connections by a certificate that counts no more which one request closes: with TLS each costs as much as
+half a request, and there may be hundreds. The others are found by later requests, or expire."""
+EXPIRED_AT_ONCE: Final = 64
+"""Of a pool, a few times a second: hundreds that were last used in the same moment."""
+
 
 class PoolFull(Exception):  # noqa: N818  a state, not a fault
     """All connections are busy and the queue is full."""
@@ -252,12 +258,14 @@ class Pool:
         is reused; only a request that can be replayed takes that risk.
         """
         oldest = self.runtime.now - REUSE_SECONDS if fresh else 0.0
-        while self.idle and self.idle[-1].idle_since >= oldest:
+        unusable = 0
+        while self.idle and unusable < UNUSABLE_AT_ONCE and self.idle[-1].idle_since >= oldest:
             upstream = self.idle.pop()
             if not upstream.transport.is_closing():
                 if self._usable(upstream):
                     return upstream
                 upstream.transport.close()
+                unusable += 1
         limits = self.runtime.limits
         if self.idle and self.total >= limits.upstream_connections:
             self.idle.pop(0).transport.close()
@@ -305,9 +313,12 @@ class Pool:
         self.close_idle()
 
     def expire(self, before: float) -> None:
-        """Close what has been idle since before that time."""
-        while self.idle and self.idle[0].idle_since < before:
-            self.idle.pop(0).transport.close()
+        """Close what has been idle since before that time, the oldest first, some at once."""
+        some = self.idle[:EXPIRED_AT_ONCE]
+        old = sum(upstream.idle_since < before for upstream in some)
+        del self.idle[:old]
+        for upstream in some[:old]:
+            upstream.transport.close()
 
     def close_idle(self) -> None:
         for upstream in self.idle:

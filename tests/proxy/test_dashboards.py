@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import promql_parser
 import pytest
 import yaml
+from harness.prometheus import prometheus
 from prometheus_client.parser import text_string_to_metric_families
+from proxy.conftest import PATIENCE
 from proxy.otlp import Receiver
 from proxy.test_mutual_tls import World
 
@@ -90,7 +93,7 @@ async def hub_page(net: Any, port: int) -> str:
 
 
 @pytest.fixture
-async def shown(net: Any, make: Any, ok: Any, tmp_path: Path, unused_tcp_port: int) -> Shown:
+async def pages(net: Any, make: Any, ok: Any, tmp_path: Path, unused_tcp_port: int) -> list[str]:
     """What gateways show after whatever can happen to requests has happened, and a hub."""
     app = await net.app(lambda _head, _body: ok())
     remote, _, _ = await net.gateway(make.service(), make.slice("127.0.0.1", port=app), make.export())
@@ -108,11 +111,16 @@ async def shown(net: Any, make: Any, ok: Any, tmp_path: Path, unused_tcp_port: i
     secured = World(net, make, ok, MutualTls.STRICT)
     await secured.start()
     assert (await secured.call())[0] == 200
-    pages = [
+    return [
         await page(net, server),
         await page(net, secured.c2.server),
         await hub_page(net, unused_tcp_port),
     ]
+
+
+@pytest.fixture
+def shown(pages: list[str]) -> Shown:
+    """The labels of each metric on these pages."""
     found: Shown = {}
     for text in pages:
         for family in text_string_to_metric_families(text):
@@ -137,6 +145,45 @@ async def test_every_metric_and_label_that_is_asked_for_is_there(shown: Shown) -
                 lost = set(node.modifier.labels) - set.intersection(*below)
                 problems += [f"{title}: nothing below has the label {label}" for label in lost]
     assert not problems, "\n".join(problems)
+
+
+@pytest.mark.e2e
+async def test_a_prometheus_answers_every_query_and_evaluates_every_rule(
+    net: Any, pages: list[str], ok: Any, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    ports = [await net.app(lambda *_, text=text: ok(text.encode())) for text in pages]
+    targets = [f"127.0.0.1:{port}" for port in ports]
+    async with prometheus(tmp_path, unused_tcp_port_factory(), targets, FOLDER / "alerts.yaml") as found:
+
+        async def seen_twice() -> bool:
+            return len(await found.query("count_over_time(up[1m]) > 1")) == len(targets)
+
+        await eventually(seen_twice)
+        empty = {
+            title for title, text in QUERIES[: -len(list(rules()))] if not await found.query(any_of(text))
+        }
+        assert empty == {"Answers of 5xx by service"}, "there were none"
+
+        async def evaluated() -> bool:
+            return all(rule["health"] != "unknown" for rule in await found.rules())
+
+        await eventually(evaluated)
+        assert {rule["name"]: rule.get("lastError", "") for rule in await found.rules()} == {
+            rule["alert"]: "" for rule in rules()
+        }
+
+
+def any_of(query: str) -> str:
+    """A query of the dashboard where nothing is chosen of its variables."""
+    return re.sub(r'"\$\w+"', '".*"', query)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.2)
 
 
 async def test_every_variable_of_the_dashboard_has_values(shown: Shown) -> None:

@@ -409,7 +409,7 @@ def test_what_is_between_clusters_alone_is_looked_for_at_no_front_door() -> None
     assert not [name for name in found if name.startswith("front door")]
 
 
-def test_a_path_is_not_judged_by_what_was_not_read_of_the_callers_cluster() -> None:
+def test_nothing_is_said_of_a_path_by_what_was_not_read_of_the_callers_cluster() -> None:
     world = World()
     world["cluster-2"].not_telling("Service", "dapr-test")
     found = [check for name, check in world.paths().items() if name.startswith("cluster-2 → dapr-test/")]

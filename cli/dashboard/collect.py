@@ -204,7 +204,7 @@ class Reader:
         found, self._look, self._look_due = await self._look, None, now + WHOLE_SECONDS
         if found.error and not before.version:
             raise ApiError(found.error)
-        return before if found.error else found
+        return before if found.error else with_earlier(found, before)
 
     def end(self) -> None:
         """Stop looking; what was seen counts as old."""
@@ -237,6 +237,19 @@ class Reader:
         except TimeoutError:
             return f"does not answer within {PAGE_SECONDS:g} s"
         return config, metrics
+
+
+def with_earlier(found: ClusterView, before: ClusterView) -> ClusterView:
+    """What was found, and of what did not come in time what was there before. Pure."""
+    late = {page for page, why in found.unread.items() if not why.is_refused}
+    if not late:
+        return found
+    objects = dict(found.objects)
+    for kind in dict.fromkeys(kind for kind, _ in sorted(late)):
+        of = {namespace for one, namespace in late if one == kind}
+        old = tuple(obj for obj in before.all(kind) if "" in of or key_of(obj)[0] in of)
+        objects[kind] = objects.get(kind, ()) + old
+    return replace(found, objects=objects)
 
 
 def digested(

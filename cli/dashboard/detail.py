@@ -14,7 +14,7 @@ from cli.errors import UserError
 from cli.explain.decision import explain
 from cli.explain.target import Target
 from cli.observe.callers import Callers, callers_of
-from cli.observe.serving import DOORS, RouteView, Shares, routes
+from cli.observe.serving import DOORS, RouteView, Shares, routes, untold
 from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Object, Platform, condition, key_of, spec, status
 
 MOST_FLOWS = 50
@@ -166,6 +166,8 @@ def why(platform: Platform, query: Query) -> list[dict[str, Any]]:
     if view is None:
         return []
     route = next((one for one in _routes(view, query.service) if one.door == "east-west"), None)
+    if route is None and (unread := untold(view)):
+        return [{"at": view.name, "decided": f"not known how it routes: {unread}", "why": []}]
     if route is None:
         return [{"at": view.name, "decided": "its gateway has no route for it", "why": []}]
     namespace, _, name = query.service.partition("/")
@@ -202,6 +204,7 @@ def of_cluster(platform: Platform, reading: Reading) -> dict[str, Any]:
             }
             for gateway in view.gateways
         ],
+        "untold": untold(view),
         "membership": _membership(platform, view),
         "flows": [
             {"service": service, "cluster": platform.short(key), **_flow(calls)}

@@ -63,6 +63,7 @@ class _Link:
 @dataclass
 class _Service:
     exporters: list[int] = field(default_factory=list)
+    imported_from: set[str] = field(default_factory=set)
     policies: dict[str, int] = field(default_factory=dict)
     fault: str = ""
     ejected: bool = False
@@ -102,7 +103,11 @@ def frame(moment: Moment, query: Query, at: float) -> Frame:
             _cluster(moment, reading, count, problems.get(reading.view.name, 0), at)
             for reading, count in zip(readings, clusters, strict=True)
         ],
-        services=[_service(name, one) for name, one in sorted(services.items()) if query.matches(name)],
+        services=[
+            _service(name, one, _unread(moment, one))
+            for name, one in sorted(services.items())
+            if query.matches(name)
+        ],
         namespaces=sorted({name.partition("/")[0] for name in services}),
         links=[_link(pair, link) for pair, link in sorted(links.items())],
         problems=[check.as_json() for check in moment.problems[:MOST_PROBLEMS]],
@@ -147,6 +152,7 @@ def _add_service(service: _Service, cluster: _Cluster, number: int, here: Servic
     if here.policy:
         cluster.policies += 1
         service.policies[here.policy] = service.policies.get(here.policy, 0) + 1
+    service.imported_from.update(here.exporters)
     service.fault = service.fault or here.fault
     service.ejected = service.ejected or here.ejected
 
@@ -208,13 +214,23 @@ def _all(several: Iterator[Calls]) -> Calls:
     return total
 
 
-def _service(name: str, service: _Service) -> ServiceFrame:
-    state: State = "bad" if service.fault else "warn" if service.ejected else "good"
+def _unread(moment: Moment, service: _Service) -> str:
+    """Which exporters of a service were not read; empty when all were."""
+    return ", ".join(
+        f"{reading.view.name} exports it and was not read: {reading.unread}"
+        for number, reading in enumerate(moment.readings)
+        if (number in service.exporters or reading.view.key in service.imported_from) and reading.unread
+    )
+
+
+def _service(name: str, service: _Service, unread: str) -> ServiceFrame:
+    ejected = "some endpoints are ejected" if service.ejected else ""
+    state: State = "bad" if service.fault else "warn" if ejected or unread else "good"
     served = service.served._replace(errors=service.served.errors + service.failed_between)
     return ServiceFrame(
         name=name,
         state=state,
-        why=service.fault or ("some endpoints are ejected" if service.ejected else ""),
+        why=service.fault or ejected or unread,
         exporters=service.exporters,
         policies=service.policies,
         served=traffic(served),
@@ -238,7 +254,8 @@ def _cluster(moment: Moment, reading: Reading, count: _Cluster, problems: int, a
     flows = rates.flows.items()
     gauges = [track.counters.totals for track in reading.tracks.values()]
     ends = [totals[CERTIFICATE] for totals in gauges if totals.get(CERTIFICATE)]
-    gateway = view.one("Deployment", SYSTEM, GATEWAY) or {}
+    gateway = view.one("Deployment", SYSTEM, GATEWAY)
+    known = gateway is not None or not view.unseen("Deployment", SYSTEM)
     ejected = int(sum(totals.get(EJECTED, 0) for totals in gauges)) if reach == "up" else 0
     return ClusterFrame(
         name=view.name,
@@ -253,8 +270,8 @@ def _cluster(moment: Moment, reading: Reading, count: _Cluster, problems: int, a
         state="bad" if problems or reach in ("down", "silent") else "warn" if ejected else "good",
         problems=problems,
         kubernetes=view.version,
-        ready=int(status(gateway).get("readyReplicas") or 0),
-        wanted=int(spec(gateway).get("replicas") or 0),
+        ready=int(status(gateway or {}).get("readyReplicas") or 0) if known else None,
+        wanted=int(spec(gateway or {}).get("replicas") or 0) if known else None,
         served=traffic(_all(calls for (_, key), calls in flows if key == view.key)),
         sent=traffic(_all(calls for (_, key), calls in flows if key != view.key)),
         own={words: round(rate, 2) for words, rate in rates.own.items()},

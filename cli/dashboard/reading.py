@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cli.dashboard.metrics import Counters
 from cli.dashboard.rates import Rates, Track, summed
 from cli.dashboard.schema import Reach
-from cli.observe.serving import routes
+from cli.observe.serving import routes, untold
 from cli.observe.view import ClusterView, Object, key_of, spec, status
 
 SILENT_SECONDS = 1.5
@@ -34,6 +34,8 @@ class ServiceAt(NamedTuple):
     fault: str = ""
     ejected: bool = False
     serving: tuple[Serving, ...] = ()
+    exporters: tuple[str, ...] = ()
+    """Keys of those that its import is from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,14 @@ class Reading:
         if self.error:
             return "down"
         return "up" if at - max(self.seen, self.due) < SILENT_SECONDS else "silent"
+
+    @property
+    def unread(self) -> str:
+        """Why it is not known what it exports, or how it routes, now; empty when it is."""
+        if self.planned:
+            return ""
+        unseen = self.view.unseen("ServiceExport")
+        return self.error or (str(unseen) if unseen else untold(self.view))
 
     def failed(self, error: str) -> Reading:
         """It answers with an error: nothing moves there that anybody knows of."""
@@ -90,6 +100,9 @@ def services_of(view: ClusterView) -> dict[str, ServiceAt]:
             at = found.get(name, ServiceAt())
             if kind == "ServiceExport":
                 at = at._replace(exported=True)
+            elif kind == "ServiceImport":
+                listed = status(obj).get("clusters") or ()
+                at = at._replace(exporters=tuple(str(one.get("cluster")) for one in listed))
             elif kind == "GlobalTrafficPolicy":
                 at = at._replace(policy=str(spec(obj).get("lbType") or "Locality"))
             found[name] = at._replace(fault=at.fault or fault_of(kind, obj))

@@ -28,7 +28,7 @@ class Traffic(TypedDict):
 
 
 class ClusterFrame(TypedDict):
-    """One cluster. What is known of one that is not up is old: `seen` says from when."""
+    """One cluster. What is known of one that is not up is old: `seen` says from when; 0: never read."""
 
     name: str
     key: str
@@ -43,9 +43,9 @@ class ClusterFrame(TypedDict):
     state: State
     problems: int
     kubernetes: str
-    ready: int
-    wanted: int
-    """Gateway pods."""
+    ready: int | None
+    wanted: int | None
+    """Gateway pods; null when that could not be read."""
     served: Traffic
     """What its gateways brought to its own pods, from whomever it came."""
     sent: Traffic
@@ -61,7 +61,10 @@ class ClusterFrame(TypedDict):
 
 
 class ServiceFrame(TypedDict):
-    """One service. `served`: at the clusters that serve it; of each failed request one error."""
+    """One service; good only when all its exporters were read.
+
+    `served`: at the clusters that serve it; of each failed request one error.
+    """
 
     name: str
     state: State

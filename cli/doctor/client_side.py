@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from cli.doctor import hints, whose
 from cli.doctor.check import Finding, fail, ok
 from cli.doctor.deployments import deployment
-from cli.doctor.path import LOCALITY, CallPath, bring, export, file_of, refresh
+from cli.doctor.let_out import let_out
+from cli.doctor.path import LOCALITY, CallPath, bring, export, refresh, unread
 from cli.doctor.platform import reachable
 from cli.doctor.reachability import SELF, import_addresses
 from cli.observe.services import (
@@ -24,9 +25,14 @@ from cli.observe.view import CONTROLLER, GATEWAY, HUB, SYSTEM, condition
 
 
 def cluster(path: CallPath) -> Finding | None:
-    """The callers' cluster has to answer before anything can be told of it."""
+    """The callers' cluster has to answer before anything can be told of it, and all that is asked of it."""
     found = reachable(path.platform, path.importer)
-    return ok() if found.result == "ok" else Finding(found.result, found.seen, found.hint)
+    if found.result != "ok":
+        return Finding(found.result, found.seen, found.hint)
+    if missing := unread(path.importer, path.service):
+        seen = f"not known: in {path.importer.name}, {missing}"
+        return Finding("warn", seen, hints.doctor_again(path.platform.environment))
+    return ok()
 
 
 def dns(path: CallPath) -> Finding | None:
@@ -156,12 +162,12 @@ def _policy_faults(path: CallPath) -> Iterator[Finding]:
         now = f"the policy {path.text} of {path.importer.name} is {live.lb_type}" if live else has
         if wanted is not None and wanted.lb_type != LOCALITY:
             yield fail(f"{now}, but the settings have {wanted.lb_type}", refresh(path))
+        served = pod_addresses(path.importer, path.service)
+        stay = "calls stay in the cluster" if served else "calls are refused, as nobody serves it there"
         if not whose.exports(path.platform.settings, path.service):
-            yield ok(
-                f"{now}, so calls stay in the cluster"
-            )  # what somebody else exports is theirs to let out
+            yield ok(f"{now}, so {stay}")  # what somebody else exports is theirs to let out
             return
-        yield Finding("warn", f"{now}: calls stay in the cluster", _allow(path))
+        yield Finding("warn", f"{now}: {stay}", let_out(path.platform, path.importer, path.service))
         return
     known = set(import_addresses(path.imported or {})) | {own}
     if path.target and path.target not in known:
@@ -191,17 +197,6 @@ def _weights(path: CallPath) -> Iterator[Finding]:
         )
 
 
-def _allow(path: CallPath) -> str:
-    namespace, name = path.service
-    targets = ", ".join(
-        f"{{cluster: {path.platform.short(key)}}}" for key in import_addresses(path.imported or {})
-    )
-    policy = f"lbType: FailOver, targets: [{targets}]"
-    entry = f"{{cluster: {path.importer.name}, namespace: {namespace}, name: {name}, {policy}}}"
-    up = f"./stack up {path.platform.environment}"
-    return f"To let them out, add {entry} to `policies` in {file_of(path)} and run {up}"
-
-
 def not_imported(path: CallPath, where: str) -> Finding:
     """The first cause that is there, from the exporter to the importer. `where` says what is missing."""
     plane = path.platform.plane
@@ -212,7 +207,7 @@ def not_imported(path: CallPath, where: str) -> Finding:
 
 def _exporter(path: CallPath) -> Iterator[tuple[str, str]]:
     exporter = path.exporter
-    if exporter is None or exporter.error:
+    if exporter is None or exporter.unseen("ServiceExport"):
         return
     exported = exporter.one("ServiceExport", *path.service)
     if exported is None:
@@ -237,7 +232,7 @@ def _hub(path: CallPath) -> Iterator[tuple[str, str]]:
     if plane.error:
         yield (
             f"the hub's cluster is down: {plane.error}",
-            hints.revive(plane, path.platform.containers),
+            hints.revive(path.platform, plane),
         )
         return
     hub = deployment(plane, SYSTEM, HUB, "hub")
@@ -252,8 +247,8 @@ def _memberships(path: CallPath) -> Iterator[tuple[str, str]]:
         if member == plane.name:
             continue
         joined = plane.one("Cluster", "", member)
-        if joined is None:
+        if joined is None and not plane.unseen("Cluster"):
             yield f"{member} has not joined: there is no Cluster object", refresh(path)
-        elif condition(joined, "Managed").get("status") == "False":
+        elif joined and condition(joined, "Managed").get("status") == "False":
             why = condition(joined, "Managed").get("message")
             yield f"the hub cannot manage {member}: {why}", hints.logs(plane.settings, HUB)

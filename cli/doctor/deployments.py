@@ -18,8 +18,11 @@ def check(view: ClusterView, what: str, result: Result, seen: str, hint: str = "
 
 
 def deployment(view: ClusterView, namespace: str, name: str, what: str) -> Check:
-    """Whether a Deployment has the pods it wants."""
+    """Whether a Deployment has the pods it wants. One that was not read is no fault: `unread` tells of it."""
     found = view.one("Deployment", namespace, name)
+    if found is None and (unseen := view.unseen("Deployment", namespace)):
+        seen = f"Deployment {namespace}/{name} {unseen}"
+        return check(view, what, "warn", seen, hints.doctor_again(view.environment))
     if found is None:
         return check(
             view,

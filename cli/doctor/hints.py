@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from cli.observe.view import SYSTEM, ClusterView
+from cli.observe.view import SYSTEM, ClusterView, Platform
 from stacks.config.model import ClusterSettings
 
 
@@ -54,6 +52,11 @@ def again(environment: str) -> str:
     return f"./stack up {environment} --refresh"
 
 
+def doctor_again(environment: str) -> str:
+    """Look once more, at what could not be read."""
+    return f"Run ./stack doctor {environment} again"
+
+
 def begin_again(environment: str) -> str:
     """Have the hub begin again in members where its token has ended."""
     return f"./stack up {environment} issues a new credential, with which the hub begins again"
@@ -69,12 +72,12 @@ def start(container: str, state: str) -> str:
     return f"docker unpause {container}" if state == "paused" else f"docker start {container}"
 
 
-def revive(view: ClusterView, containers: Mapping[str, str]) -> str:
-    """Bring a cluster back that does not answer."""
+def revive(platform: Platform, view: ClusterView) -> str:
+    """Bring a cluster back that does not answer; where nobody asked Docker, the node's log tells why."""
     if view.settings.source == "existing":
         return f"Check the network and {kubectl(view.settings, 'version')}"
     name = node_container(view.settings)
-    state = containers.get(name)
-    if state == "running":
+    state = platform.containers.get(name)
+    if state == "running" or not platform.docker:
         return f"docker logs --tail 50 {name}"
     return start(name, state) if state else again(view.environment)

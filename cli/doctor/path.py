@@ -9,10 +9,14 @@ from cli.doctor import hints, whose
 from cli.doctor.check import Check, Finding
 from cli.doctor.reachability import Reachability
 from cli.observe.services import is_taken_over, local_service
-from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Key, Object, Platform, meta, spec
+from cli.observe.view import DEFAULT_WEIGHT, SYSTEM, ClusterView, Key, Object, Platform, meta, spec
 from stacks.config.traffic import ExportSettings, PolicySettings
 
 LOCALITY = "Locality"
+OF_SERVICE = (
+    "ServiceExport", "ServiceImport", "GlobalTrafficPolicy",
+    "Service", "EndpointSlice", "Pod", "Deployment", "StatefulSet",
+)  # fmt: skip
 NOBODY_ASKED = Reachability(error="not asked")
 
 
@@ -106,6 +110,15 @@ def walk(path: CallPath, name: str, hops: tuple[Hop, ...]) -> Check:
         passed += finding is not None
         said = f": {finding.seen}" if finding is not None and finding.seen else ""
     return Check(group="path", name=name, result="ok", seen=f"{passed} hops fine{said}")
+
+
+def unread(view: ClusterView, service: Key) -> str:
+    """What could not be read of a cluster that a path with this service may hang on; empty when all was."""
+    pages = [
+        *((kind, service[0]) for kind in OF_SERVICE),
+        *((kind, SYSTEM) for kind in ("Pod", "Deployment")),
+    ]
+    return next((f"{kind} objects {why}" for kind, at in pages if (why := view.unseen(kind, at))), "")
 
 
 def file_of(path: CallPath) -> str:

@@ -24,6 +24,7 @@ from cli.observe.view import (
     ClusterView,
     Object,
     Platform,
+    Unread,
     condition,
     key_of,
     labels_of,
@@ -50,7 +51,7 @@ def unasked(platform: Platform, reached: Mapping[str, Reachability]) -> Iterator
     for view in platform.clusters:
         error = reached.get(view.name, NOBODY_ASKED).error
         if error and view.ready_pods(SYSTEM, {"app": GATEWAY}):
-            yield check(view, "what pods reach", "warn", error, "Run ./stack doctor again")
+            yield check(view, "what pods reach", "warn", error, hints.doctor_again(platform.environment))
 
 
 def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
@@ -76,7 +77,7 @@ def _cluster(platform: Platform, view: ClusterView) -> Iterator[Check]:
     yield from objects(platform, view)
     yield from not_for_every_caller(platform, view)
     yield from left_without_selector(view)
-    yield from unread(view)
+    yield from unread(platform, view)
 
 
 def reachable(platform: Platform, view: ClusterView) -> Check:
@@ -84,7 +85,7 @@ def reachable(platform: Platform, view: ClusterView) -> Check:
     if view.error:
         state = platform.containers.get(hints.node_container(view.settings))
         shown = f"; its node is {state}" if state and state != "running" else ""
-        hint = hints.revive(view, platform.containers)
+        hint = hints.revive(platform, view)
         return check(view, "API server", "fail", f"{view.error}{shown}", hint)
     tired = [
         key_of(node)[1]
@@ -98,11 +99,13 @@ def reachable(platform: Platform, view: ClusterView) -> Check:
 
 
 def silent_gateways(view: ClusterView) -> Iterator[Check]:
-    """Gateway pods that are ready and do not tell their routes."""
+    """Gateway pods that are ready and do not tell their routes: a fault where no other one tells them."""
+    result: Result = "fail" if view.config is None else "warn"
     for gateway in view.gateways:
         if gateway.error:
             hint = hints.logs(view.settings, GATEWAY)
-            yield check(view, f"admin page of {gateway.pod}", "warn", gateway.error, hint)
+            seen = f"could not be read ({gateway.error})"
+            yield check(view, f"admin page of {gateway.pod}", result, seen, hint)
 
 
 def memberships(platform: Platform, plane: ClusterView) -> Iterator[Check]:
@@ -110,6 +113,10 @@ def memberships(platform: Platform, plane: ClusterView) -> Iterator[Check]:
     for member in platform.settings.members:
         found = plane.one("Cluster", "", member.name)
         what = f"membership of {member.name}"
+        if found is None and (unseen := plane.unseen("Cluster")):
+            seen, hint = f"the Cluster object {unseen}", hints.doctor_again(platform.environment)
+            yield check(plane, what, "warn", seen, hint)
+            continue
         if found is None:
             yield check(plane, what, "fail", "there is no Cluster object", hints.again(platform.environment))
             continue
@@ -127,7 +134,8 @@ def memberships(platform: Platform, plane: ClusterView) -> Iterator[Check]:
 def dapr(view: ClusterView) -> Check:
     """Whether every part of Dapr's control plane has a ready pod, and which version it is."""
     workloads = [*view.all("Deployment", view.dapr_namespace), *view.all("StatefulSet", view.dapr_namespace)]
-    if not workloads:
+    unseen = view.unseen("Deployment", view.dapr_namespace) or view.unseen("StatefulSet", view.dapr_namespace)
+    if not workloads and not unseen:
         return check(
             view,
             "Dapr",
@@ -145,6 +153,9 @@ def dapr(view: ClusterView) -> Check:
         if not status(workload).get("readyReplicas"):
             seen, hint = why_not_ready(view, workload)
             return check(view, "Dapr", "fail", f"{name} has no ready pod: {seen}", hint)
+    if unseen:
+        seen, hint = f"what is in {view.dapr_namespace} {unseen}", hints.doctor_again(view.environment)
+        return check(view, "Dapr", "warn", seen, hint)
     return check(view, "Dapr", "ok", f"Dapr {dapr_version(view)}, {len(workloads)} parts ready")
 
 
@@ -205,16 +216,17 @@ def _correct(platform: Platform, view: ClusterView, kind: str, obj: Object) -> s
     return f"{whose.correct(platform, view, kind, obj)};" if kind in whose.SECTIONS else "The hub wrote it;"
 
 
-def unread(view: ClusterView) -> Iterator[Check]:
-    """CRDs whose objects could not be read."""
-    for kind, why in view.unread.items():
-        yield check(
-            view,
-            f"{kind} objects",
-            "warn",
-            why,
-            f"{hints.again(view.environment)} installs the CRDs; or the credential lacks rights",
-        )
+def unread(platform: Platform, view: ClusterView) -> Iterator[Check]:
+    """Kinds whose objects could not be read: refused, or not in time, so that nobody knows what there is."""
+    found: dict[tuple[str, Unread], list[str]] = {}
+    for (kind, namespace), why in view.unread.items():
+        found.setdefault((kind, why), []).append(namespace)
+    for (kind, why), namespaces in found.items():
+        where = f" in {', '.join(namespaces)}" if any(namespaces) else ""
+        lacking = f"{hints.again(view.environment)} installs the CRDs; or the credential lacks rights"
+        result: Result = "warn" if why.is_refused else "fail"
+        hint = lacking if why.is_refused else hints.revive(platform, view)
+        yield check(view, f"{kind} objects", result, f"{why}{where}", hint)
 
 
 def redis(platform: Platform) -> Iterator[Check]:

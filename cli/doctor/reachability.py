@@ -135,6 +135,8 @@ async def _ask(view: ClusterView, api: Api | None) -> Reachability:
     if view.error or api is None:
         return Reachability(error=view.error or "not asked")
     pods = view.ready_pods(SYSTEM, {"app": GATEWAY})
+    if unseen := view.unseen("Pod", SYSTEM):
+        return Reachability(error=f"the gateway's pods {unseen}")
     if not pods:
         return Reachability(error="no gateway pod is ready to ask from")
     asked = questions(view)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from cli.doctor import hints
 from cli.doctor.check import Finding, fail, ok
 from cli.doctor.deployments import deployment, why_not_ready
-from cli.doctor.path import CallPath, bring, export, refresh
+from cli.doctor.path import CallPath, bring, export, refresh, unread
 from cli.doctor.platform import dapr, reachable
 from cli.doctor.reachability import import_addresses
 from cli.observe.services import SERVICE_NAME, local_service, pod_addresses, selector_of
@@ -75,6 +75,8 @@ def route(path: CallPath) -> Finding | None:
     if any(route_to(view.config, path.service, door) for door in ("north-south", "between-clusters")):
         return ok()
     exported = view.one("ServiceExport", *path.service)
+    if exported is None and view.unseen("ServiceExport"):
+        return None
     if exported is None:
         return fail(f"{view.name} has no ServiceExport {path.text}", export(path, view))
     why = next(
@@ -94,7 +96,7 @@ def route(path: CallPath) -> Finding | None:
 def app(path: CallPath) -> Finding | None:
     """The app has a pod that works, Dapr's sidecar aside."""
     view = path.exporter
-    if view is None or view.error:
+    if view is None or unread(view, path.service):
         return None
     found = local_service(view, path.service)
     if found is None:
@@ -168,7 +170,7 @@ def is_deployed(path: CallPath, view: ClusterView) -> bool:
 def sidecar(path: CallPath) -> Finding | None:
     """A pod that asks for Dapr has its sidecar, and it is ready."""
     view = path.exporter
-    if view is None or view.error:
+    if view is None or unread(view, path.service):
         return None
     asking = [pod for pod in pods_of(view, path) if _works(pod) and asks_for_dapr(pod)]
     if not asking:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cli.doctor import hints
 from cli.doctor.check import Finding, fail, ok
-from cli.doctor.path import CallPath, file_of
+from cli.doctor.path import CallPath, file_of, unread
 from cli.doctor.platform import redis
 from cli.doctor.reachability import store_address
 from cli.doctor.server_side import asks_for_dapr, is_deployed, pods_of
@@ -16,7 +16,7 @@ APP_ID = "dapr.io/app-id"
 def store(path: CallPath) -> Finding | None:
     """The state store of a Dapr app answers."""
     view = path.exporter
-    if view is None or view.error:
+    if view is None or unread(view, path.service):
         return None
     app_ids = {annotations_of(pod).get(APP_ID, "") for pod in pods_of(view, path) if asks_for_dapr(pod)}
     if not app_ids:

@@ -88,6 +88,8 @@ async def _past(environment: Running, platform: Platform, request_id: str) -> li
 
 async def _entries(api: Api, view: ClusterView, request_id: str) -> tuple[list[Object], list[str]]:
     """What the gateways of a cluster wrote of a request, and which logs could not be read."""
+    if unseen := view.unseen("Pod", SYSTEM):
+        return [], [f"{view.name}: {unseen}"]
     entries: list[Object] = []
     unread = []
     pods = f"/api/v1/namespaces/{SYSTEM}/pods"

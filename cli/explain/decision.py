@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cli.doctor.let_out import let_out
 from cli.errors import UserError
 from cli.explain.target import Target
 from cli.observe.callers import OWN_NAME, Callers, callers_of
-from cli.observe.serving import RouteView, parts_of, routes
+from cli.observe.serving import RouteView, parts_of, routes, untold
 from cli.observe.view import ClusterView, Object, Platform, annotations_of, spec
 
 LOCALITY = "Locality"
@@ -36,12 +37,12 @@ def explain(platform: Platform, view: ClusterView, target: Target) -> list[Hop]:
     if view.error:
         raise UserError(f"{view.name} cannot be asked: {view.error}.")
     if view.config is None:
-        reasons = ", ".join(f"{gateway.pod}: {gateway.error}" for gateway in view.gateways)
-        raise UserError(f"no gateway of {view.name} says how it routes: {reasons or 'none is ready'}.")
+        reason = untold(view) or "none is ready"
+        raise UserError(f"no gateway of {view.name} says how it routes: {reason}.")
     route, raw = _route(view, target)
     found = _callers(view, route, target)
     return [
-        _name(view, target, found),
+        _name(platform, view, target, found),
         *([] if found.direct or not route.passes_gateways else [_gateway(platform, view, route, raw)]),
         *_exporters(platform, found, target),
     ]
@@ -67,13 +68,17 @@ def _callers(view: ClusterView, route: RouteView, target: Target) -> Callers:
     return next((found for found in groups if target.by in found.names), groups[0])
 
 
-def _name(view: ClusterView, target: Target, found: Callers) -> Hop:
+def _name(platform: Platform, view: ClusterView, target: Target, found: Callers) -> Hop:
     said = "its own name" if target.by == OWN_NAME else target.by
     at = f"{view.name}: {target.text} by {said}"
     if found.direct:
         return Hop(at=at, decided="local pods directly, past the gateways", why=(f"{found.direct}",))
+    if found.unsure:
+        return Hop(at=at, decided="not known; its gateway would share as it says", why=(found.unsure,))
     if not any(one.percent for one in found.clusters):
-        return Hop(at=at, decided="refused: nobody serves it", why=(f"the policy is {found.policy}",))
+        why = [f"the policy is {found.policy}"]
+        why += [let_out(platform, view, target.service)] if found.policy == LOCALITY else []
+        return Hop(at=at, decided="refused: nobody serves it", why=tuple(why))
     if all(not one.remote for one in found.clusters if one.percent) and not found.matches:
         return Hop(at=at, decided="local pods", why=(f"the policy is {found.policy}",))
     return Hop(at=at, decided="the gateway", why=("it is what the Service's endpoints are",))
@@ -96,6 +101,8 @@ def _matches(platform: Platform, route: RouteView) -> Iterator[str]:
 def _policy(platform: Platform, view: ClusterView, raw: Object) -> str:
     namespace, _, name = str(raw["service"]).partition("/")
     policy = view.one("GlobalTrafficPolicy", namespace, name)
+    if policy is None and (unseen := view.unseen("GlobalTrafficPolicy")):
+        return f"its policy {unseen}; in force: {raw['policy']}"
     if policy is None:
         return "no policy: calls stay in the cluster"
     targets = ", ".join(
@@ -118,6 +125,12 @@ def _priorities(platform: Platform, raw: Object) -> Iterator[str]:
             who = " ".join(filter(None, (platform.short(str(one["cluster"])), str(one.get("backend") or ""))))
             yield f"{order}: {who}, weight {one['weight']}: {_facts(one)} → {one['percent']:.4g} %"
         order = "else" if priority else order
+    if any(
+        one["percent"] and len(one["ejected"]) == len(one["endpoints"])
+        for priority in raw["priorities"]
+        for one in priority
+    ):
+        yield "all are left out, so all are tried"
 
 
 def _facts(one: Object) -> str:
@@ -141,7 +154,8 @@ def _exporters(platform: Platform, found: Callers, target: Target) -> Iterator[H
             yield Hop(at=key, decided="not known here: it is no cluster of this environment")
         elif other.config is None:
             yield Hop(
-                at=f"{other.name}: gateway", decided=f"cannot be asked: {other.error or 'none is ready'}"
+                at=f"{other.name}: gateway",
+                decided=f"cannot be asked: {other.error or untold(other) or 'none is ready'}",
             )
         else:
             yield _at_exporter(platform, other, target)

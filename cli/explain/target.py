@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from cli.errors import UserError
 from cli.observe.callers import APP_ID, CLUSTER_SET, IMPORT_OF, OWN_NAME
-from cli.observe.view import ClusterView, Key, annotations_of, key_of, spec
+from cli.observe.view import ClusterView, Key, Unread, annotations_of, key_of, spec
 
 HTTP_PORT = 80
 
@@ -28,6 +28,8 @@ class Target:
 
 def read(text: str, view: ClusterView) -> Target:
     """What callers in a cluster mean by a URL or an app-id. Raises UserError with what is known there."""
+    if view.error:
+        raise UserError(f"{view.name} cannot be asked: {view.error}.")
     return _url(text, view) if "://" in text else _app_id(text, view)
 
 
@@ -63,17 +65,25 @@ def _port(port: int | None, service: Key, view: ClusterView) -> int:
             known.setdefault(key_of(obj), set()).update(
                 int(one["port"]) for one in spec(obj).get("ports") or ()
             )
+    wanted = HTTP_PORT if port is None else port
+    unseen = view.unseen("ServiceImport", service[0]) or view.unseen("Service", service[0])
+    if unseen and wanted not in known.get(service, ()):
+        raise _not_known(view, "its Services and imports", unseen)
     if service not in known:
         imported = sorted("/".join(key_of(one)) for one in view.all("ServiceImport"))
         raise UserError(
             f"{view.name} has no Service {'/'.join(service)} and imports none: it imports "
             f"{', '.join(imported) or 'nothing'}."
         )
-    wanted = HTTP_PORT if port is None else port
     if wanted not in known[service]:
         ports = ", ".join(map(str, sorted(known[service]))) or "none"
         raise UserError(f"{'/'.join(service)} has no port {wanted} in {view.name}: it has {ports}.")
     return wanted
+
+
+def _not_known(view: ClusterView, what: str, unseen: Unread) -> UserError:
+    again = "" if unseen.is_refused else " Ask again when its API server answers."
+    return UserError(f"{view.name} does not tell enough: {what} {unseen}.{again}")
 
 
 def _app_id(app_id: str, view: ClusterView) -> Target:
@@ -85,6 +95,8 @@ def _app_id(app_id: str, view: ClusterView) -> Target:
             namespace, _, name = service.partition("/")
             by = f"{APP_ID}{key_of(endpoint)[1]}"
             known[key_of(endpoint)[1]] = Target(service=(namespace, name), port=port, by=by)
+    if app_id not in known and (unseen := view.unseen("HTTPEndpoint")):
+        raise _not_known(view, "its app-ids of other clusters", unseen)
     if app_id not in known:
         others = ", ".join(sorted(known)) or "none"
         raise UserError(

@@ -50,8 +50,9 @@ async def _cluster(archive: Archive, platform: Platform, view: ClusterView, api:
         archive.lacks(f"cluster {view.name}", view.error or "not asked")
         return
     archive.text(f"{folder}/version.txt", f"Kubernetes {view.version}\n")
-    for kind, why in view.unread.items():
-        archive.lacks(f"{kind} objects of {view.name}", why)
+    for (kind, namespace), why in view.unread.items():
+        of = f"{view.name}, namespace {namespace}" if namespace else view.name
+        archive.lacks(f"{kind} objects of {of}", why.reason)
     for kind, objects in view.objects.items():
         archive.json(f"{folder}/objects/{kind}.json", [_short(obj) for obj in objects])
     limit = asyncio.Semaphore(PARALLEL)

@@ -16,7 +16,7 @@ from cli.doctor.command import after
 from cli.errors import UserError
 from cli.graph.foretold import of_settings
 from cli.graph.inline import page
-from cli.graph.picture import Picture, of_clusters
+from cli.graph.picture import Picture, not_read, of_clusters
 from cli.observe.environment import running
 from cli.observe.known import engine_of
 from cli.paths import Paths
@@ -39,7 +39,9 @@ def run(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
     chosen = preflight.checked_settings(paths, environment)
     if arguments.live:
         with progress.step(f"Looking at {environment}"):
-            picture = asyncio.run(_live(environment, paths, progress))
+            picture, unread = asyncio.run(_live(environment, paths, progress))
+        for missing in unread:
+            progress.note(f"Missing from the picture: {missing}")
     else:
         with progress.step(f"Asking the gateways' code who would serve whom in {environment}"):
             picture = foretold(environment, paths, chosen)
@@ -67,7 +69,8 @@ def foretold(environment: str, paths: Paths, chosen: Settings) -> Picture:
     return of_settings(environment, chosen, there, outlook, time.time())
 
 
-async def _live(environment: str, paths: Paths, progress: Report) -> Picture:
+async def _live(environment: str, paths: Paths, progress: Report) -> tuple[Picture, list[str]]:
+    """The picture, and what is missing from it."""
     async with running(engine_of(paths, environment, progress)) as found:
         moment, checks = await asyncio.gather(Collector(found).once(), after(found))
-    return of_clusters(moment, checks)
+    return of_clusters(moment, checks), not_read(moment)

@@ -59,6 +59,11 @@ def of_clusters(moment: Moment, checks: Sequence[Check]) -> Picture:
     )
 
 
+def not_read(moment: Moment) -> list[str]:
+    """Clusters that were not read, or not how they route, each with the reason."""
+    return [f"{one.view.name}: {one.unread}" for one in moment.readings if one.unread]
+
+
 def looked_into(whole: Frame) -> list[str]:
     """The services whose details are kept: all, or none of so many."""
     return [] if left_out(whole) else [one["name"] for one in whole["services"]]

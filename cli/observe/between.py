@@ -16,7 +16,10 @@ Over = Literal["mutual TLS", "plain HTTP", "both", "nothing", "unknown"]
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A cluster whose gateways send requests to those of another one; both by cluster key."""
+    """A cluster whose gateways send requests to those of another one; both by cluster key.
+
+    `callee` is empty when it is not known whom they send to.
+    """
 
     caller: str
     callee: str
@@ -41,12 +44,17 @@ def is_asked_for(platform: Platform) -> bool:
 
 
 def pairs(platform: Platform) -> list[Pair]:
-    """Every cluster with each one that its routes lead to. Gateways that do not tell have none."""
-    return [
-        _pair(platform, view, callee)
-        for view in platform.clusters
-        for callee in sorted(_callees(view), key=platform.short)
-    ]
+    """Every cluster with each one that its routes lead to; with nobody while these are not known."""
+    return [pair for view in platform.clusters for pair in _pairs(platform, view)]
+
+
+def _pairs(platform: Platform, view: ClusterView) -> Iterator[Pair]:
+    if view.error or (fault := serving.untold(view)):
+        fault = f"its routes could not be read ({view.error or fault})"
+        yield Pair(caller=view.key, callee="", over="unknown", fault=fault)
+        return
+    for callee in sorted(_callees(view), key=platform.short):
+        yield _pair(platform, view, callee)
 
 
 def _callees(view: ClusterView) -> set[str]:
@@ -83,7 +91,7 @@ def _pair(platform: Platform, view: ClusterView, callee: str) -> Pair:
         over="mutual TLS" if all(over_tls) else "both",
         callee_roots=_roots(pages, callee),
         caller_roots=_roots(others, view.key),
-        until=min(ends) if len(ends) == len(pages) + len(others) else None,
+        until=min(ends) if len(ends) == len(pages) + len(others) and (others or other is None) else None,
         fault=next(_faults(view, name, callee, pages, others), ""),
     )
 

@@ -17,7 +17,7 @@ from cli.observe.services import (
     own_addresses,
     pod_addresses,
 )
-from cli.observe.serving import RouteView, ServingCluster, Shares, routes
+from cli.observe.serving import RouteView, ServingCluster, Shares, routes, untold
 from cli.observe.view import (
     DEFAULT_WEIGHT,
     GATEWAY,
@@ -54,6 +54,8 @@ class Callers:
     where: str = ""
     """The route that gateways serve them by; empty when there is none."""
     direct: str = ""
+    unsure: str = ""
+    """Why it is not known whether these pass the gateways, as is told here."""
     matches: tuple[tuple[str, Shares], ...] = ()
 
     @property
@@ -63,7 +65,9 @@ class Callers:
 
 
 def callers(view: ClusterView) -> list[Callers]:
-    """The callers of every imported service in a cluster."""
+    """The callers of every imported service in a cluster; none while nobody tells how it routes."""
+    if untold(view):
+        return []
     if view.config is None and view.one("Deployment", SYSTEM, GATEWAY) and not gateway_addresses(view):
         return [found for key in map(key_of, view.all("ServiceImport")) for found in _grouped(view, key)]
     return [
@@ -104,25 +108,31 @@ def _by(view: ClusterView, key: Key, behind: Key, route: RouteView | None) -> Ca
         matches=route.matches if route else (),
     )
     service = view.one("Service", *behind)
-    if service is None or "EndpointSlice" in view.unread:
-        return found  # not known: what the gateways would do
+    unseen = view.unseen("EndpointSlice", key[0]) or (service is None and view.unseen("Service", key[0]))
+    if service is None or unseen:
+        return replace(
+            found, unsure=f"its endpoints {unseen}" if unseen else ""
+        )  # what the gateways would do
     listed = listed_addresses(view, behind)
     pods = pod_addresses(view, key)
     if spec(service).get("type") == "ExternalName" or own_addresses(view, behind) or listed & pods:
         only = ServingCluster(
             cluster=view.key, weight=DEFAULT_WEIGHT, percent=100, remote=False, ejected=False
         )
-        direct = "" if route and not route.passes_gateways else _why(policy, gateways=route is not None)
+        why = _why(view, key, policy, gateways=route is not None)
+        direct = "" if route and not route.passes_gateways else why
         return replace(found, clusters=(only,), direct=direct, matches=())
     if not listed:
         return replace(found, clusters=tuple(replace(one, percent=0) for one in found.clusters), matches=())
     return found
 
 
-def _why(policy: Object, *, gateways: bool) -> str:
+def _why(view: ClusterView, key: Key, policy: Object, *, gateways: bool) -> str:
     """Why callers of a Service reach its pods past the gateways."""
     if not gateways:
         return "no gateway is ready"
+    if not policy and (unread := view.unseen("GlobalTrafficPolicy", key[0])):
+        return f"its policy {unread}"
     said = condition(policy, "EveryCaller")
     if said.get("status") == "False":
         return str(said.get("reason"))

@@ -16,6 +16,7 @@ from cli.observe.view import (
     GatewayView,
     Object,
     Platform,
+    Unread,
     admin_port,
     key_of,
 )
@@ -150,20 +151,26 @@ async def _read(view: ClusterView, api: Api, pages: Sequence[tuple[str, str]]) -
     """The view with the objects of more pages, each a kind and a path."""
     objects, unread = dict(view.objects), dict(view.unread)
     answers = await asyncio.gather(*(_list(api, *page) for page in pages))
-    for (kind, _), answer in zip(pages, answers, strict=True):
-        if isinstance(answer, str):
-            unread[kind] = answer
+    for (kind, path), answer in zip(pages, answers, strict=True):
+        if isinstance(answer, Unread):
+            unread[kind, _namespace(path)] = answer
         else:
             objects[kind] = (*objects.get(kind, ()), *answer)
     return replace(view, objects=objects, unread=unread)
 
 
-async def _list(api: Api, kind: str, path: str) -> tuple[Object, ...] | str:
-    """Objects at a path; a text when they cannot be had."""
+def _namespace(path: str) -> str:
+    """Whose objects a page lists; empty when it lists those of all namespaces."""
+    return path.partition("/namespaces/")[2].partition("/")[0]
+
+
+async def _list(api: Api, kind: str, path: str) -> tuple[Object, ...] | Unread:
+    """Objects at a path, or why they cannot be had."""
     try:
         return tuple((await api.json(path)).get("items") or [])
     except ApiError as error:
-        return () if error.status == NOT_FOUND and kind in MAY_LACK else str(error)
+        absent = error.status == NOT_FOUND and kind in MAY_LACK
+        return () if absent else Unread(str(error), error.status)
 
 
 async def _gateway(api: Api, running: Object, *, mutual_tls: bool) -> GatewayView:

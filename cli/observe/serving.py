@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from cli.observe.view import ClusterView, Key, Object
+from cli.observe.view import SYSTEM, ClusterView, Key, Object
 from stacks.outlook import words
 
 DOORS = {"north-south": "northSouth", "between-clusters": "betweenClusters", "east-west": "eastWest"}
@@ -76,6 +76,15 @@ def routes(config: Object | None) -> list[RouteView]:
         for door, listed in DOORS.items()
         for raw in (config or {}).get(listed) or []
     ]
+
+
+def untold(view: ClusterView) -> str:
+    """Why it is not known how a cluster routes; empty when a gateway tells, or none is ready to."""
+    if view.config is not None:
+        return ""
+    if pods := view.unseen("Pod", SYSTEM):
+        return f"its pods {pods}"
+    return ", ".join(f"{gateway.pod}: {gateway.error}" for gateway in view.gateways if gateway.error)
 
 
 def route_to(config: Object | None, service: Key, door: str = "east-west") -> RouteView | None:

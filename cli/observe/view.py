@@ -23,6 +23,25 @@ DEFAULT_WEIGHT = 100
 Object = Mapping[str, Any]
 Key = tuple[str, str]
 """(namespace, name)."""
+TOO_MANY = 429
+"""What an API server that is overloaded answers."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Why objects could not be read. `status` is that of the answer, 0 when there was none."""
+
+    reason: str
+    status: int = 0
+
+    def __str__(self) -> str:
+        """In words, of what it is about."""
+        return f"could not be read ({self.reason})"
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the server answers and does not tell, so that it is of no use to ask again."""
+        return 400 <= self.status < 500 and self.status != TOO_MANY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +56,10 @@ class GatewayView:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterView:
-    """A cluster. `error` says why its API could not be asked; `unread` what of it could not be had."""
+    """A cluster. `error` says why its API could not be asked.
+
+    `unread`: what of it could not be had, by kind and namespace; that is empty where all are read at once.
+    """
 
     environment: str
     settings: ClusterSettings
@@ -46,7 +68,7 @@ class ClusterView:
     version: str = ""
     objects: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)
     gateways: tuple[GatewayView, ...] = ()
-    unread: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[tuple[str, str], Unread] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -64,8 +86,21 @@ class ClusterView:
         return found if namespace is None else tuple(obj for obj in found if key_of(obj)[0] == namespace)
 
     def one(self, kind: str, namespace: str, name: str) -> Object | None:
-        """One object; None when it is not there."""
+        """One object; None when it is not there, or was not read: `unseen` tells."""
         return next((obj for obj in self.objects.get(kind, ()) if key_of(obj) == (namespace, name)), None)
+
+    def unseen(self, kind: str, namespace: str | None = None) -> Unread | None:
+        """Why there may be more objects of a kind, in one namespace or all; None when all were read."""
+        if self.error:
+            return Unread(self.error)
+        return next(
+            (
+                why
+                for (of, where), why in self.unread.items()
+                if of == kind and (namespace is None or where in ("", namespace))
+            ),
+            None,
+        )
 
     def lacks_namespace(self, name: str) -> bool:
         """Whether it is known to have no such namespace."""

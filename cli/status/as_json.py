@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cli.choices import KINDS
 from cli.doctor.platform import dapr, dapr_version, platform_checks
 from cli.observe.callers import Callers
 from cli.observe.serving import RouteView, ServingCluster
@@ -18,11 +19,13 @@ from cli.status.rows import (
     has_dapr,
     objects,
     traffic,
+    unknown,
+    untold,
 )
 
 
 def as_json(platform: Platform, chosen: Chosen = ALL) -> dict[str, Any]:
-    """Everything that is wanted."""
+    """Everything that is wanted; null is what could not be read, as `problems` say."""
     wrong = problems(platform_checks(platform), chosen)
     return {
         "environment": platform.environment,
@@ -37,13 +40,10 @@ def _cluster(view: ClusterView, chosen: Chosen) -> dict[str, Any]:
     found = {"name": view.name, "role": view.settings.role, "key": view.key, "reachable": not view.error}
     if view.error:
         return found | {"error": view.error}
-    ready, wanted = gateway_pods(view)
-    return found | {
-        "kubernetes": view.version,
-        "dapr": {"version": dapr_version(view), "healthy": dapr(view).result == "ok"}
-        if has_dapr(view)
-        else None,
-        "gateway": {"ready": ready, "wanted": wanted, "image": gateway_image(view)},
+    pods = gateway_pods(view)
+    ready, wanted = pods or (None, None)
+    unread = {kind for kinds in unknown(view, chosen).values() for kind in kinds}
+    shown = {
         "exports": [_object("ServiceExport", obj) for obj in objects(view, "ServiceExport", chosen)],
         "imports": [
             _object("ServiceImport", obj)
@@ -55,8 +55,21 @@ def _cluster(view: ClusterView, chosen: Chosen) -> dict[str, Any]:
             | {"lbType": spec(obj).get("lbType"), "targets": spec(obj).get("targets") or []}
             for obj in objects(view, "GlobalTrafficPolicy", chosen)
         ],
-        "serves": [_served(view, served) for _, served in traffic(view, chosen)],
     }
+    hidden = {name for name in shown if KINDS[name] in unread}
+    why = untold(view, chosen)
+    return found | {
+        "kubernetes": view.version,
+        "dapr": _dapr(view) if has_dapr(view) else None,
+        "gateway": {"ready": ready, "wanted": wanted, "image": gateway_image(view) if pods else None},
+        **{name: None if name in hidden else listed for name, listed in shown.items()},
+        "serves": None if why else [_served(view, served) for _, served in traffic(view, chosen)],
+    }
+
+
+def _dapr(view: ClusterView) -> dict[str, Any]:
+    result = dapr(view).result
+    return {"version": dapr_version(view), "healthy": None if result == "warn" else result == "ok"}
 
 
 def _object(kind: str, obj: Object) -> dict[str, Any]:
@@ -66,12 +79,16 @@ def _object(kind: str, obj: Object) -> dict[str, Any]:
 
 
 def _served(view: ClusterView, served: RouteView | Callers) -> dict[str, Any]:
-    """`direct` says why these callers reach local pods past the gateways; empty when the policy holds."""
+    """`direct` says why these callers reach local pods past the gateways; empty when the policy holds.
+
+    `unsure`: why that is not known.
+    """
     if isinstance(served, Callers):
         return {
             "door": "east-west",
             "callers": list(served.names),
             "direct": served.direct,
+            "unsure": served.unsure,
             **_shares(view, served),
         }
     return {"door": served.door, "where": served.where, **_shares(view, served)}

@@ -17,13 +17,20 @@ from cli.status.chosen import ALL, Chosen
 
 
 def as_json(platform: Platform, chosen: Chosen = ALL) -> list[dict[str, Any]]:
-    """Every pair that is wanted, for machines; `roots` by cluster key, `until` in UTC."""
+    """Every pair that is wanted, for machines; `roots` by cluster key, `until` in UTC.
+
+    `callee` is null where it is not known whom a cluster asks.
+    """
     return [
         {
             "caller": pair.caller,
-            "callee": pair.callee,
+            "callee": pair.callee or None,
             "over": pair.over,
-            "roots": {pair.caller: list(pair.caller_roots), pair.callee: list(pair.callee_roots)},
+            "roots": {
+                key: list(roots)
+                for key, roots in ((pair.caller, pair.caller_roots), (pair.callee, pair.callee_roots))
+                if key
+            },
             "until": datetime.fromtimestamp(pair.until, UTC).isoformat() if pair.until is not None else None,
             "fault": pair.fault,
         }
@@ -54,7 +61,9 @@ def render(platform: Platform, chosen: Chosen, table: Callable[..., Table]) -> I
     if not found:
         return
     if not is_asked_for(platform):
-        yield f"Between clusters: {found[0].over}, {found[0].fault}."
+        known = next((pair for pair in found if pair.callee), None)
+        if known is not None:
+            yield f"Between clusters: {known.over}, {known.fault}."
         return
     shown = table("Between clusters", "", "callers", "ask", "over", "by roots", "until")
     for pair in found:

@@ -31,6 +31,24 @@ def objects(view: ClusterView, kind: str, chosen: Chosen) -> list[Object]:
     ]
 
 
+def unknown(view: ClusterView, chosen: Chosen) -> dict[str, list[str]]:
+    """Kinds of objects that are wanted and not known, by why."""
+    found: dict[str, list[str]] = {}
+    for kind in SHOWN_CONDITIONS:
+        if chosen.kind(kind) and (why := view.unseen(kind)):
+            found.setdefault(str(why), []).append(kind)
+    return found
+
+
+def untold(view: ClusterView, chosen: Chosen) -> str:
+    """Why it is not known who serves the callers of a cluster; empty when it is, or nobody asks."""
+    if not chosen.kind(TRAFFIC):
+        return ""
+    if unread := view.unseen("ServiceImport") if view.config is None else None:
+        return str(unread)
+    return f"could not be read ({why})" if (why := serving.untold(view)) else ""
+
+
 def is_fine(kind: str, obj: Object) -> bool:
     """Whether somebody has looked at an object, and all its conditions are as they should be."""
     found = list(conditions(kind, obj))
@@ -87,13 +105,16 @@ def is_up(view: ClusterView) -> bool:
     """Whether a cluster answers and its gateway and Dapr are ready."""
     if view.error:
         return False
-    ready, wanted = gateway_pods(view)
+    ready, wanted = gateway_pods(view) or (0, 0)
     return ready >= wanted > 0 and (not has_dapr(view) or dapr(view).result == "ok")
 
 
-def gateway_pods(view: ClusterView) -> tuple[int, int]:
-    """Gateway pods that are ready, and that are wanted."""
-    found = view.one("Deployment", SYSTEM, GATEWAY) or {}
+def gateway_pods(view: ClusterView) -> tuple[int, int] | None:
+    """Gateway pods that are ready, and that are wanted; None when that is not known."""
+    found = view.one("Deployment", SYSTEM, GATEWAY)
+    if found is None and view.unseen("Deployment", SYSTEM):
+        return None
+    found = found or {}
     return int(status(found).get("readyReplicas") or 0), int(spec(found).get("replicas") or 0)
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from cli.doctor.check import Check
 from cli.doctor.platform import dapr, dapr_version, platform_checks
 from cli.observe.callers import Callers
-from cli.observe.serving import RouteView, parts_of
+from cli.observe.serving import RouteView, Shares, parts_of
 from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Object, Platform, key_of, spec, status
 from cli.status import between
 from cli.status.chosen import ALL, Chosen, problems
@@ -27,6 +27,8 @@ from cli.status.rows import (
     is_wanted,
     objects,
     traffic,
+    unknown,
+    untold,
 )
 
 
@@ -53,19 +55,28 @@ def _clusters(platform: Platform, chosen: Chosen) -> Table:
         if view.error:
             table.add_row("✗", view.name, view.settings.role, escape(view.error))
             continue
-        ready, wanted = gateway_pods(view)
-        health = dapr(view) if has_dapr(view) else None
-        shown = dapr_version(view) + ("" if health and health.result == "ok" else " ✗") if health else "-"
-        gateway = f"{ready}/{wanted} {gateway_image(view).rpartition('/')[2]}"
+        pods = gateway_pods(view)
+        shown = _dapr(view) if has_dapr(view) else "-"
+        gateway = f"{pods[0]}/{pods[1]} {gateway_image(view).rpartition('/')[2]}" if pods else "not known"
         mark = "✔" if is_up(view) else "✗"
         table.add_row(mark, view.name, view.settings.role, view.version, shown, gateway)
     return table
 
 
+def _dapr(view: ClusterView) -> str:
+    """The version, marked when it is not well; what was not read is neither."""
+    result = dapr(view).result
+    if result == "warn":
+        return "not known"
+    return dapr_version(view) + ("" if result == "ok" else " ✗")
+
+
 def _objects(platform: Platform, chosen: Chosen) -> Table:
     table = _table("Exports, imports and policies", "", "cluster", "kind", "service", "", "conditions")
-    for view in platform.clusters:
-        for kind in SHOWN_CONDITIONS if chosen.cluster(view.name) else ():
+    for view in filter(lambda one: chosen.cluster(one.name), platform.clusters):
+        for why, kinds in unknown(view, chosen).items():
+            table.add_row("?", view.name, ", ".join(kinds), "", "", escape(why))
+        for kind in SHOWN_CONDITIONS:
             for obj in objects(view, kind, chosen):
                 words = ", ".join(text for _, text in conditions(kind, obj)) or "not looked at yet"
                 mark = "✔" if is_fine(kind, obj) else "✗"
@@ -91,8 +102,11 @@ def _details(platform: Platform, kind: str, obj: Object) -> str:
 def _serving(platform: Platform, before: Platform | None, chosen: Chosen) -> Table:
     counted = "answered since" if before else "answered"
     table = _table("Who serves now", "callers", "service", "policy", "served by", counted)
-    for view in platform.clusters:
-        for who, served in traffic(view, chosen) if chosen.cluster(view.name) else ():
+    for view in filter(lambda one: chosen.cluster(one.name), platform.clusters):
+        if why := untold(view, chosen):
+            table.add_row(f"{view.name}: all", "", "", escape(f"not known: {why}"), "")
+            continue
+        for who, served in traffic(view, chosen):
             earlier = answered(before.cluster(view.name), served) if before else {}
             words, counts = escape(served_by(platform, served)), _answers(platform, view, served, earlier)
             table.add_row(f"{view.name}: {who}", served.service, served.policy, words, counts)
@@ -104,11 +118,19 @@ def served_by(platform: Platform, served: RouteView | Callers) -> str:
     parts = parts_of(served.clusters, platform.short)
     if isinstance(served, Callers) and served.direct:
         return f"{', '.join(parts)} (local pods directly: {served.direct})"
-    ejected = [f"{platform.short(found.cluster)} is ejected" for found in served.clusters if found.ejected]
-    said = [", ".join([*(parts or ["nobody: refused"]), *ejected])]
+    said = [", ".join([*(parts or ["nobody: refused"]), *_ejected(platform, served.clusters)])]
     for headers, shares in served.matches:
         said.append(f"{headers} → {', '.join(parts_of(shares, platform.short))}")
+    if isinstance(served, Callers) and served.unsure:
+        said.append(f"not known whether callers pass the gateway: {served.unsure}")
     return "; ".join(said)
+
+
+def _ejected(platform: Platform, shares: Shares) -> list[str]:
+    """Who is left out. Gateways try everybody rather than nobody: a part beside it is no contradiction."""
+    if any(one.percent and one.ejected for one in shares):
+        return ["all are ejected, so all are tried"]
+    return [f"{platform.short(one.cluster)} is ejected" for one in shares if one.ejected]
 
 
 def _answers(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 
-from platforms.world import GATEWAYS, World, condition, endpoint_slice, http_endpoint, named
+import pytest
+from platforms.world import GATEWAYS, SLOW, World, condition, endpoint_slice, http_endpoint, named
 from rich.console import Console
 
 from cli.arguments import parser
@@ -38,6 +39,64 @@ def test_a_cluster_that_is_down_is_a_row_that_says_so() -> None:
     world["cluster-3"].error = "does not answer within 4 s"
     (row,) = [line for line in shown(world).splitlines() if line.startswith("│ ✗ │ cluster-3")]
     assert "does not answer within 4 s" in row
+
+
+def test_objects_that_were_not_read_are_rows_that_say_so() -> None:
+    world = World()
+    for kind in ("ServiceExport", "ServiceImport", "Deployment"):
+        world["cluster-1"].not_telling(kind)
+    text = shown(world)
+    (row,) = [line for line in text.splitlines() if line.startswith("│ ? │ cluster-1")]
+    assert "ServiceExport, ServiceImport" in row
+    assert str(SLOW) in row
+    (row,) = [line for line in text.splitlines() if line.startswith("│ ✗ │ cluster-1")]
+    assert row.count("not known") == 2, "gateway and Dapr"
+    assert "there is no" not in text
+    assert "0/0" not in text
+    assert f"cluster-1: ServiceExport objects: {SLOW}" in text
+
+
+def test_json_has_null_for_what_was_not_read() -> None:
+    world = World()
+    for kind in ("ServiceExport", "Deployment", "Pod"):
+        world["cluster-1"].not_telling(kind)
+    found = as_json(world.platform())
+    cluster = found["clusters"][1]
+    assert cluster["gateway"] == {"ready": None, "wanted": None, "image": None}
+    assert (cluster["exports"], cluster["serves"]) == (None, None)
+    assert cluster["dapr"]["healthy"] is None
+    assert cluster["imports"]
+    assert found["healthy"] is False
+
+
+@pytest.mark.parametrize("words", [("--wrong",), ()])
+def test_rows_of_a_cluster_that_does_not_answer_are_unknown_and_not_none(words: tuple[str, ...]) -> None:
+    world = World()
+    world["cluster-2"].error = "does not answer within 4 s"
+    text = shown(world, "--kind", "traffic", "--cluster", "cluster-2", *words)
+    assert "cluster-2: all" in text
+    assert "not known: could not be read (" in text
+    assert "from outside" not in text
+    text = shown(world, "--kind", "exports", "--cluster", "cluster-2", *words)
+    assert "│ ? │ cluster-2 │ ServiceExport │" in text
+
+
+def test_callers_and_their_endpoints_that_were_not_read_are_unknown() -> None:
+    world = World()
+    world["cluster-2"].not_telling("EndpointSlice", "dapr-test")
+    assert "not known whether callers pass the gateway" in shown(world)
+    world["cluster-2"].scale_to_zero("gateway")
+    world["cluster-2"].not_telling("ServiceImport")
+    assert f"not known: {SLOW}" in shown(world, "--kind", "traffic")
+
+
+def test_when_all_are_ejected_all_are_tried() -> None:
+    world = World()
+    world["cluster-2"].ejected = {"172.28.0.1:81", "172.28.0.1:83"}
+    world["cluster-2"].follow()
+    assert served(world, "cluster-2: its pods") == (
+        "FailOver, cluster-1 50 %, cluster-3 50 %, all are ejected, so all are tried, "
+    )
 
 
 def test_problems_send_to_the_doctor() -> None:

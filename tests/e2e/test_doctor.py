@@ -106,7 +106,7 @@ def test_an_import_deleted_while_the_hub_is_down(patient: Patient) -> None:
 def test_a_policy_that_keeps_calls_at_home(patient: Patient) -> None:
     set_policy(patient, {"lbType": "Locality"})
     check = patient.shows(STAY, "policy")
-    assert "is Locality: calls stay in the cluster" in check.seen
+    assert "is Locality: calls are refused" in check.seen
     assert "lbType: FailOver" in check.hint
     set_policy(patient, POLICY["spec"])
 

@@ -13,7 +13,7 @@ from cli.doctor.paths import path_checks
 from cli.doctor.platform import platform_checks
 from cli.doctor.reachability import SELF, Reachability
 from cli.observe.services import CLUSTER_SET_SUFFIX
-from cli.observe.view import ClusterView, GatewayView, Platform
+from cli.observe.view import SYSTEM, ClusterView, GatewayView, Platform, Unread
 from gateway.core.derived_names import EVERY_CALLER, LOCAL_OF, SELECTOR, slice_name
 from gateway.core.describe import HealthOf, describe
 from gateway.core.health import EndpointHealth
@@ -23,6 +23,7 @@ from gateway.core.snapshot import compile_snapshot
 from stacks.config.loading import parse
 
 SERVICE = ("dapr-test", "nodeapp")
+SLOW = Unread("does not answer within 4 s")
 REDIS = "172.28.0.1:6379"
 GATEWAY_POD, APP_POD = "10.42.0.5", "10.42.0.9"
 """Addresses in every cluster, for each has networks of its own."""
@@ -178,8 +179,12 @@ class Cluster:
     """What its gateway routes by, see `follow`."""
     peers: dict[str, Any] | None = None
     """What its gateway tells of mutual TLS."""
+    page_error: str = ""
+    """Why its gateway tells nothing."""
     ejected: set[str] = field(default_factory=set)
     error: str = ""
+    unread: dict[tuple[str, str], Unread] = field(default_factory=dict)
+    """What it does not tell, see `not_telling`."""
     names: dict[str, str] = field(default_factory=lambda: {SELF: "", "nodeapp.dapr-test": ""})
     gateways: dict[str, str] = field(default_factory=dict)
     stores: dict[str, str] = field(default_factory=lambda: {REDIS: ""})
@@ -197,6 +202,21 @@ class Cluster:
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         return next(obj for obj in self.objects[kind] if obj["metadata"]["name"] == name)
+
+    def not_telling(self, kind: str, namespace: str = "", why: Unread = SLOW) -> None:
+        """Its API server does not tell of objects of a kind, of one namespace or of all at once."""
+        self.unread[kind, namespace] = why
+
+    def told(self) -> dict[str, tuple[dict[str, Any], ...]]:
+        """The objects that it does tell of."""
+        return {
+            kind: tuple(
+                one
+                for one in listed
+                if not {(kind, ""), (kind, one["metadata"]["namespace"])} & self.unread.keys()
+            )
+            for kind, listed in self.objects.items()
+        }
 
     def scale_to_zero(self, deployment: str) -> None:
         found = self.get("Deployment", deployment)
@@ -256,15 +276,15 @@ class World:
     def _view(self, config: Any, cluster: Cluster) -> ClusterView:
         if cluster.error:
             return ClusterView(environment="dev", settings=config, error=cluster.error)
-        objects = {kind: tuple(listed) for kind, listed in cluster.objects.items()}
-        gateways = (
-            (GatewayView(pod="gateway-1", config=cluster.config, peers=cluster.peers),)
-            if self._gateway_ready(cluster)
-            else ()
-        )
+        objects = cluster.told()
+        known = self._gateway_ready(cluster) and not {("Pod", ""), ("Pod", SYSTEM)} & cluster.unread.keys()
+        told = GatewayView(pod="gateway-1", config=cluster.config, peers=cluster.peers)
+        if cluster.page_error:
+            told = GatewayView(pod="gateway-1", error=cluster.page_error)
         return ClusterView(
-            environment="dev", settings=config, version="v1.34.4", objects=objects, gateways=gateways
-        )
+            environment="dev", settings=config, version="v1.34.4", objects=objects,
+            gateways=(told,) if known else (), unread=dict(cluster.unread),
+        )  # fmt: skip
 
     def _cluster(self, name: str) -> Cluster:
         cluster = Cluster(name)

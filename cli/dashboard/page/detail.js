@@ -143,7 +143,7 @@ function cluster(detail, frame) {
     h("h3", {}, "By the settings"),
     h("table", {}, h("tbody", {}, ...detail.settings.map((each) => row("td", ...each)))),
     h("h3", {}, "Gateways"),
-    ...(detail.gateways.length ? detail.gateways.map(gateway) : [quiet(frame.shows === "settings" ? "Not there yet." : "None is ready.")]),
+    ...(detail.gateways.length ? detail.gateways.map(gateway) : [quiet(frame.shows === "settings" ? "Not there yet." : detail.untold || "None is ready.")]),
     ...moves,
     ...(answers.length ? [h("h3", {}, "Answered by the gateways themselves"), h("table", {}, h("tbody", {}, ...answers.map(([words, each]) => row("td", words, `${rate(each)}/s`))))] : []),
   ];

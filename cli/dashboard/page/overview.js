@@ -74,8 +74,8 @@ function updateCluster(element, cluster, { at, shows }) {
   set(element, { class: `${cluster.state} ${cluster.reach}`, "data-name": cluster.name });
   set(element.firstChild, { title: cluster.key });
   say(name, cluster.name);
-  const gateways = cluster.wanted ? `${cluster.ready}/${cluster.wanted} gateways` : "no gateway";
-  const since = cluster.seen ? ` for ${duration(at - cluster.seen)}` : "";
+  const gateways = cluster.wanted === null ? "gateways not read" : cluster.wanted ? `${cluster.ready}/${cluster.wanted} gateways` : "no gateway";
+  const since = cluster.seen ? ` for ${duration(at - cluster.seen)}` : ", never read";
   const notes = { up: `${cluster.kubernetes}, ${gateways}${until}`, planned: cluster.address };
   say(note, notes[cluster.reach] ?? `${cluster.reach}${since}`);
   remember(`cluster ${cluster.name}`, at, cluster.served.rps);

@@ -12,12 +12,13 @@ import pytest
 from platforms.world import SERVICE, Cluster, World, key
 
 from cli.dashboard import collect
-from cli.dashboard.collect import LEAST_PAUSE, Collector, Reader, pause
+from cli.dashboard.collect import LEAST_PAUSE, Collector, Reader, pause, with_earlier
 from cli.dashboard.reading import Reading
 from cli.dashboard.words import Query
 from cli.observe.api import Api, ApiError
 from cli.observe.collect import EVERYWHERE, OF_NAMESPACES, ON_MEMBERS, ON_THE_PLANE
 from cli.observe.environment import Running
+from cli.observe.view import Unread
 from stacks.config.loading import parse
 
 NODEAPP = "/".join(SERVICE)
@@ -149,7 +150,7 @@ async def test_a_right_that_is_lacking_is_no_cluster_that_is_down(
 ) -> None:
     apis["cluster-2"].forbidden = "serviceexports"
     found = await reader(running).read(nothing_known(running))
-    assert (found.error, found.view.unread["ServiceExport"]) == ("", "it is forbidden")
+    assert (found.error, found.view.unread["ServiceExport", ""].reason) == ("", "it is forbidden")
     apis["cluster-2"].forbidden = "/proxy/"
     found = await reader(running).read(found)
     assert (found.error, found.view.gateways[0].error) == ("", "it is forbidden")
@@ -242,3 +243,17 @@ async def test_the_doctor_looks_once_for_all_who_ask(
     third = await collector.doctor(NODEAPP)
     assert len(looks) == 1
     assert first["at"] == second["at"] == third["at"]
+
+
+def test_what_does_not_come_in_time_is_kept_as_it_was() -> None:
+    world = World()
+    before = world.platform().cluster("cluster-1")
+    world["cluster-1"].not_telling("Service", "dapr-test")
+    world["cluster-1"].not_telling("Node")
+    world["cluster-1"].not_telling("ServiceExport", why=Unread("it is forbidden", 403))
+    found = with_earlier(world.platform().cluster("cluster-1"), before)
+    assert found.objects["Service"] == before.objects["Service"]
+    assert found.objects["Node"] == before.objects["Node"]
+    assert found.all("ServiceExport") == ()
+    assert found.unseen("Node"), "and it is told that it is of before"
+    assert with_earlier(before, before) is before

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from platforms.moments import calls, large, moment
-from platforms.world import SERVICE, World, condition, key
+from platforms.world import SERVICE, SLOW, World, condition, key
 
 from cli.dashboard.frame import MOST_PROBLEMS, frame
 from cli.dashboard.reading import SILENT_SECONDS, ServiceAt
@@ -224,3 +224,21 @@ def test_a_query_is_read_and_what_is_none_is_refused() -> None:
 )
 def test_a_check_is_about_what_its_name_names(name: str, subject: str, is_about: bool) -> None:
     assert about(Check(group="path", name=name, result="ok", seen=""), subject) is is_about
+
+
+def test_what_was_not_read_is_not_counted_as_none() -> None:
+    world = World()
+    world["cluster-1"].not_telling("Deployment")
+    world["cluster-1"].not_telling("Pod")
+    found = frame(moment(world), Query(), 0.0)
+    assert (found["clusters"][1]["ready"], found["clusters"][1]["wanted"]) == (None, None)
+    (service,) = found["services"]
+    assert (service["state"], service["why"]) == (
+        "warn", f"cluster-1 exports it and was not read: its pods {SLOW}",
+    )  # fmt: skip
+    looked = frame(moment(world), Query(cluster="cluster-1"), 0.0)["detail"]
+    assert looked
+    assert looked["untold"] == f"its pods {SLOW}"
+    called = frame(moment(world), Query(service="dapr-test/nodeapp", source="cluster-1"), 0.0)["detail"]
+    assert called
+    assert called["why"][0]["decided"] == f"not known how it routes: its pods {SLOW}"

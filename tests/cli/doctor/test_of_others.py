@@ -149,7 +149,9 @@ def test_whoever_exports_may_keep_calls_in_the_cluster(policy: str | None) -> No
     world["cluster-2"].add("EndpointSlice", endpoint_slice("checkout", "shop", imported=True))
     world.follow()
     assert world.wrong() == []
-    assert "so calls stay in the cluster" in world.paths()["cluster-2 → shop/checkout"].seen
+    assert (
+        "so calls are refused, as nobody serves it there" in world.paths()["cluster-2 → shop/checkout"].seen
+    )
 
 
 def test_endpoints_that_somebody_listed_serve_like_pods() -> None:

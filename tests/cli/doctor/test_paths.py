@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from platforms.world import GATEWAYS, REDIS, World, condition, endpoint_slice, key, service_import
+from platforms.world import GATEWAYS, REDIS, SLOW, World, condition, endpoint_slice, key, service_import
 
 from cli.doctor.reachability import SELF
 from gateway.core.objects import DERIVED
@@ -407,3 +407,49 @@ def test_what_is_between_clusters_alone_is_looked_for_at_no_front_door() -> None
     found = world.paths()
     assert {check.result for check in found.values()} == {"ok"}
     assert not [name for name in found if name.startswith("front door")]
+
+
+def test_nothing_is_said_of_a_path_by_what_was_not_read_of_the_callers_cluster() -> None:
+    world = World()
+    world["cluster-2"].not_telling("Service", "dapr-test")
+    found = [check for name, check in world.paths().items() if name.startswith("cluster-2 → dapr-test/")]
+    assert found
+    for check in found:
+        assert (check.result, check.broken) == ("warn", "cluster")
+        assert check.seen == f"not known: in cluster-2, Service objects {SLOW}"
+
+
+@pytest.mark.parametrize("kind", ["Service", "Pod", "Deployment", "ServiceExport"])
+def test_a_path_is_not_broken_by_what_was_not_read_of_the_serving_cluster(kind: str) -> None:
+    world = World()
+    cluster = world["cluster-1"]
+    cluster.not_telling(kind)
+    cluster.config = {**cluster.config, "northSouth": [], "betweenClusters": []}
+    if kind != "ServiceExport":
+        cluster.follow()
+    assert not [name for name, check in world.paths().items() if check.result == "fail"]
+
+
+def test_a_missing_import_is_not_laid_to_what_was_not_read() -> None:
+    world = World()
+    world["cluster-2"].objects["Service"] = world["cluster-2"].objects["ServiceImport"] = []
+    world["control-plane"].not_telling("Cluster")
+    world["control-plane"].not_telling("Deployment")
+    for name in ("cluster-1", "cluster-3"):
+        world[name].not_telling("ServiceExport")
+    seen = [
+        check.seen
+        for check in world.paths().values()
+        if "although it is" in check.seen or "no Service" in check.seen
+    ]
+    assert seen
+    assert all("the hub has not carried it" in one for one in seen)
+
+
+def test_calls_that_stay_where_nobody_serves_are_refused_and_beside_pods_they_stay() -> None:
+    world = World()
+    world.config["policies"] = []
+    world.no_policy()
+    refused = world.paths()["cluster-2 → dapr-test/nodeapp"]
+    assert refused.seen.endswith(": calls are refused, as nobody serves it there")
+    assert refused.hint.startswith("To let them out, add {cluster: cluster-2")

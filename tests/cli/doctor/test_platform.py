@@ -7,10 +7,11 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from platforms.world import World, condition, named
+from platforms.world import SLOW, World, condition, named
 
 from cli.doctor.every_caller import REPAIRS
-from cli.doctor.platform import platform_checks
+from cli.doctor.platform import platform_checks, reachable
+from cli.observe.view import Unread
 from gateway.core import every_caller
 
 
@@ -139,3 +140,46 @@ def test_a_redis_that_was_stopped_is_started_with_one_command() -> None:
 def test_without_docker_nothing_is_said_of_its_containers() -> None:
     platform = replace(World().platform(), containers={}, docker=False)
     assert {check.result for check in platform_checks(platform)} == {"ok"}
+
+
+def test_what_was_not_read_is_not_said_to_be_absent() -> None:
+    world = World()
+    world["cluster-1"].not_telling("Deployment")
+    world["cluster-1"].not_telling("StatefulSet", "dapr-system")
+    world["control-plane"].not_telling("Cluster")
+    checks = world.checks()
+    seen = f"Deployment multicluster-system/gateway {SLOW}"
+    assert (checks["cluster-1: gateway"].result, checks["cluster-1: gateway"].seen) == ("warn", seen)
+    assert checks["cluster-1: controller"].seen == f"Deployment multicluster-system/controller {SLOW}"
+    assert checks["cluster-1: Dapr"].seen == f"what is in dapr-system {SLOW}"
+    assert checks["control-plane: membership of cluster-1"].seen == f"the Cluster object {SLOW}"
+    assert not any("there is no" in check.seen for check in checks.values())
+    slow = checks["cluster-1: Deployment objects"]
+    assert (slow.result, slow.seen) == ("fail", str(SLOW)), "one fault for all that hangs on it"
+    assert slow.hint == "docker logs --tail 50 k3d-cluster-1-server-0"
+    assert checks["cluster-1: StatefulSet objects"].seen == f"{SLOW} in dapr-system"
+
+
+def test_objects_that_a_server_refuses_are_a_matter_of_rights_or_of_crds() -> None:
+    world = World()
+    world["cluster-1"].not_telling("ServiceExport", why=Unread("it is forbidden", 403))
+    found = world.checks()["cluster-1: ServiceExport objects"]
+    assert (found.result, found.seen) == ("warn", "could not be read (it is forbidden)")
+    assert "lacks rights" in found.hint
+
+
+def test_a_gateway_that_tells_nothing_is_a_fault_when_no_other_one_tells() -> None:
+    world = World()
+    world["cluster-1"].page_error = "does not answer within 4 s"
+    found = world.checks()["cluster-1: admin page of gateway-1"]
+    assert (found.result, found.seen) == ("fail", "could not be read (does not answer within 4 s)")
+
+
+def test_a_node_whose_container_nobody_asked_for_has_the_same_hint_as_one_that_runs() -> None:
+    world = World()
+    world["cluster-1"].error = "does not answer within 4 s"
+    platform = world.platform()
+    asked = reachable(platform, platform.cluster("cluster-1"))
+    platform = replace(platform, containers={}, docker=False)
+    assert reachable(platform, platform.cluster("cluster-1")).hint == asked.hint
+    assert asked.hint == "docker logs --tail 50 k3d-cluster-1-server-0"

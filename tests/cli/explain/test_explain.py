@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from platforms.world import World, http_endpoint, key
+from platforms.world import SLOW, World, http_endpoint, key
 
 from airgap.report import Report
 from cli.arguments import parser
@@ -19,7 +19,7 @@ from cli.errors import UserError
 from cli.explain import command, decision, requests, target
 from cli.explain.decision import Hop
 from cli.observe.api import ApiError
-from cli.observe.view import Platform
+from cli.observe.view import Platform, Unread
 from cli.paths import Paths
 
 URL = "http://nodeapp.dapr-test:3000/ports"
@@ -67,7 +67,11 @@ def test_calls_that_may_not_leave_are_refused_and_the_policy_is_named() -> None:
     world = World()
     world.no_policy()
     (name,) = hops(world)
-    assert (name.decided, name.why) == ("refused: nobody serves it", ("the policy is Locality",))
+    assert (name.decided, name.why[0]) == ("refused: nobody serves it", "the policy is Locality")
+    world.config["policies"] = []
+    doctor = world.paths()["cluster-2 → dapr-test/nodeapp"].hint
+    assert name.why[1:] == (doctor,), "how to let them out, in the doctor's words"
+    assert "lbType: FailOver, targets: [{cluster: cluster-1}, {cluster: cluster-3}]}" in doctor
 
 
 def test_callers_beside_local_pods_go_past_the_gateways_until_the_service_is_taken_over() -> None:
@@ -273,3 +277,67 @@ def test_the_command_says_what_it_lacks(
     with pytest.raises(UserError) as error:
         run(monkeypatch, World(), *words)
     assert message in str(error.value)
+
+
+APP_ID = "nodeapp"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "what"),
+    [
+        ("Service", URL, "its Services and imports"),
+        ("ServiceImport", URL, "its Services and imports"),
+        ("HTTPEndpoint", APP_ID, "its app-ids of other clusters"),
+    ],
+)
+def test_what_was_not_read_in_time_is_not_said_to_be_absent(kind: str, said: str, what: str) -> None:
+    world = World()
+    cluster = world["cluster-2"]
+    cluster.objects["Service"] = cluster.objects["ServiceImport"] = []
+    cluster.not_telling(kind)
+    told = refusal(world, said)
+    assert told.startswith(f"cluster-2 does not tell enough: {what} {SLOW}.")
+    assert "Ask again" in told
+    cluster.not_telling(kind, why=Unread("it is forbidden", 403))
+    assert "Ask again" not in refusal(world, said)
+
+
+@pytest.mark.parametrize("said", [URL, APP_ID])
+def test_a_cluster_that_does_not_answer_is_not_searched(said: str) -> None:
+    world = World()
+    world["cluster-2"].error = "does not answer within 4 s"
+    assert refusal(world, said) == "cluster-2 cannot be asked: does not answer within 4 s."
+
+
+def test_gateways_whose_pods_were_not_read_are_not_said_to_be_unready() -> None:
+    world = World()
+    world["cluster-2"].not_telling("Pod")
+    assert refusal(world) == f"no gateway of cluster-2 says how it routes: its pods {SLOW}."
+    world = World()
+    world["cluster-1"].not_telling("Pod")
+    assert hops(world)[2].decided == f"cannot be asked: its pods {SLOW}"
+
+
+def test_endpoints_and_a_policy_that_were_not_read_are_unknown() -> None:
+    world = World()
+    world["cluster-2"].not_telling("EndpointSlice", "dapr-test")
+    world["cluster-2"].not_telling("GlobalTrafficPolicy")
+    name, gateway, *_ = hops(world)
+    assert (name.decided[:9], name.why) == ("not known", (f"its endpoints {SLOW}",))
+    assert gateway.why[0] == f"its policy {SLOW}; in force: FailOver"
+
+
+def test_when_all_are_left_out_all_are_tried() -> None:
+    world = World()
+    world["cluster-2"].ejected = {"172.28.0.1:81", "172.28.0.1:83"}
+    world["cluster-2"].follow()
+    assert "all are left out, so all are tried" in hops(world)[1].why
+
+
+def test_a_past_request_is_not_missing_from_logs_that_nobody_could_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world["cluster-1"].not_telling("Pod")
+    with pytest.raises(UserError, match=r"Not all could be read: .*cluster-1: could not be read \(does not"):
+        run(monkeypatch, world, "--request-id", "unknown")

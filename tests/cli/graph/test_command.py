@@ -107,11 +107,18 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-def test_live_it_is_of_what_runs_with_what_the_doctor_says(here: Path, world: World) -> None:
+def test_live_it_is_of_what_runs_with_what_the_doctor_says(
+    here: Path, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     world["cluster-3"].error = "connection refused"
     assert graph("dev", "--live", "--output", "dev.html") == 0
     said = data((here / "dev.html").read_text())
     assert said["frame"]["shows"] == "moment"
     assert [one["reach"] for one in said["frame"]["clusters"]] == ["up", "up", "up", "down"]
     assert "fail" in [one["result"] for one in said["doctor"]["cluster-3"]]
+    assert "Missing from the picture: cluster-3: connection refused" in capsys.readouterr().err
+    (service,) = said["frame"]["services"]
+    assert (service["state"], service["why"]) == (
+        "warn", "cluster-3 exports it and was not read: connection refused",
+    )  # fmt: skip
     assert said["why"]["/".join(SERVICE)]["cluster-2"]

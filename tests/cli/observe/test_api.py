@@ -167,8 +167,10 @@ async def test_a_platform_is_read_as_far_as_it_answers(cluster: Api) -> None:
     assert read.version == "v1.34.4"
     assert read.one("Service", "dapr-test", "one") is not None
     assert read.one("Service", "of-a-user", "one") is not None, "a policy names a service there"
-    assert "could not find" in read.unread["ServiceExport"]
-    assert "HTTPEndpoint" not in read.unread, "older versions of Dapr have none"
+    refused = read.unread["ServiceExport", ""]
+    assert "could not find" in refused.reason
+    assert refused.is_refused
+    assert ("HTTPEndpoint", "") not in read.unread, "older versions of Dapr have none"
     assert read.one("ConfigMap", "dapr-system", "dapr-trust-bundle") is not None
     assert other.error == "no kubeconfig"
 

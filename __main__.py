@@ -44,4 +44,5 @@ async def main() -> pulumi.Inputs:
 
 sdk.collect_nothing()
 sdk.keep_quiet()
+sdk.forget_positions()
 pulumi.run(main)

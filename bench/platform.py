@@ -1,4 +1,5 @@
-"""Whole environments, timed: `up` against the article's way of doing it, a second `up`, `destroy`, previews.
+"""Whole environments, timed: `up` against the article's way of doing it, a second `up`, `destroy`, previews,
+and what is done with many services.
 
 Both ways begin with tools and images in the cache and end when the platform's Deployments are available. They
 take turns, so that a machine that becomes slower does so for both.
@@ -6,15 +7,13 @@ take turns, so that a machine that becomes slower does so for both.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import os
-import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,15 @@ import yaml
 
 from airgap import daemon
 from airgap.report import Report
-from bench import members, sequence
-from bench.commands import complete
+from bench import members, sequence, services
+from bench.environments import ROOT, run, stack_environment, stack_file, timed
 from bench.figures import OURS, Result, Row
 from bench.sequence import Made, Step
 from bench.setting import Bench
 
-ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = "bench"
 PREFIX = "multicluster-dapr:"
 FIRST_API_PORT, FIRST_HTTP_PORT, REDIS_PORT = 17444, 18080, 16379
-STEP_SECONDS = 900
 ROUNDS = 3
 SIZES = (4, 16, 64)
 """Members of the environments that are previewed."""
@@ -61,35 +58,6 @@ def environment_file(article: Mapping[str, Any]) -> dict[str, Any]:
     config[f"{PREFIX}network"] = {"name": "bench-clusters", "subnet": "172.31.0.0/16"}
     config[f"{PREFIX}redis"] = {"port": REDIS_PORT}
     return document
-
-
-def run(argv: Sequence[str], env: Mapping[str, str], stdin: str = "") -> str:
-    """Standard output of a command in the repository. BenchError with everything it said otherwise."""
-    return complete(argv, cwd=ROOT, env=env, stdin=stdin, timeout=STEP_SECONDS)
-
-
-def timed(argv: Sequence[str], env: Mapping[str, str]) -> float:
-    """Seconds of wall time of a command."""
-    started = time.monotonic()
-    run(argv, env)
-    return time.monotonic() - started
-
-
-def stack_environment(exports: str) -> dict[str, str]:
-    """The process environment that a shell has after it has read what `./stack env` prints."""
-    pairs = [word.partition("=") for word in shlex.split(exports) if word != "export"]
-    return {**os.environ, **{name: value for name, _, value in pairs}}
-
-
-@contextlib.contextmanager
-def stack_file(environment: str, document: Mapping[str, Any]) -> Iterator[None]:
-    """A Pulumi.<env>.yaml that is there for as long as the block runs."""
-    path = ROOT / f"Pulumi.{environment}.yaml"
-    path.write_text(yaml.safe_dump(dict(document), sort_keys=False))
-    try:
-        yield
-    finally:
-        path.unlink()
 
 
 class Script:
@@ -158,6 +126,7 @@ def measure(bench: Bench) -> Result:
     found: dict[str, list[float]] = {name: [] for name in ("up", "unchanged", "destroy", "article")}
     sizes = SIZES[:1] if bench.quick else SIZES
     previews: dict[int, list[float]] = {count: [] for count in sizes}
+    changes: dict[str, list[float]] = {}
     article = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
     rounds = 1 if bench.quick else ROUNDS
     for turn in range(1, rounds + 1):
@@ -166,7 +135,8 @@ def measure(bench: Bench) -> Result:
         for count in sizes:
             bench.step.update(f"{turn} of {rounds}: preview of {count} members")
             previews[count].append(_preview(count))
-    return Result(rows(found, previews), [NOTE])
+        services.round_of(bench, f"{turn} of {rounds}", changes)
+    return Result([*rows(found, previews), *services.rows(changes)], [NOTE])
 
 
 def rows(found: Mapping[str, Sequence[float]], previews: Mapping[int, Sequence[float]]) -> list[Row]:

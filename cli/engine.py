@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from airgap.report import Report
-from cli import docker_objects, plain, process, settings
+from cli import docker_objects, own_backend, plain, process, settings
 from cli.errors import UserError
 from cli.paths import PROJECT
 from cli.toolchain import Toolchain
@@ -93,6 +93,8 @@ class Engine:
 
         One of ours is asked until it does: nobody else takes a stack away. Of a shared one others may.
         """
+        if not self.shared and own_backend.has(self.backend, self.environment):
+            return True
         if self.shared or (not self._found and self.backend.exists()):
             listed = json.loads(self._output(["stack", "ls", "--json"]))
             self._found = any(row["name"] == self.environment for row in listed)
@@ -186,6 +188,8 @@ class Engine:
 
     def state(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """The stack's state; its secrets are encrypted unless they are asked for."""
+        if not (show_secrets or self.shared) and (found := own_backend.state(self.backend, self.environment)):
+            return found
         flags = ["--show-secrets"] if show_secrets else []
         loaded: dict[str, Any] = json.loads(self._output(["stack", "export", *flags]))
         return loaded

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -31,7 +30,10 @@ class Manifests(pulumi.ComponentResource):
     def __init__(self, name: str, args: ManifestsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("multicluster-dapr:app:Manifests", name, None, opts)
         if args.kustomize is not None:
-            _Directory(
+            # To import it takes a tenth of a second: it reads from the web as well.
+            from components.app.directory import Directory  # noqa: PLC0415
+
+            Directory(
                 f"{name}-objects",
                 directory=args.kustomize,
                 namespace=args.namespace,
@@ -47,13 +49,3 @@ class Manifests(pulumi.ComponentResource):
     def _options(self, args: ManifestsArgs, provider: kubernetes.Provider) -> pulumi.ResourceOptions:
         # Its objects are deleted with the same as it is: the engine hands that down.
         return pulumi.ResourceOptions(parent=self, provider=provider, deleted_with=args.cluster.owner)
-
-
-class _Directory(kubernetes.kustomize.v2.Directory):  # type: ignore[misc]  # the SDK has no types
-    """The SDK's, with the type of what it made: that says text, and then refuses the list that comes."""
-
-    @property
-    @pulumi.getter
-    def resources(self) -> pulumi.Output[Sequence[Any] | None]:
-        made: pulumi.Output[Sequence[Any] | None] = pulumi.get(self, "resources")
-        return made

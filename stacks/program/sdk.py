@@ -8,6 +8,8 @@ import os
 from typing import Any
 
 import pulumi
+from pulumi.runtime import resource
+from pulumi.runtime.proto import source_pb2
 
 DEBUG = "PULUMI_OPTION_DEBUG"
 """The engine's option --debug as a variable, which the program can see as well."""
@@ -19,8 +21,22 @@ def keep_quiet() -> None:
     There are five for each resource, and each is a call to the engine that the program waits for. Without
     --debug the engine throws them away.
     """
-    if os.environ.get(DEBUG, "").lower() not in {"1", "true"}:
+    if not _debugged():
         setattr(pulumi.log, "debug", _unsaid)  # noqa: B010 - to the type checker a function is a constant
+
+
+def forget_positions() -> None:
+    """Send no positions in the sources with a registration, unless the variable above is set.
+
+    The SDK sends the whole stack of calls. The engine does nothing with it but keep it: a quarter of the
+    state, which each run reads and writes again.
+    """
+    if not _debugged():
+        setattr(resource, "_get_stack_trace", source_pb2.StackTrace)  # noqa: B010 - as above
+
+
+def _debugged() -> bool:
+    return os.environ.get(DEBUG, "").lower() in {"1", "true"}
 
 
 def _unsaid(*_: Any, **__: Any) -> None:

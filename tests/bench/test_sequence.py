@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from bench.environments import stack_environment
 from bench.figures import turns
-from bench.platform import environment_file, rows, stack_environment
+from bench.platform import environment_file, rows
 from bench.sequence import SECRET, after_joining, before_joining, in_clear, joined, read_state
 
 MARK = "1b47061264138c4ac30d75fd1eb44270"

@@ -187,6 +187,22 @@ def test_the_backend_is_asked_for_an_environment_until_it_knows_it(engine: Engin
     assert not engine.exists()
 
 
+def test_a_state_in_a_backend_of_ours_is_read_and_one_in_another_is_asked_for(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = engine.backend / ".pulumi" / "stacks" / "multicluster-dapr" / "dev.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"version": 3, "checkpoint": {"latest": {"resources": [{"id": "one"}]}}}')
+    assert engine.exists()
+    assert engine.resources() == [{"id": "one"}]
+    assert not (tmp_path / "RECORD").exists()
+    engine.state(show_secrets=True)
+    assert "stack export --show-secrets" in recorded(tmp_path)
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://theirs")
+    (tmp_path / "LISTED").write_text("[]")
+    assert not engine.exists()
+
+
 def test_what_is_to_be_made_again_is_named_to_the_engine(engine: Engine, tmp_path: Path) -> None:
     engine.up(replace=["**cluster-1-membership-bootstrap-token"])
     assert "--replace **cluster-1-membership-bootstrap-token" in recorded(tmp_path)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime import mocks
+from pulumi.runtime import mocks, resource
 
 from stacks.program import sdk
 
@@ -22,6 +22,11 @@ class Echo(mocks.Mocks):
 
     def call(self, args: mocks.MockCallArgs) -> Any:
         raise AssertionError(args.token)
+
+
+class Own(pulumi.CustomResource):
+    def __init__(self, name: str) -> None:
+        super().__init__("of:our:Own", name, {})
 
 
 def looked_at(monkeypatch: pytest.MonkeyPatch, *, begun: bool) -> int:
@@ -66,6 +71,30 @@ def test_debug_messages_are_sent_when_the_engine_shows_them(
     pulumi.log.debug("a resource is registered")
     pulumi.log.warn("a disk is full")
     assert sent == (["a resource is registered"] if said else []) + ["a disk is full"]
+
+
+@pytest.mark.parametrize(("option", "sent"), [("", False), ("true", True)])
+def test_positions_in_the_sources_are_sent_when_the_engine_debugs(
+    option: str, sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "_get_stack_trace", resource._get_stack_trace)  # put back at the end
+    monkeypatch.setenv(sdk.DEBUG, option)
+    told: list[bool] = []
+
+    class Told(mocks.MockMonitor):
+        def RegisterResource(self, request: Any) -> Any:
+            told.append(bool(request.stackTrace.frames and request.HasField("sourcePosition")))
+            return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+    pulumi.runtime.set_mocks(Echo(), monitor=Told(Echo()))  # type: ignore[no-untyped-call]
+    sdk.forget_positions()
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def program() -> None:
+        Own("own")
+
+    program()
+    assert told == [sent]
 
 
 def test_no_garbage_is_looked_for_while_the_program_runs() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import platform
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -22,11 +23,11 @@ from airgap.plugins.language.packages import run_plugin, steps, streamed
 
 _CHILD = Path(__file__).with_name("child.py")
 _STOP_SECONDS = 2.0
-_ABOUT = """
-import json, platform
+_VERSION = "import platform; print(platform.python_version())"
+_PACKAGES = """
+import json
 from importlib import metadata
-found = {one.name: one.version for one in metadata.distributions()}
-print(json.dumps({"version": platform.python_version(), "packages": found}))
+print(json.dumps({one.name: one.version for one in metadata.distributions()}))
 """
 
 
@@ -136,13 +137,13 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
                 process.kill()
 
     async def About(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        python, about = await _about(request.info)
-        return language_pb2.AboutResponse(executable=python, version=about["version"])
+        python = interpreter(request.info)
+        return language_pb2.AboutResponse(executable=python, version=await version(python))
 
     async def GetProgramDependencies(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """The packages installed for the program."""
-        _, about = await _about(request.info)
-        packages = sorted(about["packages"].items())
+        done = await run([interpreter(request.info), "-c", _PACKAGES])
+        packages = sorted(json.loads(done.stdout).items())
         return language_pb2.GetProgramDependenciesResponse(
             dependencies=[
                 language_pb2.DependencyInfo(name=name, version=version) for name, version in packages
@@ -173,11 +174,16 @@ def environment_of(info: Any) -> Path | None:
     return Path(info.root_directory) / name if name else None
 
 
-async def _about(info: Any) -> tuple[str, dict[str, Any]]:
-    """The program's interpreter, its version and packages."""
-    python = interpreter(info)
-    done = await run([python, "-c", _ABOUT])
-    return python, json.loads(done.stdout)
+async def version(python: str) -> str:
+    """The version of an interpreter. Each run of the engine asks for it: our own is known at once."""
+    if _is_ours(python):
+        return platform.python_version()
+    done = await run([python, "-c", _VERSION])
+    return done.stdout.decode().strip()
+
+
+def _is_ours(python: str) -> bool:
+    return Path(python).resolve() == Path(sys.executable).resolve()
 
 
 async def serve(engine_address: str) -> None:

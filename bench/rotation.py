@@ -58,7 +58,7 @@ NOTES = (
     ),
     (
         f"{TAKEN.capitalize()}: what is done when somebody has stolen its key. No connection by it may be "
-        f"used again: all are made anew when they are needed. Told are the {WINDOW_SECONDS:g} s after it. "
+        f"used: each is replaced when it is needed. Told are the {WINDOW_SECONDS:g} s after it. "
         "Where all are in use that is a handshake for each call of a second, of which both gateways "
         "share one core here: calls wait for them."
     ),

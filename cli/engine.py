@@ -18,6 +18,7 @@ from airgap.report import Report
 from cli import docker_objects, own_backend, plain, process, settings
 from cli.errors import UserError
 from cli.paths import PROJECT
+from cli.repair import repaired
 from cli.toolchain import Toolchain
 from stacks.outlook import handed
 
@@ -240,13 +241,11 @@ class Engine:
             return []
         self.refuse_working()
         state = self.state()
-        deployment = state["deployment"]
-        if any(item["type"] == "creating" for item in deployment.get("pending_operations") or []):
-            self.progress.note("Repairing: the last run was killed while it was creating resources.")
-            deployment["pending_operations"] = [
-                item for item in deployment["pending_operations"] if item["type"] != "creating"
-            ]
-            self._import(state)
+        deployment, wrong = repaired(state["deployment"])
+        for one in wrong:
+            self.progress.note(f"Repairing: {one}.")
+        if wrong:
+            self._import({**state, "deployment": deployment})
         resources: list[dict[str, Any]] = deployment.get("resources") or []
         docker_objects.remove_unknown(self.toolchain.env, self.environment, resources, self.progress)
         return resources

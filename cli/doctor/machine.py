@@ -169,6 +169,8 @@ def memory(machine: Machine) -> Iterator[Check]:
     free = f"{machine.available_memory / GIB:.1f} GiB available"
     running = f", {machine.running_clusters} run already" if machine.running_clusters else ""
     seen = f"{free}, about {needed / GIB:.1f} needed for {made_here} clusters{running}"
+    if not needed:
+        seen = f"{free}, no more needed: {made_here} clusters run already"
     if machine.available_memory >= needed:
         yield _check("memory", "ok", seen)
     else:

@@ -57,6 +57,7 @@ def plan(platform: Platform, wanted: Wanted) -> Plan:
         kind, names = "cluster", [kind, *names]
     clusters = _clusters(platform, kind, names, followed)
     _refuse_protected(platform, clusters)
+    _refuse_half_read(clusters)
     plan_of = {"cluster": _cluster, "gateway": _gateway, "app": _app, "link": _link}[kind]
     return plan_of(platform, clusters, followed, left_out)
 
@@ -108,6 +109,16 @@ def _refuse_protected(platform: Platform, clusters: Sequence[ClusterView]) -> No
                 f"cluster, or set it to false in Pulumi.{platform.environment}.yaml.",
                 code=2,
             )
+
+
+def _refuse_half_read(clusters: Sequence[ClusterView]) -> None:
+    """What could not be read of a cluster may be what has to be taken away, and put back."""
+    for view in clusters:
+        for (kind, _), why in view.unread.items():
+            if not why.is_refused:
+                raise UserError(
+                    f"{view.name}: {kind} objects {why}. Run it again when its API server answers."
+                )
 
 
 def _pairs(followed: Sequence[Calls], cluster: str, *, of_itself: bool) -> frozenset[tuple[str, str]]:

@@ -68,13 +68,14 @@ def show(
         progress.note("Who would serve whom can be told for the bundled mesh alone, not for flomesh.")
         return
     without = [_key(chosen, name) for name in arguments.without]
-    said = plan_of(known.said, chosen) if known else planned(paths, environment, chosen)
-    assumed = said.assumed
-    if known and not without:
-        then = outlook.read(known.told, chosen)
-    else:
-        then = ask(chosen, assumed.objects, said, without)
-    before = _before(resources, chosen, said, without)
+    with progress.step(f"Asking the gateways' code who would serve whom in {environment}"):
+        said = plan_of(known.said, chosen) if known else planned(paths, environment, chosen)
+        assumed = said.assumed
+        if known and not without:
+            then = outlook.read(known.told, chosen)
+        else:
+            then = ask(chosen, assumed.objects, said, without)
+        before = _before(resources, chosen, said, without)
     found = outlook.findings(then, chosen)
     if arguments.json:
         print(json.dumps(as_json(environment, then, before, assumed, found), indent=2, ensure_ascii=False))

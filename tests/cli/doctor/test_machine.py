@@ -110,7 +110,8 @@ def test_a_warm_machine_needs_no_registry_and_little_room() -> None:
 
 
 def test_clusters_that_run_already_need_no_more_memory() -> None:
-    assert checks(available_memory=GIB, running_clusters=4)["memory"].result == "ok"
+    found = checks(available_memory=GIB, running_clusters=4)["memory"]
+    assert (found.result, found.seen) == ("ok", "1.0 GiB available, no more needed: 4 clusters run already")
 
 
 def test_a_tool_too_old_for_us_is_built_and_says_so() -> None:

@@ -56,6 +56,14 @@ def test_a_lost_k3d_cluster_has_its_containers_killed() -> None:
     assert found.pairs == {("cluster-2", "cluster-1"), ("cluster-3", "cluster-1")}
 
 
+def test_what_was_not_read_of_a_lost_cluster_is_not_taken_for_absent() -> None:
+    world = World()
+    world["cluster-1"].not_telling("Deployment")
+    for lose in ("gateway:cluster-1", "app:cluster-1"):
+        assert refusal(world, lose).startswith("cluster-1: Deployment objects could not be read")
+    assert planned(world, "gateway:cluster-3").losses
+
+
 def test_a_lost_cluster_that_exists_loses_its_gateway_and_says_so() -> None:
     found = planned(with_cluster("cluster-1", **EXISTING), "cluster-1")
     assert [type(loss) for loss in found.losses] == [Scaled]

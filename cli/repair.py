@@ -27,7 +27,7 @@ def repaired(deployment: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 def _deleted_with_their_provider(resources: list[Any]) -> set[str]:
     """URNs of what was deleted to be replaced and is still listed, where its provider no longer is.
 
-    The engine refuses every operation on such a state, that of `destroy` too: `could not find provider`.
+    They are there no more, and runs on such a state were seen to end with `could not find provider`.
     """
     providers = {f"{one.get('urn')}::{one.get('id', '')}" for one in resources}
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cli.doctor import hints, whose
+from cli.doctor.path import file_of
 from cli.doctor.reachability import import_addresses
 from cli.observe.view import ClusterView, Key, Platform
 
@@ -17,5 +18,5 @@ def let_out(platform: Platform, view: ClusterView, service: Key) -> str:
     targets = ", ".join(f"{{cluster: {platform.short(key)}}}" for key in import_addresses(imported))
     policy = f"lbType: FailOver, targets: [{targets}]"
     entry = f"{{cluster: {view.name}, namespace: {namespace}, name: {name}, {policy}}}"
-    file, up = f"Pulumi.{platform.environment}.yaml", f"./stack up {platform.environment}"
-    return f"To let them out, add {entry} to `policies` in {file} and run {up}"
+    up = f"./stack up {platform.environment}"
+    return f"To let them out, add {entry} to `policies` in {file_of(platform)} and run {up}"

@@ -121,9 +121,9 @@ def unread(view: ClusterView, service: Key) -> str:
     return next((f"{kind} objects {why}" for kind, at in pages if (why := view.unseen(kind, at))), "")
 
 
-def file_of(path: CallPath) -> str:
+def file_of(platform: Platform) -> str:
     """Where the user's settings are."""
-    return f"Pulumi.{path.platform.environment}.yaml"
+    return f"Pulumi.{platform.environment}.yaml"
 
 
 def refresh(path: CallPath) -> str:

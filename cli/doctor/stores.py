@@ -46,6 +46,6 @@ def _shared_store(path: CallPath) -> str:
 
 def _start_store(path: CallPath, view: ClusterView, component: Object) -> str:
     if store_address(component) == _shared_store(path) or is_deployed(path, view):
-        return f"Start that Redis, or correct `redis` in {file_of(path)}"
+        return f"Start that Redis, or correct `redis` in {file_of(path.platform)}"
     by_hand = hints.edit(view.settings, "component", *key_of(component))
     return f"Start that Redis, or correct where it is by {by_hand}"

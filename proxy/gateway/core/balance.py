@@ -112,6 +112,7 @@ class ClusterState:
         """Requests by the status they ended with, but for the last ones: those in a row had the same."""
         self.status = 0
         self.row = 0
+        """How many of the last ones ended with `status`. Others read `by_status`."""
         self.buckets = [0] * (len(LATENCY_BUCKETS) + 1)
         self.seconds = 0.0
         self.retries = 0

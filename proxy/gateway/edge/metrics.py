@@ -124,7 +124,7 @@ def by_service(name: str, counts: Mapping[Place, int]) -> dict[str, int]:
 
 
 def _counted(cluster: ClusterState) -> bool:
-    return bool(cluster.row or cluster.codes) or cluster.retries > 0
+    return bool(cluster.by_status()) or cluster.retries > 0
 
 
 def _labels(state: RouteState, cluster: ClusterState) -> Labels:
@@ -171,7 +171,7 @@ def _counts(labels: Labels, cluster: ClusterState) -> str:
 
 
 def _histogram(labels: Labels, cluster: ClusterState) -> str:
-    if not (cluster.row or cluster.codes):  # no request has ended here, only attempts
+    if not cluster.by_status():  # no request has ended here, only attempts
         return ""
     names = _names(labels)
     start = f'gateway_request_seconds_bucket{{{names},le="'

@@ -82,7 +82,8 @@ class Engine:
     def env(self) -> dict[str, str]:
         """Process environment for the engine under ./stack: with the effective configuration."""
         effective = settings.effective_file(self.toolchain.paths, self.environment)
-        return {**os.environ, **self.exports, "PULUMI_OPTION_CONFIG_FILE": str(effective)}
+        exports = {**self.exports, "PULUMI_OPTION_CONFIG_FILE": str(effective)}
+        return {**plain.COLLECTING, **os.environ, **exports}
 
     @property
     def shared(self) -> bool:

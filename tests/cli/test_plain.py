@@ -19,6 +19,7 @@ from cli.toolchain import Toolchain
 PULUMI = """#!/bin/sh
 echo "ran: $@"
 echo "from: $(cat "$PULUMI_OPTION_CONFIG_FILE")"
+echo "collects at: $GOGC"
 """
 
 
@@ -64,6 +65,12 @@ def test_each_run_starts_from_the_file_as_it_is_now(
     assert "mirror: one" in first.stdout
     (paths.root / "Pulumi.dev.yaml").write_text("config: {multicluster-dapr:mirror: two}\n")
     assert "mirror: two" in run(shell, "up").stdout
+
+
+def test_the_engine_collects_its_garbage_less_often_unless_the_user_says_when(shell: dict[str, str]) -> None:
+    shell.pop("GOGC", None)
+    assert "collects at: 400\n" in run(shell, "up").stdout
+    assert "collects at: 50\n" in run({**shell, "GOGC": "50"}, "up").stdout
 
 
 def test_a_file_that_cannot_be_read_stops_it(paths: Paths, shell: dict[str, str]) -> None:

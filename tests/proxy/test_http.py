@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from gateway.core.affinity import tag
 from gateway.core.identity import PeersKeys
+from gateway.edge.upstream import REUSE_SECONDS
 
 ECHO = 1024 * 1024
 
@@ -324,20 +327,40 @@ async def test_http2_is_refused_in_its_own_words(net: Any, make: Any) -> None:
     assert answer.endswith(b"HTTP/1.1 only on this port")
 
 
+class Counting:
+    """An application that counts its connections, and answers on each until it is closed."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+        self.opened = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.opened += 1
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(self.answer)
+
+
 async def test_connections_to_the_application_are_reused(net: Any, make: Any, ok: Any) -> None:
-    opened = 0
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal opened
-        opened += 1
-        while True:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(ok())
-
-    port = await exported(net, make, await net.server(handle))
+    app = Counting(ok())
+    port = await exported(net, make, await net.server(app))
     for _ in range(10):
         assert (await net.ask(port, "/app"))[0] == 200
-    assert opened == 1
+    assert app.opened == 1
+
+
+async def test_what_cannot_be_sent_twice_takes_no_connection_that_was_idle_while_the_gateway_stood_still(
+    net: Any, make: Any, ok: Any
+) -> None:
+    app = Counting(ok())
+    port = await exported(net, make, await net.server(app))
+    assert (await net.ask(port, "/app", method="POST"))[0] == 200
+    assert (await net.ask(port, "/app", method="POST"))[0] == 200
+    assert app.opened == 1, "it has been idle for a moment only"
+    time.sleep(REUSE_SECONDS + 0.1)  # noqa: ASYNC251 - as a machine that has no time for it
+    assert (await net.ask(port, "/app", method="POST"))[0] == 200
+    assert app.opened == 2, "its application may be closing it by now"
 
 
 async def test_an_import_reaches_the_gateway_of_its_exporter(net: Any, make: Any, ok: Any) -> None:

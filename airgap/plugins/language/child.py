@@ -5,6 +5,7 @@ Stands alone (no import of ours): the program's interpreter need not be the lang
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import runpy
@@ -25,6 +26,8 @@ _FRAMES = "_multicluster_dapr_frames"  # attribute of an error: the frames it fi
 
 def main() -> None:
     """Connect the SDK to the engine, run the program, report its failure once."""
+    # A program keeps what it makes until it ends. Looking for what nobody needs took a fifth of its imports.
+    gc.disable()
     run = json.loads(sys.argv[1])
     _end_with_the_host()
     signal.signal(signal.SIGINT, _interrupted)

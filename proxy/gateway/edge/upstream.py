@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
+from time import monotonic
 from typing import Any, Final, cast
 
 from gateway.core.errors import ProtocolError
@@ -257,7 +258,8 @@ class Pool:
         `fresh`: no connection that has been idle for long. A server may be closing it at the very moment it
         is reused; only a request that can be replayed takes that risk.
         """
-        oldest = self.runtime.now - REUSE_SECONDS if fresh else 0.0
+        # The clock itself: the runtime's time may be of before a pause of this process.
+        oldest = monotonic() - REUSE_SECONDS if fresh else 0.0
         unusable = 0
         while self.idle and unusable < UNUSABLE_AT_ONCE and self.idle[-1].idle_since >= oldest:
             upstream = self.idle.pop()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from e2e.commands import ENVIRONMENT, ROOT
@@ -75,6 +76,20 @@ class Patient:
         return subprocess.run(
             argv, env=self.env, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120
         ).stdout
+
+    @contextlib.contextmanager
+    def without(self, cluster: str, namespace: Sequence[str], deployment: str) -> Iterator[None]:
+        """A Deployment at zero: the block heals it, and a block that fails has it put back.
+
+        Otherwise every test after it would fail as well, each after its minute.
+        """
+        scale = (*namespace, "scale", f"deployment/{deployment}")
+        self.kubectl[cluster](*scale, "--replicas=0")
+        try:
+            yield
+        except BaseException:
+            self.kubectl[cluster](*scale, "--replicas=1")
+            raise
 
     def heal(self, check: Check) -> None:
         """Run the fix as doctor prints it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import tarfile
@@ -57,31 +58,36 @@ def set_policy(patient: Patient, spec: dict[str, Any]) -> None:
     patient.kubectl["cluster-2"]("apply", "-f", "-", stdin=json.dumps(POLICY | {"spec": spec}))
 
 
-def scale(patient: Patient, cluster: str, namespace: tuple[str, str], name: str, replicas: int = 0) -> None:
-    patient.kubectl[cluster](*namespace, "scale", f"deployment/{name}", f"--replicas={replicas}")
+@contextlib.contextmanager
+def changed_policy(patient: Patient, spec: dict[str, Any]) -> Iterator[None]:
+    set_policy(patient, spec)
+    try:
+        yield
+    finally:
+        set_policy(patient, POLICY["spec"])
 
 
 def test_an_app_scaled_to_zero(patient: Patient) -> None:
-    scale(patient, "cluster-1", APP, "nodeapp")
-    check = patient.shows(CALL, "app pod")
-    assert "Deployment nodeapp is scaled to zero" in check.seen
-    assert patient.shows(HOME, "app pod").hint == check.hint
-    patient.heal(check)
+    with patient.without("cluster-1", APP, "nodeapp"):
+        check = patient.shows(CALL, "app pod")
+        assert "Deployment nodeapp is scaled to zero" in check.seen
+        assert patient.shows(HOME, "app pod").hint == check.hint
+        patient.heal(check)
 
 
 def test_a_gateway_scaled_to_zero_in_the_importer(patient: Patient) -> None:
-    scale(patient, "cluster-2", SYSTEM, "gateway")
-    check = patient.shows(CALL, "gateway")
-    assert "in cluster-2" in check.seen
-    patient.heal(check)
+    with patient.without("cluster-2", SYSTEM, "gateway"):
+        check = patient.shows(CALL, "gateway")
+        assert "in cluster-2" in check.seen
+        patient.heal(check)
 
 
 def test_a_gateway_scaled_to_zero_in_the_exporter(patient: Patient) -> None:
-    scale(patient, "cluster-1", SYSTEM, "gateway")
-    check = patient.shows(CALL, "remote gateway")
-    assert "in cluster-1" in check.seen
-    assert patient.shows(DOOR, "remote gateway").hint == check.hint
-    patient.heal(check)
+    with patient.without("cluster-1", SYSTEM, "gateway"):
+        check = patient.shows(CALL, "remote gateway")
+        assert "in cluster-1" in check.seen
+        assert patient.shows(DOOR, "remote gateway").hint == check.hint
+        patient.heal(check)
 
 
 def test_a_name_server_that_answers_nobody(patient: Patient) -> None:
@@ -94,76 +100,79 @@ def test_a_name_server_that_answers_nobody(patient: Patient) -> None:
 
 
 def test_an_import_deleted_while_the_hub_is_down(patient: Patient) -> None:
-    scale(patient, "control-plane", SYSTEM, "multicluster-hub")
-    patient.kubectl["control-plane"](*SYSTEM, "wait", "--for=delete", "pod", "-l", "app=multicluster-hub")
-    assert patient.examine()["control-plane: hub"].result == "fail"
-    patient.kubectl["cluster-2"](*APP, "delete", "serviceimports.flomesh.io", "nodeapp")
-    check = patient.shows(CALL, "Service")
-    assert "the hub, which carries exports, is down" in check.seen
-    patient.heal(check)
+    with patient.without("control-plane", SYSTEM, "multicluster-hub"):
+        patient.kubectl["control-plane"](*SYSTEM, "wait", "--for=delete", "pod", "-l", "app=multicluster-hub")
+        assert patient.examine()["control-plane: hub"].result == "fail"
+        patient.kubectl["cluster-2"](*APP, "delete", "serviceimports.flomesh.io", "nodeapp")
+        check = patient.shows(CALL, "Service")
+        assert "the hub, which carries exports, is down" in check.seen
+        patient.heal(check)
 
 
 def test_a_policy_that_keeps_calls_at_home(patient: Patient) -> None:
-    set_policy(patient, {"lbType": "Locality"})
-    check = patient.shows(STAY, "policy")
-    assert "is Locality: calls are refused" in check.seen
-    assert "lbType: FailOver" in check.hint
-    set_policy(patient, POLICY["spec"])
+    with changed_policy(patient, {"lbType": "Locality"}):
+        check = patient.shows(STAY, "policy")
+        assert "is Locality: calls are refused" in check.seen
+        assert "lbType: FailOver" in check.hint
 
 
 def test_a_policy_that_targets_an_unknown_cluster(patient: Patient) -> None:
     stranger = "default/default/default/cluster-9"
     good = POLICY["spec"]["targets"]
-    set_policy(patient, {"lbType": "FailOver", "targets": [{"clusterKey": stranger}, *good]})
-    check = patient.shows(f"cluster-2 → dapr-test/nodeapp at {stranger}", "policy")
-    assert f"targets {stranger}, which exports no dapr-test/nodeapp" in check.seen
-    assert patient.examine()[CALL].result == "ok", "the good targets are still served"
-    set_policy(patient, POLICY["spec"])
+    with changed_policy(patient, {"lbType": "FailOver", "targets": [{"clusterKey": stranger}, *good]}):
+        check = patient.shows(f"cluster-2 → dapr-test/nodeapp at {stranger}", "policy")
+        assert f"targets {stranger}, which exports no dapr-test/nodeapp" in check.seen
+        assert patient.examine()[CALL].result == "ok", "the good targets are still served"
 
 
 def test_a_node_that_is_paused(patient: Patient) -> None:
     patient.run("docker", "pause", "k3d-cluster-1-server-0")
     try:
         check = patient.shows(CALL, "remote gateway")
+        assert check.hint == "docker unpause k3d-cluster-1-server-0"
+        assert "its node is paused" in check.seen
+        patient.heal(check)
     except BaseException:
         patient.run("docker", "unpause", "k3d-cluster-1-server-0")
         raise
-    assert check.hint == "docker unpause k3d-cluster-1-server-0"
-    assert "its node is paused" in check.seen
-    patient.heal(check)
 
 
 def test_an_app_made_while_the_injector_was_away(patient: Patient) -> None:
     cluster = patient.kubectl["cluster-1"]
     dapr = ("-n", "dapr-system")
-    scale(patient, "cluster-1", dapr, "dapr-sidecar-injector")
-    cluster(*dapr, "wait", "--for=delete", "pod", "-l", "app=dapr-sidecar-injector")
-    cluster(*APP, "delete", "pod", "-l", "app=node")
-    # Dapr's operator replaces such a pod every minute: whether it is ready between is a matter of luck.
-    sidecars = "cluster-1: Dapr sidecars"
-    found = patient.until(lambda checks: sidecars in checks and checks[sidecars].result == "fail", sidecars)
-    assert "ask for a Dapr sidecar and have none: dapr-test/nodeapp" in found[sidecars].seen
-    assert "dapr-sidecar-injector is scaled to zero" in found["cluster-1: Dapr"].seen
-    scale(patient, "cluster-1", dapr, "dapr-sidecar-injector", 1)
+    with patient.without("cluster-1", dapr, "dapr-sidecar-injector"):
+        cluster(*dapr, "wait", "--for=delete", "pod", "-l", "app=dapr-sidecar-injector")
+        cluster(*APP, "delete", "pod", "-l", "app=node")
+        # Dapr's operator replaces such a pod every minute: whether it is ready between is a matter of luck.
+        sidecars = "cluster-1: Dapr sidecars"
+        found = patient.until(lambda seen: sidecars in seen and seen[sidecars].result == "fail", sidecars)
+        assert "ask for a Dapr sidecar and have none: dapr-test/nodeapp" in found[sidecars].seen
+        assert "dapr-sidecar-injector is scaled to zero" in found["cluster-1: Dapr"].seen
+        cluster(*dapr, "scale", "deployment/dapr-sidecar-injector", "--replicas=1")
     cluster(*dapr, "rollout", "status", "deployment/dapr-sidecar-injector")
     cluster(*APP, "delete", "pod", "-l", "app=node")
 
 
 def test_a_redis_that_is_stopped(patient: Patient) -> None:
-    patient.run("docker", "stop", "--time", "5", f"multicluster-dapr-{ENVIRONMENT}-redis")
-    check = patient.shows(CALL, "state store")
-    assert check.hint == f"docker start multicluster-dapr-{ENVIRONMENT}-redis"
-    patient.heal(check)
+    redis = f"multicluster-dapr-{ENVIRONMENT}-redis"
+    patient.run("docker", "stop", "--time", "5", redis)
+    try:
+        check = patient.shows(CALL, "state store")
+        assert check.hint == f"docker start {redis}"
+        patient.heal(check)
+    except BaseException:
+        patient.run("docker", "start", redis)
+        raise
 
 
 def test_the_command_says_the_same_and_ends_with_one(patient: Patient) -> None:
     assert json.loads(_json(stack("doctor", ENVIRONMENT, "--json")))["healthy"]
-    scale(patient, "cluster-2", SYSTEM, "gateway")
-    check = patient.shows(CALL, "gateway")
-    found = json.loads(_json(stack("doctor", ENVIRONMENT, "--json", code=1)))
-    assert check.as_json() in found["checks"]
-    assert "✗ cluster-2: gateway" in stack("status", ENVIRONMENT, code=1)
-    patient.heal(check)
+    with patient.without("cluster-2", SYSTEM, "gateway"):
+        check = patient.shows(CALL, "gateway")
+        found = json.loads(_json(stack("doctor", ENVIRONMENT, "--json", code=1)))
+        assert check.as_json() in found["checks"]
+        assert "✗ cluster-2: gateway" in stack("status", ENVIRONMENT, code=1)
+        patient.heal(check)
 
 
 def _json(printed: str) -> str:

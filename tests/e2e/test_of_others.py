@@ -108,24 +108,28 @@ def test_nothing_is_wrong_with_what_kubectl_made(patient: Patient) -> None:
 
 
 def test_an_app_of_others_that_is_scaled_to_zero(patient: Patient) -> None:
-    patient.kubectl["cluster-1"](*HERE, "scale", "deployment/stall", "--replicas=0")
-    check = patient.shows(CALL, "app pod")
-    assert "market/stall in cluster-1: Deployment stall is scaled to zero" in check.seen
-    patient.heal(check)
+    with patient.without("cluster-1", HERE, "stall"):
+        check = patient.shows(CALL, "app pod")
+        assert "market/stall in cluster-1: Deployment stall is scaled to zero" in check.seen
+        patient.heal(check)
 
 
 def test_an_export_of_a_port_that_the_service_lacks(patient: Patient) -> None:
     apply(patient, "cluster-1", export(port=81))
-    found = patient.until(lambda checks: EXPORT in checks and checks[EXPORT].result == "fail", EXPORT)
-    assert "81" in found[EXPORT].seen
-    assert found[EXPORT].hint.startswith(
-        "The settings do not have it, kubectl made it: correct it there, or by"
-    )
-    apply(patient, "cluster-1", export())
+    try:
+        found = patient.until(lambda checks: EXPORT in checks and checks[EXPORT].result == "fail", EXPORT)
+        assert "81" in found[EXPORT].seen
+        assert found[EXPORT].hint.startswith(
+            "The settings do not have it, kubectl made it: correct it there, or by"
+        )
+    finally:
+        apply(patient, "cluster-1", export())
 
 
 def test_a_policy_of_others_that_targets_an_unknown_cluster(patient: Patient) -> None:
     apply(patient, "cluster-2", policy("cluster-9"))
-    check = patient.shows("cluster-2 → market/stall at default/default/default/cluster-9", "policy")
-    assert "The settings do not have it, kubectl made it" in check.hint
-    apply(patient, "cluster-2", policy())
+    try:
+        check = patient.shows("cluster-2 → market/stall at default/default/default/cluster-9", "policy")
+        assert "The settings do not have it, kubectl made it" in check.hint
+    finally:
+        apply(patient, "cluster-2", policy())

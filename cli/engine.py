@@ -82,8 +82,7 @@ class Engine:
     def env(self) -> dict[str, str]:
         """Process environment for the engine under ./stack: with the effective configuration."""
         effective = settings.effective_file(self.toolchain.paths, self.environment)
-        exports = {**self.exports, "PULUMI_OPTION_CONFIG_FILE": str(effective)}
-        return {**plain.COLLECTING, **os.environ, **exports}
+        return {**self.toolchain.env, **self.exports, "PULUMI_OPTION_CONFIG_FILE": str(effective)}
 
     @property
     def shared(self) -> bool:

@@ -18,8 +18,8 @@ from cli.paths import Paths
 
 FOLDER = "bin"
 COLLECTING = {"GOGC": "400"}
-"""For the engine and its providers, which live for seconds: Go looks for garbage when what they hold has
-grown by that many hundredths, not whenever it has doubled. A fifth of their work, for some 30 MiB each."""
+"""For the engine, its providers and whatever else commands start, all of which live for seconds: Go looks for
+garbage when what they hold is five times as much, not twice. A fifth of their work, for some 30 MiB each."""
 
 SCRIPT = """#!/bin/sh
 # Made by ./stack: the settings of {environment} as they are now, then the real pulumi.

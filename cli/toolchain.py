@@ -32,7 +32,7 @@ class Toolchain:
     @property
     def env(self) -> dict[str, str]:
         """The whole process environment for child processes."""
-        return {**os.environ, **self.exports}
+        return {**plain.COLLECTING, **os.environ, **self.exports}
 
 
 def existing(paths: Paths, *, docker_host: str = "") -> Toolchain:

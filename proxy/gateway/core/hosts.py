@@ -49,8 +49,11 @@ class HostTable:
 
     def find(self, host: bytes) -> Route | None:
         """The route of a valid Host."""
-        name, port = self._read(host)
-        ports = self.services.get(name)
+        name, _, port = host.partition(b":")
+        ports = self.services.get(name)  # as it stands: what else may be meant by it takes longer to tell
+        if ports is None:
+            name, port = self._read(host)
+            ports = self.services.get(name)
         return None if ports is None else ports.get(port)
 
     def ambiguity(self, host: bytes) -> str:

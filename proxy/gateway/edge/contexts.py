@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
-import time
+from time import time
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.budget import DEFAULT_BUDGET
@@ -159,7 +159,7 @@ class PeerTls:
         """
         own, table = self.contexts.own, self.contexts.table
         return {
-            "certificate": own is not None and own.until.timestamp() > time.time(),
+            "certificate": own is not None and own.until.timestamp() > time(),
             "since": own.since.isoformat() if own is not None else None,
             "until": own.until.isoformat() if own is not None else None,
             "peers": table.fingerprints(),
@@ -197,4 +197,4 @@ def usable_until(since: float, until: float, now: float, part: float) -> float:
 
 def seconds_left(until: float) -> float:
     """From now on, by the wall clock."""
-    return until - time.time()
+    return until - time()

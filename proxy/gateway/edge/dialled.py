@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-import time
+from time import time
 from typing import Any, Final
 
-from gateway.edge.contexts import ALPN, PeerTls, seconds_left, usable_until
+from gateway.edge.contexts import ALPN, PeerTls, usable_until
 from gateway.edge.tls import TlsTransport
 
 DIALLED: Final = "dialled"
@@ -46,7 +46,7 @@ class Dialled(TlsTransport):
         if reason:
             self.fail(ssl.SSLError(f"{message} ({reason})"), reason)
             return
-        now, part = time.time(), random.random()  # noqa: S311  no secret
+        now, part = time(), random.random()  # noqa: S311  no secret
         self.usable_until = min(
             usable_until(found.since, found.until, now, part),
             usable_until(self.contexts.since, self.contexts.until, now, part),
@@ -84,7 +84,7 @@ class Dialled(TlsTransport):
 
     def usable(self) -> bool:
         """Whether a new request may be sent on it: by the time, and by what is known of the cluster now."""
-        if seconds_left(self.usable_until) <= 0:
+        if time() >= self.usable_until:
             return False
         contexts = self.peers.contexts
         if contexts is not self.contexts:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -43,8 +44,8 @@ class TlsTransport:
     """
 
     __slots__ = (
-        "above", "dead", "dropped", "ended", "fault", "got", "incoming", "open", "outgoing", "raw",
-        "said_end", "tls", "told_end",
+        "above", "dead", "drain", "dropped", "ended", "fault", "feed", "got", "incoming", "open", "outgoing",
+        "raw", "said_end", "seal", "tls", "told_end", "unseal",
     )  # fmt: skip
 
     raw: asyncio.Transport
@@ -55,6 +56,13 @@ class TlsTransport:
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=server_side)
+        # What each request calls, bound once. Of `tls` it is the object in C that ssl.SSLObject calls by a
+        # function in Python for each of its names; all Pythons with that class have it.
+        inner = cast("Any", self.tls)._sslobj
+        self.feed: Callable[[bytes], int] = self.incoming.write
+        self.drain: Callable[[], bytes] = self.outgoing.read
+        self.unseal: Callable[[int], bytes] = inner.read
+        self.seal: Callable[[bytes | memoryview], int] = inner.write
         self.fault: Exception | None = None
         self.dropped = 0
         self.open = False
@@ -117,12 +125,13 @@ class TlsTransport:
         """Add the bytes in some of what came to `parts`."""
         if self.dead or self.ended or self.fault is not None:
             return
-        self.incoming.write(data)
+        self.feed(data)
         if not (self.open or self.shake()):
             return
+        incoming = self.incoming
         try:
-            while self.incoming.pending or self.tls.pending():
-                found = self.tls.read(RECORD)
+            while incoming.pending:  # a record is read whole: OpenSSL holds nothing back
+                found = self.unseal(RECORD)
                 if not found:
                     self.ended = True
                     return
@@ -210,12 +219,12 @@ class TlsTransport:
         if data and self.open and not self.said_end and not self.dead and not self.raw.is_closing():
             try:
                 if len(data) <= RECORD:
-                    self.tls.write(data)
-                    out = self.outgoing.read()
+                    self.seal(data)
+                    out = self.drain()
                 else:
                     view = memoryview(data)
                     out = b"".join([
-                        self._sealed(view[start : start + RECORD]) for start in range(0, len(data), RECORD)
+                        self._record(view[start : start + RECORD]) for start in range(0, len(data), RECORD)
                     ])  # fmt: skip
             except OSError as error:
                 self.fault = error
@@ -223,9 +232,9 @@ class TlsTransport:
             else:
                 self.raw.write(out)
 
-    def _sealed(self, data: memoryview) -> bytes:
-        self.tls.write(data)
-        return self.outgoing.read()
+    def _record(self, data: memoryview) -> bytes:
+        self.seal(data)
+        return self.drain()
 
     def can_write_eof(self) -> bool:
         return self.open

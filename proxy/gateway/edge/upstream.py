@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from time import monotonic
 from typing import Any, Final, cast
 
 from gateway.core.errors import ProtocolError
@@ -258,8 +257,8 @@ class Pool:
         `fresh`: no connection that has been idle for long. A server may be closing it at the very moment it
         is reused; only a request that can be replayed takes that risk.
         """
-        # The clock itself: the runtime's time may be of before a pause of this process.
-        oldest = monotonic() - REUSE_SECONDS if fresh else 0.0
+        # The loop's time: the runtime's may be of before a pause of this process.
+        oldest = self.runtime.loop.time() - REUSE_SECONDS if fresh else 0.0
         unusable = 0
         while self.idle and unusable < UNUSABLE_AT_ONCE and self.idle[-1].idle_since >= oldest:
             upstream = self.idle.pop()

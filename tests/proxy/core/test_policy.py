@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.affinity import Affinity, tag
-from gateway.core.balance import Mode, RouteState
+from gateway.core.balance import GRADED, RouteState
 from gateway.core.health import EJECT_SECONDS, FAILURES, SLOW_START_SECONDS, EndpointHealth
 from gateway.core.route import Endpoint, Route, WeightedCluster
 from gateway.core.snapshot import compile_snapshot
@@ -302,7 +302,7 @@ def test_a_cluster_without_endpoints_is_no_choice_and_has_nothing_to_start() -> 
     )
     assert state.pick(0.0) is None
     (only,) = state.priorities[0]
-    assert only.find(0.0, (), Mode.GRADED) is None
+    assert only.find(0.0, (), GRADED) is None
     assert only.slow_start(0.0) == 0.0
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from bench.commands import complete
@@ -14,6 +15,8 @@ from bench.programs import BenchError
 
 FILES = ("setup.py", "pyproject.toml", "requirements.in")
 SUFFIXES = {".py", ".pyi", ".c"}
+KEPT_SECONDS = 24 * 3600
+"""Others are left alone for a day: another run may be making one, or measuring it."""
 UNWANTED = shutil.ignore_patterns("*.so", "__pycache__", "build")
 
 
@@ -42,7 +45,8 @@ def compiled_gateway(root: Path, cache: Path) -> Path:
             env={**os.environ, "GATEWAY_COMPILE": "1"},
         )
         for old in target.parent.iterdir():
-            if old.name != Path(building).name:
+            if time.time() - old.stat().st_mtime > KEPT_SECONDS:
                 shutil.rmtree(old)
-        fresh.replace(target)
+        if not target.is_dir():  # a run beside this one may have been quicker
+            fresh.replace(target)
     return target

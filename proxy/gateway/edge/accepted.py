@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import time
 from typing import Final, cast
 
 from gateway.core.meter import TLS_BYTES
 from gateway.core.peers import Caller
 from gateway.edge.client import Client
-from gateway.edge.contexts import ALPN, Contexts, PeerTls, seconds_left
+from gateway.edge.contexts import ALPN, Contexts, PeerTls
 from gateway.edge.runtime import Runtime
 from gateway.edge.tls import TlsTransport
 
@@ -110,7 +111,7 @@ class Accepted(TlsTransport):
     def check(self) -> None:
         """Before a request: who is there may have become nobody since."""
         contexts = self.peers.contexts
-        if contexts is not self.contexts or seconds_left(self.until) <= 0:
+        if contexts is not self.contexts or time() >= self.until:
             self.ask(contexts)
 
     def ask(self, contexts: Contexts) -> None:
@@ -119,6 +120,6 @@ class Accepted(TlsTransport):
         found = contexts.identify(self.tls)
         self.until = found.until
         reason, message = found.reason, found.message
-        if not reason and seconds_left(found.until) <= 0:
+        if not reason and time() >= found.until:
             reason, message = "expired-certificate", f"the certificate of {found.key} has ended meanwhile"
         self.client.identified(Caller(found.key, reason, message))

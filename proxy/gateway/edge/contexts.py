@@ -193,8 +193,3 @@ def usable_until(since: float, until: float, now: float, part: float) -> float:
     """
     end = until - (until - since) * SPARE
     return end - min((until - since) * SPREAD, max(end - now, 0.0)) * part
-
-
-def seconds_left(until: float) -> float:
-    """From now on, by the wall clock."""
-    return until - time()

@@ -14,7 +14,7 @@ _GUARD = "trap '' HUP INT TERM; read -r _ || kill -s KILL 0"
 _STOP_SECONDS = 4.0
 _CHUNK_BYTES = 1 << 16
 
-Line = Callable[[str], Awaitable[None]]
+Output = Callable[[str], Awaitable[None]]
 
 
 @dataclass
@@ -33,8 +33,8 @@ async def run(
     environment: Mapping[str, str] | None = None,
     folder: str | None = None,
     stdin: str | None = None,
-    out: Line | None = None,
-    err: Line | None = None,
+    out: Output | None = None,
+    err: Output | None = None,
     stop: asyncio.Event | None = None,
     stop_signal: signal.Signals = signal.SIGKILL,
 ) -> Finished:
@@ -107,7 +107,7 @@ async def _feed(pipe: asyncio.StreamWriter | None, text: str) -> None:
     pipe.close()
 
 
-async def _pump(pipe: asyncio.StreamReader | None, into: Sequence[bytearray], line: Line | None) -> None:
+async def _pump(pipe: asyncio.StreamReader | None, into: Sequence[bytearray], line: Output | None) -> None:
     rest = b""
     while pipe and (chunk := await pipe.read(_CHUNK_BYTES)):
         for stream in into:

@@ -14,7 +14,7 @@ from gateway.core.balance import LATENCY_BUCKETS, ClusterState, RouteState
 Labels = tuple[str, str, str]
 """service, cluster, policy."""
 
-Place = tuple[str, str]
+ServiceCluster = tuple[str, str]
 """service, cluster."""
 
 MOST_GONE: Final = 8192
@@ -34,7 +34,7 @@ class Metrics:
         """Answers made by the gateway itself, by status and reason."""
         self.most_gone = MOST_GONE
         self._retired: dict[Labels, ClusterState] = {}
-        self._ejections: dict[Place, int] = {}
+        self._ejections: dict[ServiceCluster, int] = {}
 
     def answered(self, status: int, reason: str) -> None:
         key = (status, reason)
@@ -59,7 +59,7 @@ class Metrics:
             if len(self._ejections) > self.most_gone:
                 del self._ejections[next(iter(self._ejections))]
 
-    def gone_ejections(self) -> dict[Place, int]:
+    def gone_ejections(self) -> dict[ServiceCluster, int]:
         """A copy of what was kept of endpoints that are no more."""
         return dict(self._ejections)
 
@@ -115,7 +115,7 @@ def observe(cluster: ClusterState, status: int, seconds: float) -> None:
     cluster.seconds += seconds
 
 
-def by_service(name: str, counts: Mapping[Place, int]) -> dict[str, int]:
+def by_service(name: str, counts: Mapping[ServiceCluster, int]) -> dict[str, int]:
     """Series of this name by what they count."""
     return {
         f'{name}{{service="{_value(service)}",cluster="{_value(cluster)}"}}': count

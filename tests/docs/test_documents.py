@@ -45,7 +45,12 @@ def calls_in_tests() -> Iterator[dict[str, object]]:
     for path in (ROOT / "tests" / "e2e").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "stack":
-                yield parsed([_word(argument) for argument in node.args])
+                words = [_word(argument) for argument in node.args]
+                assert words[0] != ANYTHING, (
+                    f"{path.name}:{node.lineno}: name the command of ./stack here, so that documents can be"
+                    f" compared with it"
+                )
+                yield parsed(words)
     for line in (ROOT / ".ci" / "run").read_text().splitlines():
         if found := re.search(r"\./stack (test|check)\b[\w ]*", line):
             yield parsed(shlex.split(found[0])[1:])

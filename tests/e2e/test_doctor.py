@@ -171,15 +171,18 @@ def test_the_command_says_the_same_and_ends_with_one(patient: Patient) -> None:
     assert json.loads(_json(stack("doctor", ENVIRONMENT, "--json")))["healthy"]
     with patient.without("cluster-2", SYSTEM, "gateway"):
         check = patient.shows(CALL, "gateway")
-        said(("doctor", "--json"), lambda text: check.as_json() in json.loads(_json(text))["checks"])
-        said(("status",), lambda text: "✗ cluster-2: gateway" in text)
+        said(
+            lambda: stack("doctor", ENVIRONMENT, "--json", code=1),
+            lambda text: check.as_json() in json.loads(_json(text))["checks"],
+        )
+        said(lambda: stack("status", ENVIRONMENT, code=1), lambda text: "✗ cluster-2: gateway" in text)
         patient.heal(check)
 
 
-def said(command: tuple[str, ...], wanted: Callable[[str], bool]) -> None:
-    """A command that finds something wrong says this of it, once the clusters answer it in time."""
+def said(command: Callable[[], str], wanted: Callable[[str], bool]) -> None:
+    """A command says this of what is wrong, once the clusters answer it in time."""
     deadline = time.monotonic() + SHOWN_SECONDS
-    while not wanted(text := stack(command[0], ENVIRONMENT, *command[1:], code=1)):
+    while not wanted(text := command()):
         assert time.monotonic() < deadline, text
 
 

@@ -101,6 +101,28 @@ async def test_a_reader_that_does_not_read_delays_nobody_and_loses_nothing_when_
     assert [json.loads(line)["target"] for line in lines] == [f"/app/{number}" for number in range(100)]
 
 
+async def test_each_line_has_the_host_of_its_own_request_and_long_ones_are_not_kept(
+    net: Any, make: Any, ok: Any
+) -> None:
+    read, write = os.pipe()
+    app = await net.app(lambda _head, body: ok(body))
+    objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
+    port, _, server = await net.gateway(*objects, access_log=AccessLog(write))
+    hosts = ["one.example", "one.example", "two.example:80", "", "one.example", "l" * 5000, "one.example"]
+    for host in hosts:
+        reader, writer = await net.connect(port)
+        writer.write(f"GET /app/x HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert (await net.answer(reader))[0] == 200
+        writer.close()
+    route = server.registry.snapshot.paths.find(b"/app/x")
+    assert len(server.registry.state(route).logged) < 200
+    await server.drain(1.0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        lines = [json.loads(line) for line in file]
+    assert [(line["host"], line["service"]) for line in lines] == [(host, "demo/app") for host in hosts]
+
+
 async def test_a_request_is_logged_with_the_cluster_chosen_and_why(net: Any, make: Any, ok: Any) -> None:
     read, write = os.pipe()
     app = await net.app(lambda _head, body: ok(body))

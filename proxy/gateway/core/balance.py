@@ -223,8 +223,8 @@ class RouteState:
     """The moving part of one route."""
 
     __slots__ = (
-        "asks", "budget", "clusters", "credit", "hashing", "home", "only", "priorities", "route", "sticky",
-        "used",
+        "asks", "budget", "clusters", "credit", "hashing", "home", "logged", "logged_host", "only",
+        "priorities", "route", "sticky", "used",
     )  # fmt: skip
 
     def __init__(
@@ -260,6 +260,9 @@ class RouteState:
         self.budget = RETRY_BUDGET
         self.used = 0.0
         """When it was last picked from."""
+        self.logged = ""
+        """What the access log says of the route and of `logged_host`, the Host it was last called by."""
+        self.logged_host = b""
 
     def may_retry(self) -> bool:
         """Take one retry from the budget."""

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
-from gateway.core.balance import Pick
+from gateway.core.balance import Pick, RouteState
 from gateway.core.request import RequestHead
-from gateway.core.route import Route
 
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
 """Kept for a reader that does not read, some 20,000 lines; then lines are dropped and counted."""
@@ -24,6 +23,10 @@ BATCH_LINES: Final = 128
 together at once is felt by the requests that wait meanwhile."""
 
 THREE_DIGITS: Final = tuple(f"{number:03d}" for number in range(1000))
+
+KEPT_HOST: Final = 261
+"""A Host up to this length, that of the longest name with a port, is kept as text with the route that was
+called by it, for the next call mostly has the same. Longer ones would let anybody fill memory."""
 
 quoted: Callable[[str], str] = encode_basestring_ascii
 """A string as JSON, in ASCII."""
@@ -35,13 +38,18 @@ def decimal(seconds: float) -> str:
     return f"{micros // 1000000}.{THREE_DIGITS[micros // 1000 % 1000]}{THREE_DIGITS[micros % 1000]}"
 
 
-def request_fields(head: RequestHead, route: Route | None, *, query: bool) -> str:
+def request_fields(head: RequestHead, state: RouteState | None, *, query: bool) -> str:
     """The fields for what was asked. `query`: with the target's query, where secrets like to stand."""
-    service, policy = (quoted(route.service), quoted(route.policy)) if route is not None else ("null", "null")
     asked = head.target if query else head.target.partition(b"?")[0]
-    host, target = quoted(head.host.decode("latin-1")), quoted(asked.decode("latin-1"))
-    method = quoted(head.method.decode("ascii"))
-    return f'"method":{method},"host":{host},"target":{target},"service":{service},"policy":{policy}'
+    method, target = head.method.decode("ascii"), quoted(asked.decode("latin-1"))  # a method is a token
+    if state is not None and state.logged_host == head.host and state.logged:
+        return f'"method":"{method}","target":{target},{state.logged}'
+    service, policy = (quoted(state.route.service), quoted(state.route.policy)) if state else ("null", "null")
+    host = quoted(head.host.decode("latin-1"))
+    fields = f'"host":{host},"service":{service},"policy":{policy}'
+    if state is not None and len(head.host) <= KEPT_HOST:
+        state.logged, state.logged_host = fields, head.host
+    return f'"method":"{method}","target":{target},{fields}'
 
 
 def exchange_fields(  # noqa: PLR0917  one text made at once costs half of what its pieces would

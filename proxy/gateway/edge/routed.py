@@ -122,5 +122,5 @@ class RoutedHead:
     def log_fields(self, log: AccessLog) -> str:
         """The access log's fields for it."""
         if not self.logged:
-            self.logged = request_fields(self.head, self.route, query=log.query)
+            self.logged = request_fields(self.head, self.state, query=log.query)
         return self.logged

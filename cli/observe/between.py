@@ -31,6 +31,8 @@ class Pair:
     """When the first of the certificates of both ends, in seconds since 1970; None while one has none."""
     fault: str = ""
     """Why requests over TLS fail, or why there is no TLS."""
+    plain: bool = False
+    """The callee serves gateways of other clusters over plain HTTP too, as one of its own tells."""
 
 
 def is_on(platform: Platform) -> bool:
@@ -73,7 +75,9 @@ def _pair(platform: Platform, view: ClusterView, callee: str) -> Pair:
         lacking = [one.name for one in platform.settings.members if one.peers_port is None]
         fault = f"gateway.mutualTls is {platform.settings.gateway.mutual_tls}"
         fault += f", and {', '.join(lacking)} without peersPort" if lacking else ""
-        return Pair(caller=view.key, callee=callee, over="plain HTTP", fault=fault)
+        # On the way back who still says that it listens is asked over TLS still.
+        still = any(callee in page["gateways"] for page in pages_of(view))
+        return Pair(caller=view.key, callee=callee, over="both" if still else "plain HTTP", fault=fault)
     pages = pages_of(view)
     if not pages:
         return Pair(caller=view.key, callee=callee, over="unknown", fault=f"{view.name} does not tell")
@@ -93,6 +97,7 @@ def _pair(platform: Platform, view: ClusterView, callee: str) -> Pair:
         caller_roots=_roots(others, view.key),
         until=min(ends) if len(ends) == len(pages) + len(others) and (others or other is None) else None,
         fault=next(_faults(view, name, callee, pages, others), ""),
+        plain=any(page.get("plain") is True for page in others),
     )
 
 

@@ -33,6 +33,7 @@ def as_json(platform: Platform, chosen: Chosen = ALL) -> list[dict[str, Any]]:
             },
             "until": datetime.fromtimestamp(pair.until, UTC).isoformat() if pair.until is not None else None,
             "fault": pair.fault,
+            "plain": pair.plain,
         }
         for pair in _wanted(platform, chosen)
     ]
@@ -67,7 +68,8 @@ def render(platform: Platform, chosen: Chosen, table: Callable[..., Table]) -> I
         return
     shown = table("Between clusters", "", "callers", "ask", "over", "by roots", "until")
     for pair in found:
-        over = f"{pair.over}: {pair.fault}" if pair.fault else pair.over
+        over = f"{pair.over}, and plain HTTP counts" if pair.plain else pair.over
+        over += f": {pair.fault}" if pair.fault else ""
         names = platform.short(pair.caller), platform.short(pair.callee)
         shown.add_row(
             "✔" if _is_well(pair) else "✗",

@@ -164,8 +164,9 @@ class MeshMutualTls(TypedDict):
     """How gateways of different clusters talk, and how long what they prove themselves by counts."""
 
     mode: NotRequired[str]
-    """off: over plain HTTP. accept: so, but over TLS with those who ask by it. permissive: over TLS with
-    those that listen for it, else over plain HTTP. strict: over TLS alone. Default: off."""
+    """off: over plain HTTP. accept: so again, once no cluster says any more that it listens for TLS.
+    permissive: over TLS with those that listen for it, else over plain HTTP, which a cluster takes no more
+    when all others ask it over TLS. strict: over TLS alone from the beginning. Default: off."""
     certificate_hours: NotRequired[float]
     """How long a certificate of gateways counts; at half of it another one is made. Default: 24."""
     root_days: NotRequired[float]

@@ -322,9 +322,10 @@ def add_mutual_tls_mode(parser: argparse.ArgumentParser) -> None:
         choices=list(MutualTls),
         default=MutualTls.OFF,
         metavar="{off,accept,permissive,strict}",
-        help="how gateways of different clusters talk: over plain HTTP; so, but over TLS with those who ask "
-        "by it; over TLS with those of which a Peer object says where they listen for it, else over plain "
-        "HTTP; or over TLS alone (default: off)",
+        help="how gateways of different clusters talk: over plain HTTP; as the next, but no cluster says any "
+        "more that it listens for TLS; over TLS with those of which a Peer object says where they listen for "
+        "it, else over plain HTTP, which is taken no more here when the hub says that all others ask over "
+        "TLS; or over TLS alone (default: off)",
     )
 
 

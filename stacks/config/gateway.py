@@ -98,10 +98,11 @@ class GatewaySettings(Section):
     )
     mutual_tls: MutualTls | None = Field(
         default=None,
-        description="How gateways of different clusters talk: over plain HTTP; so, but over TLS with those "
-        "who ask by it; over TLS, each proving its cluster by a certificate, with those that listen for it, "
-        "else over plain HTTP; over TLS alone. Default `permissive` where every member has a `peersPort`, "
-        "else `off`.",
+        description="How gateways of different clusters talk: over plain HTTP; so again, once no cluster "
+        "says any more that it listens for TLS; over TLS, each proving its cluster by a certificate, with "
+        "those that listen for it, else over plain HTTP, which a cluster takes no more when all others ask "
+        "it over TLS; over TLS alone from the beginning. Default `permissive` where every member has a "
+        "`peersPort`, else `off`.",
     )
     # At half of its time another one is made, which a kubelet takes minutes to bring.
     certificate_hours: Annotated[float, Field(ge=0.5, le=8760)] = Field(

@@ -65,6 +65,7 @@ def test_machines_get_the_same() -> None:
         "roots": {key(name): [proofs.root(name)] for name in ("cluster-2", "cluster-1")},
         "until": ends["until"],
         "fault": "",
+        "plain": False,
     }
 
 
@@ -82,10 +83,27 @@ def test_while_it_is_off_one_line_says_that_nothing_is_proved() -> None:
 
 def test_on_the_way_back_nobody_is_to_ask_over_tls_and_certificates_still_count() -> None:
     world = World()
-    Proofs(world, "accept")
+    proofs = Proofs(world, "accept")
+    proofs.listening.clear()
+    proofs.tell()
     assert "Between clusters: plain HTTP, gateway.mutualTls is accept." in " ".join(shown(world).split())
     assert CERTIFICATE in world.checks()
     assert not [name for name in world.checks() if "calls to" in name]
+
+
+def test_it_is_said_while_a_cluster_serves_gateways_over_plain_http_too() -> None:
+    world = World()
+    proofs = Proofs(world)
+    proofs.open.add("cluster-1")
+    proofs.tell()
+    assert rows(world)["cluster-2", "cluster-1"][:2] == ["✔", "mutual TLS, and plain HTTP counts"]
+    assert rows(world)["cluster-2", "cluster-3"][:2] == ["✔", "mutual TLS"]
+
+
+def test_on_the_way_back_it_is_said_while_some_are_asked_over_tls() -> None:
+    world = World()
+    Proofs(world, "accept")
+    assert {pair.over for pair in pairs(world.platform())} == {"both"}
 
 
 def test_who_does_not_listen_yet_is_asked_over_plain_http_and_with_strict_not_at_all() -> None:

@@ -92,6 +92,10 @@ def test_a_running_mesh_changes_over_and_no_call_fails(mesh: TlsMesh, tell: Any)
         report["listening"] = eventually(
             lambda: all(mesh.asks_over_tls(*pair) for pair in pairs), "all ask each other over TLS"
         )
+        report["closed"] = eventually(
+            lambda: all(mesh.page(name).get("plain") is False for name in (EAST, WEST)),
+            "gateways are served over TLS alone where all others ask by it",
+        )
         mesh.up("strict")
         inside.until(lambda: inside.served(EAST), "calls flow on")
         report |= inside.report(began) | {"seconds": round(time.time() - began, 1)}

@@ -34,6 +34,8 @@ class Proofs:
         }
         self.unknown: set[tuple[str, str]] = set()
         """(who does not know the roots of, whom)."""
+        self.open: set[str] = set()
+        """Clusters that serve the gateways of others over plain HTTP too."""
         self.without: set[str] = set()
         """Clusters whose gateways have no certificate."""
         self.tell()
@@ -55,6 +57,6 @@ class Proofs:
             }
             lifetime = timedelta(hours=HOURS)
             own = None if name in self.without else issue(self.roots[name], key(name), self.now, lifetime)
-            tls.take(own=own, table=PeerTable(peers))
+            tls.take(own=own, table=PeerTable(peers, closed=name not in self.open))
             page: dict[str, Any] = tls.describe()
             cluster.peers = page

@@ -312,20 +312,44 @@ async def test_permissive_gateways_take_both_and_ask_who_can_over_tls(net: Any, 
     assert b"client-cluster" not in world.heads[-1].lower(), "whose word nobody could check"
 
 
-async def test_on_the_way_back_gateways_take_both_and_ask_nobody_over_tls(
+async def test_when_all_others_ask_over_tls_the_plain_port_serves_no_gateways(
     net: Any, make: Any, ok: Any
 ) -> None:
-    """So that none of them is asked over TLS any more when the first stops to listen for it."""
+    world = World(net, make, ok, MutualTls.PERMISSIVE)
+    await world.start(peers=KEYS)
+    value = KEYS.sign(world.c1.key, "demo/app", 3000, BY_NAME).decode()
+    field = f"X-Gateway-Service: {value}\r\n"
+    labels = {"app.kubernetes.io/managed-by": "multicluster-controller"}
+    own = {**world.c1.peer(), "metadata": {"name": "c1", "labels": labels}, "status": {"tlsAlone": True}}
+
+    async def served() -> tuple[int, bool]:
+        status, _, _ = await net.ask(world.c1.north, "/x", fields=field)
+        (_, _, page) = await net.ask(world.c1.server.addresses["admin"][1], "/peers")
+        return status, json.loads(page)["plain"]
+
+    assert await served() == (200, True)
+    world.c1.swap(*world.exported, world.c2.peer(), own, peers=KEYS)
+    assert await served() == (421, False)
+    assert (await world.call())[0] == 200, "over TLS"
+    assert (await net.ask(world.c1.north, "/app/x"))[0] == 200, "what is published is served to everybody"
+    world.c1.mode = MutualTls.ACCEPT
+    world.c1.swap(*world.exported, world.c2.peer(), own, peers=KEYS)
+    assert await served() == (200, True), "on the way back it is open before others are told to use it"
+
+
+async def test_on_the_way_back_gateways_ask_over_tls_who_still_says_that_it_listens(
+    net: Any, make: Any, ok: Any
+) -> None:
+    """For that one may serve gateways in no other way yet; and none is asked so when it listens no more."""
     world = World(net, make, ok, MutualTls.ACCEPT)
     await world.start(peers=KEYS)
     world.c2.swap(*world.imported, world.c1.peer(world.c1.peers), peers=KEYS)
     assert (await world.call())[0] == 200
-    assert world.c1.handshakes() == {}, "though a Peer says where c1 listens"
-    world.c2.mode = MutualTls.PERMISSIVE
-    world.c2.swap(*world.imported, world.c1.peer(world.c1.peers), peers=KEYS)
-    assert (await world.call())[0] == 200, "who is not on its way back yet"
     assert world.c1.handshakes() == {("accepted", "ok"): 1}
     assert b"X-Gateway-Client-Cluster: default/default/default/c2\r\n" in world.heads[-1]
+    world.c2.swap(*world.imported, world.c1.peer(), peers=KEYS)
+    assert (await world.call())[0] == 200
+    assert b"client-cluster" not in world.heads[-1].lower(), "it says no more where it listens: plain HTTP"
 
 
 async def test_only_targets_of_an_export_may_call_it(world: World) -> None:
@@ -623,6 +647,7 @@ async def test_a_gateway_tells_whom_it_asks_over_tls_and_who_proves_it_by_what(w
     assert page["gateways"] == {}, "c2 listens for nobody"
     assert PeerTls().describe() == {
         "certificate": False, "since": None, "until": None, "peers": {}, "roots": {}, "gateways": {},
+        "plain": True,
     }  # fmt: skip
 
 

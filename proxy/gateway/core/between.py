@@ -39,17 +39,24 @@ class Between:
         peers: Mapping[Key, Object],
         report: Callable[[Key, FieldError], None],
         check_target: Callable[[str, str], None],
+        *,
+        tls_alone: bool = False,
     ) -> Between:
-        """With the peers that these objects say, if there is mutual TLS at all."""
-        if self.mutual_tls is MutualTls.OFF:
+        """With the peers that these objects say, if there is mutual TLS at all.
+
+        `tls_alone`: the gateways of all other clusters ask this one over TLS.
+        """
+        mode = self.mutual_tls
+        if mode is MutualTls.OFF:
             return self
-        return replace(self, table=read_peers(peers, self.own, report, check_target))
+        closed = mode is MutualTls.STRICT or (tls_alone and mode is MutualTls.PERMISSIVE)
+        return replace(self, table=read_peers(peers, self.own, report, check_target, closed=closed))
 
     def secure(
         self, ports: Mapping[int, list[WeightedCluster]], report: Callable[[FieldError], None]
     ) -> None:
         """Have the clusters of an import asked over TLS: those that listen for it, or with `strict` all."""
-        if self.mutual_tls in (MutualTls.OFF, MutualTls.ACCEPT):
+        if self.mutual_tls is MutualTls.OFF:
             return
         for clusters in ports.values():
             clusters[:] = [self._secured(cluster, report) for cluster in clusters]
@@ -89,7 +96,7 @@ class Between:
         """
         by_value: dict[bytes, Route] = {}
         by_name: dict[bytes, Route] = {}
-        keys = NO_KEYS if self.mutual_tls is MutualTls.STRICT else self.keys
+        keys = NO_KEYS if self.table.closed else self.keys
         for rule, route in own:
             if rule.exact:
                 continue

@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from gateway.core.fields import FieldError, address, mapping, port_number, text
-from gateway.core.objects import Key, Object
+from gateway.core.objects import CONTROLLER, MANAGED_BY, Key, Object, label, section, spec_of
 from gateway.core.route import Endpoint
 from gateway.core.spiffe import CLUSTER_KEY
 
@@ -32,9 +32,10 @@ class MutualTls(Enum):
     OFF = "off"
     """Plain HTTP."""
     ACCEPT = "accept"
-    """Plain HTTP, and TLS from those who ask by it still: on the way back, before nobody listens any more."""
+    """As `permissive`, but nobody is told any more to ask by TLS: on the way back, before nobody listens."""
     PERMISSIVE = "permissive"
-    """TLS with whoever listens for it, else plain HTTP: while clusters change over one by one."""
+    """TLS with whoever listens for it, else plain HTTP: while clusters change over one by one. A cluster that
+    all others ask over TLS serves their gateways in no other way."""
     STRICT = "strict"
     """TLS alone: who does not listen for it is not asked, and nobody is a gateway without a certificate."""
 
@@ -74,6 +75,8 @@ class PeerTable:
     """All peers of a cluster, by cluster key. The cluster itself is none."""
 
     peers: Mapping[str, Peer] = field(default_factory=dict)
+    closed: bool = False
+    """Here other clusters' gateways are served over TLS alone: the plain port is for everybody else."""
 
     @property
     def hosts(self) -> set[str]:
@@ -199,6 +202,8 @@ def read_peers(
     own: str,
     report: Callable[[Key, FieldError], None],
     check_target: Callable[[str, str], None],
+    *,
+    closed: bool = False,
 ) -> PeerTable:
     """The table of Peer objects. Faults are reported by object; of two for one cluster the first counts."""
     found: dict[str, Peer] = {}
@@ -212,4 +217,13 @@ def read_peers(
             report(key, FieldError("DuplicateCluster", f"another Peer names {peer.key}: the first counts"))
         elif peer.key != own:
             found[peer.key] = peer
-    return PeerTable(found)
+    return PeerTable(found, closed)
+
+
+def asked_over_tls_alone(objects: Iterable[Object], own: str) -> bool:
+    """Whether all other clusters' gateways do so, as the hub says in the Peer that its controller keeps."""
+    return any(
+        section(raw, "status").get("tlsAlone") is True
+        for raw in objects
+        if label(raw, MANAGED_BY) == CONTROLLER and spec_of(raw).get("clusterKey") == own
+    )

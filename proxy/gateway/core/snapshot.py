@@ -26,7 +26,7 @@ from gateway.core.objects import Key, Object, is_deleted
 from gateway.core.own_routes import beside_front_door, between_clusters, published
 from gateway.core.path_table import PathTable, path_table
 from gateway.core.paths import normalise
-from gateway.core.peers import NO_PEERS, Caller, MutualTls, PeerTable
+from gateway.core.peers import NO_PEERS, Caller, MutualTls, PeerTable, asked_over_tls_alone
 from gateway.core.policy import ACTIVE_ACTIVE, Policy, read_policy, unknown_targets
 from gateway.core.problem import Problem
 from gateway.core.rewrite import Rewrite
@@ -259,7 +259,9 @@ class _Compiler:
         known = {cluster.endpoints[0].host for clusters in ports for cluster in clusters}
         # As with imports: whoever else makes a Peer could make himself another cluster.
         counted = {key: raw for key, raw in objects.peers.items() if dialling.takes(raw)}
-        self._between = self._between.knowing(counted, partial(self._report, "Peer"), check)
+        tls_alone = asked_over_tls_alone(objects.peers.values(), self._own)
+        report = partial(self._report, "Peer")
+        self._between = self._between.knowing(counted, report, check, tls_alone=tls_alone)
         known |= self._between.table.hosts
         for key, each in self._remotes.items():
             self._between.secure(each, partial(self._report, "ServiceImport", key))

@@ -155,7 +155,7 @@ class PeerTls:
         """What has been loaded, for whoever waits until all gateways have, or looks who knows whom.
 
         `peers`: fingerprints of the roots by cluster; `roots`: from when to when each counts; `gateways`: the
-        clusters that are asked over TLS, and where.
+        clusters that are asked over TLS, and where; `plain`: others' gateways are served over plain HTTP too.
         """
         own, table = self.contexts.own, self.contexts.table
         return {
@@ -170,6 +170,7 @@ class PeerTls:
             "gateways": {
                 key: str(peer.endpoint) for key, peer in table.peers.items() if peer.endpoint is not None
             },
+            "plain": not table.closed,
         }
 
     def gauges(self) -> dict[str, int]:

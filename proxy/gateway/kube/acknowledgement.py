@@ -30,13 +30,23 @@ class Loaded:
     """A certificate that is still good."""
     roots: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Fingerprints by cluster key."""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """Where they ask other clusters over TLS, by cluster key."""
+    closed: bool = False
+    """Some of them serve other clusters' gateways over TLS alone."""
 
 
 def agreed(pages: Sequence[Object]) -> Loaded:
     """What every page of those says; at least one."""
     known = [section(page, "peers") for page in pages]
     roots = {key: frozenset.intersection(*(frozenset(texts(one, key)) for one in known)) for key in known[0]}
-    return Loaded(all(page.get("certificate") is True for page in pages), roots)
+    asked = [section(page, "gateways") for page in pages]
+    return Loaded(
+        all(page.get("certificate") is True for page in pages),
+        roots,
+        {key: str(where) for key, where in asked[0].items() if all(one.get(key) == where for one in asked)},
+        any(page.get("plain") is False for page in pages),
+    )
 
 
 async def ask_all(addresses: Sequence[str], port: int = ADMIN_PORT) -> Loaded | None:

@@ -120,7 +120,8 @@ class AuthorityKeeper:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`namespace`: that of the gateways. `loaded`: what all of them have, None while that is not known.
-        `announced`: other clusters are told that these gateways listen, when they do. `clock` tells the time,
+        `announced`: other clusters are told that these gateways listen, when they do; else no more, once all
+        of them serve others over plain HTTP. `clock` tells the time,
         with its zone.
         """
         self._client = client
@@ -163,24 +164,27 @@ class AuthorityKeeper:
         # In this order: whatever is used was kept and published before.
         await self._write(CA_SECRET, "Opaque", ca, encode(after))
         loaded = await self._loaded()
-        listening = spec_of(peer or {}).get("listening") is True if loaded is None else loaded.certificate
-        await self._publish(peer, own_peer(self._key, after, listening=listening and self._announced))
+        if loaded is None:
+            listening = spec_of(peer or {}).get("listening") is True
+        else:
+            listening = loaded.certificate and (self._announced or loaded.closed)
+        await self._publish(peer, own_peer(self._key, after, listening=listening))
         await self._write(
             CERTIFICATE_SECRET, TLS, certificate, {"tls.crt": after.leaf.chain, "tls.key": after.leaf.key}
         )
         return loaded is not None and await self._acknowledge(loaded) and loaded.certificate
 
     async def _acknowledge(self, loaded: Loaded) -> bool:
-        """Say in the Peers of other clusters which of their roots all gateways here trust. Whether there are
-        others, each of which is trusted by some root.
+        """Say in the Peers of other clusters which of their roots all gateways here trust, and where they ask
+        them over TLS. Whether there are others, each of which is trusted by some root.
         """
         listed, _, _ = await self._client.list(PEER)
         peers = list(filter(is_hub_peer, listed))
         for peer in peers:
-            trusted = sorted(loaded.roots.get(str(spec_of(peer).get("clusterKey")), ()))
-            if texts(section(peer, "status"), "trusted") != trusted:
-                patch = {"status": {"trusted": trusted}}
-                await self._client.merge(PEER, *key_of(peer), patch, status=True)
+            key, before = str(spec_of(peer).get("clusterKey")), section(peer, "status")
+            said = {"trusted": sorted(loaded.roots.get(key, ())), "asked": loaded.asked.get(key)}
+            if (texts(before, "trusted"), before.get("asked")) != (said["trusted"], said["asked"]):
+                await self._client.merge(PEER, *key_of(peer), {"status": said}, status=True)
         return bool(peers) and all(loaded.roots.get(str(spec_of(peer).get("clusterKey"))) for peer in peers)
 
     def _own(self, secret: Object | None, now: datetime) -> Issuer | None:

@@ -85,7 +85,7 @@ class ClusterReconciler:
             self._peers_writer = PeersWriter(name, client, self._peers)
         self._own_peer = ("", "")
         self._wanted_peers: Mapping[Key, Mapping[str, Any]] | None = None
-        self._known: tuple[str, ...] | None = None
+        self._said: Mapping[str, Any] = {}
         self._wanted: Mapping[Key, Mapping[str, Any]] | None = None
         self._conditions: Mapping[Key, tuple[Condition, ...]] = {}
         self._wake = Signal(SETTLE_SECONDS)
@@ -124,14 +124,14 @@ class ClusterReconciler:
         imports: Mapping[Key, Mapping[str, Any]] | None,
         conditions: Mapping[Key, tuple[Condition, ...]],
         peers: Mapping[Key, Mapping[str, Any]] | None = None,
-        known: tuple[str, ...] | None = None,
+        said: Mapping[str, Any] | None = None,
     ) -> None:
         """What this cluster should have from now on; None while that cannot be told.
 
-        `known`: fingerprints of its roots that all others trust.
+        `said`: in the status of its own Peer.
         """
         self._wanted, self._conditions = imports, conditions
-        self._wanted_peers, self._known = peers, known
+        self._wanted_peers, self._said = peers, said or {}
         self._wake.set()
 
     async def run(self) -> None:
@@ -195,7 +195,7 @@ class ClusterReconciler:
         done = self._wanted is None or await self._all(self._import_calls(wanted))
         if self._peers is not None:
             done = (
-                await self._peers_writer.bring_about(self._wanted_peers, self._own_peer, self._known) and done
+                await self._peers_writer.bring_about(self._wanted_peers, self._own_peer, self._said) and done
             )
         exports = self._exports.objects
         uids = {uid_of(obj) for obj in exports.values()}

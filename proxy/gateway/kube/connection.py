@@ -297,7 +297,7 @@ class Connection:
                 plan.imports.get(self.key),
                 plan.conditions[self.key],
                 plan.peers.peers.get(self.key),
-                plan.peers.known.get(self.key),
+                plan.peers.said.get(self.key, {}),
             )
 
     def managed(self) -> Condition | None:

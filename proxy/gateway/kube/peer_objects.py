@@ -24,8 +24,9 @@ class PeersPlan:
 
     peers: Mapping[str, Mapping[Key, Mapping[str, Any]]] = field(default_factory=dict)
     """The Peers that it should have of the others."""
-    known: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Fingerprints of its roots that the gateways of all others trust."""
+    said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What is said to it in the status of its own Peer: which of its roots the gateways of all others trust
+    (`known`), and whether they all ask it over TLS (`tlsAlone`, not there while that is not known)."""
     faults: Mapping[str, str] = field(default_factory=dict)
     """What is said of a cluster whose roots cannot count."""
     listeners: Mapping[str, Listener] = field(default_factory=dict)

@@ -25,6 +25,7 @@ from gateway.core.objects import (
     texts,
 )
 from gateway.core.peers import MOST_ROOTS
+from gateway.core.route import Endpoint
 from gateway.kube.cluster_view import ClusterView
 from gateway.kube.peer_objects import Listener, PeersPlan, is_hub_peer, is_own_peer, peer_name
 from gateway.kube.resources import PEER
@@ -58,8 +59,13 @@ def plan_peers(views: Sequence[ClusterView]) -> PeersPlan:
     listeners = _listeners(views, own)
     unreached = {view.key for view in views if not view.peers_reached} & listeners.keys()
     peers = {view.key: _wanted(view, views, own, unreached) for view in views if view.peers is not None}
-    known = {key: _known(key, views, own) for key, said in own.items() if said is not None}
-    return PeersPlan(peers, known, faults, listeners)
+    said: dict[str, dict[str, Any]] = {}
+    for view in views:
+        if own.get(view.key) is not None:
+            said[view.key] = {"known": _known(view.key, views, own)}
+            if (alone := _tls_alone(view, views, own)) is not None:
+                said[view.key]["tlsAlone"] = alone
+    return PeersPlan(peers, said, faults, listeners)
 
 
 def _own(view: ClusterView, faults: dict[str, str]) -> _Own | None:
@@ -130,6 +136,29 @@ def _prove(view: ClusterView, other: ClusterView, own: Mapping[str, _Own | None]
     return said is not None and said.listening and said.issuing in trusted
 
 
+def _tls_alone(
+    view: ClusterView, views: Sequence[ClusterView], own: Mapping[str, _Own | None]
+) -> bool | None:
+    """Whether all gateways of all others ask a cluster where it listens, as they say. None: not known of
+    some, as of one that is down, which comes back with what it was told.
+    """
+    said = own[view.key]
+    gateway = _gateway(view, said) if said is not None else None
+    if gateway is None:
+        return False
+    others = [other for other in views if other.key != view.key]
+    where = str(Endpoint(gateway["ip"], gateway["port"]))
+    if any(other.key in own and _asked(other, view.key) != where for other in others):
+        return False
+    return True if all(other.key in own for other in others) else None
+
+
+def _asked(view: ClusterView, key: str) -> str:
+    """Where all gateways of a cluster ask another one over TLS; empty where they do not."""
+    peer = (view.peers or {}).get(("", peer_name(key)), {})
+    return str(section(peer, "status").get("asked") or "") if is_hub_peer(peer) else ""
+
+
 def _listeners(views: Sequence[ClusterView], own: Mapping[str, _Own | None]) -> dict[str, Listener]:
     """Clusters that listen, but for those of which the hub's own cluster has been told so: by this hub or one
     before it, which has reached them.
@@ -150,15 +179,15 @@ def _body(name: str, spec: Object) -> Mapping[str, Any]:
     return {"apiVersion": FLOMESH, "kind": PEER.kind, "metadata": metadata, "spec": dict(spec)}
 
 
-def _known(key: str, views: Sequence[ClusterView], own: Mapping[str, _Own | None]) -> tuple[str, ...]:
+def _known(key: str, views: Sequence[ClusterView], own: Mapping[str, _Own | None]) -> list[str]:
     """Of a cluster alone: all of its roots, for nobody else has to know them. With a cluster of which nothing
     is known, as of one that is down: none. What that one trusts may be old, and it comes back with it."""
     said = own[key]
     found = set(said.fingerprints) if said is not None else set()
     for other in views:
         if other.key not in own:
-            return ()
+            return []
         if other.key != key and own[other.key] is not None:
             peer = (other.peers or {}).get(("", peer_name(key)), {})
             found &= set(texts(section(peer, "status"), "trusted")) if is_hub_peer(peer) else set()
-    return tuple(sorted(found))
+    return sorted(found)

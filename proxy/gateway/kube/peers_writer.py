@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.objects import Key, Object, section, spec_of, texts, uid_of, version_of
+from gateway.core.objects import Key, Object, covers, section, spec_of, uid_of, version_of
 from gateway.kube.client import KubeClient
 from gateway.kube.errors import Conflict, Invalid, KubeError, NotFound
 from gateway.kube.peer_objects import is_hub_peer
@@ -27,9 +27,10 @@ class PeersWriter:
         """Bodies that the API server did not accept, so as not to send the same again and again."""
 
     async def bring_about(
-        self, wanted: Mapping[Key, Mapping[str, Any]] | None, own: Key, known: tuple[str, ...] | None
+        self, wanted: Mapping[Key, Mapping[str, Any]] | None, own: Key, said: Mapping[str, Any]
     ) -> bool:
-        """One round of writes; None is left as it is. False when something is left to try again."""
+        """One round of writes; None is left as it is. `said`: of the cluster's own Peer, in its status. False
+        when something is left to try again."""
         done = True
         existing = dict(self._informer.objects)
         for key, body in (wanted or {}).items():
@@ -40,9 +41,9 @@ class PeersWriter:
             if wanted is not None and is_hub_peer(before) and key not in wanted:
                 done = await self._try(key, self._client.delete(PEER, *key, uid=uid_of(before))) and done
         peer = existing.get(own)
-        if known is not None and peer is not None and texts(section(peer, "status"), "known") != [*known]:
-            patch = {"status": {"known": [*known]}}
-            done = await self._try(own, self._client.merge(PEER, *own, patch, status=True)) and done
+        if peer is not None and not covers(section(peer, "status"), said):
+            call = self._client.merge(PEER, *own, {"status": dict(said)}, status=True)
+            done = await self._try(own, call) and done
         return done
 
     async def withdraw(self) -> None:

@@ -150,7 +150,7 @@ def test_how_another_cluster_is_asked(make: Any, mode: MutualTls, listens: bool)
     found = compiled(*imported, peer(C1, 8443 if listens else 0), mode=mode, peers=KEYS)
     plain, tag = (Endpoint("127.0.0.1", 8080),), KEYS.sign(C1, "demo/app", 3000, BY_NAME)
     secured = (Endpoint("127.0.0.1", 8443, C1),)
-    if mode in (MutualTls.PERMISSIVE, MutualTls.STRICT) and listens:
+    if mode is not MutualTls.OFF and listens:
         assert remote(found) == (secured, NAMED, b""), "the certificate takes the tag's place"
     elif mode is MutualTls.STRICT:
         assert remote(found)[0] == (), "nobody is asked without"
@@ -173,6 +173,38 @@ def test_by_which_values_a_service_is_asked_for(make: Any, mode: MutualTls) -> N
     if mode is not MutualTls.OFF:
         assert set(snapshot.named) == {NAMED, named("demo/app", 3000, BY_PATH)}
         assert all(snapshot.holds(route) for route in snapshot.named.values())
+
+
+@pytest.mark.parametrize("mode", list(MutualTls))
+@pytest.mark.parametrize(
+    ("own", "counts"),
+    [
+        ({"tlsAlone": True}, True), ({"tlsAlone": False}, False), ({"tlsAlone": "yes"}, False), ({}, False),
+        (None, False),
+    ],
+    ids=["they all do", "some do not", "nonsense", "not told", "no Peer of its own"],
+)  # fmt: skip
+def test_gateways_that_all_others_ask_over_tls_serve_them_in_no_other_way(
+    make: Any, mode: MutualTls, own: dict[str, Any] | None, *, counts: bool
+) -> None:
+    objects = [make.service(), make.export()]
+    if own is not None:
+        labels = {"name": "here", "labels": {MANAGED_BY: CONTROLLER}}
+        objects.append({**peer(HERE), "metadata": labels, "status": own})
+    snapshot = compiled(*objects, mode=mode, peers=KEYS).snapshot
+    tagged = snapshot.identified(KEYS.sign(HERE, "demo/app", 3000, BY_NAME))
+    closed = mode is MutualTls.STRICT or (mode is MutualTls.PERMISSIVE and counts)
+    assert (tagged is None) == closed
+    assert snapshot.table.closed == closed
+    assert snapshot.paths.find(b"/app/x") is not None, "what is published is for everybody else"
+
+
+@pytest.mark.parametrize("manager", ["multicluster-hub", "somebody", ""])
+@pytest.mark.parametrize("cluster", [HERE, C1])
+def test_whether_they_do_only_its_own_peer_says(make: Any, manager: str, cluster: str) -> None:
+    said = {**peer(cluster), "metadata": {"name": "c1", "labels": {MANAGED_BY: manager}}}
+    found = compiled(said | {"status": {"tlsAlone": True}}, mode=MutualTls.PERMISSIVE, peers=KEYS)
+    assert not found.snapshot.table.closed
 
 
 def asked(found: Compiled, caller: Caller, value: bytes | None) -> tuple[Route | None, int, str]:

@@ -259,6 +259,31 @@ async def test_it_is_looked_again_soon_while_others_wait_for_it(
     assert await world.keeper.keep() is settled
 
 
+async def test_the_hub_is_told_where_all_gateways_ask_another_cluster_over_tls(world: World) -> None:
+    labels = {"labels": {"app.kubernetes.io/managed-by": "multicluster-hub"}}
+    await world.api.put("peers", "", "other", metadata=labels, spec={"clusterKey": "a/b/c/other"})
+
+    async def said(asked: dict[str, str]) -> Any:
+        world.loaded = Loaded(certificate=True, roots={"a/b/c/other": frozenset("1")}, asked=asked)
+        await world.keeper.keep()
+        return world.api.objects["peers", "", "other"]["status"].get("asked")
+
+    assert await said({}) is None
+    assert await said({"a/b/c/other": "10.0.0.1:8443", "a/b/c/third": "10.0.0.3:8443"}) == "10.0.0.1:8443"
+    assert await said({"a/b/c/other": "[fd00::1]:8443"}) == "[fd00::1]:8443"
+    assert await said({}) is None
+
+
+async def test_on_the_way_back_others_are_told_when_no_gateway_is_closed_to_plain_http(world: World) -> None:
+    keeper = AuthorityKeeper(
+        world.client, SYSTEM, KEY, world.ask, lifetimes=TIMES, announced=False, clock=lambda: world.now
+    )
+    for closed in (True, False):
+        world.loaded = Loaded(certificate=True, closed=closed)
+        await keeper.keep()
+        assert world.api.objects[PEER]["spec"]["listening"] is closed
+
+
 async def test_a_cluster_on_its_way_back_says_that_it_does_not_listen_though_it_does(world: World) -> None:
     world.loaded = Loaded(certificate=True)
     await world.keeper.keep()
@@ -281,6 +306,16 @@ def test_what_one_gateway_lacks_is_not_loaded() -> None:
     assert agreed([one, {}]) == Loaded(False, {"a": frozenset(), "b": frozenset()})
 
 
+def test_another_cluster_is_asked_over_tls_when_all_gateways_do_and_at_the_same_place() -> None:
+    one = {"certificate": True, "gateways": {"a": "10.0.0.1:8443", "b": "10.0.0.2:8443"}, "plain": True}
+    assert agreed([one]).asked == one["gateways"]
+    two = one | {"gateways": {"a": "10.0.0.1:8443", "b": "10.0.0.9:8443"}}
+    assert agreed([one, two]).asked == {"a": "10.0.0.1:8443"}
+    assert agreed([one, {"certificate": True}]).asked == {}, "one of an older version does not say"
+    assert not agreed([one, {"certificate": True}]).closed
+    assert agreed([one, one | {"plain": False}]).closed, "one is enough to refuse a call"
+
+
 async def test_gateways_are_asked_what_they_have(net: Any, make: Any) -> None:
     assert await ask_all([]) is None
     root = make_root(make.key("c1"), datetime.now(UTC))
@@ -289,10 +324,10 @@ async def test_gateways_are_asked_what_they_have(net: Any, make: Any) -> None:
     _, _, server = await net.gateway(peer, mutual_tls=MutualTls.STRICT)
     port = server.addresses["admin"][1]
     known = {make.key("c1"): frozenset({fingerprint(root.certificate)})}
-    assert await ask_all(["127.0.0.1"], port) == Loaded(False, known)
+    assert await ask_all(["127.0.0.1"], port) == Loaded(False, known, closed=True), "strict"
     own = issue(make_root(make.key("here"), datetime.now(UTC)), make.key("here"), datetime.now(UTC))
     server.set_certificate(own)
-    assert await ask_all(["127.0.0.1", "127.0.0.1"], port) == Loaded(True, known)
+    assert await ask_all(["127.0.0.1", "127.0.0.1"], port) == Loaded(True, known, closed=True)
     assert await ask_all(["127.0.0.1"], net.dead_port()) is None
     north, _, _ = await net.gateway()
     assert await ask_all(["127.0.0.1"], north) is None, "somebody else answers there"

@@ -176,7 +176,7 @@ def test_nobody_speaks_for_another_cluster() -> None:
     for peer in hostile:
         made = plan_peers([view("one", peer), view("two")])
         assert made.peers[key("two")] == {}
-        assert key("one") not in made.known
+        assert key("one") not in made.said
     made = plan_peers([view("one", own("one", ROOTS["two"])), view("two")])
     assert made.peers[key("two")] == {}
     assert "could issue for other clusters" in made.faults[key("one")]
@@ -211,24 +211,60 @@ def test_a_root_is_known_when_all_others_that_take_part_trust_it() -> None:
         peer = {**told("one"), "status": {"trusted": prints(*roots)}}
         return view(name, own(name), peer if by_hub else {**peer, "metadata": {"name": "one"}})
 
-    def known(*others: ClusterView) -> tuple[str, ...]:
-        return plan_peers([one, *others]).known[key("one")]
+    def known(*others: ClusterView) -> list[str]:
+        return plan_peers([one, *others]).said[key("one")]["known"]
 
-    assert [*known()] == prints(ROOTS["one"], new), "nobody else has to"
+    assert known() == prints(ROOTS["one"], new), "nobody else has to"
     both = trusting("two", ROOTS["one"], new)
-    assert [*known(both)] == prints(ROOTS["one"], new)
-    assert [*known(both, trusting("three", ROOTS["one"]))] == prints(ROOTS["one"])
-    assert known(both, trusting("three")) == ()
-    assert known(both, view("three")) == (), "it has not even been told"
-    assert known(both, trusting("three", new, by_hub=False)) == ()
-    assert [*known(both, view("three", told("one")))] == prints(ROOTS["one"], new), "it takes no part"
-    assert known(both, view("three", None)) == (), "it is down, and comes back with what it knew"
-    assert [*known(trusting("two", ROOTS["two"], new))] == prints(new), "what it says besides is of no use"
+    assert known(both) == prints(ROOTS["one"], new)
+    assert known(both, trusting("three", ROOTS["one"])) == prints(ROOTS["one"])
+    assert known(both, trusting("three")) == []
+    assert known(both, view("three")) == [], "it has not even been told"
+    assert known(both, trusting("three", new, by_hub=False)) == []
+    assert known(both, view("three", told("one"))) == prints(ROOTS["one"], new), "it takes no part"
+    assert known(both, view("three", None)) == [], "it is down, and comes back with what it knew"
+    assert known(trusting("two", ROOTS["two"], new)) == prints(new), "what it says besides is of no use"
+
+
+def asking(name: str, where: str = "10.0.0.1:8443", *, by_hub: bool = True) -> ClusterView:
+    """A cluster all of whose gateways ask `one` there."""
+    peer = {**told("one", gateway=GATEWAY), "status": {"asked": where}}
+    return view(name, own(name), peer if by_hub else {**peer, "metadata": {"name": "one"}})
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([asking("two"), asking("three")], True),
+        ([asking("two"), view("three", own("three"), told("one", gateway=GATEWAY))], False),
+        ([asking("two"), asking("three", "10.0.0.9:8443")], False),
+        ([asking("two"), asking("three", by_hub=False)], False),
+        ([asking("two"), view("three", told("one"))], False),
+        ([asking("two"), view("three", None)], None),
+        ([view("two"), view("three", None)], False),
+        ([], True),
+    ],
+    ids=[
+        "all do", "one is told, its gateways do not yet", "where it was before", "by nobody's word",
+        "one takes no part in mutual TLS", "one is down since the hub began", "another one does not for sure",
+        "there is nobody else",
+    ],
+)  # fmt: skip
+def test_a_cluster_is_told_when_all_others_ask_it_over_tls(
+    others: list[ClusterView], *, said: bool | None
+) -> None:
+    found = plan_peers([view("one"), *others]).said[key("one")]
+    assert found.get("tlsAlone") is said
+
+
+def test_who_does_not_listen_is_not_asked_over_tls() -> None:
+    for one in (view("one", own("one", listening=False)), view("one", port=0)):
+        assert plan_peers([one, asking("two")]).said[key("one")]["tlsAlone"] is False
 
 
 def test_without_mutual_tls_there_is_nothing_to_plan() -> None:
     made = plan([replace(view("one"), peers=None), replace(view("two"), peers=None)])
-    assert (made.peers.peers, made.peers.known, made.faults) == ({}, {}, {})
+    assert (made.peers.peers, made.peers.said, made.faults) == ({}, {}, {})
 
 
 class Member:
@@ -253,7 +289,11 @@ class Member:
             peer["spec"]["clusterKey"]: frozenset(fingerprint(root) for root in roots_of(peer))
             for name, peer in self.peers().items() if name != self.name
         }  # fmt: skip
-        return Loaded(certificate=True, roots=found)
+        asked = {
+            peer["spec"]["clusterKey"]: "{ip}:{port}".format(**peer["spec"]["gateway"])
+            for peer in self.peers().values() if "gateway" in peer["spec"]
+        }  # fmt: skip
+        return Loaded(certificate=True, roots=found, asked=asked)
 
     def roots(self) -> list[str]:
         return [fingerprint(root) for root in roots_of(self.peers()[self.name])]
@@ -315,7 +355,7 @@ async def test_a_root_goes_round_and_comes_back_as_known(members: list[Member], 
     assert home.peers()["two"]["spec"]["gateway"] == {"ip": "10.0.0.2", "port": 8443}
     assert "PRIVATE" not in str(home.peers()) + str(member.peers())
     (old,) = member.roots()
-    await rounds(lambda: member.peers()["two"].get("status") == {"known": [old]})
+    await rounds(lambda: member.peers()["two"].get("status") == {"known": [old], "tlsAlone": True})
     home.loads = False
     member.now += timedelta(days=6)
     await rounds(lambda: len(home.peers()["two"]["spec"]["roots"]) == 2)

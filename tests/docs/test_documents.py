@@ -159,3 +159,12 @@ def test_messages_under_troubleshooting_are_such_that_the_code_says_them() -> No
     assert len(messages) > 5
     unsaid = [text for text in messages for part in re.split(r" N\b", text) if part.strip("()") not in said]
     assert not unsaid, "README explains messages that nothing says"
+
+
+def test_every_decision_is_listed_with_its_number() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(
+        r"^- \[(\d+)\. [^]]+\]\(([\w-]+\.md)\)", (folder / "README.md").read_text(), re.MULTILINE
+    )
+    assert [name for _, name in listed] == sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert all(int(number) == int(name[:3]) for number, name in listed)

@@ -176,16 +176,20 @@ class AuthorityKeeper:
 
     async def _acknowledge(self, loaded: Loaded) -> bool:
         """Say in the Peers of other clusters which of their roots all gateways here trust, and where they ask
-        them over TLS. Whether there are others, each of which is trusted by some root.
+        them over TLS. Whether there are others, each of which is trusted by some root, and asked where it is
+        said to listen.
         """
         listed, _, _ = await self._client.list(PEER)
         peers = list(filter(is_hub_peer, listed))
+        settled = bool(peers)
         for peer in peers:
             key, before = str(spec_of(peer).get("clusterKey")), section(peer, "status")
+            listens = section(spec_of(peer), "gateway")
             said = {"trusted": sorted(loaded.roots.get(key, ())), "asked": loaded.asked.get(key)}
             if (texts(before, "trusted"), before.get("asked")) != (said["trusted"], said["asked"]):
                 await self._client.merge(PEER, *key_of(peer), {"status": said}, status=True)
-        return bool(peers) and all(loaded.roots.get(str(spec_of(peer).get("clusterKey"))) for peer in peers)
+            settled = settled and bool(said["trusted"]) and bool(said["asked"] or not listens)
+        return settled
 
     def _own(self, secret: Object | None, now: datetime) -> Issuer | None:
         """The user's CA; None while there is none that can issue, and then what is there goes on."""

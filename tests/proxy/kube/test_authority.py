@@ -6,6 +6,7 @@ import asyncio
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -256,6 +257,12 @@ async def test_it_is_looked_again_soon_while_others_wait_for_it(
     labels = {"labels": {"app.kubernetes.io/managed-by": "multicluster-hub"}}
     spec = {"clusterKey": "a/b/c/other", "roots": ["x"]}
     await world.api.put("peers", "", "other", metadata=labels, spec=spec)
+    assert await world.keeper.keep() is settled
+    listening = spec | {"gateway": {"ip": "10.0.0.1", "port": 8443}}
+    await world.api.put("peers", "", "other", metadata=labels, spec=listening)
+    assert not await world.keeper.keep(), "the gateways do not ask it over TLS yet"
+    if loaded is not None:
+        world.loaded = replace(loaded, asked={"a/b/c/other": "10.0.0.1:8443"})
     assert await world.keeper.keep() is settled
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from e2e.commands import ENVIRONMENT, ROOT, killed_up, stack, state_folder
+from e2e.tls_mesh import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -34,6 +35,19 @@ def test_a_second_up_changes_nothing(platform: dict[str, str]) -> None:
     assert re.search(r"\d+ unchanged", summary), summary
     assert not re.search(r"[+~-]\s*\d+ (created|updated|deleted|replaced)|\d+ to (create|update)", summary), (
         summary
+    )
+
+
+def test_a_new_environment_goes_over_to_mutual_tls_alone_by_itself(platform: dict[str, str]) -> None:
+    def pairs() -> list[tuple[str, bool]]:
+        shown = subprocess.run(
+            [str(ROOT / "stack"), "status", ENVIRONMENT, "--kind", "between", "--json"],
+            capture_output=True, text=True, check=False,
+        ).stdout  # fmt: skip
+        return [(pair["over"], pair["plain"]) for pair in json.loads(shown)["between"]]
+
+    eventually(
+        lambda: set(pairs()) == {("mutual TLS", False)}, "no gateway is asked, or serves, in another way"
     )
 
 

@@ -98,10 +98,10 @@ class GatewaySettings(Section):
     )
     mutual_tls: MutualTls | None = Field(
         default=None,
-        description="How gateways of different clusters talk: over plain HTTP; so again, once no cluster "
-        "says any more that it listens for TLS; over TLS, each proving its cluster by a certificate, with "
-        "those that listen for it, else over plain HTTP, which a cluster takes no more when all others ask "
-        "it over TLS; over TLS alone from the beginning. Default `permissive` where every member has a "
+        description="How gateways of different clusters talk. `off`: over plain HTTP. `permissive`: over "
+        "TLS, each proving its cluster by a certificate, with those that listen for it; a cluster that all "
+        "others ask so takes plain HTTP of gateways no more. `strict`: over TLS alone from the beginning. "
+        "`accept`: the step from `permissive` back to `off`. Default `permissive` where every member has a "
         "`peersPort`, else `off`.",
     )
     # At half of its time another one is made, which a kubelet takes minutes to bring.

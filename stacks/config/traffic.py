@@ -132,7 +132,10 @@ class ExportSettings(Section):
         default="RoundRobinLoadBalancer", description="Choice among the exporter's pods."
     )
     target_clusters: tuple[ClusterKey, ...] = Field(
-        default=(), max_length=128, description="Cluster keys that may import; empty is all."
+        default=(),
+        max_length=128,
+        description="Keys of the clusters that import it, and over mutual TLS may call it, as "
+        "`default/default/default/cluster-2`; empty is all.",
     )
     timeouts: Timeouts | None = Field(
         default=None, description="How long callers wait at most (bundled mesh)."

@@ -166,7 +166,8 @@ class MeshMutualTls(TypedDict):
     mode: NotRequired[str]
     """off: over plain HTTP. accept: so again, once no cluster says any more that it listens for TLS.
     permissive: over TLS with those that listen for it, else over plain HTTP, which a cluster takes no more
-    when all others ask it over TLS. strict: over TLS alone from the beginning. Default: off."""
+    when all others ask it over TLS. strict: over TLS alone from the beginning.
+    Default: permissive where every member has a `peers_port`, else off."""
     certificate_hours: NotRequired[float]
     """How long a certificate of gateways counts; at half of it another one is made. Default: 24."""
     root_days: NotRequired[float]
@@ -204,7 +205,8 @@ class MeshArgs(TypedDict):
     peers_key: NotRequired[pulumi.Input[str]]
     """Key by which the gateways know each other, a secret. Default: one is drawn, and kept in the state."""
     mutual_tls: NotRequired[MeshMutualTls]
-    """Whether gateways prove to each other by certificates whose they are. Default: off."""
+    """Whether gateways prove to each other by certificates whose they are. Default: where every member has a
+    `peers_port`."""
     metrics: NotRequired[MeshMetrics]
     """How a Prometheus finds and reaches metrics. Default: by nothing but the pods' port admin."""
     tracing: NotRequired[MeshTracing]

@@ -9,7 +9,7 @@ import pulumi
 
 from ..joinable_cluster import NODE_PORTS, JoinableCluster
 from .mesh_args import MeshArgs, MeshCluster, MeshHost, MeshPath, MeshPods, MeshService
-from .mutual_tls import MODES, OFF, STRICT, MutualTls
+from .mutual_tls import MODES, OFF, PERMISSIVE, STRICT, MutualTls
 from .placement import Pods, Published
 
 
@@ -129,8 +129,9 @@ def peers_node_port_of(given: MeshCluster) -> int | None:
 def mutual_tls_of(args: MeshArgs) -> MutualTls:
     """How gateways prove to each other whose they are."""
     given = args.get("mutual_tls", {})
+    reached = bool(args["members"]) and all("peers_port" in member for member in args["members"])
     return MutualTls(
-        mode=given.get("mode", OFF),
+        mode=given.get("mode", PERMISSIVE if reached else OFF),
         certificate_hours=float(given.get("certificate_hours", 24)),
         root_days=float(given.get("root_days", 3650)),
     )

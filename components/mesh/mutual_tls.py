@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-OFF, STRICT = "off", "strict"
-MODES = (OFF, "accept", "permissive", STRICT)
+OFF, PERMISSIVE, STRICT = "off", "permissive", "strict"
+MODES = (OFF, "accept", PERMISSIVE, STRICT)
 PORT = 15443
 """Where gateways listen for those of other clusters."""
 # What the gateway's own code has in kube/authority.py; a test compares.

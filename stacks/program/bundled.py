@@ -51,10 +51,11 @@ def join(shared: SharedResources, clusters: Mapping[str, PreparedCluster]) -> di
         pods=_pods(wanted.pods),
         service=_service(wanted.service),
     )
-    if (mode := wanted.mutual_tls or "off") != "off":
-        args["mutual_tls"] = MeshMutualTls(
-            mode=mode, certificate_hours=wanted.certificate_hours, root_days=wanted.root_days
-        )
+    args["mutual_tls"] = MeshMutualTls(
+        mode=wanted.mutual_tls or "off",
+        certificate_hours=wanted.certificate_hours,
+        root_days=wanted.root_days,
+    )
     if metrics := wanted.metrics.model_dump(exclude_defaults=True):
         args["metrics"] = cast("MeshMetrics", metrics)
     if wanted.tracing is not None:

@@ -14,7 +14,7 @@ from program.test_mesh import cluster
 import components
 from components.mesh import mutual_tls, rbac
 from components.mesh.mesh_args import MeshMutualTls
-from components.mesh.mesh_reading import check
+from components.mesh.mesh_reading import check, mutual_tls_of
 from gateway.kube import acknowledgement, authority
 
 CERTIFICATE = {
@@ -130,8 +130,27 @@ def test_a_load_balancer_publishes_both_ports(mesh: Callable[..., Recorder]) -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("east", "west", "mode"),
+    [
+        ({"peers_port": 8443}, {"peers_port": 8443}, "permissive"),
+        ({"peers_port": 8443}, {}, "off"),
+        ({}, {}, "off"),
+    ],
+)
+def test_it_is_on_by_itself_where_every_member_has_a_port_for_it(
+    east: dict[str, Any], west: dict[str, Any], mode: str
+) -> None:
+    members = [cluster("east", **east), cluster("west", **west)]
+    args: Any = {"image": "g", "control_plane": cluster("hub"), "members": members}
+    assert mutual_tls_of(args).mode == mode
+    assert mutual_tls_of(args | {"mutual_tls": {"root_days": 2}}).mode == mode
+    assert mutual_tls_of(args | {"mutual_tls": {"mode": "off"}}).mode == "off"
+    assert mutual_tls_of(args | {"members": []}).mode == "off", "nobody could be asked"
+
+
 def test_without_it_a_port_for_gateways_alone_means_nothing(mesh: Callable[..., Recorder]) -> None:
-    made = mesh(east={"peers_port": 30443})
+    made = mesh(mutual_tls={"mode": "off"}, east={"peers_port": 30443})
     for name in ("hub-gateway", "east-gateway", "hub-controller", "east-controller", "hub-hub"):
         assert not [one for one in container(made, name)["args"] if "tls" in one or "certificate" in one]
     assert len(made.find("east-gateway-service").inputs["spec"]["ports"]) == 1

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.e2e
 WAYS = ("name", "invoke", "invoke-namespace", "header", "sdk")
 SCRIPT = Path(__file__).with_name("app_caller.py").read_text()
 SDK = Path(__file__).parent / "sdk" / "requirements.lock"
+EVEN_WITHIN = 4
+"""Calls of forty."""
 FOLLOWED_SECONDS = 10.0
 """From a policy's change until calls follow: half a second, on a machine that is not busy with all else."""
 
@@ -74,6 +76,17 @@ class Caller:
             assert time.monotonic() - began < seconds, f"{how}: {found}, not {clusters}"
         return time.monotonic() - began
 
+    def until_even(self, how: str, seconds: float = 30.0) -> None:
+        """Both exporters answer as often. While a Service is taken over, nodes send some calls to local pods
+        past the gateways, until they have read that it is.
+        """
+        began = time.monotonic()
+        while (
+            set(found := self.calls(how, 40)) != {"cluster-1", "cluster-3"}
+            or abs(found["cluster-1"] - 20) > EVEN_WITHIN
+        ):
+            assert time.monotonic() - began < seconds, f"{how}: {found}"
+
     def remove(self) -> None:
         where = ("-n", self.namespace, "pod", "app-caller")
         self.kubectl("delete", *where, "--ignore-not-found", "--now")
@@ -111,10 +124,7 @@ def caller(callers: dict[str, Caller], request: pytest.FixtureRequest) -> Caller
 def test_three_policies(caller: Caller, how: str) -> None:
     local = "cluster-1" if caller.namespace == "dapr-test" else ""
     caller.steering.steer("ActiveActive", cluster_1=100, cluster_3=100)
-    caller.until(how, {"cluster-1", "cluster-3"})
-    found = caller.calls(how, 40)
-    assert set(found) == {"cluster-1", "cluster-3"}, found
-    assert abs(found["cluster-1"] - 20) <= 4
+    caller.until_even(how)
     caller.steering.steer("FailOver", cluster_3=100)
     caller.until(how, {local or "cluster-3"})
     caller.steering.steer("Locality")

@@ -23,7 +23,7 @@ from bench.starters import ONE_CORE, start_backend
 
 COUNTED = re.compile(r"^gateway_requests_total\{.*\} (\d+)", re.MULTILINE)
 
-NEAR_GATEWAY, OTHER_GATEWAY = "the caller's gateway", "the exporter's gateway"
+CALLERS_GATEWAY, OTHER_GATEWAY = "the caller's gateway", "the exporter's gateway"
 CALLER, CALLEE = "the caller's sidecar", "the application's sidecar"
 LOCAL_ID = "beside"
 """App-id of the sidecar that the caller's finds by itself."""
@@ -76,7 +76,7 @@ def start_gateways(bench: Bench, running: ExitStack, backend: int, proofs: betwe
             ["--listen", f"127.0.0.1:{north}", *proofs.arguments(between.MEMBER, peers)],
         ),
         (
-            NEAR_GATEWAY,
+            CALLERS_GATEWAY,
             between.CALLER,
             caller_objects(backend, (north, peers), local, remote, proofs),
             [

@@ -13,8 +13,8 @@ from bench import load
 from bench.chain import (
     CALLEE,
     CALLER,
+    CALLERS_GATEWAY,
     LOCAL_ID,
-    NEAR_GATEWAY,
     OTHER_GATEWAY,
     Chain,
     start_chain,
@@ -90,10 +90,10 @@ class Way:
 
 def ways(chain: Chain) -> list[Way]:
     """Those that can be measured here: by app-id only with sidecars."""
-    both = (NEAR_GATEWAY, OTHER_GATEWAY)
+    both = (CALLERS_GATEWAY, OTHER_GATEWAY)
     found = [
         Way(DIRECT, chain.application, f"local.{NAMESPACE}"),
-        Way("taken over", chain.local, f"local.{NAMESPACE}", (NEAR_GATEWAY,)),
+        Way("taken over", chain.local, f"local.{NAMESPACE}", (CALLERS_GATEWAY,)),
         Way("other cluster", chain.remote, f"remote.{NAMESPACE}", both),
     ]
     if CALLER in chain.programs:

@@ -19,8 +19,8 @@ from bench.traffic import FIELD_SETS, mixed, unlike
 SOME, MANY = 1000, 10_000
 FEWER_ROUTES, NO_LOG = "gateway, as many routes as are asked for", "gateway, no access log"
 COST, RATE, TAIL = "requests per CPU second", "requests per second", "p99 latency"
-MIDDLE, FAR_TAIL = "p50 latency", "p99.9 latency"
-SHOWN = {MIDDLE, FAR_TAIL}
+MIDDLE, LONGEST_TAIL = "p50 latency", "p99.9 latency"
+SHOWN = {MIDDLE, LONGEST_TAIL}
 """Figures without a goal, which the picture leaves out."""
 TURNS, MORE_TURNS, QUICK_TURNS = 9, 15, 3
 SECONDS = 2
@@ -161,7 +161,8 @@ def _case(bench: Bench, case: Case, notes: list[str]) -> list[Row]:
             port = application(case.beside.replace(" ", "-"))
             proxies.append(running.enter_context(start_gateway(bench, port, fewer, name=case.beside)))
         figures: dict[str, dict[str, list[float]]] = {
-            figure: {proxy.name: [] for proxy in proxies} for figure in (COST, RATE, MIDDLE, TAIL, FAR_TAIL)
+            figure: {proxy.name: [] for proxy in proxies}
+            for figure in (COST, RATE, MIDDLE, TAIL, LONGEST_TAIL)
         }
         for turn in range(turns + 1):
             bench.step.update(f"{case.what}: turn {turn} of {turns}" if turn else f"{case.what}: warming up")
@@ -233,5 +234,5 @@ def _sample(bench: Bench, case: Case, proxy: Running, targets: Sequence[str]) ->
     url = f"http://127.0.0.1:{proxy.port}/service-0{'' if kind == 'small' else '/' + kind}"
     seen = load.run(url, connections=case.connections, seconds=SECONDS, core=bench.load_core, script=script)
     cpu = proxy.cpu_seconds - before
-    latency = {MIDDLE: seen.p50, TAIL: seen.p99, FAR_TAIL: seen.p999}
+    latency = {MIDDLE: seen.p50, TAIL: seen.p99, LONGEST_TAIL: seen.p999}
     return {COST: seen.requests / cpu, RATE: seen.requests / seen.seconds, **latency}

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from bench.between import CALLER, MEMBER, make_proofs
-from bench.chain import NEAR_GATEWAY, OTHER_GATEWAY, objects_file, start_gateways
+from bench.chain import CALLERS_GATEWAY, OTHER_GATEWAY, objects_file, start_gateways
 from bench.figures import Result, Row, percentile
 from bench.hop_objects import NAMESPACE
 from bench.programs import BenchError, pinned, start
@@ -139,7 +139,7 @@ class Clusters:
 
     def made(self) -> int:
         """Connections between the two so far."""
-        found = DIALLED.search(self._page(NEAR_GATEWAY, "metrics"))
+        found = DIALLED.search(self._page(CALLERS_GATEWAY, "metrics"))
         return int(found[1]) if found else 0
 
     def _know(self, *roots: bytes) -> None:
@@ -150,7 +150,7 @@ class Clusters:
         written.write_text(json.dumps(objects))
         written.replace(self._objects)
         wanted = [fingerprint(*read_certificates(root)) for root in roots]
-        until(lambda: self._peers(NEAR_GATEWAY)["peers"][MEMBER] == wanted, "the roots are known")
+        until(lambda: self._peers(CALLERS_GATEWAY)["peers"][MEMBER] == wanted, "the roots are known")
 
     def _peers(self, gateway: str) -> Any:
         return json.loads(self._page(gateway, "peers"))

@@ -14,7 +14,7 @@ from cli.errors import UserError
 from cli.explain.decision import explain
 from cli.explain.target import Target
 from cli.observe.callers import Callers, callers_of
-from cli.observe.serving import DOORS, RouteView, Shares, routes, untold
+from cli.observe.serving import DOORS, RouteView, ServingClusters, routes, untold
 from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Object, Platform, condition, key_of, spec, status
 
 MOST_FLOWS = 50
@@ -82,7 +82,7 @@ def _callers(platform: Platform, reading: Reading, service: str) -> Iterator[Cal
 
 
 def _row(platform: Platform, reading: Reading, who: str, served: RouteView | Callers) -> CallerFrame:
-    def parts(clusters: Shares) -> list[PartFrame]:
+    def parts(clusters: ServingClusters) -> list[PartFrame]:
         return [
             part(
                 platform.short(one.cluster),

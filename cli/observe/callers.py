@@ -17,7 +17,7 @@ from cli.observe.services import (
     own_addresses,
     pod_addresses,
 )
-from cli.observe.serving import RouteView, ServingCluster, Shares, routes, untold
+from cli.observe.serving import RouteView, ServingCluster, ServingClusters, routes, untold
 from cli.observe.view import (
     DEFAULT_WEIGHT,
     GATEWAY,
@@ -50,13 +50,13 @@ class Callers:
     names: tuple[str, ...]
     service: str
     policy: str
-    clusters: Shares
+    clusters: ServingClusters
     where: str = ""
     """The route that gateways serve them by; empty when there is none."""
     direct: str = ""
     unsure: str = ""
     """Why it is not known whether these pass the gateways, as is told here."""
-    matches: tuple[tuple[str, Shares], ...] = ()
+    matches: tuple[tuple[str, ServingClusters], ...] = ()
 
     @property
     def by_own_name(self) -> bool:

@@ -34,7 +34,7 @@ class ServingCluster:
         return words.part(self.percent)
 
 
-Shares = tuple[ServingCluster, ...]
+ServingClusters = tuple[ServingCluster, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,8 @@ class RouteView:
     port: int
     policy: str
     leaves: bool
-    clusters: Shares
-    matches: tuple[tuple[str, Shares], ...] = ()
+    clusters: ServingClusters
+    matches: tuple[tuple[str, ServingClusters], ...] = ()
     """Who serves requests that have these headers; the first match counts."""
 
     @property
@@ -93,7 +93,7 @@ def route_to(config: Object | None, service: Key, door: str = "east-west") -> Ro
     return next((route for route in routes(config) if route.door == door and route.service == name), None)
 
 
-def _shares(raw: Object) -> Shares:
+def _shares(raw: Object) -> ServingClusters:
     return tuple(_cluster(found) for priority in raw["priorities"] for found in priority)
 
 
@@ -109,7 +109,7 @@ def _cluster(raw: Object) -> ServingCluster:
     )
 
 
-def parts_of(shares: Shares, short: Callable[[str], str]) -> list[str]:
+def parts_of(shares: ServingClusters, short: Callable[[str], str]) -> list[str]:
     """Who gets how much, in words; a cluster with several backends once for each. `short` names a cluster."""
     served = (one for one in shares if one.percent)
     return [" ".join(filter(None, (short(one.cluster), one.backend, one.part))) for one in served]

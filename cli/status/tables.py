@@ -11,7 +11,7 @@ from rich.table import Table
 from cli.doctor.check import Check
 from cli.doctor.platform import dapr, dapr_version, platform_checks
 from cli.observe.callers import Callers
-from cli.observe.serving import RouteView, Shares, parts_of
+from cli.observe.serving import RouteView, ServingClusters, parts_of
 from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Object, Platform, key_of, spec, status
 from cli.status import between
 from cli.status.chosen import ALL, Chosen, problems
@@ -126,7 +126,7 @@ def served_by(platform: Platform, served: RouteView | Callers) -> str:
     return "; ".join(said)
 
 
-def _ejected(platform: Platform, shares: Shares) -> list[str]:
+def _ejected(platform: Platform, shares: ServingClusters) -> list[str]:
     """Who is left out. Gateways try everybody rather than nobody: a part beside it is no contradiction."""
     if any(one.percent and one.ejected for one in shares):
         return ["all are ejected, so all are tried"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import between
 from bench.between import MEMBER, make_proofs
-from bench.chain import CALLER, NEAR_GATEWAY, OTHER_GATEWAY, Chain
+from bench.chain import CALLER, CALLERS_GATEWAY, OTHER_GATEWAY, Chain
 from bench.figures import Result, as_json
 from bench.hop_objects import caller_objects, exporter_objects
 from bench.hop_rows import ALL, BUSY, DIRECT, PACED, Turn, rows
@@ -20,7 +20,7 @@ from gateway.core.peers import MutualTls
 from gateway.core.snapshot import compile_snapshot
 
 BACKEND, NORTH, PEERS, LOCAL, REMOTE = 8000, 8001, 8443, 20000, 20001
-BOTH = (NEAR_GATEWAY, OTHER_GATEWAY)
+BOTH = (CALLERS_GATEWAY, OTHER_GATEWAY)
 
 
 def test_a_service_port_of_the_callers_gateway_leads_to_the_pods_of_the_service_that_was_taken_over(
@@ -74,7 +74,7 @@ SEEN = {
     "taken over": [turn(300, 500, 110, 20), turn(500, 1500, 212, 22)],
     "other cluster": [turn(400, 800, 120, 220), turn(600, 2000, 222, 322)],
 }
-THROUGH = {DIRECT: (), "taken over": (NEAR_GATEWAY,), "other cluster": BOTH}
+THROUGH = {DIRECT: (), "taken over": (CALLERS_GATEWAY,), "other cluster": BOTH}
 
 
 def told(what: str, figure: str) -> dict[str, list[float]]:
@@ -89,7 +89,7 @@ def test_what_is_added_is_told_turn_by_turn() -> None:
 
 
 def test_cpu_at_a_pace_is_without_what_a_process_uses_by_itself() -> None:
-    assert told(PACED, NEAR_GATEWAY) == {"taken over": [100, 200], "other cluster": [110, 210]}
+    assert told(PACED, CALLERS_GATEWAY) == {"taken over": [100, 200], "other cluster": [110, 210]}
     assert told(PACED, OTHER_GATEWAY) == {"other cluster": [200, 300]}
     assert told(PACED, ALL) == {"taken over": [100, 200], "other cluster": [310, 510]}
     assert told(BUSY, ALL) == {"taken over": [55, 106], "other cluster": [170, 272]}

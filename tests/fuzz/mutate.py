@@ -32,7 +32,7 @@ MANY = 300
 """More than any list is bounded to."""
 
 Parent = dict[str, Any] | list[Any]
-Place = tuple[Parent, Any]
+Entry = tuple[Parent, Any]
 
 
 def mutated(data: bytes, longest: int, seed: int) -> bytes:
@@ -52,7 +52,7 @@ def mutated(data: bytes, longest: int, seed: int) -> bytes:
     return made if len(made) <= longest else data
 
 
-def _places(parent: Parent) -> Iterator[Place]:
+def _places(parent: Parent) -> Iterator[Entry]:
     for key in list(parent) if isinstance(parent, dict) else range(len(parent)):
         yield parent, key
         inner = parent[key]
@@ -60,11 +60,11 @@ def _places(parent: Parent) -> Iterator[Place]:
             yield from _places(inner)
 
 
-def _replace(chance: random.Random, parent: Parent, key: Any, _places: list[Place]) -> None:
+def _replace(chance: random.Random, parent: Parent, key: Any, _places: list[Entry]) -> None:
     parent[key] = deepcopy(chance.choice(NASTY))
 
 
-def _nudge(chance: random.Random, parent: Parent, key: Any, _places: list[Place]) -> None:
+def _nudge(chance: random.Random, parent: Parent, key: Any, _places: list[Entry]) -> None:
     value = parent[key]
     if isinstance(value, str) and value[:1] in ("{", "[") and chance.random() < 0.8:
         text = value.encode(errors="surrogatepass")
@@ -76,28 +76,28 @@ def _nudge(chance: random.Random, parent: Parent, key: Any, _places: list[Place]
         parent[key] = value + chance.choice((-1, 1, 256))
 
 
-def _drop(_chance: random.Random, parent: Parent, key: Any, _places: list[Place]) -> None:
+def _drop(_chance: random.Random, parent: Parent, key: Any, _places: list[Entry]) -> None:
     del parent[key]
 
 
-def _rename(chance: random.Random, parent: Parent, key: Any, places: list[Place]) -> None:
+def _rename(chance: random.Random, parent: Parent, key: Any, places: list[Entry]) -> None:
     names = [name for _, name in places if isinstance(name, str)]
     if isinstance(parent, dict) and names:
         parent[chance.choice(names)] = parent.pop(key)
 
 
-def _graft(chance: random.Random, parent: Parent, key: Any, places: list[Place]) -> None:
+def _graft(chance: random.Random, parent: Parent, key: Any, places: list[Entry]) -> None:
     other, name = chance.choice(places)
     parent[key] = deepcopy(other[name])  # nothing may contain itself
 
 
-def _repeat(chance: random.Random, parent: Parent, key: Any, _places: list[Place]) -> None:
+def _repeat(chance: random.Random, parent: Parent, key: Any, _places: list[Entry]) -> None:
     if isinstance(parent, list):
         value = parent[key]
         room = max(1, LONGEST // len(json.dumps(value)))
         parent.extend(deepcopy(value) for _ in range(min(room, chance.choice((1, 1, 1, 65, MANY)))))
 
 
-CHANGES: tuple[Callable[[random.Random, Parent, Any, list[Place]], None], ...] = (
+CHANGES: tuple[Callable[[random.Random, Parent, Any, list[Entry]], None], ...] = (
     _replace, _replace, _nudge, _nudge, _drop, _rename, _graft, _repeat,
 )  # fmt: skip

@@ -34,6 +34,8 @@ RETIRED = (
     ("export", r"(?i)(\b|_)offers?(\b|_)", "*"),
     ("run, token", r"(?i)\b(this|that|an earlier|one|its) life\b", "*"),
     ("a standard noun", r"\bclass (Access|House|Known|Life|Line|Place|Room|Share|Slot|Street)\b", "*.py"),
+    ("a type by a standard noun", r"(?m)^(Access|Known|Life|Line|Place|Room|Shares?|Slot)s? = ", "*.py"),
+    ("client side, server side", r"\b(NEAR|FAR)_", "*.py"),
     ("CRDs", r"\bkinds\b(?! of\b)", DOCUMENTS),
     ("rules", r"\bverbs\b", DOCUMENTS),
     ("with public registries, in a closed network", r"(?i)\b(open|closed) machines?\b", "*"),

@@ -220,10 +220,11 @@ def read_peers(
     return PeerTable(found, closed)
 
 
+def is_own_peer(peer: Object, cluster_key: str) -> bool:
+    """Whether a cluster's controller says in it the cluster's own roots."""
+    return label(peer, MANAGED_BY) == CONTROLLER and spec_of(peer).get("clusterKey") == cluster_key
+
+
 def asked_over_tls_alone(objects: Iterable[Object], own: str) -> bool:
     """Whether all other clusters' gateways do so, as the hub says in the Peer that its controller keeps."""
-    return any(
-        section(raw, "status").get("tlsAlone") is True
-        for raw in objects
-        if label(raw, MANAGED_BY) == CONTROLLER and spec_of(raw).get("clusterKey") == own
-    )
+    return any(is_own_peer(raw, own) and section(raw, "status").get("tlsAlone") is True for raw in objects)

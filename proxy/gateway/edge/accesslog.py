@@ -42,14 +42,18 @@ def request_fields(head: RequestHead, state: RouteState | None, *, query: bool) 
     """The fields for what was asked. `query`: with the target's query, where secrets like to stand."""
     asked = head.target if query else head.target.partition(b"?")[0]
     method, target = head.method.decode("ascii"), quoted(asked.decode("latin-1"))  # a method is a token
-    if state is not None and state.logged_host == head.host and state.logged:
-        return f'"method":"{method}","target":{target},{state.logged}'
+    return f'"method":"{method}","target":{target},{_route_fields(head.host, state)}'
+
+
+def _route_fields(host: bytes, state: RouteState | None) -> str:
+    """The fields for a route and the Host it was called by, kept with it."""
+    if state is not None and state.logged_host == host and state.logged:
+        return state.logged
     service, policy = (quoted(state.route.service), quoted(state.route.policy)) if state else ("null", "null")
-    host = quoted(head.host.decode("latin-1"))
-    fields = f'"host":{host},"service":{service},"policy":{policy}'
-    if state is not None and len(head.host) <= KEPT_HOST:
-        state.logged, state.logged_host = fields, head.host
-    return f'"method":"{method}","target":{target},{fields}'
+    fields = f'"host":{quoted(host.decode("latin-1"))},"service":{service},"policy":{policy}'
+    if state is not None and len(host) <= KEPT_HOST:
+        state.logged, state.logged_host = fields, host
+    return fields
 
 
 def exchange_fields(  # noqa: PLR0917  one text made at once costs half of what its pieces would

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.core.objects import CONTROLLER, HUB, MANAGED_BY, Key, Object, label, spec_of
+from gateway.core.objects import HUB, MANAGED_BY, Key, Object, label
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,6 @@ NO_PEERS_PLAN = PeersPlan()
 
 def is_hub_peer(peer: Object) -> bool:
     return label(peer, MANAGED_BY) == HUB
-
-
-def is_own_peer(peer: Object, cluster_key: str) -> bool:
-    """Whether a cluster's controller says in it the cluster's own roots."""
-    return label(peer, MANAGED_BY) == CONTROLLER and spec_of(peer).get("clusterKey") == cluster_key
 
 
 def peer_name(cluster_key: str) -> str:

@@ -24,10 +24,10 @@ from gateway.core.objects import (
     spec_of,
     texts,
 )
-from gateway.core.peers import MOST_ROOTS
+from gateway.core.peers import MOST_ROOTS, is_own_peer
 from gateway.core.route import Endpoint
 from gateway.kube.cluster_view import ClusterView
-from gateway.kube.peer_objects import Listener, PeersPlan, is_hub_peer, is_own_peer, peer_name
+from gateway.kube.peer_objects import Listener, PeersPlan, is_hub_peer, peer_name
 from gateway.kube.resources import PEER
 
 log = logging.getLogger(__name__)
@@ -122,8 +122,7 @@ def _gateway(view: ClusterView, said: _Own) -> Object | None:
 
 def _told(view: ClusterView, key: str) -> Object | None:
     """What a cluster has been told of where another one's gateways listen."""
-    peer = (view.peers or {}).get(("", peer_name(key)), {})
-    return section(spec_of(peer), "gateway") or None if is_hub_peer(peer) else None
+    return section(spec_of(_hub_peer(view, key)), "gateway") or None
 
 
 def _prove(view: ClusterView, other: ClusterView, own: Mapping[str, _Own | None]) -> bool:
@@ -131,9 +130,7 @@ def _prove(view: ClusterView, other: ClusterView, own: Mapping[str, _Own | None]
     certificate, and all of those trust the root that issues it. Who asks before that is refused.
     """
     said = own.get(view.key)
-    peer = (other.peers or {}).get(("", peer_name(view.key)), {})
-    trusted = texts(section(peer, "status"), "trusted") if is_hub_peer(peer) else ()
-    return said is not None and said.listening and said.issuing in trusted
+    return said is not None and said.listening and said.issuing in _trusted(other, view.key)
 
 
 def _tls_alone(
@@ -155,8 +152,18 @@ def _tls_alone(
 
 def _asked(view: ClusterView, key: str) -> str:
     """Where all gateways of a cluster ask another one over TLS; empty where they do not."""
+    return str(section(_hub_peer(view, key), "status").get("asked") or "")
+
+
+def _trusted(view: ClusterView, key: str) -> Sequence[str]:
+    """Fingerprints of another cluster's roots that all gateways of a cluster trust."""
+    return texts(section(_hub_peer(view, key), "status"), "trusted")
+
+
+def _hub_peer(view: ClusterView, key: str) -> Object:
+    """The hub's Peer of another cluster in a cluster; empty where there is none."""
     peer = (view.peers or {}).get(("", peer_name(key)), {})
-    return str(section(peer, "status").get("asked") or "") if is_hub_peer(peer) else ""
+    return peer if is_hub_peer(peer) else {}
 
 
 def _listeners(views: Sequence[ClusterView], own: Mapping[str, _Own | None]) -> dict[str, Listener]:
@@ -188,6 +195,5 @@ def _known(key: str, views: Sequence[ClusterView], own: Mapping[str, _Own | None
         if other.key not in own:
             return []
         if other.key != key and own[other.key] is not None:
-            peer = (other.peers or {}).get(("", peer_name(key)), {})
-            found &= set(texts(section(peer, "status"), "trusted")) if is_hub_peer(peer) else set()
+            found &= set(_trusted(other, key))
     return sorted(found)

@@ -10,19 +10,19 @@ from e2e.soak.samples import Series
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP = 760, 200, 60, 230, 30
 COLOURS = ("#1b6ca8", "#d1495b", "#2e933c", "#edae49", "#6a4c93", "#00798c", "#8d5524", "#555555", "#b5179e")
-Line = tuple[str, Sequence[tuple[float, float]]]
+Curve = tuple[str, Sequence[tuple[float, float]]]
 """A name, and minutes with values."""
 
 
 def draw(good: Good, processes: Mapping[str, Series]) -> str:
     """SVG of three panels over the minutes of the run."""
-    memory: list[Line] = []
+    memory: list[Curve] = []
     for name, series in sorted(processes.items()):
         points = [
             ((at - good.began) / 60, size) for at, size in zip(series.at, series.mebibytes, strict=True)
         ]
         memory.append((name.rpartition(" ")[0], points))
-    slow: list[Line] = []
+    slow: list[Curve] = []
     for name, lane in sorted(good.lanes.items()):
         slow.append(
             (
@@ -39,7 +39,7 @@ def draw(good: Good, processes: Mapping[str, Series]) -> str:
             both = counts.setdefault(minute, [0, 0])
             both[0] += len(one.seconds)
             both[1] += one.failed
-    asked: list[Line] = [
+    asked: list[Curve] = [
         ("requests", [(minute, both[0]) for minute, both in sorted(counts.items())]),
         ("failed", [(minute, both[1]) for minute, both in sorted(counts.items())]),
     ]
@@ -56,7 +56,7 @@ def draw(good: Good, processes: Mapping[str, Series]) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _panel(title: str, lines: Sequence[Line], top: int) -> Iterable[str]:
+def _panel(title: str, lines: Sequence[Curve], top: int) -> Iterable[str]:
     points = [point for _, line in lines for point in line]
     last, most = (max((point[axis] for point in points), default=0.0) or 1.0 for axis in (0, 1))
     right, bottom = WIDTH - RIGHT, top + HEIGHT - 20

@@ -18,6 +18,7 @@ from cli.observe.services import (
     local_service,
     own_addresses,
     pod_addresses,
+    ports_without_endpoints,
     selector_of,
 )
 from cli.observe.serving import RouteView, route_to
@@ -104,10 +105,21 @@ def _gateways_slice(path: CallPath, *, in_place: bool = False) -> Finding:
     wanted, who = gateways, "the gateway"
     if in_place and not gateways:
         wanted, who = pod_addresses(view, path.service), "the local pod, while no gateway is ready,"
-    if not wanted or listed & wanted:
+    if not wanted:
         return ok()
+    if listed & wanted:
+        return _ports(path)
     seen = f"lists {', '.join(sorted(listed)) or 'nobody'}, not {who} at {', '.join(sorted(wanted))}"
     return _not_written(path, f"the EndpointSlice of {path.text} {seen}")
+
+
+def _ports(path: CallPath) -> Finding:
+    """Each port of a derived Service has its endpoints."""
+    lost = ports_without_endpoints(path.importer, path.service)
+    if not lost:
+        return ok()
+    which = ", ".join(repr(name) if name else "without a name" for name in lost)
+    return _not_written(path, f"no EndpointSlice of {path.text} has the Service's port {which}")
 
 
 def gateway(path: CallPath) -> Finding | None:

@@ -91,6 +91,24 @@ def listed_addresses(view: ClusterView, key: Key) -> set[str]:
     return _ready(one for one in _slices(view, key) if _is_written(one))
 
 
+def ports_without_endpoints(view: ClusterView, key: Key) -> list[str]:
+    """Names of a derived Service's ports that the controller's slices do not have: by it they are found.
+
+    The port without a name has the empty one. Calls to such a port are refused.
+    """
+    service = view.one("Service", *key)
+    if service is None or not is_derived(service):
+        return []
+    listed = {
+        str(port.get("name") or "")
+        for one in _slices(view, key)
+        if _is_written(one)
+        for port in one.get("ports") or []
+    }
+    named = [str(port.get("name") or "") for port in spec(service).get("ports") or []]
+    return [name for name in named if name not in listed]
+
+
 def pod_addresses(view: ClusterView, key: Key) -> set[str]:
     """Ready addresses of a Service's own pods, also while it is taken over."""
     beside = (

@@ -13,8 +13,6 @@ from gateway.core.objects import (
     covers,
     is_derived_slice,
     label,
-    meta,
-    section,
     uid_of,
     version_of,
 )
@@ -65,10 +63,14 @@ def delete(resource: Resource, key: Key, obj: Object, *, settled: bool = False) 
     return Action("delete", resource, key, uid=uid_of(obj), service=service, settled=settled)
 
 
-def _without_nulls(wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-    said = section(meta(wanted), "annotations")
-    annotations = {name: value for name, value in said.items() if value is not None}
-    return {**wanted, "metadata": {**wanted["metadata"], "annotations": annotations}}
+def _without_nulls(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _bare(value) for name, value in wanted.items() if value is not None}
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _without_nulls(value)
+    return [_bare(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _empty_lists(obj: Object) -> Object:

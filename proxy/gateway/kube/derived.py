@@ -212,12 +212,16 @@ def _shared_ports(ports: list[Port], service: Object) -> list[Port]:
 
 
 def _service(key: Key, owner: Mapping[str, Any], ports: list[Port]) -> dict[str, Any]:
-    listing = []
-    for port in ports:
-        entry: dict[str, Any] = {"port": port.number, "protocol": "TCP"}
-        entry |= {"name": port.name} if port.name else {}
-        entry |= {"appProtocol": port.app_protocol} if port.app_protocol else {}
-        listing.append(entry)
+    # Null where there is none: a name that goes has to go here too, for by it endpoints are found.
+    listing = [
+        {
+            "port": port.number,
+            "protocol": "TCP",
+            "name": port.name or None,
+            "appProtocol": port.app_protocol or None,
+        }
+        for port in ports
+    ]
     return {
         "apiVersion": SERVICE.api_version,
         "kind": SERVICE.kind,

@@ -135,9 +135,7 @@ def _local_service(
     # A merge patch leaves a label in the selector that is not named.
     others = dict.fromkeys(section(spec_of(existing or {}), "selector"))
     names = ("name", "port", "targetPort", "protocol", "appProtocol")
-    ports = [
-        {name: port[name] for name in names if port.get(name) is not None} for port in listed(spec, "ports")
-    ]
+    ports = [{name: port.get(name) for name in names} for port in listed(spec, "ports")]
     return {
         "apiVersion": SERVICE.api_version,
         "kind": SERVICE.kind,

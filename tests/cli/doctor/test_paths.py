@@ -69,6 +69,16 @@ def slice_lists_a_gateway_that_is_gone(world: World) -> None:
     ]
 
 
+@fault(TO_1, "EndpointSlice", "has the Service's port 'http'", "logs deployment/controller")
+def slice_without_the_services_port(world: World) -> None:
+    world["cluster-2"].get("Service", "nodeapp")["spec"]["ports"] = [{"port": 3000, "name": "http"}]
+
+
+@fault(TO_1, "EndpointSlice", "has the Service's port without a name", "logs deployment/controller")
+def slice_with_another_port_than_the_services(world: World) -> None:
+    world["cluster-2"].get("EndpointSlice", "nodeapp-imported")["ports"][0]["name"] = "http"
+
+
 @fault(TO_1, "EndpointSlice", "the controller, which writes it, is down", "scale deployment/controller")
 def slice_without_a_controller(world: World) -> None:
     slice_lists_a_gateway_that_is_gone(world)

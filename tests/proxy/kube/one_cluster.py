@@ -63,10 +63,12 @@ class Cluster:
             if error.code != 404:
                 raise
 
-    def imported(self, remote: int, name: str = "nodeapp", port: int = 3000) -> None:
+    def imported(self, remote: int, name: str = "nodeapp", port: int = 3000, named: str = "http") -> None:
+        """`named`: the port; empty for one without a name."""
         target = {"host": "127.0.0.1", "ip": "127.0.0.1", "port": remote, "path": "/nodeapp"}
         endpoints = [{"clusterKey": "default/default/default/cluster-1", "target": target}]
-        spec = {"ports": [{"name": "http", "port": port, "endpoints": endpoints}]}
+        called = {"name": named} if named else {}
+        spec = {"ports": [{**called, "port": port, "endpoints": endpoints}]}
         self.apply(f"{FLOMESH}/serviceimports", made("ServiceImport", name, spec))
 
     def policy(self, kind: str, *names: str, name: str = "nodeapp", every_caller: bool = False) -> None:

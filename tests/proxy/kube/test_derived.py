@@ -179,6 +179,30 @@ def test_several_ports_get_names() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"name": "http", "port": 3000}, {"port": 3000}),
+        ({"port": 3000}, {"name": "http", "port": 3000}),
+        ({"port": 3000, "appProtocol": "http"}, {"port": 3000}),
+    ],
+)
+def test_a_port_that_loses_or_gets_its_name_does_so_in_service_and_slice(
+    before: dict[str, Any], now: dict[str, Any]
+) -> None:
+    """kube-proxy finds a port's endpoints by its name: a Service that kept it would have none."""
+    services, slices = after(everything({KEY: imported(before)}))
+    actions = everything({KEY: imported(now)}, services, slices)
+    bodies = {(action.resource.kind, action.key): action.body for action in actions}
+    for key in (KEY, CLUSTER_SET):
+        (port,) = bodies["Service", key]["spec"]["ports"]
+        assert {name: port[name] for name in ("name", "appProtocol")} == {
+            "name": now.get("name"), "appProtocol": now.get("appProtocol"),
+        }  # fmt: skip
+    if before.get("name") != now.get("name"):
+        assert bodies["EndpointSlice", SLICE_KEY]["ports"][0]["name"] == now.get("name", "")
+
+
 def test_a_local_service_is_left_alone() -> None:
     for spec in ({"selector": {"app": "nodeapp"}}, {}):
         local = {"metadata": {"namespace": "dapr-test", "name": "nodeapp"}, "spec": spec}

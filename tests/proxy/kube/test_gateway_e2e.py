@@ -82,6 +82,21 @@ def test_a_damaged_derived_service_is_repaired(clean: Cluster, controller: Contr
     clean.gateway_pods("10.42.0.10", "10.42.0.11")
 
 
+def test_the_names_of_ports_are_followed_as_they_come_and_go(
+    clean: Cluster, controller: Controller, remote: int
+) -> None:
+    """By its name a port's endpoints are found: one that only the Service kept would have none."""
+
+    def names(path: str) -> list[str]:
+        found = clean.get(path) or {}
+        return [str(port.get("name") or "") for port in found.get("spec", found).get("ports") or []]
+
+    for named in ("http", "", "web", ""):
+        clean.imported(remote, named=named)
+        for path in (f"{SERVICES}/nodeapp", f"{SLICES}/nodeapp-imported", f"{SERVICES}/nodeapp-clusterset"):
+            eventually(lambda path=path, named=named: names(path) == [named], f"port {named!r} at {path}")
+
+
 def test_a_service_of_somebody_else_is_not_touched(
     clean: Cluster, controller: Controller, remote: int
 ) -> None:

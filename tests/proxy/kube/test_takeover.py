@@ -250,6 +250,19 @@ def test_a_service_that_is_applied_again_with_another_selector_is_followed() -> 
     assert cluster.services[LOCAL]["spec"]["selector"] == SELECTOR, "a label that is gone is gone there too"
 
 
+def test_a_port_that_loses_its_name_does_so_beside_it_too() -> None:
+    """A patch names what is there; by the name that is left the local pods would not be found."""
+    cluster = Cluster()
+    cluster.takes_over = True
+    cluster.settle()
+    assert cluster.services[LOCAL]["spec"]["ports"][0]["name"] == "http"
+    bare = [{"port": 80, "targetPort": 8080, "protocol": "TCP"}]
+    cluster.put(cluster.services, KEY, merged(cluster.service, {"spec": {"ports": bare}}))
+    cluster.settle()
+    (port,) = cluster.services[LOCAL]["spec"]["ports"]
+    assert not port.get("name")
+
+
 def test_slices_of_somebody_else_stay() -> None:
     cluster = Cluster()
     cluster._slice(("shop", "by-hand"), {NAME: "checkout"}, ["10.9.9.9"], 8080)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 import time
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import NamedTuple
 
 from cli import docker_objects, settings
 from cli.errors import UserError
@@ -19,6 +20,8 @@ from stacks.config.problem import SettingsError
 
 SETTLE_SECONDS = 30.0
 
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  looked for, not listened on
+
 
 def checked_settings(paths: Paths, environment: str) -> Settings:
     """The environment's settings. Raises UserError with every problem in its file."""
@@ -29,14 +32,24 @@ def checked_settings(paths: Paths, environment: str) -> Settings:
         raise UserError(f"{source.name}: {error}", code=2) from error
 
 
-def wanted_ports(chosen: Settings) -> dict[int, str]:
-    """Host ports the environment will publish, each with the setting that names it."""
-    ports: dict[int, str] = {}
+class Wanted(NamedTuple):
+    """Where a port is to be published, and by which setting."""
+
+    setting: str
+    addresses: frozenset[str]
+
+
+def wanted_ports(chosen: Settings) -> dict[int, Wanted]:
+    """Host ports the environment will publish."""
+    ports: dict[int, Wanted] = {}
+    network = frozenset({chosen.network.gateway})
+    both = network | set(chosen.bind_addresses)
     for index, cluster in enumerate(chosen.clusters):
         for key, port in published_ports(cluster).items():
-            ports[port] = f"clusters[{index}].{key} ({cluster.name})"
+            at = network if key == "peersPort" else both
+            ports[port] = Wanted(f"clusters[{index}].{key} ({cluster.name})", at)
     if chosen.redis.mode == "container":
-        ports[chosen.redis.port] = "redis.port"
+        ports[chosen.redis.port] = Wanted("redis.port", both)
     return ports
 
 
@@ -50,7 +63,7 @@ def check_ports(chosen: Settings, env: Mapping[str, str], environment: str) -> N
             time.sleep(1)
             continue
         lines = "\n".join(
-            f"  - port {port}, wanted by {wanted[port]}{_listener(port)}" for port in sorted(taken)
+            f"  - port {port}, wanted by {wanted[port].setting}{_listener(port)}" for port in sorted(taken)
         )
         raise UserError(
             f"host ports are already in use:\n{lines}\n"
@@ -79,13 +92,15 @@ def check_network(chosen: Settings, env: Mapping[str, str], environment: str) ->
                 )
 
 
-def holders(wanted: Iterable[int], ours: Container[int]) -> dict[int, str]:
+def holders(wanted: Mapping[int, Wanted], ours: Container[int]) -> dict[int, str]:
     """Of these ports those that are taken and not `ours`, each with who listens, where that can be seen."""
-    return {port: _listener(port).lstrip(": ") for port in wanted if port not in ours and not _free(port)}
+    return {port: _listener(port).lstrip(": ") for port in _busy(wanted) if port not in ours}
 
 
-def _foreign(wanted: Iterable[int], chosen: Settings, env: Mapping[str, str], environment: str) -> list[int]:
-    busy = [port for port in wanted if not _free(port)]  # before asking the daemon: what starts now is ours
+def _foreign(
+    wanted: Mapping[int, Wanted], chosen: Settings, env: Mapping[str, str], environment: str
+) -> list[int]:
+    busy = _busy(wanted)  # before asking the daemon: what starts now is ours
     ours = docker_objects.published_ports(env, environment)
     # A cluster that is there has the ports it was made with, and goes on without one that it may lack.
     unwanted = {
@@ -96,26 +111,52 @@ def _foreign(wanted: Iterable[int], chosen: Settings, env: Mapping[str, str], en
     return [port for port in busy if port not in ours and port not in unwanted]
 
 
-def _free(port: int) -> bool:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except PermissionError:
-            return True  # a low port without root: the Docker daemon publishes it, not we
-        except OSError:
-            return False
-    return True
+def _busy(wanted: Mapping[int, Wanted]) -> list[int]:
+    """The ports at which somebody listens already, at an address where they are to be published."""
+    taken: dict[int, set[str]] = {}
+    for listening in _listening():
+        taken.setdefault(listening.port, set()).add(listening.address)
+    return [port for port, one in wanted.items() if _clash(one.addresses, taken.get(port, set()))]
+
+
+def _clash(wanted: AbstractSet[str], taken: AbstractSet[str]) -> bool:
+    return (
+        bool(taken & wanted)
+        or bool(wanted and taken & EVERY_ADDRESS)
+        or bool(taken and wanted & EVERY_ADDRESS)
+    )
+
+
+class Listening(NamedTuple):
+    """A socket that listens."""
+
+    address: str
+    port: int
+    inode: str
+
+
+def _listening() -> Iterator[Listening]:
+    """All of this machine's. An IPv4 address that an IPv6 socket serves is told as itself."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] != "0A":  # LISTEN
+                continue
+            address, port = fields[1].rsplit(":", 1)
+            yield Listening(_address(address), int(port, 16), fields[9])
+
+
+def _address(text: str) -> str:
+    """As /proc has it: words of four bytes, each the wrong way round."""
+    words = bytes.fromhex(text)
+    right = b"".join(words[at : at + 4][::-1] for at in range(0, len(words), 4))
+    found = ipaddress.ip_address(right)
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def _listener(port: int) -> str:
     """Which process listens there, where /proc lets us see it."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:  # 0A is LISTEN
-                inodes.add(f"socket:[{fields[9]}]")
+    inodes = {f"socket:[{one.inode}]" for one in _listening() if one.port == port}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if any(str(link.readlink()) in inodes for link in (process / "fd").iterdir()):

@@ -143,7 +143,7 @@ def ports(machine: Machine) -> Iterator[Check]:
             why = f"{port} is held by a Docker daemon that cannot be asked: perhaps it is ours"
             yield _check("ports", "warn", why, "Make the daemon answer first")
             continue
-        seen = f"{port}, wanted by {wanted[port]}, is taken" + (f": {holder}" if holder else "")
+        seen = f"{port}, wanted by {wanted[port].setting}, is taken" + (f": {holder}" if holder else "")
         yield _check(
             "ports", "fail", seen, f"Free it, or choose another in Pulumi.{machine.environment}.yaml"
         )

@@ -31,6 +31,9 @@ config:
 """
 
 
+PEERS = STACK.format(http=free_port()).replace(f"httpPort: {OTHERS[3]}", "httpPort: 30009, peersPort: 30010")
+
+
 @pytest.fixture
 def taken() -> Iterator[int]:
     with socket.socket() as listener:
@@ -62,6 +65,58 @@ def test_a_port_held_by_something_else_is_named_with_its_holder(
         preflight.check_ports(chosen, {}, "dev")
 
 
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("172.28.0.1", "httpPort"),
+        ("127.0.0.1", "httpPort"),
+        ("0.0.0.0", "httpPort"),
+        ("::", "peersPort"),
+        ("172.28.0.1", "peersPort"),
+    ],
+)
+def test_a_port_is_taken_where_it_is_to_be_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, key: str
+) -> None:
+    monkeypatch.setattr(docker_objects, "published_ports", lambda *_: set())
+    chosen = preflight.checked_settings(written(tmp_path, PEERS), "dev")
+    port = getattr(chosen.clusters[1], {"httpPort": "http_port", "peersPort": "peers_port"}[key])
+    monkeypatch.setattr(preflight, "_listening", lambda: [preflight.Listening(address, port, "0")])
+    with pytest.raises(UserError, match=rf"port {port}, wanted by clusters\[1\]\.{key}"):
+        preflight.check_ports(chosen, {}, "dev")
+
+
+@pytest.mark.parametrize(("address", "name"), [("127.0.0.1", "peers_port"), ("192.0.2.7", "http_port")])
+def test_a_port_at_another_address_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, name: str
+) -> None:
+    """The port for other clusters' gateways is published at the network's first address alone."""
+    monkeypatch.setattr(docker_objects, "published_ports", lambda *_: set())
+    chosen = preflight.checked_settings(written(tmp_path, PEERS), "dev")
+    at = getattr(chosen.clusters[1], name)
+    monkeypatch.setattr(preflight, "_listening", lambda: [preflight.Listening(address, at, "0")])
+    preflight.check_ports(chosen, {}, "dev")
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "told"),
+    [
+        (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
+        (socket.AF_INET6, "::1", "::1"),
+        (socket.AF_INET6, "::ffff:127.0.0.1", "127.0.0.1"),
+    ],
+)
+def test_who_listens_is_read_from_the_kernel(family: socket.AddressFamily, address: str, told: str) -> None:
+    with socket.socket(family) as listener:
+        try:
+            listener.bind((address, 0))
+        except OSError:
+            pytest.skip(f"no such address here: {address}")
+        listener.listen()
+        port = listener.getsockname()[1]
+        assert [one.address for one in preflight._listening() if one.port == port] == [told]
+
+
 def test_a_port_our_own_containers_hold_is_fine(
     tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,7 +134,7 @@ def test_a_port_that_follows_from_another_is_checked_until_the_cluster_is_there(
     with socket.socket() as listener:
         for port in range(30_000, 40_000):
             with contextlib.suppress(OSError):
-                listener.bind(("127.0.0.1", port))
+                listener.bind(("0.0.0.0", port))  # the network is not there, and has no address yet
                 break
         listener.listen()
         file = STACK.format(http=free_port()).replace(f"httpPort: {OTHERS[3]}", f"httpPort: {port - 20_000}")

@@ -1,4 +1,5 @@
-"""Compiles the data plane's hot modules to C with mypyc, and the reader of heads that is C by itself.
+"""Compiles the data plane's hot modules to C with mypyc, and what is C by itself: the reader
+of heads and the writer of lines.
 
 Everything else is in pyproject.toml.
 
@@ -81,7 +82,10 @@ if os.environ.get("GATEWAY_COMPILE"):
     for module in compiled:
         # Nothing replaces one of these functions at run time: so they may be put into one another.
         module.extra_compile_args.append("-fno-semantic-interposition")
-    heads = Extension("gateway.core._scan", ["gateway/core/_scan.c"], extra_compile_args=["-O3"])
-    setup(ext_modules=[*compiled, heads])
+    native = [
+        Extension(f"gateway.core.{name}", [f"gateway/core/{name}.c"], extra_compile_args=["-O3"])
+        for name in ("_scan", "_pieces")
+    ]
+    setup(ext_modules=[*compiled, *native])
 else:
     setup()

@@ -1,4 +1,5 @@
-"""The native twin that reads heads: the one the gateway was built with, or one built of the same source."""
+"""The native twins, which read heads and join lines: those the gateway was built with, or built of the same
+sources."""
 
 from __future__ import annotations
 
@@ -7,19 +8,21 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
+from typing import Any
 
-from gateway.core import scan
+from gateway.core import pieces, scan
 from gateway.core.scan import NativeRequest, NativeResponse
 
-SOURCE = Path(__file__).resolve().parents[2] / "proxy" / "gateway" / "core" / "_scan.c"
+CORE = Path(__file__).resolve().parents[2] / "proxy" / "gateway" / "core"
 FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 
 
 class NoCompilerError(Exception):
-    """There is no C compiler to build it with."""
+    """There is no C compiler to build them with."""
 
 
 @cache
@@ -27,20 +30,32 @@ def native() -> tuple[NativeRequest, NativeResponse]:
     """Of requests and of answers. NoCompilerError when it was not built and cannot be."""
     if scan.native_request is not None and scan.native_response is not None:
         return scan.native_request, scan.native_response
+    module = _built("_scan")
+    requests = module.Scanner(scan.request_names(), scan.OTHER_PREFIXES)
+    return requests.request, module.Scanner(scan.response_names(), ()).response
+
+
+def native_join() -> Callable[..., bytes]:
+    """The one that joins lines. NoCompilerError likewise."""
+    return pieces.join if pieces.join is not pieces.reference else _built("_pieces").join  # type: ignore[no-any-return]
+
+
+@cache
+def _built(name: str) -> Any:
     compiler = shutil.which("gcc")
     if compiler is None:
         raise NoCompilerError("gcc is not on PATH")
+    source = CORE / f"{name}.c"
     include = sysconfig.get_paths()["include"]
     with tempfile.TemporaryDirectory() as folder:
-        built = Path(folder) / "_scan.so"
-        argv = [compiler, *FLAGS, f"-I{include}", str(SOURCE), "-o", str(built)]
+        built = Path(folder) / f"{name}.so"
+        argv = [compiler, *FLAGS, f"-I{include}", str(source), "-o", str(built)]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"{SOURCE.name} does not compile:\n{done.stderr}")
-        loader = ExtensionFileLoader("_scan", str(built))
-        spec = importlib.util.spec_from_loader("_scan", loader)
+            raise RuntimeError(f"{source.name} does not compile:\n{done.stderr}")
+        loader = ExtensionFileLoader(name, str(built))
+        spec = importlib.util.spec_from_loader(name, loader)
         assert spec is not None
         module = importlib.util.module_from_spec(spec)
         loader.exec_module(module)
-    requests = module.Scanner(scan.request_names(), scan.OTHER_PREFIXES)
-    return requests.request, module.Scanner(scan.response_names(), ()).response
+    return module

@@ -13,6 +13,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
 from gateway.core.balance import Pick, RouteState
+from gateway.core.pieces import join
 from gateway.core.request import RequestHead
 
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
@@ -32,19 +33,6 @@ quoted: Callable[[str], str] = encode_basestring_ascii
 """A string as JSON, in ASCII."""
 
 
-def decimal(seconds: float) -> str:
-    """`seconds` to the microsecond. Formatting a float costs as much as the rest of a line."""
-    micros = int(seconds * 1e6)
-    return f"{micros // 1000000}.{THREE_DIGITS[micros // 1000 % 1000]}{THREE_DIGITS[micros % 1000]}"
-
-
-def request_fields(head: RequestHead, state: RouteState | None, *, query: bool) -> str:
-    """The fields for what was asked. `query`: with the target's query, where secrets like to stand."""
-    asked = head.target if query else head.target.partition(b"?")[0]
-    method, target = head.method.decode("ascii"), quoted(asked.decode("latin-1"))  # a method is a token
-    return f'"method":"{method}","target":{target},{_route_fields(head.host, state)}'
-
-
 def _route_fields(host: bytes, state: RouteState | None) -> str:
     """The fields for a route and the Host it was called by, kept with it."""
     if state is not None and state.logged_host == host and state.logged:
@@ -56,30 +44,14 @@ def _route_fields(host: bytes, state: RouteState | None) -> str:
     return fields
 
 
-def exchange_fields(  # noqa: PLR0917  one text made at once costs half of what its pieces would
-    client: str, request: str, pick: Pick | None, reason: str, attempts: int, status: int, seconds: float,
-    bytes_in: int, bytes_out: int, request_id: bytes, *, foreign: bool,
-) -> str:  # fmt: skip
-    """All fields of an exchange, from those of its client and its request on.
-
-    `pick` is None when no endpoint was chosen. `foreign`: the id is the client's own. What is said again and
-    again is kept with what it is said of.
-    """
-    cluster, endpoint = '"cluster":null', '"endpoint":null'
-    if pick is not None:
-        serving, health = pick.state, pick.health
-        if not serving.logged:
-            serving.logged = f'"cluster":{quoted(serving.cluster.key)}'
-        if not health.logged:
-            health.logged = f'"endpoint":{quoted(health.name)}'
-        cluster, endpoint = serving.logged, health.logged
-    id_text = request_id.decode("latin-1")
-    if foreign:  # it may hold anything a field may
-        id_text = quoted(id_text)[1:-1]
-    return (
-        f'{client},{request},{cluster},{endpoint},"reason":"{reason}","attempts":{attempts},"status":{status},'
-        f'"seconds":{decimal(seconds)},"bytes_in":{bytes_in},"bytes_out":{bytes_out},"request_id":"{id_text}"'
-    )
+def _pick_fields(pick: Pick) -> tuple[str, str]:
+    """The fields for a cluster and an endpoint, each kept with it."""
+    serving, health = pick.state, pick.health
+    if not serving.logged:
+        serving.logged = f'"cluster":{quoted(serving.cluster.key)}'
+    if not health.logged:
+        health.logged = f'"endpoint":{quoted(health.name)}'
+    return serving.logged, health.logged
 
 
 class AccessLog:
@@ -96,7 +68,7 @@ class AccessLog:
         self.dropped = 0
         self._descriptor = descriptor
         self._max_queued = max_queued
-        self._lines: list[str] = []
+        self._lines: list[bytes] = []
         self._batches: queue.SimpleQueue[tuple[bytes, int] | None] = queue.SimpleQueue()
         self._queued = 0
         """Bytes handed to the thread and not yet written."""
@@ -111,12 +83,42 @@ class AccessLog:
 
     def write(self, fields: str) -> None:
         """One line; `fields` is the inside of its JSON object."""
+        self._add(join(self._stamped(), fields, "}\n"))
+
+    def write_exchange(  # noqa: PLR0917  one call for each request
+        self, client: str, head: RequestHead, state: RouteState | None, pick: Pick | None, reason: str,
+        attempts: int, status: int, seconds: float, bytes_in: int, bytes_out: int, request_id: bytes,
+    ) -> None:  # fmt: skip
+        """The line for an exchange. `client`: its fields. `pick`: None when no endpoint was chosen.
+
+        What is said again and again is kept with what it is said of; the rest is never made a text of its
+        own.
+        """
+        target = head.target
+        if not self.query and b"?" in target:
+            target = target.partition(b"?")[0]
+        cluster, endpoint = ('"cluster":null', '"endpoint":null') if pick is None else _pick_fields(pick)
+        micros = int(seconds * 1e6)
+        self._add(join(
+            self._stamped(), client, ',"method":"', head.method, '","target":"', target, '",',
+            _route_fields(head.host, state), ",", cluster, ",", endpoint, ',"reason":"', reason,
+            '","attempts":', attempts, ',"status":', status,
+            ',"seconds":', micros // 1000000, ".", THREE_DIGITS[micros // 1000 % 1000],
+            THREE_DIGITS[micros % 1000], ',"bytes_in":', bytes_in, ',"bytes_out":', bytes_out,
+            ',"request_id":"', request_id, '"}\n',
+        ))  # fmt: skip
+
+    def _add(self, line: bytes) -> None:
+        self._lines.append(line)
+        if len(self._lines) >= BATCH_LINES:
+            self.flush()
+
+    def _stamped(self) -> str:
+        """How a line of this moment starts."""
         milli = int(time.time() * 1000)
         if milli != self._milli:
             self._turn(milli)
-        self._lines.append(f"{self._start}{fields}}}\n")
-        if len(self._lines) >= BATCH_LINES:
-            self.flush()
+        return self._start
 
     def _turn(self, milli: int) -> None:
         """Begin another millisecond since 1970."""
@@ -138,7 +140,7 @@ class AccessLog:
         if self._queued > self._max_queued:
             self.dropped += len(lines)
             return
-        batch = "".join(lines).encode("ascii")
+        batch = b"".join(lines)
         self._queued += len(batch)
         self._batches.put((batch, len(lines)))
 

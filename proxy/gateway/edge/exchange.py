@@ -9,7 +9,6 @@ from gateway.core.errors import ProtocolError
 from gateway.core.heads import CHUNKED, UNTIL_CLOSE
 from gateway.core.health import EndpointHealth
 from gateway.core.response import ResponseHead
-from gateway.edge.accesslog import exchange_fields
 from gateway.edge.answer import added_fields, body_length, by_a_sidecar, by_a_stranger, framing, turned_away
 from gateway.edge.attempts import LAST_SECONDS, Attempts
 from gateway.edge.downstream import Downstream
@@ -392,7 +391,7 @@ class Exchange(UpstreamUser):
             self.attempts.finished(status, seconds, answered=self.answer is not None)
         if (log := self.runtime.log) is not None:
             client = self.downstream.logged or self.downstream.describe()
-            log.write(exchange_fields(
-                client, self.routed.log_fields(log), pick, reason, self.attempts.count, status, seconds,
-                self.bytes_in, self.bytes_out, self.request_id, foreign=bool(self.head.request_id),
-            ))  # fmt: skip
+            log.write_exchange(
+                client, self.head, self.routed.state, pick, reason, self.attempts.count, status, seconds,
+                self.bytes_in, self.bytes_out, self.request_id,
+            )  # fmt: skip

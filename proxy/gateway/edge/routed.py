@@ -11,7 +11,6 @@ from gateway.core.forward import check_loop, request_start, served_mark
 from gateway.core.request import RequestHead
 from gateway.core.route import Route
 from gateway.core.timeouts import NO_TIMEOUTS, Timeouts
-from gateway.edge.accesslog import AccessLog, request_fields
 
 COPIES: Final = 2
 """A head with what was read from it takes so many times its length."""
@@ -33,7 +32,7 @@ class RoutedHead:
     """A request head and where it leads by the snapshot in force, whoever sends it."""
 
     __slots__ = (
-        "affine", "attempt_seconds", "caller", "first_byte_seconds", "head", "logged", "loose", "nowhere",
+        "affine", "attempt_seconds", "caller", "first_byte_seconds", "head", "loose", "nowhere",
         "route", "state", "sticky", "target", "total_seconds",
     )  # fmt: skip
 
@@ -58,8 +57,6 @@ class RoutedHead:
         self.sticky = state is not None and state.sticky
         self.loose = 0
         """Bytes it takes beyond a usual one: who uses it has to answer for them."""
-        self.logged = ""
-        """The access log's fields for it, once it has been logged."""
         self.caller = b""
         """The cluster whose gateway asks for a service by its name, as its certificate proves."""
         self.target = head.target
@@ -118,9 +115,3 @@ class RoutedHead:
         if route is None:
             return None
         return read_affinity(route.service, route.balancing, self.head, peer, trusted=trusted, secret=secret)
-
-    def log_fields(self, log: AccessLog) -> str:
-        """The access log's fields for it."""
-        if not self.logged:
-            self.logged = request_fields(self.head, self.state, query=log.query)
-        return self.logged

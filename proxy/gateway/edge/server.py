@@ -26,6 +26,7 @@ from gateway.edge.client import Client
 from gateway.edge.downstream import Downstreams
 from gateway.edge.healthcheck import HealthChecker
 from gateway.edge.heap import keep_freed_memory
+from gateway.edge.large_pages import stay_on_large_pages
 from gateway.edge.registry import Listener, Registry
 from gateway.edge.runtime import Runtime
 from gateway.edge.tracer import Tracer
@@ -118,6 +119,7 @@ class GatewayServer:
         self._servers: dict[str, asyncio.Server] = {}
         self._registry: Registry | None = None
         self._checker: HealthChecker | None = None
+        self._moving: asyncio.Task[None] | None = None
         self._downstreams = Downstreams()
         self._ticking: asyncio.TimerHandle | None = None
         self._ready = False
@@ -167,6 +169,7 @@ class GatewayServer:
         self._ticking = loop.call_later(TICK_SECONDS, self._tick, registry)
         self._checker = HealthChecker(registry)
         self._checker.start()
+        self._moving = loop.create_task(stay_on_large_pages(), name="stay on large pages")
         if self._tracer is not None:
             self._tracer.start()
 
@@ -252,6 +255,8 @@ class GatewayServer:
         self._registry.stop()
         if self._checker is not None:
             await self._checker.stop()
+        if self._moving is not None:
+            self._moving.cancel()
         if self._tracer is not None:
             await self._tracer.stop()
         admin = self._servers.get("admin")

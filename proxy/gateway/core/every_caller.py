@@ -147,7 +147,7 @@ def reaches(
     *,
     imports: Collection[Key],
 ) -> dict[Key, Reach]:
-    """The reach of every policy that asks to hold for every caller.
+    """The reach of every policy that asks to hold for every caller, or says something else where it would.
 
     `needed`: whether requests must come by a gateway, for the policy of a service lets them leave the cluster
     or its export lists backends. `contested`: who keeps putting the selector of a Service back.
@@ -155,6 +155,11 @@ def reaches(
     found = {}
     for key, policy in policies.items():
         if not asks(policy):
+            if (said := annotation(policy, EVERY_CALLER)) not in {"", "false"}:
+                message = (
+                    f"annotation {EVERY_CALLER} is {said!r}, and counts as false: give 'true' or 'false'"
+                )
+                found[key] = _fails("InvalidAnnotation", message)
             continue
         found[key] = _reach(
             services.get(key),

@@ -49,11 +49,19 @@ def test_a_policy_that_lets_requests_leave_takes_the_local_service_over() -> Non
 
 
 def test_nothing_is_said_of_a_policy_that_does_not_ask() -> None:
-    for metadata in ({}, {"annotations": {"multicluster.flomesh.io/every-caller": "yes"}}):
+    for metadata in ({}, {"annotations": {"multicluster.flomesh.io/every-caller": "false"}}):
         assert (
             reaches({KEY: {"metadata": metadata}}, {KEY: service()}, {}, lambda _: True, {}, imports={KEY})
             == {}
         )
+
+
+@pytest.mark.parametrize("said", ["yes", "True", "1", " true"])
+def test_what_is_neither_true_nor_false_counts_as_false_and_is_told(said: str) -> None:
+    policy = {"metadata": {"annotations": {"multicluster.flomesh.io/every-caller": said}}}
+    status, reason, message, wanted = reach(service(), policy=policy)
+    assert (status, reason, wanted) == (False, "InvalidAnnotation", False)
+    assert f"is {said!r}, and counts as false: give 'true' or 'false'" in message
 
 
 def test_a_policy_that_keeps_requests_in_needs_nothing() -> None:

@@ -79,6 +79,16 @@ def vanished_clusters(env: Mapping[str, str], resources: Iterable[Mapping[str, A
     return {urn: name for urn, name in made.items() if name not in there}
 
 
+def other_clusters(env: Mapping[str, str], environment: str) -> dict[str, str]:
+    """k3d clusters that are not this environment's, each with the environment it is of; empty for none."""
+    argv = ["docker", "ps", "--all", "--filter", "label=app=k3d", "--filter", "label=k3d.role=server"]
+    rows = process.output(
+        [*argv, "--format", f'{{{{.Label "k3d.cluster"}}}} {{{{.Label "{LABEL}"}}}}'], env=env
+    )
+    found = {name: of for name, _, of in (row.partition(" ") for row in rows.splitlines())}
+    return {name: of for name, of in found.items() if of != environment}
+
+
 def published_ports(env: Mapping[str, str], environment: str) -> set[int]:
     """Host ports that containers of this environment hold already."""
     argv = ["docker", "ps", "--filter", f"label={LABEL}={environment}", "--format", "{{.Ports}}"]

@@ -129,7 +129,7 @@ class Engine:
         for urn in replace:
             flags += ["--replace", urn]
         flags += ["--refresh"] if refresh else []
-        hint = "Run ./stack up again: it goes on where it stopped."
+        hint = f"Run ./stack up {self.environment} again: it goes on where it stopped."
         succeeded = self.folder / "succeeded"
         more = {} if succeeded.exists() else self.toolchain.logging
         succeeded.unlink(missing_ok=True)
@@ -152,7 +152,7 @@ class Engine:
         """Remove every resource, then the stack and everything kept about it."""
         resources = self._repair()
         docker_objects.remove_orphan_clusters(self.toolchain.env, self.environment, resources, self.progress)
-        hint = "Run ./stack destroy again: it goes on where it stopped."
+        hint = f"Run ./stack destroy {self.environment} again: it goes on where it stopped."
         self._operate("destroy", ["--yes", "--skip-preview"], hint, self.toolchain.logging)
         self._output(["stack", "rm", self.environment, "--yes", "--preserve-config"])
         self._found = False

@@ -58,11 +58,12 @@ example:    ./stack demo dev --json walk.json""",
     "status": """\
 show every cluster, and who serves what now
 
-Three tables. Clusters: API server, versions, Dapr, gateway; one that is down is a row that says so.
+Four tables. Clusters: API server, versions, Dapr, gateway; one that is down is a row that says so.
 Exports, imports and policies: their conditions, in the words of who set them when they are not as they
 should be. Who serves now: for callers in each cluster, by the names they say, and for those from outside,
 which clusters get what part of the next requests, and how many each has answered; with --watch since the
-last frame. Below stands what the doctor finds broken in it.
+last frame. Between clusters: whether those that send requests to others do so over mutual TLS or plain
+HTTP. Below stands what the doctor finds broken in it.
 
 --cluster, --namespace, --service and --kind choose rows; given together, all of them must fit. --wrong
 leaves what is not well: a condition, a gateway that is not ready, an endpoint that is left out, callers

@@ -71,6 +71,21 @@ def check_ports(chosen: Settings, env: Mapping[str, str], environment: str) -> N
         )
 
 
+def check_clusters(chosen: Settings, env: Mapping[str, str], environment: str) -> None:
+    """Refuse when a k3d cluster of one of our names is there and is not this environment's."""
+    others = docker_objects.other_clusters(env, environment)
+    for index, cluster in enumerate(chosen.clusters):
+        of = others.get(cluster.name)
+        if cluster.source != "k3d" or of is None:
+            continue
+        whose = f"environment {of!r}" if of else "no environment"
+        remove = f"./stack destroy {of}" if of else f"k3d cluster delete {cluster.name}"
+        raise UserError(
+            f"clusters[{index}].name: there is a k3d cluster {cluster.name!r}, of {whose}.\n"
+            f"Choose another name in Pulumi.{environment}.yaml, or remove that one: {remove}."
+        )
+
+
 def check_network(chosen: Settings, env: Mapping[str, str], environment: str) -> None:
     """Refuse when another Docker network has addresses of the one we will make, or its name."""
     if not chosen.makes_network:

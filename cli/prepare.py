@@ -43,6 +43,7 @@ def prepared_engine(arguments: argparse.Namespace, paths: Paths, progress: Repor
     """The engine of an environment on a machine that was prepared for it. Raises UserError."""
     chosen = preflight.checked_settings(paths, arguments.environment)
     prepared = prepare(paths, progress, supply=arguments.supply or chosen.supply, mirror=chosen.mirror)
+    preflight.check_clusters(chosen, prepared.env, arguments.environment)
     preflight.check_ports(chosen, prepared.env, arguments.environment)
     preflight.check_network(chosen, prepared.env, arguments.environment)
     return Engine(prepared, arguments.environment, progress)

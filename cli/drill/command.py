@@ -34,6 +34,7 @@ from stacks.config.model import Settings
 def run(arguments: argparse.Namespace, paths: Paths, progress: Progress) -> int:
     """The drill. 0 when the budget holds, 1 when it does not. What an earlier one left is put back by now."""
     if arguments.undo:
+        print("Nothing is taken away by a drill now.")
         return 0
     asked = _wanted(arguments)
     chosen = preflight.checked_settings(paths, arguments.environment)

@@ -30,6 +30,7 @@ def followed_calls(platform: Platform, wanted: Wanted) -> tuple[list[Calls], lis
         if name not in {view.name for view in platform.clusters}:
             known = ", ".join(view.name for view in platform.clusters)
             raise UserError(f"--from {name}: there is no such cluster. Known: {known}.", code=2)
+    _refuse_unknown_services(platform, wanted)
     found: list[Calls] = []
     left_out: list[str] = []
     for view in platform.clusters:
@@ -43,6 +44,17 @@ def followed_calls(platform: Platform, wanted: Wanted) -> tuple[list[Calls], lis
         if calls.urls:
             found.append(calls)
     return found, left_out
+
+
+def _refuse_unknown_services(platform: Platform, wanted: Wanted) -> None:
+    """Raises UserError for one that no gateway has a route of, when any says how it routes."""
+    listed = [route for view in platform.clusters if view.config for route in routes(view.config)]
+    known = {route.service for route in listed if route.door == "east-west"}
+    names = known | {f"{route.service}:{route.port}" for route in listed}
+    for service in wanted.services:
+        if known and service not in names:
+            every = ", ".join(sorted(known))
+            raise UserError(f"--service {service}: no gateway has a route of it. Known: {every}.", code=2)
 
 
 def _calls(platform: Platform, view: ClusterView, wanted: Wanted) -> tuple[Calls, list[str]]:

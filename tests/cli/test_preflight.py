@@ -171,3 +171,30 @@ def test_networks_beside_ours_are_fine(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(docker_objects, "other_networks", lambda *_: others)
     chosen = preflight.checked_settings(written(tmp_path, STACK.format(http=80)), "dev")
     preflight.check_network(chosen, {}, "dev")
+
+
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [
+        (
+            "dev",
+            r"clusters\[1\]\.name: .* 'cluster-1', of environment 'dev'.*stack destroy dev",
+        ),
+        ("", r"clusters\[1\]\.name: .* of no environment.*k3d cluster delete cluster-1"),
+    ],
+)
+def test_a_cluster_of_somebody_else_is_named_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str, told: str
+) -> None:
+    monkeypatch.setattr(docker_objects, "other_clusters", lambda *_: {"cluster-1": of, "mine": ""})
+    chosen = preflight.checked_settings(written(tmp_path, STACK.format(http=80)), "dev")
+    with pytest.raises(UserError, match=f"(?s){told}"):
+        preflight.check_clusters(chosen, {}, "t2")
+
+
+def test_clusters_with_other_names_are_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "control-plane t2\ncluster-1 t2\nelse dev\nmine \n"
+    monkeypatch.setattr(docker_objects.process, "output", lambda *_, **__: rows)
+    assert docker_objects.other_clusters({}, "t2") == {"else": "dev", "mine": ""}
+    chosen = preflight.checked_settings(written(tmp_path, STACK.format(http=80)), "dev")
+    preflight.check_clusters(chosen, {}, "t2")

@@ -145,7 +145,8 @@ def test_calls_can_be_chosen() -> None:
     ]
     assert planned(World(), "cluster-1", services=("dapr-test/nodeapp",)).calls
     assert planned(World(), "cluster-1", services=(NODEAPP,)).calls
-    assert "no calls to follow: nothing is exported" in refusal(World(), "cluster-1", services=("a/b",))
+    said = refusal(World(), "cluster-1", services=("a/b",))
+    assert said == "--service a/b: no gateway has a route of it. Known: dapr-test/nodeapp."
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 The routes that are asked for lie between those that are not: of a large configuration each request needs
 pages that none has needed for a while, and the processor, which knows where some two thousand are, looks up
-the place of each anew. It knows all large ones. What that is worth stands in docs/benchmarks.md.
+the place of each every time. It knows all large ones. What that is worth stands in docs/benchmarks.md.
 
 Neither the C library nor Python is asked to take large pages, for they take memory in pieces that are
 smaller; and the kernel's own search takes minutes, where it is switched on at all. So blocks that are half
@@ -32,8 +32,9 @@ MADV_COLLAPSE: Final = 25
 FIRST_SECONDS, ROUND_SECONDS, LONGEST_SECONDS = 1.0, 10.0, 600.0
 """Until the first look at the heap, between two, and between two at most while the kernel has no page."""
 
-PAUSE_SECONDS = 0.01
-"""Between two blocks: whoever needs what is in one waits while it is moved, about half a millisecond."""
+PAUSE_SECONDS = 0.05
+"""Between two blocks: whoever needs what is in one waits while it is moved. That takes under a millisecond,
+and six where a virtual machine has to be given the memory first."""
 
 log = logging.getLogger(__name__)
 

@@ -57,7 +57,7 @@ def test_numbers_are_written_whole(join: Join, number: int) -> None:
         (["x"] * (MOST_PIECES + 1), ValueError),
     ],
 )
-def test_what_cannot_stand_in_a_line_is_refused(
+def test_what_is_no_piece_of_a_line_is_refused(
     join: Join, pieces: list[str | int], error: type[Exception]
 ) -> None:
     with pytest.raises(error):

@@ -37,7 +37,7 @@ def native() -> tuple[NativeRequest, NativeResponse]:
 
 def native_join() -> Callable[..., bytes]:
     """The one that joins lines. NoCompilerError likewise."""
-    return pieces.join if pieces.join is not pieces.reference else _built("_pieces").join  # type: ignore[no-any-return]
+    return pieces.native_join or _built("_pieces").join  # type: ignore[no-any-return]
 
 
 @cache

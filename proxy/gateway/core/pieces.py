@@ -35,11 +35,9 @@ def _piece(piece: str | bytes | int) -> bytes:
     return str(piece).encode("ascii")
 
 
-join: Callable[..., bytes] = reference
-
 try:
-    from gateway.core import _pieces
+    from gateway.core._pieces import join as native_join
 except ImportError:  # run from the sources, as on plain hosts
-    pass
-else:
-    join = _pieces.join
+    native_join = None  # type: ignore[assignment]
+
+join: Callable[..., bytes] = reference if native_join is None else native_join

@@ -88,7 +88,7 @@ class ClientPod:
         return Answer(done.returncode, done.stdout)
 
 
-class _Lines:
+class _Output:
     """A child process whose output lines are handed, with their time, to a callback in a thread."""
 
     def __init__(self, argv: list[str], env: Mapping[str, str], line: Callable[[float, str], None]) -> None:
@@ -132,11 +132,11 @@ class CallLoop:
             'body=$(curl -s --connect-timeout 0.1 --max-time 2 "$0"); echo "$? $body"; sleep 0.02; done'
         )
         argv = self._pod.kubectl("exec", *POD, "--", "sh", "-c", script, self._url)
-        self._lines = _Lines(argv, self._pod.env, self._line)
+        self._output = _Output(argv, self._pod.env, self._line)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lines.stop()
+        self._output.stop()
         if self._pid:  # an exec whose kubectl is gone goes on in the pod
             self._pod.run("sh", "-c", f"kill {self._pid}")
 
@@ -171,11 +171,11 @@ class PolicyWatch:
             "get", "globaltrafficpolicies.flomesh.io", "-n", self._namespace, "--field-selector",
             f"metadata.name={self._name}", "--watch", "-o", 'jsonpath={.spec.lbType}{"\\n"}',
         )  # fmt: skip
-        self._lines = _Lines(argv, self._pod.env, self._line)
+        self._output = _Output(argv, self._pod.env, self._line)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lines.stop()
+        self._output.stop()
 
     def _line(self, at: float, text: str) -> None:
         if text.strip() == self._lb_type and self._at is None:

@@ -15,6 +15,8 @@ LABEL = "multicluster-dapr.environment"
 # In the URN of the command that makes a cluster.
 CLUSTER_TYPE = "multicluster-dapr:cluster:K3dCluster$command:local:Command"
 KINDS = ("container", "network", "volume")
+SERVERS = ("docker", "ps", "--all", "--filter", "label=app=k3d", "--filter", "label=k3d.role=server")
+"""Lists the k3d clusters of this machine, of whomever they are, by their servers."""
 
 
 def labelled(env: Mapping[str, str], environment: str, kind: str) -> dict[str, str]:
@@ -69,8 +71,7 @@ def vanished_clusters(env: Mapping[str, str], resources: Iterable[Mapping[str, A
 
     One that a replacement has deleted already is left out: the engine is about to make it.
     """
-    argv = ["docker", "ps", "--all", "--filter", "label=app=k3d", "--filter", "label=k3d.role=server"]
-    there = set(process.output([*argv, "--format", '{{.Label "k3d.cluster"}}'], env=env).split())
+    there = set(process.output([*SERVERS, "--format", '{{.Label "k3d.cluster"}}'], env=env).split())
     made = {
         str(resource["urn"]): str(resource["urn"]).rsplit("::", 1)[1].removesuffix("-k3d")
         for resource in resources
@@ -81,9 +82,8 @@ def vanished_clusters(env: Mapping[str, str], resources: Iterable[Mapping[str, A
 
 def other_clusters(env: Mapping[str, str], environment: str) -> dict[str, str]:
     """k3d clusters that are not this environment's, each with the environment it is of; empty for none."""
-    argv = ["docker", "ps", "--all", "--filter", "label=app=k3d", "--filter", "label=k3d.role=server"]
     rows = process.output(
-        [*argv, "--format", f'{{{{.Label "k3d.cluster"}}}} {{{{.Label "{LABEL}"}}}}'], env=env
+        [*SERVERS, "--format", f'{{{{.Label "k3d.cluster"}}}} {{{{.Label "{LABEL}"}}}}'], env=env
     )
     found = {name: of for name, _, of in (row.partition(" ") for row in rows.splitlines())}
     return {name: of for name, of in found.items() if of != environment}

@@ -23,7 +23,7 @@ def request(**fields: Any) -> Request:
     return Request(urn="urn:x", type="command:local:Command", name="made", log=Log(), **fields)
 
 
-class Lines(Log):
+class Collected(Log):
     """Keeps what would be shown."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Lines(Log):
 
 
 async def _run(command: str, **inputs: Any) -> tuple[str, str, list[str]]:
-    log = Lines()
+    log = Collected()
     stdout, stderr = await run_command(command, inputs, {}, log, asyncio.Event())
     return stdout, stderr, log.lines
 

@@ -181,7 +181,7 @@ async def test_nobody_reads_what_goes_between_clusters(world: World, net: Any) -
     seen = bytearray()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await net.connect(world.c1.peers)
+        onward_reader, onward_writer = await net.connect(world.c1.peers)
 
         async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
             while data := await source.read(65536):
@@ -189,8 +189,8 @@ async def test_nobody_reads_what_goes_between_clusters(world: World, net: Any) -
                 sink.write(data)
 
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(pass_on(reader, far_writer))
-            tasks.create_task(pass_on(far_reader, writer))
+            tasks.create_task(pass_on(reader, onward_writer))
+            tasks.create_task(pass_on(onward_reader, writer))
 
     await world.start()
     port = await net.server(carry)
@@ -542,9 +542,9 @@ async def test_an_answer_without_a_length_counts_as_whole_only_when_tls_says_its
         await finish.wait()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await net.connect(world.c1.peers)
-        forth = asyncio.create_task(pass_on(reader, far_writer))
-        back = asyncio.create_task(pass_on(far_reader, writer))
+        onward_reader, onward_writer = await net.connect(world.c1.peers)
+        forth = asyncio.create_task(pass_on(reader, onward_writer))
+        back = asyncio.create_task(pass_on(onward_reader, writer))
         if cut:
             await begun.wait()
             back.cancel()  # and what is on the way ends here, with a proper end of TCP

@@ -132,11 +132,11 @@ class Address:
 
     async def listen(self) -> int:
         async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.port)
+            onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self.port)
             try:
-                await asyncio.gather(pipe(reader, far_writer), pipe(far_reader, writer))
+                await asyncio.gather(pipe(reader, onward_writer), pipe(onward_reader, writer))
             finally:
-                far_writer.close()
+                onward_writer.close()
 
         return int(await self._net.server(relay))
 

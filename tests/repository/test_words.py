@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SUFFIXES = {"", ".cfg", ".conf", ".go", ".in", ".md", ".py", ".pyi", ".sh", ".toml", ".yaml", ".yml"}
+SUFFIXES = {
+    "", ".c", ".cfg", ".conf", ".css", ".go", ".html", ".in", ".js", ".md", ".py", ".pyi", ".sh",
+    ".toml", ".yaml", ".yml",
+}  # fmt: skip
 SHOWN = {".ci", ".importlinter"}
 """Hidden names that are looked at."""
 DOCUMENTS = "*.md"
@@ -33,9 +36,9 @@ RETIRED = (
     ("head cache", r"(?i)(\b|_)memos?(\b|_)", "*"),
     ("export", r"(?i)(\b|_)offers?(\b|_)", "*"),
     ("run, token", r"(?i)\b(this|that|an earlier|one|its) life\b", "*"),
-    ("a standard noun", r"\bclass (Access|House|Known|Life|Line|Place|Room|Share|Slot|Street)\b", "*.py"),
+    ("a standard noun", r"\bclass _?(Access|House|Known|Life|Line|Place|Room|Share|Slot|Street)s?\b", "*.py"),
     ("a type by a standard noun", r"(?m)^(Access|Known|Life|Line|Place|Room|Shares?|Slot)s? = ", "*.py"),
-    ("client side, server side", r"\b(NEAR|FAR)_", "*.py"),
+    ("client side, server side", r"\b(NEAR|FAR|near|far)_", "*.py"),
     ("CRDs", r"\bkinds\b(?! of\b)", DOCUMENTS),
     ("rules", r"\bverbs\b", DOCUMENTS),
     ("with public registries, in a closed network", r"(?i)\b(open|closed) machines?\b", "*"),

@@ -37,7 +37,7 @@ def steered(
 
 
 def _first(priorities: Priorities, keys: frozenset[str]) -> Priorities:
-    """These clusters before all others, which stand in when they cannot serve; empty when none is there."""
+    """These clusters before all others, which serve when they cannot; empty when none is there."""
     chosen = [cluster for priority in priorities for cluster in priority if cluster.key in keys]
     if not chosen:
         return ()

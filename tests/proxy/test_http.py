@@ -11,6 +11,7 @@ import pytest
 
 from gateway.core.affinity import tag
 from gateway.core.identity import PeersKeys
+from gateway.core.limits import REUSE_BODY_BYTES
 from gateway.edge.upstream import REUSE_SECONDS
 
 ECHO = 1024 * 1024
@@ -361,6 +362,33 @@ async def test_what_cannot_be_sent_twice_takes_no_connection_that_was_idle_while
     time.sleep(REUSE_SECONDS + 0.1)  # noqa: ASYNC251 - as a machine that has no time for it
     assert (await net.ask(port, "/app", method="POST"))[0] == 200
     assert app.opened == 2, "its application may be closing it by now"
+
+
+@pytest.mark.parametrize(("size", "connections"), [(REUSE_BODY_BYTES, 1), (REUSE_BODY_BYTES + 1, 2)])
+async def test_nothing_is_sent_to_an_application_that_may_still_have_a_body_to_drop(
+    net: Any, make: Any, ok: Any, size: int, connections: int
+) -> None:
+    app = Counting(ok())
+
+    async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answers by the head alone, and closes only when it finds more of a body than it drops."""
+        app.opened += 1
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await asyncio.sleep(0.1)  # until all of the body is in the kernel's buffers
+                writer.write(app.answer)
+                length = int(head.partition(b"Content-Length: ")[2].split(b"\r\n")[0])
+                await reader.readexactly(min(length, 65536))
+                if length > REUSE_BODY_BYTES:
+                    await asyncio.sleep(0.1)
+                    return
+
+    port = await exported(net, make, await net.server(early))
+    for body in (b"x" * size, b"y"):
+        status, _, _ = await net.ask(port, "/app", method="POST", body=body)
+        assert status == 200
+    assert app.opened == connections
 
 
 async def test_an_import_reaches_the_gateway_of_its_exporter(net: Any, make: Any, ok: Any) -> None:

@@ -36,6 +36,11 @@ clients send a whole body before they read. Dropping costs no memory, and the ti
 TOLD_CLIENTS = 1024
 """Clients beyond the limit of `clients` that are told so. More are just closed: telling costs too."""
 
+REUSE_BODY_BYTES = 32 * 1024
+"""After a longer request body a connection to an application carries no other request. One that answers
+before it has read a body may announce that it keeps the connection, and then close it because too much is
+left to drop (64 KiB for gunicorn): a request sent in between would be lost."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:

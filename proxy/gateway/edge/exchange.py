@@ -8,6 +8,7 @@ from gateway.core.body import Body, EndlessBody, passed_on
 from gateway.core.errors import ProtocolError
 from gateway.core.heads import CHUNKED, UNTIL_CLOSE
 from gateway.core.health import EndpointHealth
+from gateway.core.limits import REUSE_BODY_BYTES
 from gateway.core.response import ResponseHead
 from gateway.edge.answer import added_fields, body_length, by_a_sidecar, by_a_stranger, framing, turned_away
 from gateway.edge.attempts import LAST_SECONDS, Attempts
@@ -298,7 +299,8 @@ class Exchange(UpstreamUser):
             if self.wants_body:
                 upstream.discard()
             else:
-                upstream.give_back(keep=clean and answer.keep_alive)
+                read = self.bytes_in <= REUSE_BODY_BYTES or self.attempts.pick.state.remote
+                upstream.give_back(keep=clean and answer.keep_alive and read)
         self._finish("")
         self.downstream.exchange_done(keep=not self.close_after)
 

@@ -132,7 +132,7 @@ def until_left(port: int, names: Any) -> None:
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "node", "go"])
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn", "node", "go"])
 def test_an_early_refusal_is_never_lost(found: World, server: str) -> None:
     refused = [
         Case("refused early", "/refuse", "POST", size=20 * MEGABYTE, chunked=bool(n % 2)) for n in range(20)

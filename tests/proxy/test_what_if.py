@@ -174,13 +174,15 @@ def test_the_command_can_begin_with_a_cluster_lost(
     assert (said["without"], said["lost"]) == ([EAST], {})
 
 
+@pytest.mark.parametrize(("exports", "reason"), [(True, "UnknownTarget"), (False, "TargetNotFound")])
 def test_the_command_names_what_is_wrong_with_objects(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], exports: bool, reason: str
 ) -> None:
-    words = written(tmp_path, client=Site(policy="FailOver", targets={EAST: 1}), east=Site())
+    client = Site(policy="FailOver", targets={EAST: 1})
+    words = written(tmp_path, client=client, east=Site(), west=Site(1, exports=exports))
     assert main(["what-if", *words]) == 0
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
-    assert (problem["cluster"], problem["object"], problem["reason"]) == (CLIENT, "demo/app", "UnknownTarget")
+    assert (problem["cluster"], problem["object"], problem["reason"]) == (CLIENT, "demo/app", reason)
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,8 @@ def _reach(
     if (refused := _elsewhere(service)) is not None:
         return _fails(*refused)
     if not needed:
-        return _holds("NotNeeded", "it keeps requests in this cluster: callers reach the local pods directly")
+        why = "it keeps requests in this cluster" if imported else "no other cluster exports it to this one"
+        return _holds("NotNeeded", f"{why}: callers reach the local pods directly")
     refused = _of_its_kind(service) or _not_carried(service, export) or _in_the_way(service, beside, rival)
     if refused is not None:
         reason, message = refused

@@ -285,6 +285,11 @@ class _Compiler:
             self._report("GlobalTrafficPolicy", key, fault)
 
     def _check_targets(self, key: Key) -> None:
+        objects = self._objects
+        if key not in objects.services and key not in objects.imports and key not in objects.exports:
+            message = f"there is no Service {'/'.join(key)} here, and no other cluster exports one"
+            self._report("GlobalTrafficPolicy", key, FieldError("TargetNotFound", message))
+            return
         clusters = (cluster for clusters in self._remotes.get(key, {}).values() for cluster in clusters)
         exporters = {cluster.key for cluster in clusters} | {self._own}
         for fault in unknown_targets(self._policies[key], "/".join(key), exporters, self._own):

@@ -65,8 +65,16 @@ def test_what_is_neither_true_nor_false_counts_as_false_and_is_told(said: str) -
 
 
 def test_a_policy_that_keeps_requests_in_needs_nothing() -> None:
-    assert reach(service(), leaves=False)[:2] == (True, "NotNeeded")
     assert reach(service(clusterIP="None"), leaves=False)[:2] == (True, "NotNeeded")
+    assert reach(service(), leaves=False)[:3] == (
+        True, "NotNeeded", "it keeps requests in this cluster: callers reach the local pods directly",
+    )  # fmt: skip
+
+
+def test_a_policy_of_what_no_other_cluster_exports_says_so() -> None:
+    assert reach(service(), leaves=False, imported=False)[:3] == (
+        True, "NotNeeded", "no other cluster exports it to this one: callers reach the local pods directly",
+    )  # fmt: skip
 
 
 def test_a_policy_that_is_being_deleted_holds_for_nobody() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.objects import DERIVED
+from gateway.core.problem import Problem
 from gateway.core.services import add_slice, read_service
 from gateway.core.snapshot import compile_snapshot
 
@@ -110,6 +111,17 @@ def test_what_is_wrong_with_a_policy_is_named(make: Any, spec: dict[str, Any], r
     policy = make.policy("Locality")
     policy["spec"] = spec
     assert ("GlobalTrafficPolicy", "app", reason) in problems(make.imported(c1=81, c3=83), policy)
+
+
+def test_a_policy_of_a_service_that_is_nowhere_says_so(make: Any) -> None:
+    policy = make.policy("FailOver", c1=1)
+    (problem,) = compile_snapshot([policy], HERE).problems
+    assert problem == Problem(
+        "GlobalTrafficPolicy", "demo", "app", "TargetNotFound",
+        "there is no Service demo/app here, and no other cluster exports one",
+    )  # fmt: skip
+    for found in (make.service(), make.export(), make.imported(c1=81)):
+        assert ("GlobalTrafficPolicy", "app", "TargetNotFound") not in problems(found, policy)
 
 
 def test_a_bad_import_endpoint_leaves_the_others(make: Any) -> None:

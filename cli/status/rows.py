@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cli.choices import CLUSTERS, TRAFFIC
 from cli.doctor.platform import dapr
@@ -29,6 +29,13 @@ def objects(view: ClusterView, kind: str, chosen: Chosen) -> list[Object]:
     return [
         obj for obj in view.all(kind) if chosen.service(key_of(obj)) and chosen.state(well=is_fine(kind, obj))
     ]
+
+
+def strangers(views: Iterable[ClusterView], chosen: Chosen) -> list[str] | None:
+    """The services that are known, where none of them is one that was asked for; None where one is."""
+    keys = {key_of(obj) for view in views for kind in SHOWN_CONDITIONS for obj in view.all(kind)}
+    named = chosen.services or chosen.namespaces
+    return sorted("/".join(key) for key in keys) if named and not any(map(chosen.service, keys)) else None
 
 
 def unknown(view: ClusterView, chosen: Chosen) -> dict[str, list[str]]:

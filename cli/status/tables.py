@@ -26,6 +26,7 @@ from cli.status.rows import (
     is_up,
     is_wanted,
     objects,
+    strangers,
     traffic,
     unknown,
     untold,
@@ -42,6 +43,8 @@ def render(platform: Platform, before: Platform | None = None, chosen: Chosen = 
     shown += between.render(platform, chosen, _table)
     if not shown and not wrong:
         shown = ["All that was asked for is well." if chosen.wrong else "There is nothing of that kind here."]
+    if (known := strangers(platform.clusters, chosen)) is not None:
+        shown += [f"No service here is called so. Known: {', '.join(known) or 'none'}."]
     return Group(*shown, *_problems(platform, wrong))
 
 

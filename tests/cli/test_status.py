@@ -317,6 +317,14 @@ def test_rows_of_one_service_by_name_by_namespace_and_by_pattern() -> None:
     assert "nothing of that kind" in shown(world, *neither)
 
 
+def test_a_service_that_nobody_has_is_answered_with_those_that_are_known() -> None:
+    for words in (("--service", "chekout"), ("--namespace", "shops"), ("--service", "shop/nodeapp")):
+        text = " ".join(shown(with_a_shop(), *words).split())
+        assert "No service here is called so. Known: dapr-test/nodeapp, shop/checkout." in text, words
+    for words in (("--service", "check*"), ("--kind", "imports"), ()):
+        assert "called so" not in shown(with_a_shop(), *words)
+
+
 def test_rows_of_one_kind() -> None:
     assert titles(shown(World(), "--kind", "traffic")) == ["Who serves now"]
     assert titles(shown(World(), "--kind", "clusters")) == ["Clusters of dev"]

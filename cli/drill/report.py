@@ -65,6 +65,7 @@ class Report:
     """Everything a drill has found.
 
     `gets_back`: percent of all calls by the second since it was put back, of those that it served before.
+    `noticed_after`: calls that failed or were slow and began after that; they have no part in detection.
     """
 
     words: str
@@ -74,6 +75,7 @@ class Report:
     bounds: tuple[Bound, ...]
     served_before: float
     gets_back: tuple[tuple[float, float], ...]
+    noticed_after: int
 
     @property
     def passed(self) -> bool:
@@ -119,6 +121,7 @@ def report(plan: Plan, calls: Sequence[Call], times: Times, budget: DrillSetting
         words=plan.words, times=times, all=numbers(calls, times, budget),
         clients={name: numbers(listed, times, budget) for name, listed in by_client.items()},
         bounds=tuple(bounds), served_before=before, gets_back=curve,
+        noticed_after=sum(call.began >= times.back and _disturbed(call, budget.slow_seconds) for call in since),
     )  # fmt: skip
 
 
@@ -153,7 +156,7 @@ def detection(since: Sequence[Call], times: Times, slow_seconds: float) -> float
     noticed = [
         call.ended
         for call in since
-        if call.began < times.back and (call.failed or _slow(call, slow_seconds))
+        if call.began < times.back and _disturbed(call, slow_seconds)
     ]  # fmt: skip
     if not noticed:
         return 0.0
@@ -193,8 +196,11 @@ def part(plan: Plan, calls: Sequence[Call]) -> float:
 
 def _felt(call: Call, times: Times, slow_seconds: float) -> bool:
     """Whether a call could feel the loss: one that was under way counts when it did not end well in time."""
-    disturbed = call.failed or _slow(call, slow_seconds)
-    return call.began >= times.lost or (disturbed and call.ended >= times.lost)
+    return call.began >= times.lost or (_disturbed(call, slow_seconds) and call.ended >= times.lost)
+
+
+def _disturbed(call: Call, slow_seconds: float) -> bool:
+    return call.failed or _slow(call, slow_seconds)
 
 
 def _slow(call: Call, slow_seconds: float) -> bool:

@@ -65,6 +65,11 @@ def lines(report: Report) -> Iterator[str]:
         yield f"served {report.served_before:g} % before; after it was put back: {points or 'nothing yet'}"
     else:
         yield "It served none of these calls before: they show what its loss costs, and no fail-back."
+    if report.noticed_after:
+        yield (
+            f"{report.noticed_after} of the failed and slow calls began after it was put back: "
+            "they have no part in detection."
+        )
     for bound in report.bounds:
         mark = "[green]✔[/green]" if bound.kept else "[red]✗[/red]"
         yield f"{mark} {escape(said(bound))}"

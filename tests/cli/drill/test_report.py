@@ -95,6 +95,9 @@ def test_a_request_that_fails_on_the_way_back_counts_and_is_no_detection() -> No
     found = made(call(BACK + 3, status=502))
     assert (seen(found)["failed requests"], seen(found)["detection"]) == (1, 0.0)
     assert made(call(BACK + 3, status=502), failedRequests=1).passed
+    both = made(call(BACK + 3, status=502), call(BACK + 4, seconds=3.0), call(LOST + 1, seconds=3.0))
+    assert "2 of the failed and slow calls began after it was put back" in "\n".join(show.lines(both))
+    assert "began after" not in "\n".join(show.lines(made()))
 
 
 def test_an_answer_of_the_gateway_alone_is_a_failure() -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from cli import commands
 from cli.arguments import parser
 from cli.doctor.check import Check
 from cli.doctor.platform import platform_checks
-from cli.drill import act, command, report, running
+from cli.drill import act, command, running
 from cli.drill.calls import Call, begun
 from cli.drill.journal import Journal
 from cli.drill.losses import Client, Loss, Scaled, Stopped
@@ -40,10 +39,25 @@ LOSE = ("--lose", "gateway:cluster-1", "--from", "cluster-2", "--for", "10s")
 
 
 @dataclass
+class Clock:
+    """Time that passes by itself alone while a drill sleeps."""
+
+    now: float = 1_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+@dataclass
 class Acts:
-    """What was taken and put back, in order."""
+    """What was taken and put back, in order, and when it is."""
 
     said: list[str] = field(default_factory=list)
+    clock: Clock = field(default_factory=Clock)
 
     def take(self, _tools: object, loss: Loss) -> None:
         self.said.append(f"take {loss.words}")
@@ -73,10 +87,11 @@ class FakeTraffic:
         )
         if gone:
             self.during()
+        began = self.acts.clock.now - 0.5
         for served in ("cluster-3", "cluster-3" if gone else "cluster-1"):
             self._calls.append(
                 Call(
-                    client="cluster-2", service="dapr-test/nodeapp:3000", began=time.time(), seconds=0.001,
+                    client="cluster-2", service="dapr-test/nodeapp:3000", began=began, seconds=0.001,
                     status=self.status, said="", served=served,
                 )
             )  # fmt: skip
@@ -106,16 +121,13 @@ def paths(tmp_path: Path) -> Paths:
 
 @pytest.fixture
 def acts(monkeypatch: pytest.MonkeyPatch, paths: Paths) -> Acts:
-    """A platform on which nothing is real, and a drill that is quick."""
+    """A platform on which nothing is real, not even the time."""
     found = Acts()
     monkeypatch.setattr(act, "take", found.take)
     monkeypatch.setattr(act, "put_back", found.put_back)
-    monkeypatch.setattr(running, "BEFORE_SECONDS", 0.2)
-    monkeypatch.setattr(running, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(report, "WINDOW_SECONDS", 0.3)
-    monkeypatch.setattr(running, "WINDOW_SECONDS", 0.3)
-    monkeypatch.setattr(report, "QUIET_SECONDS", 0.1)
-    monkeypatch.setattr(command.wanted, "seconds", lambda _: 0.3)
+    monkeypatch.setattr(running, "time", found.clock)
+    waits = SimpleNamespace(sleep=found.clock.sleep, to_thread=asyncio.to_thread)
+    monkeypatch.setattr(running, "asyncio", waits)
     engine = SimpleNamespace(
         folder=paths.environment("dev"), refuse_working=lambda: None, environment="dev", toolchain=None
     )

@@ -30,6 +30,8 @@ def destroy(arguments: argparse.Namespace, paths: Paths, progress: Report) -> in
             engine.destroy()
         if left := docker_objects.leftovers(engine.toolchain.env, arguments.environment):
             raise UserError(f"destroy ended but these are still there: {', '.join(left)}.")
+        # Pulumi's own last line advises to remove the stack.
+        progress.note("Its stack is removed as well; its settings stay in the file.")
     if not any((paths.state / "environments").glob("*")):
         daemon.stop_daemon(progress)
     return 0

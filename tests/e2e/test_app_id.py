@@ -312,6 +312,7 @@ NOT_OURS = (
     "code = Canceled desc = context canceled",  # of a sidecar's own streams, as it takes in an HTTPEndpoint
     "code = Unavailable", "code = DeadlineExceeded", "deadline exceeded",  # parts of Dapr that wait for
     "connection refused", "scheduler", "placement", "leader",  # each other, on a node that is busy
+    '-dapr\\" already exists',  # the operator's: it makes a Service before it hears of the one it made
 )  # fmt: skip
 
 

@@ -75,7 +75,8 @@ def deployment(name: str, *, version: str, where: str) -> dict[str, Any]:
         "name": "checkout",
         "image": IMAGE,
         "env": [{"name": "VERSION", "value": version}, {"name": "WHERE", "value": where}],
-        "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
+        # Patient: on a busy node an application that is slow to answer would be one that is not ready.
+        "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1, "timeoutSeconds": 10},
     }
     return {
         "apiVersion": "apps/v1",

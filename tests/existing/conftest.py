@@ -13,12 +13,12 @@ from existing import clusters as theirs
 from stacks.config.supply import VERSIONS_FILE
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> theirs.Machine:
     return theirs.Machine(env=os.environ, folder=tmp_path_factory.mktemp("theirs"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kubeconfig(machine: theirs.Machine) -> Iterator[Path]:
     """A kubeconfig with a context for each cluster, as its owner has it."""
     supply = machine.supply or yaml.safe_load(VERSIONS_FILE.read_text())

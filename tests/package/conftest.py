@@ -67,7 +67,7 @@ class Kubelet:
                         raise
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def engine(tmp_path_factory: pytest.TempPathFactory, clone: Path) -> Engine:
     """An engine that runs YAML, too, and installs the package with what is here."""
     made = Engine(tmp_path_factory.mktemp("engine"))
@@ -79,7 +79,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory, clone: Path) -> Engine:
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ApiServer]]:
     with ExitStack() as stack:
         found = {}
@@ -90,7 +90,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ApiS
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def home(tmp_path_factory: pytest.TempPathFactory, servers: dict[str, ApiServer]) -> Path:
     """A home folder whose ~/.kube/config has the two clusters."""
     folder = tmp_path_factory.mktemp("home")
@@ -105,7 +105,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, servers: dict[str, ApiServer]
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the package is made of, in a folder of its own: building writes beside the sources."""
     folder = tmp_path_factory.mktemp("clone") / "multicluster-dapr"
@@ -119,7 +119,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def wheel(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package, built with the setuptools that is here: without asking a package index."""
     folder = tmp_path_factory.mktemp("wheel")

@@ -105,6 +105,7 @@ def report(plan: Plan, calls: Sequence[Call], times: Times, budget: DrillSetting
     """The whole of it."""
     before = part(plan, begun(calls, 0.0, times.lost))
     curve = tuple(gets_back(plan, calls, times.back, times.end))
+    late = [call for call in begun(calls, times.back) if _disturbed(call, budget.slow_seconds)]
     since = [call for call in calls if _felt(call, times, budget.slow_seconds)]
     failed = sum(call.failed for call in since)
     bounds = [
@@ -121,7 +122,7 @@ def report(plan: Plan, calls: Sequence[Call], times: Times, budget: DrillSetting
         words=plan.words, times=times, all=numbers(calls, times, budget),
         clients={name: numbers(listed, times, budget) for name, listed in by_client.items()},
         bounds=tuple(bounds), served_before=before, gets_back=curve,
-        noticed_after=sum(call.began >= times.back and _disturbed(call, budget.slow_seconds) for call in since),
+        noticed_after=len(late),
     )  # fmt: skip
 
 

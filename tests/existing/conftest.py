@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from existing import clusters as theirs
 
+from existing import clusters as theirs
 from stacks.config.supply import VERSIONS_FILE
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import docker
 import docker.errors
 import pytest
+
 from plugins.cluster import Cluster
 from plugins.engine import Engine
-
 from tests.harness.api_server import ApiServer
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 from e2e.load import Kubectl
+
 from existing import clusters as theirs
 
 IMAGE = f"127.0.0.1:{theirs.REGISTRY_PORT}/shop/checkout:1"

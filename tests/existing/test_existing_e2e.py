@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from e2e.commands import ROOT, engine_environment, stack
+
 from existing import clusters as theirs
 from existing.load import Load
 

@@ -19,9 +19,9 @@ import pytest
 import yaml
 from e2e.commands import ROOT, engine_environment, stack
 from e2e.load import Kubectl, Load
+
 from existing import clusters as theirs
 from existing import shop
-
 from stacks.config.supply import VERSIONS_FILE
 
 pytestmark = pytest.mark.e2e

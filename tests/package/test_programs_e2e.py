@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import yaml
 from docs.documents import ROOT, blocks
-from package.conftest import environment, pip
 from plugins.engine import Engine, Stack
 from proxy.kube.world import eventually
 
+from package.conftest import environment, pip
 from tests.harness.api_server import ApiServer
 
 pytestmark = pytest.mark.e2e

@@ -6,8 +6,9 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-from package.conftest import environment, pip
 from plugins.engine import REPOSITORY
+
+from package.conftest import environment, pip
 
 PROXY = REPOSITORY / "proxy"
 IMPORT_ALL = """

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from plugins.cluster import Cluster
-from plugins.engine import REPOSITORY, Engine
 
 from airgap.images.node.k3s_node import render
 from components.cluster.cluster_set_dns import CONFIG_MAP, KEY, RULES
+from plugins.cluster import Cluster
+from plugins.engine import REPOSITORY, Engine
 
 pytestmark = pytest.mark.e2e
 

@@ -4,6 +4,7 @@ import platform
 from pathlib import Path
 
 import pytest
+
 from plugins.engine import Engine
 
 pytestmark = pytest.mark.e2e

@@ -11,8 +11,8 @@ from pathlib import Path
 import docker
 import docker.errors
 import pytest
-from plugins.engine import Engine
 
+from plugins.engine import Engine
 from tests.harness.api_server import free_ports
 
 pytestmark = pytest.mark.e2e

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from plugins.cluster import Cluster
 from plugins.engine import OFFICIAL, Engine
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from plugins.cluster import Cluster
 from plugins.engine import Engine
 

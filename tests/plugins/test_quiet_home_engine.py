@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from plugins.engine import Engine
 
 from airgap.plugins.install import install_quiet_home
+from plugins.engine import Engine
 
 pytestmark = pytest.mark.e2e
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugins.engine import REPOSITORY
-from plugins.engine import Engine as RealEngine
 
 from airgap.report import Report
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.paths import Paths
 from cli.toolchain import Toolchain
+from plugins.engine import REPOSITORY
+from plugins.engine import Engine as RealEngine
 
 pytestmark = pytest.mark.e2e
 

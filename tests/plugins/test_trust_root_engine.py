@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from plugins.engine import REPOSITORY, Engine
 
 pytestmark = pytest.mark.e2e

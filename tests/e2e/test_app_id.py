@@ -178,10 +178,14 @@ class Ledger:
             kubectl("-n", "dapr-test", "delete", kinds, "-l", "app=ledger", "--now")
 
     def executed(self, killed: str) -> Counter[str]:
-        """How often each entry was executed, by the log of the pod that was killed and of those there are."""
+        """How often each entry was executed, by the log of the pod that was killed and of those there are.
+
+        A killed pod's log may end in the middle of a line, which tells of another entry or of none.
+        """
         where = ("-n", "dapr-test", "logs", "-l", "app=ledger", "--tail=-1")
         logs = [killed, *(kubectl(*where) for kubectl in self.exporters.values())]
-        return Counter(line.split()[1] for log in logs for line in log.splitlines() if " " in line)
+        whole = (log[: log.rfind("\n") + 1] for log in logs)
+        return Counter(line.split()[1] for log in whole for line in log.splitlines() if " " in line)
 
     @staticmethod
     def _workload(name: str, kubectl: Kubectl) -> list[dict[str, Any]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 from e2e.commands import ROOT
 from e2e.load import Clusters, Kubectl, Load
 from e2e.steering import Steering
+from e2e.tls_mesh import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -52,6 +53,10 @@ def sidecars(kubectl: Kubectl) -> list[bool]:
     return found
 
 
+def mtls_of(members: Iterable[Kubectl]) -> set[bool]:
+    return {one for member in members for one in sidecars(member)}
+
+
 def control_plane(kubectl: Kubectl) -> dict[str, str]:
     """Uid of every pod of Dapr's own."""
     listed = json.loads(kubectl("-n", "dapr-system", "get", "pods", "-o", "json"))["items"]
@@ -73,9 +78,9 @@ def test_switching_mtls_restarts_sidecars_without_a_failed_call(
             before, began = [control_plane(member) for member in members], time.time()
             switch(platform, on=on)
             took = round(time.time() - began, 1)
-            seen = [sidecars(member) for member in members]
-            assert all(seen), "every member runs one of the apps"
-            assert {one for found in seen for one in found} == {on}
+            assert all(sidecars(member) for member in members), "every member runs one of the apps"
+            # A rollout is over when the new pods are ready; the old ones are deleted a little later.
+            eventually(lambda on=on: mtls_of(members) == {on}, "all sidecars follow")  # type: ignore[misc]
             assert [control_plane(member) for member in members] == before, "Dapr's own parts stay up"
             for load in (by_name, by_app_id):
                 load.until(lambda load=load: load.served("cluster-1", "cluster-3"), "both go on")  # type: ignore[misc]

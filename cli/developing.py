@@ -33,6 +33,8 @@ E2E_LANES: Mapping[str, Sequence[str]] = {
     ],
     "platform": ["tests/e2e"],
 }
+# One lane counts failed calls and seconds; the other begins its tests when the machine has room for them.
+GIVES_WAY: Mapping[str, Sequence[str]] = {"parts": ["-p", "tests.harness.give_way"]}
 NO_TESTS_COLLECTED = 5  # pytest's exit code; with -k, one of the lanes may have none
 
 
@@ -55,7 +57,9 @@ def test(arguments: argparse.Namespace, paths: Paths, progress: Report) -> int:
         env = prepare(paths, progress).env
     progress.summary()
     suite = ["-m", "e2e and not long", "-v", "--durations=40", *wanted]
-    side_by_side = {lane: [*pytest, *folders, *suite] for lane, folders in E2E_LANES.items()}
+    side_by_side = {
+        lane: [*pytest, *GIVES_WAY.get(lane, ()), *folders, *suite] for lane, folders in E2E_LANES.items()
+    }
     try:
         with daemon.in_use():  # what one lane destroys last must not be the end of the other's daemon
             codes = lanes.run(side_by_side, cwd=paths.root, env=env, output=sys.stdout)

@@ -57,11 +57,15 @@ class Drill:
         with self.progress.step(f"Putting back {words}"):
             await asyncio.to_thread(act.put_all_back, self.tools, self.journal, clients=False)
         with self.progress.step(f"Until {words} has its part again") as step:
-            await self._watch(step, lambda last: self._is_over(last, back, before))
-        end = time.time()
-        await self.traffic.settle()
-        calls = begun(self.traffic.calls(), 0.0, end)
-        return report(self.plan, calls, Times(lost=lost, back=back, end=end), self.budget)
+            while True:
+                await self._watch(step, lambda last: self._is_over(last, back, before))
+                end = time.time()
+                await self.traffic.settle()
+                calls = begun(self.traffic.calls(), 0.0, end)
+                found = report(self.plan, calls, Times(lost=lost, back=back, end=end), self.budget)
+                # On a busy machine the last calls looked better than they were once all were heard of.
+                if found.came_back or end - back > self.budget.fail_back_seconds:
+                    return found
 
     async def _before(self, step: Step) -> float:
         """Until who serves is known: percent of the calls that go where nothing will go.

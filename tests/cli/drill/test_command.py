@@ -9,7 +9,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -148,6 +148,20 @@ def acts(monkeypatch: pytest.MonkeyPatch, paths: Paths) -> Acts:
     return found
 
 
+class HeardLate(FakeTraffic):
+    """Of what it heard first, only the calls that went well: the others come when it is asked for all."""
+
+    settled = 0
+
+    async def settle(self) -> None:
+        self.settled += 1
+        if self.settled == 1:
+            self._calls = [
+                replace(call, served="cluster-3") if call.began > self.acts.clock.now - 8 else call
+                for call in self._calls
+            ]
+
+
 def calling(monkeypatch: pytest.MonkeyPatch, acts: Acts, **more: Any) -> None:
     monkeypatch.setattr(command, "Traffic", lambda *_, **__: FakeTraffic(acts, **more))
 
@@ -174,6 +188,16 @@ def test_a_drill_takes_away_puts_back_and_reports(
         "take deployment/gateway", "put back deployment/gateway", "put back the client pod in cluster-2",
     ]  # fmt: skip
     assert not Journal(paths.environment("dev")).exists
+
+
+def test_it_goes_on_while_calls_that_are_heard_of_late_say_that_it_is_not_back(
+    paths: Paths, acts: Acts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = HeardLate(acts)
+    monkeypatch.setattr(command, "Traffic", lambda *_, **__: late)
+    assert run(paths, *LOSE) == 0
+    assert late.settled > 1
+    assert "✔ fail-back" in capsys.readouterr().out
 
 
 def test_what_is_taken_is_written_down_before(

@@ -112,6 +112,12 @@ def test_what_does_not_come_back_in_time_is_not_within_the_budget() -> None:
     assert not found.passed
 
 
+def test_it_came_back_once_all_calls_say_so_or_it_served_none() -> None:
+    assert made().came_back
+    assert not made(back_at=END).came_back
+    assert report(PLAN, [call(1000 + n / 10) for n in range(1000)], TIMES, DrillSettings()).came_back
+
+
 def test_it_is_back_by_the_last_calls_unless_some_of_them_fail() -> None:
     some = [call(END - 2, "cluster-1"), call(END - 1)]
     assert is_back(PLAN, some, before=60.0)

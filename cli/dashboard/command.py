@@ -11,7 +11,7 @@ from cli import ending, settings
 from cli.dashboard.collect import Collector
 from cli.dashboard.server import Server
 from cli.observe.environment import running
-from cli.observe.known import engine_of
+from cli.observe.present import engine_of
 from cli.paths import Paths
 
 

@@ -24,7 +24,7 @@ from cli.doctor.survey import survey
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.environment import Running, running
-from cli.observe.known import NotUpError, engine_of
+from cli.observe.present import NotUpError, engine_of
 from cli.observe.view import Platform
 from cli.paths import Paths
 

@@ -21,7 +21,7 @@ from cli import docker_objects, preflight, prepare, settings
 from cli.doctor.machine import Docker, Machine, Tool
 from cli.doctor.registries import LANGUAGE_REGISTRIES
 from cli.errors import UserError
-from cli.observe.known import present_toolchain
+from cli.observe.present import present_toolchain
 from cli.paths import Paths
 from stacks.config.loading import parse_stack_file
 from stacks.config.model import ClusterSettings, Settings

@@ -26,7 +26,7 @@ from cli.drill.traffic import Traffic
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.environment import running
-from cli.observe.known import engine_of, refuse_absent
+from cli.observe.present import engine_of, refuse_absent
 from cli.paths import Paths
 from stacks.config.model import Settings
 

@@ -11,7 +11,6 @@ from cli.drill.calls import Call, begun
 from cli.drill.plan import Plan
 from stacks.config.model import DrillSettings
 
-FAIL_BACK = "fail-back"
 WINDOW_SECONDS = 5.0
 """Over which parts are counted while it comes back."""
 BACK = 0.8
@@ -86,7 +85,7 @@ class Report:
     @property
     def came_back(self) -> bool:
         """Whether what was lost serves its part again, if it served any."""
-        return not any(bound.name == FAIL_BACK and bound.seen is None for bound in self.bounds)
+        return not self.served_before or _back(self.gets_back, self.served_before) is not None
 
     def as_json(self, environment: str) -> dict[str, Any]:
         """For machines."""
@@ -121,7 +120,7 @@ def report(plan: Plan, calls: Sequence[Call], times: Times, budget: DrillSetting
     ]  # fmt: skip
     if before:
         bounds.append(
-            Bound(name=FAIL_BACK, most=budget.fail_back_seconds, unit="s", seen=_back(curve, before))
+            Bound(name="fail-back", most=budget.fail_back_seconds, unit="s", seen=_back(curve, before))
         )
     by_client = {one.cluster: [call for call in calls if call.client == one.cluster] for one in plan.calls}
     return Report(

@@ -16,7 +16,7 @@ from cli.explain import decision, requests, target
 from cli.explain.decision import Hop
 from cli.observe.api import Api, ApiError
 from cli.observe.environment import Running, running
-from cli.observe.known import engine_of
+from cli.observe.present import engine_of
 from cli.observe.view import GATEWAY, SYSTEM, ClusterView, Object, Platform, key_of
 from cli.paths import Paths
 

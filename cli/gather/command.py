@@ -19,7 +19,7 @@ from cli.gather import clusters, machine
 from cli.gather.archive import Archive
 from cli.gather.redact import Redactor
 from cli.observe.environment import Running, running
-from cli.observe.known import engine_of
+from cli.observe.present import engine_of
 from cli.paths import Paths
 from cli.status.as_json import as_json as status
 

@@ -18,7 +18,7 @@ from cli.graph.foretold import of_settings
 from cli.graph.inline import page
 from cli.graph.picture import Picture, not_read, of_clusters
 from cli.observe.environment import running
-from cli.observe.known import engine_of
+from cli.observe.present import engine_of
 from cli.paths import Paths
 from cli.preview.foreseen import ask, planned
 from stacks.config.model import Settings

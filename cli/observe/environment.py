@@ -15,7 +15,7 @@ from cli.errors import UserError
 from cli.observe.api import Api, open_apis
 from cli.observe.client_config import client_configs
 from cli.observe.collect import observe
-from cli.observe.known import refuse_absent
+from cli.observe.present import refuse_absent
 from cli.observe.view import Platform
 from stacks.config.model import Settings
 

@@ -13,7 +13,7 @@ from airgap.report import Report, output_console
 from cli import preflight
 from cli.engine import Engine
 from cli.errors import UserError
-from cli.observe.known import engine_of
+from cli.observe.present import engine_of
 from cli.observe.view import Object
 from cli.paths import Paths
 from cli.prepare import prepared_engine

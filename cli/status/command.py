@@ -6,7 +6,7 @@ import argparse
 
 from airgap.report import Report
 from cli import settings
-from cli.observe.known import engine_of
+from cli.observe.present import engine_of
 from cli.paths import Paths
 
 

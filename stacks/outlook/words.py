@@ -38,8 +38,8 @@ def _served(served: Served, names: Mapping[str, str]) -> str:
 
 def part(percent: float) -> str:
     """A part of the requests as people read it: in whole percent, unless that would hide some."""
-    near = 1 <= percent <= 99 or percent in {0, 100}
-    return f"{percent:.0f} %" if near else f"{percent:.4g} %"
+    rounded = 1 <= percent <= 99 or percent in {0, 100}
+    return f"{percent:.0f} %" if rounded else f"{percent:.4g} %"
 
 
 def merged(outlook: Outlook) -> Iterator[tuple[str, Row]]:

@@ -101,7 +101,7 @@ def test_clusters_come_first_then_the_mesh_of_each() -> None:
     assert steps[0].gives == "east"
 
 
-def test_a_member_joins_with_the_token_of_its_present_life() -> None:
+def test_a_member_joins_with_the_token_that_counts_now() -> None:
     token = {"ca.crt": "Q0E=", "token": base64.b64encode(b"fresh").decode()}
     step = joined(read_state(STATE), "plane", "east", token)
     assert step.cluster == "plane"

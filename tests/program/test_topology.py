@@ -191,7 +191,7 @@ def test_flomesh_joins_with_the_members_own_kubeconfig(run: Any) -> None:
     assert "stdout of" not in str(joined.in_clear), "it is an administrator's credential"
 
 
-def test_each_cluster_has_one_provider_bound_to_its_life(run: Any) -> None:
+def test_each_cluster_has_one_provider_that_goes_with_it(run: Any) -> None:
     providers = [r for r in run().registered if r.type == "pulumi:providers:kubernetes"]
     assert {p.name: p.inputs["clusterIdentifier"] for p in providers} == {
         f"{name}-kubernetes": f"{name}-k3d-id"

@@ -30,7 +30,7 @@ from cli.drill.journal import Journal
 from cli.drill.losses import Client, Loss, Scaled, Stopped
 from cli.errors import UserError
 from cli.observe.environment import Running
-from cli.observe.known import NotUpError, refuse_absent
+from cli.observe.present import NotUpError, refuse_absent
 from cli.observe.view import Platform
 from cli.paths import PROJECT, Paths
 

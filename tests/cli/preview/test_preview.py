@@ -18,7 +18,7 @@ from airgap.report import Report
 from cli.arguments import parser
 from cli.engine import Engine
 from cli.errors import UserError
-from cli.observe.known import engine_of
+from cli.observe.present import engine_of
 from cli.paths import PROJECT, Paths
 from cli.preview import command, objects, render
 from stacks.config.loading import parse

@@ -44,7 +44,7 @@ def test_certificates_are_checked_unless_told_otherwise() -> None:
     assert config.ssl.check_hostname
 
 
-def test_a_token_is_not_in_the_words_of_an_access() -> None:
+def test_a_token_is_not_in_the_words_of_a_client_config() -> None:
     assert "secret-token" not in repr(from_kubeconfig(kubeconfig()))
 
 

@@ -26,12 +26,11 @@ FAST_LANES: Mapping[str, Sequence[str]] = {
 }
 MEASURED = "rules"  # the lane whose branches pyproject.toml holds; what it measures it alone tests
 E2E_LANES: Mapping[str, Sequence[str]] = {
-    # Clusters of somebody else first: later they load the machine while the other lane counts failed calls.
     "parts": [
-        f"tests/{name}"
-        for name in ("existing", "airgap", "plugins", "package", "program", "proxy", "interop", "browser")
+        f"tests/{name}" for name in ("airgap", "plugins", "package", "program", "proxy", "interop", "browser")
     ],
-    "platform": ["tests/e2e"],
+    # One environment after the other: the pods of two, doing nothing, take all of a machine with two cores.
+    "platform": ["tests/existing", "tests/e2e"],
 }
 # One lane counts failed calls and seconds; the other begins its tests when the machine has room for them.
 GIVES_WAY: Mapping[str, Sequence[str]] = {"parts": ["-p", "tests.harness.give_way"]}

@@ -14,7 +14,7 @@ from e2e.load import Clusters, Kubectl, Load
 from e2e.steering import Steering
 from e2e.tls_mesh import eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 BY_NAME = "http://nodeapp.dapr-test:3000/ports"
 BY_APP_ID = "http://127.0.0.1:3500/v1.0/invoke/nodeapp/method/ports"

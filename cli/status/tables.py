@@ -23,6 +23,7 @@ from cli.status.rows import (
     gateway_pods,
     has_dapr,
     is_fine,
+    is_partly_read,
     is_up,
     is_wanted,
     objects,
@@ -31,6 +32,8 @@ from cli.status.rows import (
     unknown,
     untold,
 )
+
+NOBODY = "No service here is called so"
 
 
 def render(platform: Platform, before: Platform | None = None, chosen: Chosen = ALL) -> Group:
@@ -44,7 +47,9 @@ def render(platform: Platform, before: Platform | None = None, chosen: Chosen = 
     if not shown and not wrong:
         shown = ["All that was asked for is well." if chosen.wrong else "There is nothing of that kind here."]
     if (known := strangers(platform.clusters, chosen)) is not None:
-        shown += [f"No service here is called so. Known: {', '.join(known) or 'none'}."]
+        partly = ", ".join(view.name for view in platform.clusters if is_partly_read(view))
+        called = f"No service that was read is called so; not all of {partly} was" if partly else NOBODY
+        shown += [f"{called}. Known: {', '.join(known) or 'none'}."]
     return Group(*shown, *_problems(platform, wrong))
 
 

@@ -323,6 +323,10 @@ def test_a_service_that_nobody_has_is_answered_with_those_that_are_known() -> No
         assert "No service here is called so. Known: dapr-test/nodeapp, shop/checkout." in text, words
     for words in (("--service", "check*"), ("--kind", "imports"), ()):
         assert "called so" not in shown(with_a_shop(), *words)
+    world = with_a_shop()
+    world["cluster-3"].error = "does not answer within 4 s"
+    text = " ".join(shown(world, "--service", "chekout").split())
+    assert "No service that was read is called so; not all of cluster-3 was. Known: " in text
 
 
 def test_rows_of_one_kind() -> None:

@@ -1,4 +1,4 @@
-"""How old a certificate or token is, when it ends, and whether somebody should look after it. Pure."""
+"""When a certificate or token began and ends, and whether somebody should look after it. Pure."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Lifetime:
         return "warn" if left < (self.until - self.since) * WARNS_AT else "ok"
 
     def seen(self, now: float) -> str:
-        """Age and end in words."""
+        """When it began and ends, in words. Many begin before they are made, for clocks that differ."""
         if now < self.since:
             return f"begins in {span(self.since - now)}: a clock is wrong, where it was made or here"
         left = self.until - now
         end = f"ends in {span(left)}" if left > 0 else f"ended {span(-left)} ago"
-        return f"{span(now - self.since)} old, {end}"
+        return f"began {span(now - self.since)} ago, {end}"
 
 
 def span(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Age and end of the hub's token in each member. Pure."""
+"""Begin and end of the hub's token in each member. Pure."""
 
 from __future__ import annotations
 

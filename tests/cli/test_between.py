@@ -204,10 +204,10 @@ def aged(hours: float) -> tuple[World, dict[str, Check]]:
     ("hours", "result", "seen"),
     [
         # They begin two hours before they are made.
-        (1, "ok", "3 hours old, ends in 23 hours"),
-        (15, "ok", "17 hours old, ends in 9 hours"),
-        (16, "warn", "18 hours old, ends in 8 hours"),
-        (25, "fail", "27 hours old, ended 60 minutes ago"),
+        (1, "ok", "began 3 hours ago, ends in 23 hours"),
+        (15, "ok", "began 17 hours ago, ends in 9 hours"),
+        (16, "warn", "began 18 hours ago, ends in 8 hours"),
+        (25, "fail", "began 27 hours ago, ended 60 minutes ago"),
         (-5, "fail", "begins in 3 hours: a clock is wrong, where it was made or here"),
     ],
 )
@@ -221,9 +221,9 @@ def test_a_certificate_is_warned_of_at_a_third_of_its_time(hours: int, result: s
 @pytest.mark.parametrize(
     ("days", "result", "seen"),
     [
-        (3, "ok", "3 days old, ends in 27 days"),
-        (21, "warn", "21 days old, ends in 9 days"),
-        (31, "fail", "31 days old, ended 24 hours ago"),
+        (3, "ok", "began 3 days ago, ends in 27 days"),
+        (21, "warn", "began 21 days ago, ends in 9 days"),
+        (31, "fail", "began 31 days ago, ended 24 hours ago"),
     ],
 )
 def test_so_is_a_root(days: int, result: str, seen: str) -> None:

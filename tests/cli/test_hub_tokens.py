@@ -43,10 +43,10 @@ def test_members_where_the_hubs_token_has_ended_get_a_new_credential() -> None:
 @pytest.mark.parametrize(
     ("minutes", "result", "seen", "hint"),
     [
-        (20, "ok", "20 minutes old, ends in 40 minutes", ""),
-        (39, "ok", "39 minutes old, ends in 21 minutes", ""),
-        (41, "warn", "41 minutes old, ends in 19 minutes", "logs deployment/multicluster-hub"),
-        (61, "fail", "61 minutes old, ended 1 minute ago", "./stack up dev issues a new credential"),
+        (20, "ok", "began 20 minutes ago, ends in 40 minutes", ""),
+        (39, "ok", "began 39 minutes ago, ends in 21 minutes", ""),
+        (41, "warn", "began 41 minutes ago, ends in 19 minutes", "logs deployment/multicluster-hub"),
+        (61, "fail", "began 61 minutes ago, ended 1 minute ago", "./stack up dev issues a new credential"),
     ],
 )
 def test_doctor_tells_age_and_end_of_a_token(minutes: int, result: str, seen: str, hint: str) -> None:
@@ -71,7 +71,7 @@ def test_doctor_tells_why_a_token_is_not_renewed_and_that_there_is_none() -> Non
     found["status"]["token"] = {"issued": ISSUED, "expires": EXPIRES, "message": "it refuses"}
     world.at = NOON + 2400
     check = world.checks()["control-plane: hub's token in cluster-1"]
-    assert check.seen == "40 minutes old, ends in 20 minutes; not renewed: it refuses"
+    assert check.seen == "began 40 minutes ago, ends in 20 minutes; not renewed: it refuses"
 
 
 def test_a_member_whose_token_has_ended_is_said_to_begin_again() -> None:

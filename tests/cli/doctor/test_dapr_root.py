@@ -33,9 +33,9 @@ def root(age: int, left: int) -> str:
 @pytest.mark.parametrize(
     ("age", "left", "result", "seen"),
     [
-        (100, 265, "ok", "100 days old, ends in 265 days"),
-        (260, 105, "warn", "260 days old, ends in 105 days"),
-        (365, -3, "fail", "365 days old, ended 3 days ago"),
+        (100, 265, "ok", "began 100 days ago, ends in 265 days"),
+        (260, 105, "warn", "began 260 days ago, ends in 105 days"),
+        (365, -3, "fail", "began 365 days ago, ended 3 days ago"),
     ],
 )
 def test_it_is_warned_of_at_a_third_of_its_time(age: int, left: int, result: str, seen: str) -> None:
@@ -44,7 +44,7 @@ def test_it_is_warned_of_at_a_third_of_its_time(age: int, left: int, result: str
 
 
 def test_of_several_the_one_that_lasts_counts() -> None:
-    assert trusting(root(365, -3), root(3, 362)).checks()[NAME].seen == "3 days old, ends in 362 days"
+    assert trusting(root(365, -3), root(3, 362)).checks()[NAME].seen == "began 3 days ago, ends in 362 days"
 
 
 def test_who_made_it_is_told_how_to_renew_it() -> None:

@@ -217,16 +217,19 @@ def test_a_restarted_hub_invents_and_loses_nothing_while_a_member_is_down(
             clusters.service(server)
             clusters.export(server)
         clusters.expect_import(clusters.home, {3000: {"cluster-1", "cluster-2"}})
+        clusters.expect_import(clusters.two, {3000: {"cluster-1"}})  # which the next hub finds there
     finally:
         first.kill()
     clusters.one.stop_api()
     second = Process(tmp_path_factory.mktemp("hub"), clusters.home, "hub")
     try:
-        clusters.expect(clusters.home, f"{FLOMESH}/clusters/cluster-1", "Managed", "False")
-        clusters.remove(clusters.two, EXPORT)
-        clusters.expect_import(clusters.home, {3000: {"cluster-1"}})
-        clusters.expect_import(clusters.two, {3000: {"cluster-1"}})
-        clusters.one.start_api()
+        try:
+            clusters.expect(clusters.home, f"{FLOMESH}/clusters/cluster-1", "Managed", "False")
+            clusters.remove(clusters.two, EXPORT)
+            clusters.expect_import(clusters.home, {3000: {"cluster-1"}})
+            clusters.expect_import(clusters.two, {3000: {"cluster-1"}})
+        finally:
+            clusters.one.start_api()
         clusters.remove(clusters.one, EXPORT)
         clusters.expect_import(clusters.home, {})
         clusters.expect_import(clusters.two, {})

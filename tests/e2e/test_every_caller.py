@@ -289,11 +289,12 @@ def test_twenty_turns_fail_no_call(exporter: Exporter, tell: Any) -> None:
 
 def test_whoever_puts_the_selector_back_at_every_turn_is_named(exporter: Exporter) -> None:
     exporter.steer("ActiveActive", cluster_1=100, cluster_3=100)
-    for _ in range(8):
-        if exporter.reach() == "SelectorContested":
-            break
+
+    def contested() -> bool:
         exporter.apply_the_service()
         time.sleep(1.5)
-    exporter.wait(lambda: exporter.reach() == "SelectorContested", "it is left to its owner")
+        return exporter.reach() == "SelectorContested"
+
+    exporter.wait(contested, "it is left to its owner", 120.0)
     assert exporter.why().startswith("kubectl keeps putting the selector back")
     exporter.wait(lambda: exporter.endpoints() == exporter.pods(), "local pods serve callers directly")

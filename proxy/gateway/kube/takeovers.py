@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gateway.core.every_caller import Reach, is_touched, reaches
-from gateway.core.objects import Key, Object, is_deleted, key_of, meta, uid_of, was_derived
+from gateway.core.objects import Key, Object, has_selector, is_deleted, key_of, meta, uid_of, was_derived
 from gateway.core.snapshot import Compiled
 from gateway.kube import finalizer
 from gateway.kube.actions import Action
@@ -78,7 +78,9 @@ class Takeovers:
         return not action.settled or now - since >= WAIT_SECONDS
 
     def may_take(self, service: Object, policy: Object) -> bool:
-        """Whether to take a selector over once more; `service` with its managedFields."""
+        """Whether to take a selector over once more; `service` as it is now, with its managedFields."""
+        if not has_selector(service):
+            return False  # it was taken over; who looks at an older one is not who puts it back
         key, rival = key_of(service), owner_of_selector(service)
         if self._contests.may_take(key, _revision(policy), rival):
             return True

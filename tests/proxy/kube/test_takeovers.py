@@ -1,4 +1,4 @@
-"""What a reconciler remembers: which writes wait a moment."""
+"""What a reconciler remembers: which writes wait a moment, and who keeps undoing them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from gateway.core.derived_names import EVERY_CALLER
 from gateway.core.header_match import BACKEND_REFS
 from gateway.core.snapshot import compile_snapshot
 from gateway.kube.actions import Action
+from gateway.kube.contest import TURNS
 from gateway.kube.resources import IMPORT, POLICY, SERVICE, SLICE
 from gateway.kube.takeovers import VACANT_SECONDS, WAIT_SECONDS, Takeovers
 
@@ -54,6 +55,22 @@ def test_what_must_settle_is_written_when_it_was_wanted_for_a_moment() -> None:
     assert takeovers.settled([SETTLE], taken(local=True)) == ([], False), (
         "wanted again: the time begins again"
     )
+
+
+def test_who_puts_a_selector_back_is_named_though_the_news_of_each_takeover_comes_late() -> None:
+    """A round that still sees the selector asks again for the Service, which has none by then."""
+    clock = Clock()
+    takeovers = Takeovers(clock)
+    names = {"namespace": KEY[0], "name": KEY[1]}
+    wrote = {"manager": "kubectl", "fieldsV1": {"f:spec": {"f:selector": {}}}}
+    put_back = {"metadata": {**names, "managedFields": [wrote]}, "spec": {"selector": {"app": "checkout"}}}
+    policy = {"metadata": {"uid": "p", "generation": 1}}
+    for _ in range(TURNS):
+        clock.now += 1.0
+        assert takeovers.may_take(put_back, policy)
+        takeovers.taken(KEY)
+        assert not takeovers.may_take({"metadata": names, "spec": {}}, policy)
+    assert not takeovers.may_take(put_back, policy)
 
 
 def test_a_service_that_shares_its_requests_is_taken_over_though_they_stay_in_the_cluster(make: Any) -> None:

@@ -95,6 +95,58 @@ async def test_gateway_up_but_application_down_is_tried_elsewhere(net: Any, make
         assert (await net.ask(port, host=HOST, method="POST", body=b"o"))[::2] == (200, b"o")
 
 
+async def test_an_idempotent_request_that_another_cluster_gave_no_answer_to_is_sent_elsewhere_once(
+    net: Any, make: Any, ok: Any
+) -> None:
+    """As when a pod dies with a request in its hands: its gateway has no other, and another cluster has."""
+    asked = []
+
+    async def dies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.transport.abort()
+
+    async def exporter(port: int) -> int:
+        local = make.slice("127.0.0.1", port=port)
+        return int((await net.gateway(make.service(), local, make.export()))[0])
+
+    def asking(*exporters: int) -> Any:
+        imported = make.imported(**{f"c{number}": port for number, port in enumerate(exporters)})
+        return net.gateway(imported, make.policy("ActiveActive"))
+
+    dying = await exporter(await net.server(dies))
+    living = await exporter(await net.app(lambda _head, body: ok(b"up " + body)))
+    _, port, _ = await asking(dying, living)
+    for _ in range(6):
+        assert (await net.ask(port, host=HOST, method="PUT", body=b"x"))[::2] == (200, b"up x")
+    assert asked
+    asked.clear()
+    statuses = [(await net.ask(port, host=HOST, method="POST", body=b"x"))[0] for _ in range(2)]
+    assert statuses.count(502) == len(asked)
+    _, port, _ = await asking(dying, await exporter(await net.server(dies)), living)
+    found = []
+    for _ in range(6):
+        asked.clear()
+        status, head, _ = await net.ask(port, host=HOST)
+        found.append((status, len(asked)))
+        assert b"x-gateway" not in head.lower()
+    assert set(found) <= {(200, 0), (200, 1), (502, 2)}, "what all die of does not go through all"
+    assert (502, 2) in found
+
+
+async def test_what_an_application_says_of_passing_on_causes_no_replay(net: Any, make: Any) -> None:
+    executed = []
+
+    def reply(_head: bytes, body: bytes) -> bytes:
+        executed.append(body)
+        return b"HTTP/1.1 502 No\r\nContent-Length: 0\r\nX-Gateway-Passed: no-answer\r\n\r\n"
+
+    objects = make.service(), make.slice("127.0.0.1", port=await net.app(reply)), make.export()
+    one, two = (await net.gateway(*objects))[0], (await net.gateway(*objects))[0]
+    _, port, _ = await net.gateway(make.imported(c1=one, c3=two), make.policy("ActiveActive"))
+    assert (await net.ask(port, host=HOST, method="PUT", body=b"o"))[0] == 502
+    assert executed == [b"o"]
+
+
 async def test_an_applications_own_refusal_field_does_not_cause_a_replay(net: Any, make: Any) -> None:
     executed = []
 

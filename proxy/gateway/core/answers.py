@@ -18,6 +18,12 @@ PASSED_FIELD = b"\r\nX-Gateway-Passed: 1"
 """Marks, for a gateway in front, an application's own answer, and this gateway's own where an application may
 have seen the request: neither is somebody else's."""
 
+UNANSWERED = "no-answer"
+"""Why a request failed that an application may have seen and gave no answer to."""
+UNANSWERED_FIELD = b"\r\nX-Gateway-Passed: " + UNANSWERED.encode("ascii")
+"""The same mark on this gateway's own answer to such a request: one in front may send it elsewhere if that
+does no harm. Gateways that do not know the value take it for the plain mark."""
+
 DOUBTFUL = frozenset((404, 502, 503, 504))
 """What a load balancer, or whoever has got the address meanwhile, answers in place of a gateway that is gone.
 From another gateway these count as an application's answer only when they are marked."""
@@ -37,13 +43,14 @@ cause."""
 
 
 def make_answer(
-    status: int, text: str, *, refused: str = "", to_gateway: bool = False,
+    status: int, text: str, *, refused: str = "", to_gateway: bool = False, unanswered: bool = False,
     close: bool = False, head_only: bool = False, minor: int = 1,
 ) -> bytes:  # fmt: skip
     """A complete plain-text answer.
 
     `refused`: short reason that no application has seen the request, which lets a gateway in front try
-    elsewhere. `to_gateway`: the request came through one, which is told that this answer is a gateway's.
+    elsewhere. `to_gateway`: the request came through one, which is told that this answer is a gateway's, and
+    whether an application left the request `unanswered`.
     """
     body = text.encode() + b"\n"
     extra = b""
@@ -52,7 +59,7 @@ def make_answer(
     if refused:
         extra += b"\r\nX-Gateway-Refused: " + refused.encode("ascii")
     elif to_gateway:
-        extra += PASSED_FIELD
+        extra += UNANSWERED_FIELD if unanswered else PASSED_FIELD
     if status == 405:
         extra += b"\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
     if status == 503:

@@ -23,8 +23,9 @@ class ResponseHead:
     upgrade: bytes
     refused: bytes
     """Why another gateway did not pass the request to an application; empty when it did."""
-    passed: bool
-    """Another gateway says that this is what an application answered."""
+    passed: bytes
+    """The mark of another gateway: an application answered this, or gave no answer (`UNANSWERED`); empty when
+    there is none."""
     onward: bytes
     """The head as it is passed on when nothing has to be added, and what came behind it."""
     rest: int
@@ -60,8 +61,7 @@ def _made(found: ResponseScan, data: bytes) -> ResponseHead:
         end, response.status, response.minor, response.length, response.keep_alive, response.onward, others,
     ) = found  # fmt: skip
     response.rest = len(data) - end
-    response.upgrade = response.refused = b""
-    response.passed = False
+    response.upgrade = response.refused = response.passed = b""
     if others is not None:
         _read_others(response, others)
     if response.length == CHUNKED and response.status in BODYLESS:
@@ -75,7 +75,8 @@ def _read_others(response: ResponseHead, fields: dict[bytes, bytes]) -> None:
     """Fields that most answers do not have."""
     if REFUSED in fields:
         response.refused = fields[REFUSED] or b"unknown"
-    response.passed = PASSED in fields
+    if PASSED in fields:
+        response.passed = fields[PASSED] or b"1"
     response.upgrade = fields.get(b"upgrade", b"")
     connection = fields.get(b"connection")
     if connection is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.core.affinity import Affinity, session_cookie
-from gateway.core.answers import DOUBTFUL, PASSED_FIELD
+from gateway.core.answers import DOUBTFUL, PASSED_FIELD, UNANSWERED, UNANSWERED_FIELD
 from gateway.core.balance import ClusterState, Pick
 from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody
 from gateway.core.heads import CHUNKED, UNTIL_CLOSE
@@ -15,6 +15,7 @@ from gateway.edge.routed import RoutedHead
 
 MALFORMED = b"malformed"
 """Why a gateway refuses a request before it looks for a route."""
+NO_ANSWER = UNANSWERED.encode("ascii")
 
 
 def doubtful(answer: ResponseHead) -> bool:
@@ -34,6 +35,11 @@ def turned_away(answer: ResponseHead) -> bool:
 def by_a_stranger(answer: ResponseHead, health: EndpointHealth) -> bool:
     """Whether somebody else seems to answer where a gateway that marks its answers was before."""
     return doubtful(answer) and health.marks
+
+
+def unanswered(answer: ResponseHead) -> bool:
+    """Whether another gateway says that the application, which may have seen the request, gave no answer."""
+    return answer.passed == NO_ANSWER
 
 
 def by_a_sidecar(cluster: ClusterState, answer: ResponseHead, data: bytes, end: int) -> bool:
@@ -70,5 +76,5 @@ def added_fields(
         if affinity is None or not (affinity.is_of(cluster) and affinity.is_at(endpoint)):
             added = session_cookie(request.route.service, cluster, endpoint, secret)
     if request.head.hops and (answer.passed or doubtful(answer)):
-        added += PASSED_FIELD
+        added += UNANSWERED_FIELD if pick.state.remote and unanswered(answer) else PASSED_FIELD
     return added

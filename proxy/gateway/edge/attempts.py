@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Final
 
 from gateway.core.affinity import Affinity
-from gateway.core.answers import NOT_FOUND_TEXT
+from gateway.core.answers import NOT_FOUND_TEXT, UNANSWERED
 from gateway.core.balance import ClusterState, Pick
 from gateway.core.health import EndpointHealth
 from gateway.edge.metrics import observe
@@ -113,6 +113,17 @@ class Attempts:
         """Whether another attempt is allowed, and there is an endpoint for it."""
         return self.has_another(now) and self.may_repeat()
 
+    def may_leave(self, status: int, now: float) -> bool:
+        """Whether to go on from another gateway, which has no answer of an application and says `status`.
+
+        Once: what applications die of would else go through all of them. That gateway has counted it against
+        the pod, and is itself not at fault.
+        """
+        if self.seen is not None:
+            return False
+        self.seen = status, "the service gave no answer"
+        return self.may_go_elsewhere(now)
+
     def refusal(self, *, full: bool, by_path: bool) -> tuple[int, str, str]:
         """Status, text and reason of the answer when there is no other endpoint to try.
 
@@ -123,7 +134,7 @@ class Attempts:
         if self.state is None:
             return self.nowhere
         if self.seen is not None:
-            return *self.seen, "no-answer"
+            return *self.seen, UNANSWERED
         if full:
             return 503, "all connections to the service are busy", "overload"
         if self.count:

@@ -293,10 +293,12 @@ class Client(Connection):
     def send(self, data: bytes) -> None:
         self.transport.write(data)
 
-    def send_own(self, head: RequestHead, status: int, text: str, *, refused: str, close: bool) -> int:
+    def send_own(
+        self, head: RequestHead, status: int, text: str, *, refused: str, unanswered: bool, close: bool
+    ) -> int:
         out = make_answer(
             status, text, refused=refused, close=close, head_only=head.method == b"HEAD", minor=head.minor,
-            to_gateway=head.hops > 0,
+            to_gateway=head.hops > 0, unanswered=unanswered,
         )  # fmt: skip
         self.transport.write(out)
         return len(out)

@@ -104,7 +104,9 @@ class Downstream(ABC):
         """Send the next bytes of an answer or a tunnel."""
 
     @abstractmethod
-    def send_own(self, head: RequestHead, status: int, text: str, *, refused: str, close: bool) -> int:
+    def send_own(
+        self, head: RequestHead, status: int, text: str, *, refused: str, unanswered: bool, close: bool
+    ) -> int:
         """Send an answer of the gateway's own (see `make_answer`); returns its bytes."""
 
     @abstractmethod

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from time import monotonic
 
+from gateway.core.answers import UNANSWERED
 from gateway.core.body import Body, EndlessBody, passed_on
 from gateway.core.errors import ProtocolError
 from gateway.core.heads import CHUNKED, UNTIL_CLOSE
 from gateway.core.health import EndpointHealth
 from gateway.core.limits import REUSE_BODY_BYTES
 from gateway.core.response import ResponseHead
-from gateway.edge.answer import added_fields, body_length, by_a_sidecar, by_a_stranger, framing, turned_away
+from gateway.edge.answer import (
+    added_fields,
+    body_length,
+    by_a_sidecar,
+    by_a_stranger,
+    framing,
+    turned_away,
+    unanswered,
+)
 from gateway.edge.attempts import LAST_SECONDS, Attempts
 from gateway.edge.downstream import Downstream
 from gateway.edge.registry import pool_of
@@ -198,7 +207,7 @@ class Exchange(UpstreamUser):
             self._retry(same_endpoint=stale)
         else:
             unseen = certain and self.attempts.seen is None
-            self.fail(status, message, "unreachable" if certain else "no-answer", refused=unseen)
+            self.fail(status, message, "unreachable" if certain else UNANSWERED, refused=unseen)
 
     def _retry(self, *, same_endpoint: bool) -> None:
         self._drop_upstream()
@@ -221,6 +230,12 @@ class Exchange(UpstreamUser):
         end = len(data) - answer.rest
         remote = pick.state.remote
         stranger = remote and by_a_stranger(answer, pick.health)
+        if (
+            remote and unanswered(answer) and self.head.idempotent and self.kept.complete
+            and self.attempts.may_leave(answer.status, self.runtime.now)
+        ):  # fmt: skip
+            self._retry(same_endpoint=False)
+            return
         uninvoked = self.head.idempotent and by_a_sidecar(pick.state, answer, data, end)
         if uninvoked or (remote and (turned_away(answer) or (stranger and self.head.idempotent))):
             # No application answered, or so it seems: go on if there is somewhere to go.
@@ -360,8 +375,9 @@ class Exchange(UpstreamUser):
             self.close_after = True
         self.runtime.metrics.answered(status, reason)
         self.bytes_out += self.downstream.send_own(
-            self.head, status, text, refused=reason if refused else "", close=self.close_after
-        )
+            self.head, status, text, refused=reason if refused else "", unanswered=reason == UNANSWERED,
+            close=self.close_after,
+        )  # fmt: skip
         self._finish(reason)
         self.downstream.exchange_done(keep=not self.close_after)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from time import time_ns
 
+from gateway.core.answers import UNANSWERED
 from gateway.core.hop_spans import client_attributes, is_error, path_of, server_attributes, span_name
 from gateway.core.otlp import CLIENT, SERVER, span_text
 from gateway.core.response import ResponseHead
@@ -84,7 +85,7 @@ class TracedExchange(Exchange):
         super().fail(status, text, reason, refused=refused)
 
     def _attempt_failed(self, message: str, *, status: int, certain: bool) -> None:
-        self.fault = "unreachable" if certain else "no-answer"
+        self.fault = "unreachable" if certain else UNANSWERED
         super()._attempt_failed(message, status=status, certain=certain)
 
     def _end_attempt(self) -> None:

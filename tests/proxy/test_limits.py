@@ -10,6 +10,7 @@ import pytest
 from proxy.smuggled import SMUGGLED
 
 from gateway.core.snapshot import compile_snapshot
+from gateway.edge.upstream import EXPIRED_AT_ONCE
 
 GET = b"GET /app HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -98,6 +99,28 @@ async def test_an_idle_connection_is_closed_without_a_word(net: Any, make: Any, 
     assert await net.talk(port, b"") == b""
     answer = await net.talk(port, GET)
     assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_connections_to_an_application_that_nobody_uses_are_closed(
+    net: Any, make: Any, ok: Any
+) -> None:
+    """Even of more than are closed at once, all within a few seconds of their time."""
+    go = asyncio.Event()
+
+    async def reply(_head: bytes, _body: bytes) -> bytes:
+        await go.wait()
+        return bytes(ok())
+
+    port = await exported(net, make, await net.app(reply), upstream_idle_seconds=0.5)
+    count = EXPIRED_AT_ONCE + 6
+    asked = [asyncio.create_task(net.ask(port, "/app")) for _ in range(count)]
+    pools = net.gateways[0].registry.pools
+    await net.until(lambda: sum(pool.total for pool in pools.values()) == count)
+    go.set()
+    await asyncio.gather(*asked)
+    (pool,) = pools.values()
+    assert len(pool.idle) == count
+    await net.until(lambda: not pool.total)
 
 
 async def test_too_many_clients_are_told(net: Any, make: Any, ok: Any) -> None:

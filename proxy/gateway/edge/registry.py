@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
+from itertools import islice
 from typing import Final, cast
 
 from gateway.core.balance import RouteState
@@ -20,6 +21,9 @@ from gateway.edge.metrics import by_service
 from gateway.edge.routed import COPIES, NO_ROUTE, UNKNOWN_IDENTITY, USUAL_HEAD_BYTES, RoutedHead
 from gateway.edge.runtime import Runtime
 from gateway.edge.upstream import Pool
+
+EXPIRE_TICKS: Final = 8
+"""Ticks (two seconds) in which all pools are looked at, a part in each: thousands take milliseconds."""
 
 FORGET_TICKS: Final = 240
 """Ticks (a minute) after which routes no snapshot names any more are forgotten, with their endpoints."""
@@ -72,6 +76,8 @@ class Registry:
         self._states: dict[Route, RouteState] = {}
         self._take(snapshot)
         self._ticks = 0
+        self._expiring: list[Pool] = []
+        """Pools with more to close than in one tick."""
         self._forgot = 0
         """Generation of the snapshot beside which nothing is left to forget."""
         self._forgetting: asyncio.Task[None] | None = None
@@ -179,8 +185,8 @@ class Registry:
     def tick(self) -> None:
         """Close what has been idle for too long; now and then forget what is gone."""
         before = self.runtime.now - self.runtime.limits.upstream_idle_seconds
-        for pool in self.pools.values():
-            pool.expire(before)
+        due = [*self._expiring, *islice(self.pools.values(), self._ticks % EXPIRE_TICKS, None, EXPIRE_TICKS)]
+        self._expiring = [pool for pool in due if pool.expire(before)]
         self._ticks += 1
         idle = self._forgetting is None or self._forgetting.done()
         if idle and not self._ticks % FORGET_TICKS and self._forgot != self.generation:

@@ -313,13 +313,14 @@ class Pool:
                 upstream.user.give_up(health)
         self.close_idle()
 
-    def expire(self, before: float) -> None:
-        """Close what has been idle since before that time, the oldest first, some at once."""
+    def expire(self, before: float) -> bool:
+        """Close what has been idle since before that time, the oldest first, some at once; true for more."""
         some = self.idle[:EXPIRED_AT_ONCE]
         old = sum(upstream.idle_since < before for upstream in some)
         del self.idle[:old]
         for upstream in some[:old]:
             upstream.transport.close()
+        return old == EXPIRED_AT_ONCE
 
     def close_idle(self) -> None:
         for upstream in self.idle:

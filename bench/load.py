@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.programs import BenchError, pinned
+from bench.slices import in_short_turns
 
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 REQUESTS = re.compile(r"^\s*(\d+) requests in ([\d.]+)(us|ms|s|m)", re.MULTILINE)
@@ -56,8 +57,9 @@ def parse(text: str) -> Load:
 
 def run(url: str, *, connections: int, seconds: int, core: int, script: Path) -> Load:
     """Load one URL (or what the script asks for) over kept-alive connections. It begins with `REPORT`."""
-    argv = pinned(core, ["wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)])
-    done = subprocess.run([*argv, url], capture_output=True, text=True, check=False, timeout=seconds + 60)
+    argv = ["wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url]
+    argv = pinned(core, in_short_turns(argv))
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=seconds + 60)
     if done.returncode:
         raise BenchError(f"wrk failed: {done.stderr or done.stdout}")
     return parse(done.stdout)

@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.between import CALLER, Proofs
 from bench.programs import BenchError, Running, gateway_argv, start
 from bench.setting import BODIES, CLUSTER, Bench, free_port, gateway_objects, paths, render
+from bench.slices import in_short_turns
 
 ROUTE_SECONDS = 300.0
 """Until Traefik has read ten thousand routes."""
@@ -36,7 +37,8 @@ def start_backend(bench: Bench, name: str = "application", proofs: Proofs | None
         (files / body).write_bytes(b"x" * size)
     tls = {"tls": "ssl" if proofs else "", "tls_lines": proofs.application if proofs else ""}
     config = write(bench, "backend.conf", f"{name}.conf", backend=port, name=name, **tls)
-    return start(name, ["nginx", "-c", str(config)], core=bench.load_core, port=port, folder=bench.folder)
+    argv = in_short_turns(["nginx", "-c", str(config)])
+    return start(name, argv, core=bench.load_core, port=port, folder=bench.folder)
 
 
 def start_gateway(

@@ -29,7 +29,7 @@ def patience(*parts: float) -> Patience:
 
 
 def test_a_machine_with_room_is_looked_at_once() -> None:
-    assert patience(0.8).wait() == LOOK_SECONDS
+    assert patience(0.7).wait() == LOOK_SECONDS
 
 
 def test_it_begins_as_soon_as_there_is_room() -> None:

@@ -1,4 +1,4 @@
-"""Begin and end of the hub's token in each member. Pure."""
+"""Beginning and end of the hub's token in each member. Pure."""
 
 from __future__ import annotations
 

@@ -38,11 +38,6 @@ def strangers(views: Iterable[ClusterView], chosen: Chosen) -> list[str] | None:
     return sorted("/".join(key) for key in keys) if named and not any(map(chosen.service, keys)) else None
 
 
-def is_partly_read(view: ClusterView) -> bool:
-    """Whether a cluster may have more services than are known."""
-    return any(view.unseen(kind) for kind in SHOWN_CONDITIONS)
-
-
 def unknown(view: ClusterView, chosen: Chosen) -> dict[str, list[str]]:
     """Kinds of objects that are wanted and not known, by why."""
     found: dict[str, list[str]] = {}

@@ -23,7 +23,6 @@ from cli.status.rows import (
     gateway_pods,
     has_dapr,
     is_fine,
-    is_partly_read,
     is_up,
     is_wanted,
     objects,
@@ -47,7 +46,7 @@ def render(platform: Platform, before: Platform | None = None, chosen: Chosen = 
     if not shown and not wrong:
         shown = ["All that was asked for is well." if chosen.wrong else "There is nothing of that kind here."]
     if (known := strangers(platform.clusters, chosen)) is not None:
-        partly = ", ".join(view.name for view in platform.clusters if is_partly_read(view))
+        partly = ", ".join(view.name for view in platform.clusters if unknown(view, ALL))
         called = f"No service that was read is called so; not all of {partly} was" if partly else NOBODY
         shown += [f"{called}. Known: {', '.join(known) or 'none'}."]
     return Group(*shown, *_problems(platform, wrong))

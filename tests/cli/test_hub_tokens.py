@@ -49,7 +49,7 @@ def test_members_where_the_hubs_token_has_ended_get_a_new_credential() -> None:
         (61, "fail", "began 61 minutes ago, ended 1 minute ago", "./stack up dev issues a new credential"),
     ],
 )
-def test_doctor_tells_age_and_end_of_a_token(minutes: int, result: str, seen: str, hint: str) -> None:
+def test_doctor_tells_beginning_and_end_of_a_token(minutes: int, result: str, seen: str, hint: str) -> None:
     world = World()
     found = world["control-plane"].get("Cluster", "cluster-1")
     found["spec"] = {**found.get("spec", {}), **ASKED}

@@ -20,6 +20,19 @@ async def exported(net: Any, make: Any, app: int, **limits: Any) -> int:
     return int(port)
 
 
+class HeldBack:
+    """What an application answers when it may."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+        self._answer = answer
+
+    async def __call__(self, _head: bytes, _body: bytes) -> bytes:
+        self.asked.set()
+        await self.go.wait()
+        return self._answer
+
+
 @pytest.mark.parametrize("data", SMUGGLED)
 @pytest.mark.parametrize("step", [1, 10_000], ids=["bytes", "whole"])
 async def test_smuggling_is_refused_before_the_application_sees_a_byte(
@@ -105,18 +118,13 @@ async def test_connections_to_an_application_that_nobody_uses_are_closed(
     net: Any, make: Any, ok: Any
 ) -> None:
     """Even of more than are closed at once, all within a few seconds of their time."""
-    go = asyncio.Event()
-
-    async def reply(_head: bytes, _body: bytes) -> bytes:
-        await go.wait()
-        return bytes(ok())
-
+    reply = HeldBack(ok())
     port = await exported(net, make, await net.app(reply), upstream_idle_seconds=0.5)
     count = EXPIRED_AT_ONCE + 6
     asked = [asyncio.create_task(net.ask(port, "/app")) for _ in range(count)]
     pools = net.gateways[0].registry.pools
     await net.until(lambda: sum(pool.total for pool in pools.values()) == count)
-    go.set()
+    reply.go.set()
     await asyncio.gather(*asked)
     (pool,) = pools.values()
     assert len(pool.idle) == count
@@ -134,36 +142,25 @@ async def test_too_many_clients_are_told(net: Any, make: Any, ok: Any) -> None:
 async def test_requests_queue_for_a_busy_application_and_overflow_is_refused(
     net: Any, make: Any, ok: Any
 ) -> None:
-    go = asyncio.Event()
-
-    async def reply(head: bytes, body: bytes) -> bytes:
-        await go.wait()
-        return bytes(ok())
-
+    reply = HeldBack(ok())
     port = await exported(net, make, await net.app(reply), upstream_connections=2, queue=2)
     asked = [asyncio.create_task(net.ask(port, "/app")) for _ in range(8)]
     await net.until(lambda: sum(task.done() for task in asked) == 4)
-    go.set()
+    reply.go.set()
     answers = await asyncio.gather(*asked)
     assert sorted(answer[0] for answer in answers) == [200] * 4 + [503] * 4
 
 
 async def test_drain_finishes_what_runs_and_closes_what_is_idle(net: Any, make: Any, ok: Any) -> None:
-    started, go = asyncio.Event(), asyncio.Event()
-
-    async def reply(head: bytes, body: bytes) -> bytes:
-        started.set()
-        await go.wait()
-        return bytes(ok(b"done"))
-
+    reply = HeldBack(ok(b"done"))
     port = await exported(net, make, await net.app(reply))
     idle_reader, _ = await net.connect(port)
     reader, writer = await net.connect(port)
     writer.write(GET)
-    await started.wait()
+    await reply.asked.wait()
     draining = asyncio.create_task(net.gateways[0].drain(5))
     await net.until(lambda: net.gateways[0].draining)
-    go.set()
+    reply.go.set()
     status, head, body = await net.answer(reader)
     assert (status, body) == (200, b"done")
     assert b"\r\nConnection: close\r\n" in head

@@ -20,7 +20,8 @@ have seen the request: neither is somebody else's."""
 
 UNANSWERED = "no-answer"
 """Why a request failed that an application may have seen and gave no answer to."""
-UNANSWERED_FIELD = b"\r\nX-Gateway-Passed: " + UNANSWERED.encode("ascii")
+UNANSWERED_MARK = UNANSWERED.encode("ascii")
+UNANSWERED_FIELD = b"\r\nX-Gateway-Passed: " + UNANSWERED_MARK
 """The same mark on this gateway's own answer to such a request: one in front may send it elsewhere if that
 does no harm. Gateways that do not know the value take it for the plain mark."""
 

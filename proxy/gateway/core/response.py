@@ -24,8 +24,8 @@ class ResponseHead:
     refused: bytes
     """Why another gateway did not pass the request to an application; empty when it did."""
     passed: bytes
-    """The mark of another gateway: an application answered this, or gave no answer (`UNANSWERED`); empty when
-    there is none."""
+    """The mark of another gateway: an application answered this, or `UNANSWERED_MARK`; empty when there is
+    none."""
     onward: bytes
     """The head as it is passed on when nothing has to be added, and what came behind it."""
     rest: int

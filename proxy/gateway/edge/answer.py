@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.core.affinity import Affinity, session_cookie
-from gateway.core.answers import DOUBTFUL, PASSED_FIELD, UNANSWERED, UNANSWERED_FIELD
+from gateway.core.answers import DOUBTFUL, PASSED_FIELD, UNANSWERED_FIELD, UNANSWERED_MARK
 from gateway.core.balance import ClusterState, Pick
 from gateway.core.body import Body, ChunkedBody, EndlessBody, LengthBody
 from gateway.core.heads import CHUNKED, UNTIL_CLOSE
@@ -15,7 +15,6 @@ from gateway.edge.routed import RoutedHead
 
 MALFORMED = b"malformed"
 """Why a gateway refuses a request before it looks for a route."""
-NO_ANSWER = UNANSWERED.encode("ascii")
 
 
 def doubtful(answer: ResponseHead) -> bool:
@@ -39,7 +38,7 @@ def by_a_stranger(answer: ResponseHead, health: EndpointHealth) -> bool:
 
 def unanswered(answer: ResponseHead) -> bool:
     """Whether another gateway says that the application, which may have seen the request, gave no answer."""
-    return answer.passed == NO_ANSWER
+    return answer.passed == UNANSWERED_MARK
 
 
 def by_a_sidecar(cluster: ClusterState, answer: ResponseHead, data: bytes, end: int) -> bool:

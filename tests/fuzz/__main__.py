@@ -5,6 +5,8 @@
 
 Without a target all take their turns, each in a process of its own. The first that breaks ends it, with exit
 code 1 and the file of what broke it. That goes into seeds/TARGET, to be tried by the fast tests from then on.
+What reads bytes in C is built with clang, where there is one: the fuzzer sees what code it reaches, and
+AddressSanitizer what memory it touches.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["gateway"]):
-    from fuzz.targets import JSON_TARGETS, TARGETS
+    from fuzz.targets import JSON_TARGETS, NATIVE_TARGETS, TARGETS
 
 from fuzz.mutate import mutated
+from fuzz.reached import start_over
 
 SEEDS = Path(__file__).with_name("seeds")
 LONGEST = {True: 32 * 1024, False: 4096}
@@ -56,6 +59,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def fuzz(target: str, seconds: int, options: Sequence[str]) -> None:
     """Ends the process, as libFuzzer does."""
+    if target in NATIVE_TARGETS:
+        start_over()
     logging.disable()  # what a faulty object makes the gateway say, a thousand times a second
     reads_json = target in JSON_TARGETS
     corpus = Path(tempfile.mkdtemp(prefix=f"fuzz-{target}-"))  # what libFuzzer adds stays out of the seeds

@@ -22,10 +22,10 @@ COST, RATE, TAIL = "requests per CPU second", "requests per second", "p99 latenc
 MIDDLE, LONGEST_TAIL = "p50 latency", "p99.9 latency"
 SHOWN = {MIDDLE, LONGEST_TAIL}
 """Figures without a goal, which the picture leaves out."""
-TURNS, MORE_TURNS, QUICK_TURNS = 9, 15, 3
-SECONDS = 2
-"""Of load in one turn: long enough that a stall of ten milliseconds, which any machine has now and then, does
-not make the p99; short, because a machine changes its pace, and all are to have the same of it."""
+TURNS, MORE_TURNS, QUICK_TURNS = 18, 30, 6
+SECONDS = 1
+"""Of load in one turn, the shortest that wrk knows. A machine stands still for some milliseconds now and
+then, more often while all its cores are busy, and that makes a p99: most of many short turns are without."""
 
 NOTES = (
     (
@@ -61,7 +61,8 @@ NOTES = (
     ),
     (
         f"A turn is {SECONDS} s of load on each proxy, one after another and each turn in another order; the "
-        "first turn warms up and does not count."
+        "first turn warms up and does not count. Where the machine stands still for some milliseconds in a "
+        "turn, that is its p99, whosever turn it is: half of all turns, in brackets, lie far apart there."
     ),
 )
 

@@ -22,7 +22,8 @@ import dns.rdatatype
 import dns.rrset
 
 from airgap.images.node.k3s_node import custom_dns, layout, render
-from tests.harness.api_server import TOKEN, ApiServer, free_ports
+from tests.harness.api_server import TOKEN, ApiServer
+from tests.harness.ports import free_ports
 
 CONFIG_MAPS = "/api/v1/namespaces/kube-system/configmaps"
 SERVICES = "/api/v1/namespaces/dapr-test/services"

@@ -23,7 +23,8 @@ from airgap.report import Report
 from airgap.versions import load_versions
 from components.cluster.cluster_set_dns import KEY, RULES, reread_command
 from tests.airgap.coredns import ELSEWHERE, SERVICES, CoreDns, addresses, eventually, running
-from tests.harness.api_server import ApiServer, NoBinaryError, free_ports, kube_binary
+from tests.harness.api_server import ApiServer, NoBinaryError, kube_binary
+from tests.harness.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 

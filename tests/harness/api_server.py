@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,9 +18,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
+
+from tests.harness.ports import free_ports
 
 START_SECONDS = 150.0
 POLL_SECONDS = 0.2
@@ -50,15 +51,6 @@ def kube_binary() -> str:
     if found is None:
         raise NoBinaryError("no `kube` on PATH nor in the cache: `./stack up --supply airgap` builds it")
     return found
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nothing listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
 
 
 class ApiServer:

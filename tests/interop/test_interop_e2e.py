@@ -23,6 +23,7 @@ from interop.cases import CASES, HANG, KEPT, MEGABYTE, Case
 
 from airgap import debian
 from airgap.report import Report
+from tests.harness.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 
@@ -69,7 +70,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     )  # fmt: skip
     starts = world.servers(paths["nginx"], paths["node"], go)
     with world.Running(folder) as running:
-        direct = dict(zip(SERVERS, world.free_ports(len(SERVERS)), strict=True))
+        direct = dict(zip(SERVERS, free_ports(len(SERVERS)), strict=True))
         for name, port in direct.items():
             (folder / name).mkdir()
             env = {"PYTHONPATH": str(world.ROOT / "tests")}

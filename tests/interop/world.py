@@ -13,6 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+from tests.harness.ports import free_ports
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 PATIENCE = 60.0
@@ -87,14 +89,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _listens(port: int) -> bool:
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_ports(count: int) -> range:
-    """As many ports on which nobody listens, one after the other, below those that the kernel hands out."""
-    first = 20000 + os.getpid() % 8000
-    while any(_listens(port) for port in range(first, first + count)):
-        first += count
-    return range(first, first + count)
 
 
 Start = Callable[[int, Path], list[str]]

@@ -13,7 +13,7 @@ import docker.errors
 import pytest
 
 from plugins.engine import Engine
-from tests.harness.api_server import free_ports
+from tests.harness.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 

@@ -25,7 +25,7 @@ from airgap.report import Report
 from airgap.versions import load_versions
 from components.dapr.state_store import state_store_spec
 from components.redis.users import ADMIN, User, redis_config
-from tests.harness.api_server import free_ports
+from tests.harness.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 

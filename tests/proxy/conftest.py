@@ -273,20 +273,6 @@ class Net:
         self._held.append(held)
         return int(held.getsockname()[1])
 
-    async def free_ports(self, count: int) -> range:
-        """As many, one after the other."""
-        while True:
-            servers = [await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)]
-            first = int(servers[0].sockets[0].getsockname()[1])
-            with contextlib.suppress(OSError, OverflowError):
-                for port in range(first + 1, first + count):
-                    servers.append(await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", port))  # noqa: PERF401
-            for server in servers:
-                server.close()
-                await server.wait_closed()
-            if len(servers) == count:
-                return range(first, first + count)
-
     async def close(self) -> None:
         for writer in self._writers:
             writer.close()

@@ -13,6 +13,7 @@ from gateway.core.identity import PeersKeys
 from gateway.edge.accesslog import AccessLog
 from gateway.kube.follower import RESOURCES, relevant
 from gateway.kube.resources import SLICE
+from tests.harness.ports import free_ports
 
 KEYS = PeersKeys((b"1" * 32,))
 CANARY = {"headers": [{"name": "x-canary", "value": "true"}]}
@@ -64,7 +65,7 @@ APP, BESIDE = {"name": "app", "weight": 19}, {"name": "canary", "weight": 1}
 async def test_every_caller_meets_the_canary_by_header_and_by_weight(net: Any, make: Any, ok: Any) -> None:
     shop = Shop(net, make, ok)
     await shop.open(APP)
-    (service_port,) = await net.free_ports(1)
+    (service_port,) = free_ports(1)
     policy = matching(make.policy("ActiveActive", c1=19, c2=1), make.key("c2"))
     door, east, _ = await shop.caller(
         policy, make.gateway_slice({service_port: 3000}), front_door=True,

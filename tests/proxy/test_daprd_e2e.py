@@ -31,7 +31,7 @@ from components.mesh.workload import SYSTEM_NAMESPACE
 from gateway.core.app_ids import APP_ID
 from gateway.core.sidecars import INVOKE, SIDECARS
 from gateway.core.snapshot import compile_snapshot
-from tests.harness.api_server import free_ports
+from tests.harness.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 

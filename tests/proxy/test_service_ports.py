@@ -13,6 +13,7 @@ import pytest
 from gateway.core.snapshot import compile_snapshot
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.server import GatewayServer
+from tests.harness.ports import free_ports
 
 Reply = Callable[[bytes, bytes], bytes]
 
@@ -58,7 +59,7 @@ async def seen() -> list[bytes]:
 @pytest.fixture
 async def two(net: Any, make: Any, ok: Any, seen: list[bytes]) -> Two:
     apps = [await net.app(named(name, seen, ok)) for name in (b"app", b"other")]
-    return Two(make, await net.free_ports(2), (apps[0], apps[1]))
+    return Two(make, free_ports(2), (apps[0], apps[1]))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ async def test_a_drain_finishes_what_runs_at_service_ports_and_closes_them(
         await go_on.wait()
         return bytes(ok(b"late"))
 
-    ports = await net.free_ports(2)
+    ports = free_ports(2)
     app = await net.app(reply)
     objects = make.service(), make.slice("127.0.0.1", port=app), make.export()
     _, _, gateway = await net.gateway(
@@ -167,7 +168,7 @@ def test_service_ports_need_an_east_west_address() -> None:
 
 
 async def test_a_service_port_that_is_taken_leaves_nothing_listening(net: Any) -> None:
-    ports = await net.free_ports(2)
+    ports = free_ports(2)
     taken = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", ports[1])
     server = GatewayServer(
         cluster_key="r/z/g/c", listen="127.0.0.1:0", east_west="127.0.0.1:0", service_ports=ports

@@ -16,7 +16,7 @@ from typing import Any
 from proxy.kube.world import eventually, made
 
 from components.mesh import rbac
-from tests.harness.api_server import free_ports
+from tests.harness.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
 FLOMESH = "/apis/flomesh.io/v1alpha1/namespaces/dapr-test"

@@ -8,6 +8,7 @@ from typing import Any
 
 TITLES = {
     "proxy": "Throughput and latency",
+    "steps": "What a request costs, step by step",
     "memory": "Memory per connection",
     "hops": "What a hop costs",
     "policy": "From a policy's change to the first request that follows it",

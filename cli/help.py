@@ -194,15 +194,15 @@ example:    ./stack check""",
     "bench": """\
 measure the gateway side by side with its peers
 
-Sections: proxy (throughput and latency), memory (per connection), hops (what a call through gateways
-and Dapr's sidecars costs), policy (from a change on an API server to the first request that follows),
-failover (a cluster dies under load), rotation (a cluster has another root and certificate under load),
-stack (`up` against the article's steps one after another, a second `up`, `destroy`, previews). Writes
-bench/results and docs/benchmarks.md with its picture; sections left out keep their last results.
-Installs nginx, HAProxy and wrk from Debian when it may, and builds Traefik and Dapr's sidecar from
-their Go modules, once. All traffic stays on this machine. Takes about an hour, fifteen minutes of it
-for stack; nothing else should run meanwhile. Ctrl-C and SIGTERM end all it has started; sections
-already measured stay.
+Sections: proxy (throughput and latency), steps (what a request costs, step by step), memory (per
+connection), hops (what a call through gateways and Dapr's sidecars costs), policy (from a change on
+an API server to the first request that follows), failover (a cluster dies under load), rotation (a
+cluster has another root and certificate under load), stack (`up` against the article's steps one
+after another, a second `up`, `destroy`, previews). Writes bench/results and docs/benchmarks.md with
+its picture; sections left out keep their last results. Installs nginx, HAProxy and wrk from Debian
+when it may, and builds Traefik and Dapr's sidecar from their Go modules, once. All traffic stays on
+this machine. Takes about an hour, fifteen minutes of it for stack; nothing else should run meanwhile.
+Ctrl-C and SIGTERM end all it has started; sections already measured stay.
 
 exit codes: 0 measured, 1 something could not be measured, 2 there is no such section
 examples:   ./stack bench

@@ -89,7 +89,7 @@ def machine() -> dict[str, str]:
         "CPU": model,
         "Linux": kernel,
         "Python": complete([interpreter(), "--version"], cwd=ROOT).split()[-1],
-        "load average": f"{os.getloadavg()[0]:.0f}",
+        "load average at the end": f"{os.getloadavg()[0]:.0f}",
     }
 
 

@@ -32,7 +32,7 @@ WATCHED = f"{AFTER_SECONDS:g} s"
 NOTES = (
     f"{CALLERS} callers, each asking again as soon as it is answered; GET; both clusters share the load.",
     (
-        f"Left out after {WATCHED} means: not within the {WATCHED} that were watched. Each says so itself: "
+        f"{WATCHED} are watched: a peer that is not left out by then counts as much. Each says so itself: "
         "the gateway and Traefik over their admin ports, HAProxy over its socket, nginx in its log."
     ),
     (

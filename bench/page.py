@@ -38,9 +38,10 @@ The peers are nginx and HAProxy from Debian and Traefik from its Go module, each
 advises (`bench/peers`). Figures of real traffic, in which no two heads are alike, are those a user will see;
 those of one head sent again and again are named so. Every ratio is the gateway against a peer in the same
 run, turn by turn on the same cores: **above 1 the gateway is better**, below 1 the peer is, whatever is
-measured. It is the median of all turns; half of the turns lie within what stands in brackets. What misses
-its goal is marked ✗. What the gateway loses stands here like what it wins. All samples are in
-`bench/results`."""
+measured. It is the median of all turns' ratios, not the ratio of two medians; half of the turns lie within
+what stands in brackets. Where a figure has a goal, below its table, what misses it is marked ✗. What the
+gateway loses stands here like what it wins. Sections are measured one by one, some on other machines than
+others: absolute figures of two sections are not to be compared. All samples are in `bench/results`."""
 
 Saved = Mapping[str, Any]
 """One file of bench/results."""
@@ -74,7 +75,7 @@ def missed(row: Saved) -> list[str]:
 
 
 def goals(saved: Saved) -> list[str]:
-    """The goals, and how often they are missed; nothing where there is no goal."""
+    """The goals, one in each line, what has none, and how often they are missed; nothing without any."""
     rows = [row for row in saved["rows"] if row.get("goal") and row["ratio"]]
     by_figure: dict[str, set[float]] = {}
     for row in rows:
@@ -89,10 +90,15 @@ def goals(saved: Saved) -> list[str]:
     if not by_goal:
         return []
     usual = max(by_goal, key=lambda goal: len(by_goal[goal]))
-    others = [f"{goal:g} for {' and '.join(by_goal[goal])}" for goal in by_goal if goal != usual]
-    wanted = ", ".join([*others, f"{usual:g} elsewhere" if others else f"{usual:g}"])
+    lines = [f"- At least {goal:g}: {'; '.join(by_goal[goal])}." for goal in by_goal if goal != usual]
+    lines.append(f"- At least {usual:g}: {'all others' if lines else 'all'}.")
+    without = dict.fromkeys(
+        row["figure"] for row in saved["rows"] if row["ratio"] and row["figure"] not in by_figure
+    )
+    if without:
+        lines.append(f"- Without a goal: {', '.join(without)}.")
     below, of = sum(len(missed(row)) for row in rows), sum(len(row["ratio"]) for row in rows)
-    return [f"Goals: at least {wanted}. Missed by {below} of {of} ratios (✗)."]
+    return ["Goals:", "\n".join([*lines, f"- Missed by {below} of {of} ratios that have one (✗)."])]
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -51,9 +51,9 @@ NOTES = (
     ),
     (
         "Requests per CPU second is what one core's worth of the proxy can do; requests per second and "
-        "latency also hold the load generator and the application, which share the other core. They have "
-        "turns of 0.1 ms there, which Linux gives since 6.12: with its usual ones of three milliseconds the "
-        "p99 says how often the two met."
+        "latency also hold the load generator and the application, which share the other core. These two "
+        "have turns of 0.1 ms there, which Linux gives since 6.12: with its usual ones of three milliseconds "
+        "the p99 says how often the two met."
     ),
     (
         "With one connection p99 is how long everybody stood still: wrk counts for a stall all the requests "

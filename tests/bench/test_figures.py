@@ -104,7 +104,8 @@ def results() -> list[dict[str, object]]:
 def test_the_page_says_what_is_lost_too() -> None:
     text = page(results())
     assert "| here | speed | 0.50 ✗ (0.50 to 0.65) | 1.33 (1.17 to 1.67) |" in text
-    assert "Goals: at least 1 for 32, 0.9 elsewhere. Missed by 1 of 3 ratios (✗)." in text
+    assert "Goals:\n\n- At least 1: 32.\n- At least 0.9: all others.\n" in text
+    assert "\n- Missed by 1 of 3 ratios that have one (✗).\n" in text
     assert "- one note\n- another\n" in text
     assert text.endswith("Machine: cores 2.\n")
 
@@ -118,7 +119,16 @@ def test_a_goal_that_one_figure_has_everywhere_is_told_of_the_figure() -> None:
         )
     ]  # fmt: skip
     saved = [json.loads(json.dumps(as_json("proxy", Result(made), {})))]
-    assert "Goals: at least 1 for 32, 0.91 for p99, 0.95 elsewhere." in page(saved)
+    assert "- At least 1: 32.\n- At least 0.91: p99.\n- At least 0.95: all others.\n" in page(saved)
+
+
+def test_figures_without_a_goal_are_named() -> None:
+    made = [
+        Row(what="1", figure=figure, more_is_better=True, samples={"gateway": [1], "nginx": [9]}, goal=goal)
+        for figure, goal in (("speed", 1.0), ("p50", None), ("p99.9", None))
+    ]
+    saved = [json.loads(json.dumps(as_json("proxy", Result(made), {})))]
+    assert "- Without a goal: p50, p99.9.\n- Missed by 1 of 1 ratios that have one (✗).\n" in page(saved)
 
 
 def test_rows_with_other_peers_have_a_table_of_their_own() -> None:

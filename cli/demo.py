@@ -148,11 +148,22 @@ def walk(engine: Engine, say: Say) -> list[Row]:
     try:
         return _steps(engine, outputs["clusters"], client, local, say)
     finally:
-        say("restoring the configured policies")
+        try:
+            _restore(engine, say)
+        finally:
+            client.close()
+            local.close()
+
+
+def _restore(engine: Engine, say: Say) -> None:
+    """Have the configured policies back, after an interrupted step too."""
+    say("restoring the configured policies")
+    try:
         engine.ensure()
-        engine.up_quietly()
-        client.close()
-        local.close()
+        engine.up_quietly(repair=True)
+    except BaseException:
+        say(f"The configured policies are not restored: run ./stack up {engine.environment}.")
+        raise
 
 
 def _steps(

@@ -136,9 +136,15 @@ class Engine:
         self._operate("up", flags, hint, more)
         succeeded.touch()
 
-    def up_quietly(self) -> None:
-        """The same without display, for changes made on the way; output is shown only when it fails."""
-        self._output(["up", "--yes", "--skip-preview", "--parallel", PARALLEL], timeout=600)
+    def up_quietly(self, *, repair: bool = False) -> None:
+        """The same without display, for changes made on the way; output is shown only when it fails.
+
+        `repair`: of what an interrupted one may have left.
+        """
+        if repair:
+            self._repair()
+        with process.patient():
+            self._output(["up", "--yes", "--skip-preview", "--parallel", PARALLEL], timeout=600)
 
     def preview(self, resources: list[dict[str, Any]], *, diff: bool, told: Path) -> None:
         """Show what `up` would change of these resources of the state.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -50,10 +51,32 @@ class Ended:
 
 
 def foreground(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None) -> Ended:
-    """Run with our own terminal.
+    """Run with our own terminal, until it has ended by itself."""
+    with _remembered() as signals:
+        code = subprocess.run(list(argv), env=dict(env), cwd=cwd, check=False).returncode
+    return Ended(code, bool(signals))
 
-    Ctrl-C reaches the child directly (same process group). We stay alive until it has cleaned up:
-    the engine needs that time to write its state.
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Wait for what is run within even when Ctrl-C comes; KeyboardInterrupt afterwards, whatever it said."""
+    with _remembered() as signals:
+        try:
+            yield
+        except UserError:
+            if not signals:
+                raise
+    if signals:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _remembered() -> Iterator[list[int]]:
+    """The interrupts that came meanwhile.
+
+    Ctrl-C reaches the child directly (same process group). We stay alive until it has cleaned up: the engine
+    needs that time to write its state and to give back its lock. `subprocess` alone would kill it after a
+    quarter of a second.
     """
     signals: list[int] = []
 
@@ -62,7 +85,6 @@ def foreground(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None 
 
     before = signal.signal(signal.SIGINT, remember)
     try:
-        code = subprocess.run(list(argv), env=dict(env), cwd=cwd, check=False).returncode
+        yield signals
     finally:
         signal.signal(signal.SIGINT, before)
-    return Ended(code, bool(signals))

@@ -66,12 +66,29 @@ def test_who_is_left_out_is_said_and_gets_nothing() -> None:
 def test_calls_that_may_not_leave_are_refused_and_the_policy_is_named() -> None:
     world = World()
     world.no_policy()
+    world.config["policies"] = []
     (name,) = hops(world)
     assert (name.decided, name.why[0]) == ("refused: nobody serves it", "the policy is Locality")
-    world.config["policies"] = []
     doctor = world.paths()["cluster-2 → dapr-test/nodeapp"].hint
     assert name.why[1:] == (doctor,), "how to let them out, in the doctor's words"
     assert "lbType: FailOver, targets: [{cluster: cluster-1}, {cluster: cluster-3}]}" in doctor
+
+
+def test_a_policy_that_the_settings_have_and_the_cluster_has_lost_is_brought_back() -> None:
+    world = World()
+    world.no_policy()
+    (name,) = hops(world)
+    assert name.why[1].endswith(
+        "has FailOver for it, which is not there: ./stack up dev --refresh brings it back"
+    )
+
+
+def test_a_policy_of_the_settings_that_keeps_calls_in_is_changed_where_it_stands() -> None:
+    world = World()
+    world.no_policy()
+    world.config["policies"][0] |= {"lbType": "Locality", "targets": []}
+    (name,) = hops(world)
+    assert name.why[1].startswith("To let them out, change lbType and targets of its entry in `policies`")
 
 
 def test_callers_beside_local_pods_go_past_the_gateways_until_the_service_is_taken_over() -> None:

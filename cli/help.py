@@ -27,7 +27,8 @@ prepare the machine and bring the environment up
 
 Finds or makes tools, images and a Docker daemon, then runs `pulumi up`. What is there is never
 made again: a second run changes nothing, and an interrupted one goes on where it stopped. What
-others have changed or deleted in the clusters is noticed with --refresh alone.
+others have changed or deleted in the clusters is noticed with --refresh alone. That makes what the
+hub begins with in each member anew as well, three objects each time: the hub deletes it after use.
 
 exit codes: 0 up, 1 failed, 2 the settings or the command line are wrong, 130 interrupted
 examples:   ./stack up dev
@@ -63,7 +64,8 @@ Exports, imports and policies: their conditions, in the words of who set them wh
 should be. Who serves now: for callers in each cluster, by the names they say, and for those from outside,
 which clusters get what part of the next requests, and how many each has answered; with --watch since the
 last frame. Between clusters: whether those that send requests to others do so over mutual TLS or plain
-HTTP. Below stands what the doctor finds broken in it.
+HTTP. Below stands what is broken: what the doctor finds without walking the paths of calls, and exports
+and policies that the settings have and a cluster has lost.
 
 --cluster, --namespace, --service and --kind choose rows; given together, all of them must fit. --wrong
 leaves what is not well: a condition, a gateway that is not ready, an endpoint that is left out, callers
@@ -102,8 +104,9 @@ say why a call goes where it goes, hop by hop
 
 For calls from a cluster to a URL or a Dapr app-id: whether they reach a gateway, the policy in force, the
 clusters in the order in which they are asked with weights and health, who gets what part of the next
-requests, and what the gateways there make of it. For a past request, by its X-Request-Id: what the access
-logs of the gateways say that it passed. The gateways that run are asked. Changes nothing.
+requests, and what the gateways there make of it. For a past request, by the X-Request-Id that its caller
+sent or the request_id of an access log: what the logs of the gateways say that it passed. The gateways
+that run are asked. Changes nothing.
 
 exit codes: 0 explained, 1 no such service, app-id or request, or no answer, 2 the command line is wrong
 examples:   ./stack explain --from cluster-2 http://nodeapp.dapr-test:3000/ports

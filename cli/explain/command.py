@@ -80,8 +80,9 @@ async def _past(environment: Running, platform: Platform, request_id: str) -> li
     if not hops:
         also = f" Not all could be read: {'; '.join(unread)}." if unread else ""
         raise UserError(
-            f"no gateway has the request {request_id} in the last {LOG_LINES} lines of its log: its id is in "
-            f"the answer's X-Request-Id, and `gateway.accessLog` has to be on.{also}"
+            f"no gateway has the request {request_id} in the last {LOG_LINES} lines of its log. The id is "
+            "the X-Request-Id that its caller sent, or else the `request_id` that the first gateway made, in "
+            f"that log; `gateway.accessLog` has to be on.{also}"
         )
     return hops
 

@@ -76,12 +76,20 @@ def _name(platform: Platform, view: ClusterView, target: Target, found: Callers)
     if found.unsure:
         return Hop(at=at, decided="not known; its gateway would share as it says", why=(found.unsure,))
     if not any(one.percent for one in found.clusters):
-        why = [f"the policy is {found.policy}"]
+        why = [_kept_in(view, target, found)]
         why += [let_out(platform, view, target.service)] if found.policy == LOCALITY else []
         return Hop(at=at, decided="refused: nobody serves it", why=tuple(why))
     if all(not one.remote for one in found.clusters if one.percent) and not found.matches:
-        return Hop(at=at, decided="local pods", why=(f"the policy is {found.policy}",))
+        return Hop(at=at, decided="local pods", why=(_kept_in(view, target, found),))
     return Hop(at=at, decided="the gateway", why=("it is what the Service's endpoints are",))
+
+
+def _kept_in(view: ClusterView, target: Target, found: Callers) -> str:
+    none = view.one("GlobalTrafficPolicy", *target.service) is None
+    known = view.unseen("GlobalTrafficPolicy", target.service[0]) is None
+    if found.policy == LOCALITY and none and known:
+        return "there is no policy for it, which is as Locality"
+    return f"the policy is {found.policy}"
 
 
 def _gateway(platform: Platform, view: ClusterView, route: RouteView, raw: Object) -> Hop:

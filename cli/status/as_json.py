@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cli.choices import KINDS
-from cli.doctor.platform import dapr, dapr_version, platform_checks
+from cli.doctor.platform import dapr, dapr_version
 from cli.observe.callers import Callers
 from cli.observe.serving import RouteView, ServingCluster
 from cli.observe.view import ClusterView, Object, Platform, key_of, spec, status
@@ -26,7 +26,7 @@ from cli.status.rows import (
 
 def as_json(platform: Platform, chosen: Chosen = ALL) -> dict[str, Any]:
     """Everything that is wanted; null is what could not be read, as `problems` say."""
-    wrong = problems(platform_checks(platform), chosen)
+    wrong = problems(platform, chosen)
     return {
         "environment": platform.environment,
         "healthy": not wrong,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from cli.choices import KINDS
 from cli.doctor.check import Check, failed
+from cli.doctor.lost import lost_checks
+from cli.doctor.platform import platform_checks
 from cli.observe.callers import Callers
 from cli.observe.serving import RouteView
-from cli.observe.view import Key
+from cli.observe.view import Key, Platform
 
 NAMED = re.compile(r"([a-z0-9.-]+)/([a-z0-9.-]+)(?= |$)")
 """The service in the name of a check."""
@@ -62,8 +63,9 @@ class Chosen:
 ALL = Chosen()
 
 
-def problems(checks: Iterable[Check], chosen: Chosen) -> list[Check]:
-    """What has failed of what is wanted."""
+def problems(platform: Platform, chosen: Chosen) -> list[Check]:
+    """What is broken of what is wanted."""
+    checks = [*platform_checks(platform), *lost_checks(platform)]
     return [check for check in failed(checks) if chosen.check(check)]
 
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.live import Live
 
 from airgap.report import output_console
-from cli.doctor.platform import platform_checks
 from cli.engine import Engine
 from cli.errors import UserError
 from cli.observe.environment import Running, running
@@ -51,7 +50,7 @@ async def _show(engine: Engine, arguments: argparse.Namespace) -> int:
         print(json.dumps(as_json(platform, chosen), indent=2))
     else:
         console.print(render(platform, chosen=chosen))
-    return 1 if problems(platform_checks(platform), chosen) else 0
+    return 1 if problems(platform, chosen) else 0
 
 
 async def _watch(environment: Running, chosen: Chosen, console: Console) -> None:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.doctor.check import Check
-from cli.doctor.platform import dapr, dapr_version, platform_checks
+from cli.doctor.platform import dapr, dapr_version
 from cli.observe.callers import Callers
 from cli.observe.serving import RouteView, ServingClusters, parts_of
 from cli.observe.view import DEFAULT_WEIGHT, ClusterView, Object, Platform, key_of, spec, status
@@ -40,7 +40,7 @@ def render(platform: Platform, before: Platform | None = None, chosen: Chosen = 
     tables = (
         _clusters(platform, chosen), _objects(platform, chosen), _serving(platform, before, chosen),
     )  # fmt: skip
-    wrong = problems(platform_checks(platform), chosen)
+    wrong = problems(platform, chosen)
     shown: list[Table | str] = [table for table in tables if table.row_count]
     shown += between.render(platform, chosen, _table)
     if not shown and not wrong:

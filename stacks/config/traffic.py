@@ -197,7 +197,9 @@ class PolicyTarget(Section):
     """A cluster that traffic may go to."""
 
     cluster: ClusterName | None = Field(default=None, description="Name of an exporter of this environment.")
-    cluster_key: ClusterKey | None = Field(default=None, description="Or its key, region/zone/group/name.")
+    cluster_key: ClusterKey | None = Field(
+        default=None, description="Its key, region/zone/group/name, in place of its name in `cluster`."
+    )
     weight: Weight | None = Field(default=None, description="0 to 1000000; 0 drains; default 100.")
     match: RequestMatch | None = Field(
         default=None, description="Requests that go there first, also with weight 0 (bundled mesh)."

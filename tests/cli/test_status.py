@@ -107,6 +107,17 @@ def test_problems_send_to_the_doctor() -> None:
     assert "./stack doctor dev" in text
 
 
+def test_what_the_settings_have_and_a_cluster_has_lost_is_not_well() -> None:
+    world = World()
+    world.no_policy()
+    world["cluster-3"].objects["ServiceExport"] = []
+    text = " ".join(shown(world, "--wrong").split())
+    for lost in ("cluster-2: GlobalTrafficPolicy", "cluster-3: ServiceExport"):
+        assert f"✗ {lost} dapr-test/nodeapp: the settings have it, and it is not there" in text
+    world["cluster-3"].not_telling("ServiceExport")
+    assert "cluster-3: ServiceExport dapr-test/nodeapp" not in shown(world, "--wrong"), "it may be there"
+
+
 def test_json_carries_who_serves_what() -> None:
     found = as_json(World().platform())
     assert found["healthy"] is True

@@ -68,7 +68,10 @@ def test_calls_that_may_not_leave_are_refused_and_the_policy_is_named() -> None:
     world.no_policy()
     world.config["policies"] = []
     (name,) = hops(world)
-    assert (name.decided, name.why[0]) == ("refused: nobody serves it", "the policy is Locality")
+    assert (name.decided, name.why[0]) == (
+        "refused: nobody serves it",
+        "there is no policy for it, which is as Locality",
+    )
     doctor = world.paths()["cluster-2 → dapr-test/nodeapp"].hint
     assert name.why[1:] == (doctor,), "how to let them out, in the doctor's words"
     assert "lbType: FailOver, targets: [{cluster: cluster-1}, {cluster: cluster-3}]}" in doctor
@@ -112,7 +115,7 @@ def test_callers_beside_local_pods_go_past_the_gateways_until_the_service_is_tak
 
 def test_local_pods_serve_where_the_policy_keeps_calls_at_home() -> None:
     (name,) = hops(World(), source="cluster-1")
-    assert (name.decided, name.why) == ("local pods", ("the policy is Locality",))
+    assert (name.decided, name.why) == ("local pods", ("there is no policy for it, which is as Locality",))
 
 
 def test_an_app_id_is_that_of_another_cluster() -> None:

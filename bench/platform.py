@@ -24,6 +24,7 @@ from airgap.report import Report
 from bench import members, sequence, services
 from bench.environments import ROOT, run, stack_environment, stack_file, timed
 from bench.figures import OURS, Result, Row
+from bench.programs import BenchError
 from bench.sequence import Made, Step
 from bench.setting import Bench
 
@@ -92,14 +93,20 @@ def one_after_another(made: Sequence[Made], env: Mapping[str, str], folder: Path
     )
     redis_conf.chmod(0o644)  # read by the container's own user
     script = Script(env, folder)
+    before = sequence.before_joining(made, [plane, *joining])
+    after = sequence.after_joining(made, plane, joining, str(redis_conf))
+    members = [step for member in joining for step in sequence.joining(made, member)]
+    later = [sequence.joined(made, plane, member, {"ca.crt": "", "token": ""}) for member in joining]
+    if left := sequence.left_out(made, [*before, *members, *later, *after]):
+        raise BenchError(f"the article's steps lack {len(left)} objects that up has made: {', '.join(left)}")
     started = time.monotonic()
-    script(sequence.before_joining(made, [plane, *joining]))
+    script(before)
     for member in joining:
         script(sequence.joining(made, member))
         get = ("kubectl", "get", "secret", "multicluster-hub-bootstrap", "-n", sequence.SYSTEM, "-o", "json")
         token = json.loads(script([Step(title=f"token of {member}", argv=get, cluster=member)]))["data"]
         script([sequence.joined(made, plane, member, token)])
-    script(sequence.after_joining(made, joining, str(redis_conf)))
+    script(after)
     return time.monotonic() - started
 
 

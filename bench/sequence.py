@@ -16,6 +16,11 @@ import yaml
 
 SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105  the key by which the engine marks a secret value
 SYSTEM = "multicluster-system"
+AROUND = {"Mesh"}
+"""Components of components: what is in them has names of its own."""
+MESH = (
+    "Gateway", "Hub", "Controller", "AdminPolicy", "Admission", "PodMonitor", "DaprSidecars", "ClusterSetDns",
+)  # fmt: skip
 WAIT_SECONDS = 300
 
 
@@ -53,7 +58,8 @@ def read_state(state: Mapping[str, Any]) -> list[Made]:
         *around, kind = types.split("$")
         provider = resource.get("provider", "").split("::")
         cluster = provider[3].removesuffix("-kubernetes") if "providers:kubernetes" in str(provider) else ""
-        component = next((part.rpartition(":")[2] for part in around), "")
+        names = (part.rpartition(":")[2] for part in around)
+        component = next((name for name in names if name not in AROUND), "")
         inputs = in_clear(resource.get("inputs") or {})
         found.append(Made(component=component, type=kind, name=name, inputs=inputs, cluster=cluster))
     return found
@@ -82,7 +88,7 @@ def before_joining(made: Sequence[Made], clusters: Sequence[str]) -> list[Step]:
     for name in clusters:
         steps.append(_apply("CRDs", name, _of(made, name, "Crds")))
         steps.append(_wait(name, "condition=Established", "crd", "--all"))
-        steps.append(_apply("mesh", name, _of(made, name, "Gateway", "Hub")))
+        steps.append(_apply("mesh", name, _of(made, name, *MESH)))
         steps.append(_wait(name, "condition=available", "deployment", "--all", "-n", SYSTEM))
     return steps
 
@@ -105,14 +111,14 @@ def joined(made: Sequence[Made], plane: str, member: str, token: Mapping[str, st
     return _apply_manifests(f"join {member}", plane, manifests)
 
 
-def after_joining(made: Sequence[Made], members: Sequence[str], redis_conf: str) -> list[Step]:
+def after_joining(made: Sequence[Made], plane: str, members: Sequence[str], redis_conf: str) -> list[Step]:
     """Dapr in each member, Redis, state stores, apps, exports. `redis_conf`: path of Redis's own file."""
     steps = []
     for name in members:
         steps.append(_apply("namespace of dapr", name, _of(made, name, "Dapr", kinds=("Namespace",))))
         steps += [_helm(one) for one in made if one.cluster == name and one.type.endswith(":Release")]
     steps += [_run(one, redis_conf) for one in made if one.type.endswith("container:Container")]
-    for name in members:
+    for name in (plane, *members):
         steps.append(_apply("namespaces", name, _of(made, name, "")))
     for name in members:
         steps.append(_apply("state store", name, _of(made, name, "Component")))
@@ -125,8 +131,28 @@ def after_joining(made: Sequence[Made], members: Sequence[str], redis_conf: str)
             for one in apps if one.manifest["kind"] == "Deployment"
         ]  # fmt: skip
     for name in members:
-        steps.append(_apply("exports", name, _of(made, name, "ServiceExport")))
+        steps.append(_apply("exports", name, _of(made, name, "ServiceExport", "GlobalTrafficPolicy")))
     return [step for step in steps if step.stdin != _list([])]
+
+
+def left_out(made: Sequence[Made], steps: Sequence[Step]) -> list[str]:
+    """Objects that `up` has made and no step applies: with fewer the steps would be compared unfairly."""
+    applied = {
+        (step.cluster, *_identity(manifest))
+        for step in steps
+        if step.argv[:2] == ("kubectl", "apply")
+        for manifest in json.loads(step.stdin)["items"]
+    }
+    return [
+        f"{one.name} in {one.cluster}"
+        for one in made
+        if one.cluster and "kind" in one.inputs and (one.cluster, *_identity(one.manifest)) not in applied
+    ]
+
+
+def _identity(manifest: Mapping[str, Any]) -> tuple[str, str, str]:
+    metadata = manifest.get("metadata", {})
+    return str(manifest.get("kind")), str(metadata.get("namespace", "")), str(metadata.get("name", ""))
 
 
 def _of(made: Sequence[Made], cluster: str, *components: str, kinds: Sequence[str] = ()) -> list[Made]:

@@ -13,7 +13,7 @@ import yaml
 from bench.environments import stack_environment
 from bench.figures import turns
 from bench.platform import environment_file, rows
-from bench.sequence import SECRET, after_joining, before_joining, in_clear, joined, read_state
+from bench.sequence import SECRET, after_joining, before_joining, in_clear, joined, left_out, read_state
 
 MARK = "1b47061264138c4ac30d75fd1eb44270"
 
@@ -111,8 +111,27 @@ def test_a_member_joins_with_the_token_that_counts_now() -> None:
     assert yaml.safe_load(base64.b64decode(data))["users"] == [{"user": {"token": "fresh"}}]
 
 
+def test_what_a_component_of_components_makes_is_found_by_its_own_component() -> None:
+    types = "c:index:Mesh$c:mesh:ClusterMembership$c:mesh:HubIdentity$kubernetes:core/v1:ServiceAccount"
+    made = read_state(
+        {"deployment": {"resources": [resource(types, "a", {"kind": "ServiceAccount"}, "east")]}}
+    )
+    assert made[0].component == "ClusterMembership"
+
+
+def test_an_object_that_no_step_makes_is_named() -> None:
+    made = read_state(STATE)
+    token = {"ca.crt": "", "token": ""}
+    steps = [
+        *before_joining(made, ["east"]), joined(made, "plane", "east", token),
+        *after_joining(made, "plane", ["east"], "/redis.conf"),
+    ]  # fmt: skip
+    assert left_out(made, steps) == []
+    assert left_out(made, steps[:-2]) == ["east-nodeapp in east"]
+
+
 def test_apps_are_waited_for_and_what_a_member_does_not_have_is_no_step() -> None:
-    titles = [step.title for step in after_joining(read_state(STATE), ["east"], "/redis.conf")]
+    titles = [step.title for step in after_joining(read_state(STATE), "plane", ["east"], "/redis.conf")]
     assert titles == ["apps in east", "wait for deployment/nodeapp in east"]
 
 

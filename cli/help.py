@@ -28,7 +28,7 @@ prepare the machine and bring the environment up
 Finds or makes tools, images and a Docker daemon, then runs `pulumi up`. What is there is never
 made again: a second run changes nothing, and an interrupted one goes on where it stopped. What
 others have changed or deleted in the clusters is noticed with --refresh alone. That makes what the
-hub begins with in each member anew as well, three objects each time: the hub deletes it after use.
+hub begins with in each member again as well, three objects each time: the hub deletes it after use.
 
 exit codes: 0 up, 1 failed, 2 the settings or the command line are wrong, 130 interrupted
 examples:   ./stack up dev

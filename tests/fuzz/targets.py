@@ -13,7 +13,7 @@ from typing import Any
 from proxy.fakes import Harness
 
 from fuzz.identities import identities
-from fuzz.lines import lines
+from fuzz.joined import joined
 from fuzz.members import members
 from fuzz.reference import read_answers, read_requests
 from fuzz.rewrites import rewrites
@@ -184,9 +184,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "members": members,
     "tenants": tenants,
     "scans": scans,
-    "lines": lines,
+    "joined": joined,
 }
 JSON_TARGETS = frozenset({"objects", "members", "tenants"})
 """Targets whose bytes are JSON text."""
-NATIVE_TARGETS = frozenset({"scans", "lines"})
+NATIVE_TARGETS = frozenset({"scans", "joined"})
 """Targets that compare what is written in C with its reference."""

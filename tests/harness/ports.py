@@ -10,7 +10,7 @@ CHOSEN_FROM = range(20_000, 30_000)
 """Below those that the kernel hands out (32768 on, see ip_local_port_range in ip(7)): nobody gets one by
 chance before it is used, and who still knocks at it later meets no server of another test."""
 CHANCE = random.SystemRandom()
-"""Hypothesis begins the usual one anew, in each process with the same numbers."""
+"""Hypothesis begins the usual one again, in each process with the same numbers."""
 
 
 def free_ports(count: int) -> range:

@@ -7,7 +7,7 @@ from proxy.native import native_join
 from gateway.core.pieces import MOST_PIECES, reference
 
 
-def lines(data: bytes) -> None:
+def joined(data: bytes) -> None:
     """Pieces between 0xff, by turns as bytes, as text where it is ASCII, as a number where it has 64 bits."""
     pieces = [_piece(number, piece) for number, piece in enumerate(data.split(b"\xff")[:MOST_PIECES])]
     assert native_join()(*pieces) == reference(*pieces), pieces

@@ -15,10 +15,9 @@ from cli.dashboard.metrics import Counters, read
 from cli.dashboard.reading import Reading
 from cli.dashboard.schema import Frame
 from cli.dashboard.words import Query, about
-from cli.doctor.check import Check, failed
+from cli.doctor.check import Check
 from cli.doctor.command import after
-from cli.doctor.lost import lost_checks
-from cli.doctor.platform import platform_checks
+from cli.doctor.lost import broken
 from cli.observe.api import Api, ApiError
 from cli.observe.collect import EVERYWHERE, FLOMESH, ON_THE_PLANE, admin_path, concerned, look_at
 from cli.observe.environment import Running
@@ -70,7 +69,7 @@ class Collector:
         await asyncio.gather(
             *(self._read(config, Reader(self._running, config, api)) for config, api in self._asked())
         )
-        self._problems = self._broken()
+        self._problems = broken(self._platform())
         moment = self._moment()
         # None is due again: one that took long makes the others no older.
         return replace(
@@ -134,14 +133,10 @@ class Collector:
             self._change = asyncio.Event()
         return rest
 
-    def _broken(self) -> list[Check]:
-        platform = self._platform()
-        return failed([*platform_checks(platform), *lost_checks(platform)])
-
     async def _check(self) -> None:
         while True:
             began = time.monotonic()
-            self._problems = self._broken()
+            self._problems = broken(self._platform())
             await asyncio.sleep(max(CHECK_SECONDS, 10 * (time.monotonic() - began)))
 
 

@@ -5,11 +5,15 @@ The doctor finds them on the way of calls. What walks no paths, status and live 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from cli.doctor import whose
+from cli.doctor.check import Check, failed
+from cli.doctor.platform import platform_checks
+from cli.observe.view import Platform
 
-from cli.doctor.check import Check
-from cli.observe.view import ClusterView, Key, Platform
-from stacks.config.model import Settings
+
+def broken(platform: Platform) -> list[Check]:
+    """What has failed, as far as it is known without walking paths."""
+    return failed([*platform_checks(platform), *lost_checks(platform)])
 
 
 def lost_checks(platform: Platform) -> list[Check]:
@@ -23,16 +27,6 @@ def lost_checks(platform: Platform) -> list[Check]:
             hint=f"./stack up {platform.environment} --refresh",
         )
         for view in platform.clusters
-        for kind, key in _of(platform.settings, view)
+        for kind, key in whose.made_in(platform.settings, view.name)
         if kind in view.objects and view.one(kind, *key) is None and view.unseen(kind, key[0]) is None
     ]
-
-
-def _of(settings: Settings, view: ClusterView) -> Iterator[tuple[str, Key]]:
-    """What the settings make in a cluster."""
-    for export in settings.exports:
-        if view.name in export.clusters:
-            yield "ServiceExport", (export.namespace, export.service)
-    for policy in settings.policies:
-        if policy.cluster == view.name:
-            yield "GlobalTrafficPolicy", (policy.namespace, policy.name)

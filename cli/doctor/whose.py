@@ -14,9 +14,17 @@ SECTIONS: Mapping[str, str] = {"ServiceExport": "exports", "GlobalTrafficPolicy"
 
 def has(settings: Settings, cluster: str, kind: str, key: Key) -> bool:
     """Whether the settings have an export or a policy in a cluster."""
-    if kind == "ServiceExport":
-        return any(cluster in one.clusters for one in settings.exports if (one.namespace, one.service) == key)
-    return any((one.cluster, one.namespace, one.name) == (cluster, *key) for one in settings.policies)
+    return (kind, key) in made_in(settings, cluster)
+
+
+def made_in(settings: Settings, cluster: str) -> list[tuple[str, Key]]:
+    """Exports and policies that the settings have in a cluster, by kind."""
+    exported = [one for one in settings.exports if cluster in one.clusters]
+    policies = [one for one in settings.policies if one.cluster == cluster]
+    return [
+        *(("ServiceExport", (one.namespace, one.service)) for one in exported),
+        *(("GlobalTrafficPolicy", (one.namespace, one.name)) for one in policies),
+    ]
 
 
 def exports(settings: Settings, key: Key) -> bool:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from cli.choices import KINDS
-from cli.doctor.check import Check, failed
-from cli.doctor.lost import lost_checks
-from cli.doctor.platform import platform_checks
+from cli.doctor.check import Check
+from cli.doctor.lost import broken
 from cli.observe.callers import Callers
 from cli.observe.serving import RouteView
 from cli.observe.view import Key, Platform
@@ -65,8 +64,7 @@ ALL = Chosen()
 
 def problems(platform: Platform, chosen: Chosen) -> list[Check]:
     """What is broken of what is wanted."""
-    checks = [*platform_checks(platform), *lost_checks(platform)]
-    return [check for check in failed(checks) if chosen.check(check)]
+    return [check for check in broken(platform) if chosen.check(check)]
 
 
 def is_well(served: RouteView | Callers) -> bool:

@@ -24,7 +24,10 @@ def test_what_is_written_is_read_the_same_by_either() -> None:
     assert documents.load(yaml.safe_dump(VALUES)) == VALUES
 
 
-@pytest.mark.parametrize("text", ["clusters: [a\n", "a: 1\n b: 2\n", "a: !!python/object:os.system x\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["clusters: [a\n", "a: 1\n b: 2\n", "a: !!python/object:os.system x\n", "a: 1\n? {a: 1}\n: 2\n"],
+)
 def test_an_error_shows_the_line(text: str) -> None:
     with pytest.raises(yaml.YAMLError) as refused:
         documents.load(text)

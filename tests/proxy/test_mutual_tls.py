@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,8 +20,10 @@ from gateway.core.peers import MutualTls
 from gateway.core.snapshot import compile_snapshot
 from gateway.edge.accesslog import AccessLog
 from gateway.edge.contexts import PeerTls, usable_until
+from gateway.edge.dialled import Dialled
+from gateway.edge.registry import pool_of
 from gateway.edge.server import GatewayServer
-from gateway.edge.upstream import UNUSABLE_AT_ONCE
+from gateway.edge.upstream import REUSE_SECONDS, UNUSABLE_AT_ONCE, Pool
 
 KEYS = PeersKeys((b"1" * 32,))
 NAMED = named("demo/app", 3000, BY_NAME)
@@ -80,6 +82,11 @@ class Member:
 
     def answers(self) -> dict[tuple[int, str], int]:
         return self.server.registry.runtime.metrics.answers
+
+    def pool(self) -> Pool:
+        """Connections to the only other gateway that it asks over TLS."""
+        (health,) = [one for one in self.server.registry.health.values() if one.endpoint.peer]
+        return pool_of(health)
 
     def handshakes(self) -> dict[tuple[str, str], int]:
         return self.server.registry.runtime.peer_tls.handshakes
@@ -527,6 +534,53 @@ async def test_a_refused_caller_goes_elsewhere_even_with_what_must_not_be_repeat
     for _ in range(6):
         assert (await world.call(method="POST", body=b"order"))[::2] == (200, b"order")
     assert len(world.heads) == 6
+
+
+async def test_what_cannot_be_sent_twice_takes_an_idle_connection_to_a_gateway_that_is_known_to_be_alive(
+    world: World,
+) -> None:
+    await world.start()
+    assert (await world.call())[0] == 200
+    pool = world.c2.pool()
+    (idle,) = pool.idle
+    idle.idle_since -= 10 * REUSE_SECONDS
+    assert (await world.call(method="POST", body=b"order"))[0] == 200
+    assert world.c2.handshakes()["dialled", "ok"] == 1
+    idle.idle_since -= 10 * REUSE_SECONDS
+    pool.heard -= 10 * REUSE_SECONDS
+    assert (await world.call(method="POST", body=b"order"))[0] == 200
+    assert world.c2.handshakes()["dialled", "ok"] == 2, "nobody may be there by now"
+
+
+@pytest.mark.parametrize(("ended", "status", "orders"), [(True, 200, 1), (False, 502, 0)])
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+async def test_what_meets_the_end_of_its_connection_is_sent_again_if_the_gateway_said_that_end(
+    world: World, method: str, ended: bool, status: int, orders: int
+) -> None:
+    """As when a gateway drains: it ends a connection in the moment in which a request is sent on it."""
+    await world.start()
+    assert (await world.call())[0] == 200
+    (idle,) = world.c2.pool().idle
+    raw = cast("Dialled", idle.transport).raw
+    raw.pause_reading()
+    for downstream in list(world.c1.server._downstreams.open):
+        downstream.finish_soon() if ended else downstream.abort()
+    call = asyncio.create_task(world.call(method=method, body=b"order"))
+    await world.net.until(lambda: idle.user is not None)
+    raw.resume_reading()
+    answered, _, body = await call
+    assert answered == status
+    assert body == b"order" or not ended
+    assert sum(head.startswith(method.encode()) for head in world.heads) == orders
+
+
+async def test_a_gateway_says_the_end_of_a_connection_that_was_idle_for_too_long(world: World) -> None:
+    await world.start(idle_seconds=0.3)
+    assert (await world.call())[0] == 200
+    (idle,) = world.c2.pool().idle
+    assert not idle.untaken
+    await world.net.until(lambda: idle.lost)
+    assert idle.untaken
 
 
 @pytest.mark.parametrize("cut", [True, False])

@@ -29,7 +29,8 @@ class Client(Connection):
     """An asyncio.Protocol in all but descent, which a compiled class cannot have.
 
     States: between requests (`exchange` None), in an exchange, or lingering (answered for good, input
-    dropped).
+    dropped). In an exchange it is never closed, but cut off: a gateway at the other end that is told the end
+    of TLS knows by it that nothing was read of what it sent last (`Upstream.untaken`).
     """
 
     __slots__ = (
@@ -363,6 +364,9 @@ class Client(Connection):
             self.exchange.expired()
         elif self.buffer and self.lingered < 0 and not self.queued:
             self.refuse(408, "request head not complete in time", "timeout")
+        elif self.lingered < 0 and not self.transport.get_write_buffer_size():
+            self.deadline = self.runtime.now + self.runtime.limits.linger_seconds
+            self.transport.close()
         else:
             self.transport.abort()
 

@@ -198,16 +198,17 @@ class Exchange(UpstreamUser):
         """It failed before any byte of an answer. `certain`: it cannot have been executed."""
         # A kept connection that the server had closed says nothing about the server: it may be tried again.
         stale = self.upstream is not None and self.upstream.used and self.upstream.lost
+        untaken = certain or (self.upstream is not None and self.upstream.untaken)
         if not stale:
             self.attempts.pick.health.failed(self.runtime.now, certain=certain)
-        if not certain and not stale:
+        if not untaken and not stale:
             self.attempts.seen = status, message
-        safe = certain or (self.head.idempotent and self.kept.complete)
+        safe = certain or ((untaken or self.head.idempotent) and self.kept.complete)
         if safe and self.attempts.may_repeat() and not self.downstream.is_closing():
             self._retry(same_endpoint=stale)
         else:
-            unseen = certain and self.attempts.seen is None
-            self.fail(status, message, "unreachable" if certain else UNANSWERED, refused=unseen)
+            unseen = untaken and self.attempts.seen is None
+            self.fail(status, message, "unreachable" if untaken else UNANSWERED, refused=unseen)
 
     def _retry(self, *, same_endpoint: bool) -> None:
         self._drop_upstream()

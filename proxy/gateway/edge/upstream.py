@@ -19,7 +19,8 @@ from gateway.edge.tls import TlsRefusedError
 
 REUSE_SECONDS: Final = 1.0
 """How long a connection may have been idle to be used for a request that cannot be replayed: well below
-the 5 s after which the quickest of common servers (Node.js) close theirs."""
+the 5 s after which the quickest of common servers (Node.js) close theirs. One to another cluster's gateway
+over TLS may have been idle for longer when that gateway has answered within this time."""
 
 UNUSABLE_AT_ONCE: Final = 2
 """Connections by a certificate that counts no more which one request closes: with TLS each costs as much as
@@ -202,6 +203,12 @@ class Upstream:
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
+    @property
+    def untaken(self) -> bool:
+        """What was sent last was not read: another gateway has ended the connection in the way of TLS, which
+        it does between requests alone (`Client`). One that is killed, or cut off, says no such thing."""
+        return self.pool.secure and cast("Dialled", self.transport).ended
+
     def lend(self, user: UpstreamUser) -> None:
         """Begin an exchange."""
         self.user = user
@@ -232,7 +239,7 @@ class Pool:
     is taken first, so that the rest age and are closed by `expire`."""
 
     __slots__ = (
-        "connecting", "connections", "endpoint", "idle", "references", "runtime", "secure", "total",
+        "connecting", "connections", "endpoint", "heard", "idle", "references", "runtime", "secure", "total",
         "waiting",
     )  # fmt: skip
 
@@ -244,6 +251,8 @@ class Pool:
         self.connections: set[Upstream] = set()
         """All that are open."""
         self.idle: list[Upstream] = []
+        self.heard = 0.0
+        """When an answer came last, on the loop's clock."""
         self.total = 0
         """Connections open or being opened."""
         self.references = 0
@@ -254,11 +263,14 @@ class Pool:
     def acquire(self, user: UpstreamUser, *, fresh: bool) -> Upstream | None:
         """An idle connection now, or None and `user.connected` or `connect_failed` later. Raises PoolFull.
 
-        `fresh`: no connection that has been idle for long. A server may be closing it at the very moment it
-        is reused; only a request that can be replayed takes that risk.
+        `fresh`: no connection that has been idle for long. An application may be closing it at the very
+        moment it is reused; only a request that can be replayed takes that risk. Another gateway that ends
+        one says so (`Upstream.untaken`): there it is enough that it is alive.
         """
         # The loop's time: the runtime's may be of before a pause of this process.
         oldest = self.runtime.loop.time() - REUSE_SECONDS if fresh else 0.0
+        if self.secure and self.heard >= oldest:
+            oldest = 0.0
         unusable = 0
         while self.idle and unusable < UNUSABLE_AT_ONCE and self.idle[-1].idle_since >= oldest:
             upstream = self.idle.pop()
@@ -287,13 +299,14 @@ class Pool:
         if not self._usable(upstream):
             upstream.transport.close()
             return
+        self.heard = self.runtime.now
         while self.waiting:
             user = self.waiting.popleft()
             if user.waits:
                 user.connected(upstream)
                 return
         if len(self.idle) < self.runtime.upstream_idle and not self.runtime.draining:
-            upstream.idle_since = self.runtime.now
+            upstream.idle_since = self.heard
             self.idle.append(upstream)
         else:
             upstream.transport.close()

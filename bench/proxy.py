@@ -61,7 +61,10 @@ NOTES = (
     ),
     (
         f"A turn is {SECONDS} s of load on each proxy, one after another and each turn in another order; the "
-        "first turn warms up and does not count. Where the machine stands still for some milliseconds in a "
+        f"first turn does not count, nor {load.WARM_SECONDS} s of such traffic before each: connections "
+        "are as in traffic that goes on. After a pause of a second the gateway opens one for each POST that "
+        "it cannot send again, where the others take an old one and may lose it; with such a pause before "
+        "each turn its p99 is a tenth higher. Where the machine stands still for some milliseconds in a "
         "turn, that is its p99, whosever turn it is: half of all turns, in brackets, lie far apart there."
     ),
 )
@@ -235,11 +238,13 @@ def one_turn(
 
 
 def _sample(bench: Bench, case: Case, proxy: Running, targets: Sequence[str]) -> dict[str, float]:
-    script = _script(bench, case, targets)
-    before = proxy.cpu_seconds
     kind = UPLOAD if case.upload else case.body
     url = f"http://127.0.0.1:{proxy.port}/service-0{'' if kind == 'small' else '/' + kind}"
-    seen = load.run(url, connections=case.connections, seconds=SECONDS, core=bench.load_core, script=script)
+    script, core = _script(bench, case, targets), bench.load_core
+    load.warm_up(url, connections=case.connections, core=core, script=script)
+    script = _script(bench, case, targets)
+    before = proxy.cpu_seconds
+    seen = load.run(url, connections=case.connections, seconds=SECONDS, core=core, script=script)
     cpu = proxy.cpu_seconds - before
     latency = {MIDDLE: seen.p50, TAIL: seen.p99, LONGEST_TAIL: seen.p999}
     return {COST: seen.requests / cpu, RATE: seen.requests / seen.seconds, **latency}

@@ -100,7 +100,7 @@ async def test_a_restarted_hub_goes_on_with_the_token_that_is_kept(world: Tokens
 async def test_tokens_are_renewed_without_the_credential_to_begin_with_and_without_a_break(
     world: Tokens,
 ) -> None:
-    world.timing = replace(world.timing, check=0.1, token_seconds=2)
+    world.timing = replace(world.timing, check=0.1, token_seconds=6)
     await world.join_with_tokens()
     await world.start_hub()
     await until(lambda: world.kept() == "granted-1", "the first token")

@@ -34,7 +34,7 @@ def complete(
         given.seek(0)
         process: subprocess.Popen[bytes] | None = None
         try:
-            with _held_back():
+            with held_back():
                 process = subprocess.Popen(
                     list(argv), cwd=cwd, env=None if env is None else dict(env), start_new_session=True,
                     stdin=given, stdout=output, stderr=errors,
@@ -58,8 +58,9 @@ def complete(
 
 
 @contextmanager
-def _held_back() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait for the block's end: one in the middle of a start would lose the process."""
+def held_back() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for the block's end: one in the middle of a start would lose the process, one
+    while things are put in order would leave them."""
     came: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}

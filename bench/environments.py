@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from bench.commands import complete
+from bench.commands import complete, held_back
 
 ROOT = Path(__file__).resolve().parents[1]
 STEP_SECONDS = 900
@@ -28,6 +28,12 @@ def timed(argv: Sequence[str], env: Mapping[str, str]) -> float:
     started = time.monotonic()
     run(argv, env)
     return time.monotonic() - started
+
+
+def take_down(environment: str) -> float:
+    """Seconds that it took. Who interrupts waits for its end: half of it would be left for good."""
+    with held_back():
+        return timed(["./stack", "destroy", environment, "--yes"], os.environ)
 
 
 def stack_environment(exports: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ import yaml
 from airgap import daemon
 from airgap.report import Report
 from bench import members, sequence, services
-from bench.environments import ROOT, run, stack_environment, stack_file, timed
+from bench.environments import ROOT, run, stack_environment, stack_file, take_down, timed
 from bench.figures import OURS, Result, Row
 from bench.programs import BenchError
 from bench.sequence import Made, Step
@@ -176,7 +176,7 @@ def _round(bench: Bench, found: Mapping[str, list[float]], turn: str) -> None:
         state = json.loads(run(["pulumi", "stack", "export", "--show-secrets"], env))
     finally:
         bench.step.update(f"{turn}: destroy")
-        found["destroy"].append(timed(["./stack", "destroy", ENVIRONMENT], os.environ))
+        found["destroy"].append(take_down(ENVIRONMENT))
     bench.step.update(f"{turn}: the article's steps")
     made = sequence.read_state(state)
     daemon.ensure_daemon(bench.cache, Report())  # the last environment's destroy ends a daemon of ours
@@ -194,4 +194,4 @@ def _preview(count: int) -> float:
         try:
             return timed(["./stack", "preview", environment], os.environ)
         finally:
-            run(["./stack", "destroy", environment], os.environ)
+            take_down(environment)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from bench.environments import run, stack_environment, stack_file, timed
+from bench.environments import run, stack_environment, stack_file, take_down, timed
 from bench.figures import OURS, Row
 from bench.setting import Bench
 
@@ -98,7 +98,7 @@ def round_of(bench: Bench, turn: str, found: dict[str, list[float]]) -> None:
     finally:
         with stack_file(ENVIRONMENT, settings(COUNT)):
             bench.step.update(f"{turn}: {COUNT} services, destroy")
-            run(["./stack", "destroy", ENVIRONMENT, "--yes"], os.environ)
+            take_down(ENVIRONMENT)
 
 
 def rows(found: Mapping[str, Sequence[float]]) -> list[Row]:

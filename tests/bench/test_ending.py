@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.commands import complete
+from bench.commands import complete, held_back
 from bench.programs import BenchError
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ SERVER = textwrap.dedent("""
 BENCH = textwrap.dedent("""
     import signal, sys
     from bench import sections
-    from bench.commands import complete
+    from bench.commands import complete, held_back
     from bench.programs import start
     from bench.setting import free_port
     from bench import __main__ as command
@@ -124,6 +124,17 @@ def test_a_killed_measurement_takes_its_programs_along(tmp_path: Path) -> None:
     while running(bench.program):
         assert time.monotonic() < deadline, "the program outlived the measurement"
         time.sleep(0.02)
+
+
+def test_who_interrupts_while_things_are_taken_down_waits_for_their_end(tmp_path: Path) -> None:
+    def take_down() -> None:
+        with held_back():
+            signal.raise_signal(signal.SIGINT)
+            complete(["sh", "-c", "echo gone > clusters"], cwd=tmp_path)
+
+    with pytest.raises(KeyboardInterrupt):
+        take_down()
+    assert (tmp_path / "clusters").read_text() == "gone\n"
 
 
 def test_a_command_that_takes_too_long_is_interrupted_and_named(tmp_path: Path) -> None:

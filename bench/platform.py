@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import yaml
 from airgap import daemon
 from airgap.report import Report
 from bench import members, sequence, services
+from bench.commands import held_back
 from bench.environments import ROOT, run, stack_environment, stack_file, take_down, timed
 from bench.figures import OURS, Result, Row
 from bench.programs import BenchError
@@ -95,14 +97,14 @@ def one_after_another(made: Sequence[Made], env: Mapping[str, str], folder: Path
     script = Script(env, folder)
     before = sequence.before_joining(made, [plane, *joining])
     after = sequence.after_joining(made, plane, joining, str(redis_conf))
-    members = [step for member in joining for step in sequence.joining(made, member)]
+    entries = {member: sequence.joining(made, member) for member in joining}
     later = [sequence.joined(made, plane, member, {"ca.crt": "", "token": ""}) for member in joining]
-    if left := sequence.left_out(made, [*before, *members, *later, *after]):
+    if left := sequence.left_out(made, [*before, *chain(*entries.values()), *later, *after]):
         raise BenchError(f"the article's steps lack {len(left)} objects that up has made: {', '.join(left)}")
     started = time.monotonic()
     script(before)
-    for member in joining:
-        script(sequence.joining(made, member))
+    for member, entry in entries.items():
+        script(entry)
         get = ("kubectl", "get", "secret", "multicluster-hub-bootstrap", "-n", sequence.SYSTEM, "-o", "json")
         token = json.loads(script([Step(title=f"token of {member}", argv=get, cluster=member)]))["data"]
         script([sequence.joined(made, plane, member, token)])
@@ -124,8 +126,9 @@ def clear(made: Sequence[Made], env: Mapping[str, str]) -> None:
         for name in names:
             force = [] if kind == "network" else ["--force"]
             subprocess.run(
-                ["docker", kind, "rm", *force, name], env=dict(env), check=False, capture_output=True
-            )
+                ["docker", kind, "rm", *force, name], env=dict(env), check=False, capture_output=True,
+                start_new_session=True,
+            )  # fmt: skip
 
 
 def measure(bench: Bench) -> Result:
@@ -184,8 +187,9 @@ def _round(bench: Bench, found: Mapping[str, list[float]], turn: str) -> None:
         try:
             found["article"].append(one_after_another(made, env, Path(folder)))
         finally:
-            clear(made, env)
-            daemon.stop_daemon(Report())  # unless others use it
+            with held_back():
+                clear(made, env)
+                daemon.stop_daemon(Report())  # unless others use it
 
 
 def _preview(count: int) -> float:

@@ -259,7 +259,7 @@ def _memberships(path: CallPath) -> Iterator[tuple[str, str]]:
         if member == plane.name:
             continue
         joined = plane.one("Cluster", "", member)
-        if joined is None and not plane.unseen("Cluster"):
+        if plane.lacks("Cluster", "", member):
             yield f"{member} has not joined: there is no Cluster object", refresh(path)
         elif joined and condition(joined, "Managed").get("status") == "False":
             why = condition(joined, "Managed").get("message")

@@ -28,5 +28,5 @@ def lost_checks(platform: Platform) -> list[Check]:
         )
         for view in platform.clusters
         for kind, key in whose.made_in(platform.settings, view.name)
-        if kind in view.objects and view.one(kind, *key) is None and view.unseen(kind, key[0]) is None
+        if kind in view.objects and view.lacks(kind, *key)
     ]

@@ -85,9 +85,7 @@ def _name(platform: Platform, view: ClusterView, target: Target, found: Callers)
 
 
 def _kept_in(view: ClusterView, target: Target, found: Callers) -> str:
-    none = view.one("GlobalTrafficPolicy", *target.service) is None
-    known = view.unseen("GlobalTrafficPolicy", target.service[0]) is None
-    if found.policy == LOCALITY and none and known:
+    if found.policy == LOCALITY and view.lacks("GlobalTrafficPolicy", *target.service):
         return "there is no policy for it, which is as Locality"
     return f"the policy is {found.policy}"
 

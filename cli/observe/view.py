@@ -102,6 +102,10 @@ class ClusterView:
             None,
         )
 
+    def lacks(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether it is known to have no such object."""
+        return self.one(kind, namespace, name) is None and self.unseen(kind, namespace) is None
+
     def lacks_namespace(self, name: str) -> bool:
         """Whether it is known to have no such namespace."""
         found = self.objects.get("Namespace")

@@ -28,7 +28,7 @@ SERVER = textwrap.dedent("""
 BENCH = textwrap.dedent("""
     import signal, sys
     from bench import sections
-    from bench.commands import complete, held_back
+    from bench.commands import complete
     from bench.programs import start
     from bench.setting import free_port
     from bench import __main__ as command

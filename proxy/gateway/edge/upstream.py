@@ -252,7 +252,7 @@ class Pool:
         """All that are open."""
         self.idle: list[Upstream] = []
         self.heard = 0.0
-        """When an answer came last, on the loop's clock."""
+        """When somebody there answered, or was reached, last: on the loop's clock."""
         self.total = 0
         """Connections open or being opened."""
         self.references = 0
